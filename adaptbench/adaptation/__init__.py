@@ -1,0 +1,1 @@
+"""Building blocks of adaptation methods: one idea per file, each a pure function or a tiny class."""

@@ -1,0 +1,133 @@
+"""The teacher: an exponential moving average of the student."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+_DROP_PATH = "DropPath"  # mmcv, timm and this package each have a class of that name and no common base
+
+
+def ema_alpha(iteration: int, cap: float) -> float:
+    """Return the share of the old teacher in an update: min(1 - 1 / (iteration + 1), cap).
+
+    Args:
+        iteration: number of completed training iterations.
+        cap: the published alpha (0.99 or 0.999).
+
+    Raises:
+        ValueError: the iteration is negative or the cap lies outside 0..1.
+
+    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, equation 5; quirk 27.
+    """
+    if iteration < 0:
+        raise ValueError(f"iteration: expected 0 or more, got {iteration}")
+    if not 0.0 <= cap <= 1.0:
+        raise ValueError(f"cap: expected a share in 0..1, got {cap}")
+    return min(1.0 - 1.0 / (iteration + 1), cap)
+
+
+@torch.no_grad()
+def update_teacher(teacher: nn.Module, student: nn.Module, iteration: int, cap: float) -> None:
+    """Move the teacher's parameters towards the student's: teacher = a * teacher + (1 - a) * student.
+
+    Iteration 0 copies. Buffers (running statistics of batch norm) are never touched: the teacher has its own.
+
+    Args:
+        teacher: module to change in place.
+        student: module of the same architecture.
+        iteration: number of completed training iterations.
+        cap: upper limit of a, see `ema_alpha`.
+
+    Raises:
+        ValueError: the parameters do not correspond, or iteration or cap is out of range.
+
+    Source: DAFormer, arXiv 2111.14887, equation 5; quirks 27, 28 and 31.
+    """
+    share = ema_alpha(iteration, cap)
+    averages: list[Tensor] = list(teacher.parameters())
+    values: list[Tensor] = list(student.parameters())
+    if [tensor.shape for tensor in averages] != [tensor.shape for tensor in values]:
+        raise ValueError(f"teacher and student differ: {_first_difference(teacher, student)}")
+    if not averages:
+        return
+    if iteration == 0:
+        torch._foreach_copy_(averages, values)
+    else:
+        # A single lerp would be faster, but rounds differently from the published formula.
+        torch._foreach_mul_(averages, share)
+        torch._foreach_add_(averages, values, alpha=1.0 - share)
+
+
+def teacher_mode(module: nn.Module) -> None:
+    """Put a module into the state in which a teacher labels images.
+
+    Everything is in training mode, so that batch norm uses (and records) the statistics of the batch. Only
+    dropout and stochastic depth are off.
+
+    Source: DACS, arXiv 2007.08702; quirks 26 and 28.
+    """
+    module.train()
+    for part in module.modules():
+        if isinstance(part, _DropoutNd) or type(part).__name__ == _DROP_PATH:
+            part.eval()
+
+
+class Teacher(nn.Module):
+    """A copy of the student that follows it as a moving average and labels images.
+
+    Only `update` changes its parameters; its buffers move by its own forward passes.
+
+    Args:
+        student: network to copy.
+        cap: upper limit of the share of the old teacher (0.99 or 0.999).
+
+    Raises:
+        ValueError: the cap lies outside 0..1.
+
+    Source: DAFormer, arXiv 2111.14887, section 3.1; quirks 26 to 31.
+    """
+
+    def __init__(self, student: nn.Module, cap: float) -> None:
+        super().__init__()
+        ema_alpha(0, cap)
+        self.cap = cap
+        self.network = copy.deepcopy(student).requires_grad_(False)
+
+    def update(self, student: nn.Module, iteration: int) -> None:
+        """Follow the student; call it at the start of an iteration, before any forward pass.
+
+        Args:
+            student: the network after `iteration` completed iterations.
+            iteration: number of completed iterations; 0 copies the student's parameters.
+
+        Raises:
+            ValueError: the student has other parameters than the copied one.
+
+        Source: quirks 24 and 31.
+        """
+        update_teacher(self.network, student, iteration, self.cap)
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits for the pseudo labels, always in `teacher_mode` (score the teacher by `network`).
+
+        Shape:
+            - image: float (B, 3, H, W), normalised.
+            - returns: float, what the network returns for it; without gradients.
+        """
+        teacher_mode(self.network)
+        logits: Tensor = self.network(image)
+        return logits
+
+
+def _first_difference(teacher: nn.Module, student: nn.Module) -> str:
+    expected = {name: tuple(value.shape) for name, value in student.named_parameters()}
+    found = {name: tuple(value.shape) for name, value in teacher.named_parameters()}
+    for name in [*expected, *found]:
+        if expected.get(name) != found.get(name):
+            return f"{name} is {expected.get(name)} in the student and {found.get(name)} in the teacher"
+    return "the same parameters come in another order"

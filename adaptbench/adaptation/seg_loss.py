@@ -1,0 +1,88 @@
+"""Pixel-wise cross entropy and accuracy as the self-training methods log them."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+IGNORE = 255
+"""Label of pixels without a class."""
+
+
+def resize_logits(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize logits bilinearly (align_corners off); logits of that size already are returned as they are.
+
+    Shape:
+        - logits: float (B, C, h, w).
+        - size: (H, W) in pixels.
+        - returns: float (B, C, H, W).
+    """
+    if tuple(logits.shape[2:]) == size:
+        return logits
+    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def weighted_cross_entropy(
+    logits: Tensor, label: Tensor, weight: Tensor | None = None, ignore: int = IGNORE
+) -> Tensor:
+    """Average the weighted cross entropy over ALL pixels.
+
+    loss = sum_i w_i * CE_i / (B * H * W), with CE_i = 0 at ignored pixels, which stay in the denominator. The
+    weights are not normalised. Logits are resized to the label first (`resize_logits`).
+
+    Args:
+        logits: class scores.
+        label: class indices.
+        weight: weight of every pixel, 1 if absent.
+        ignore: label of pixels without a class.
+
+    Shape:
+        - logits: float (B, C, h, w).
+        - label: int64 (B, H, W) or (B, 1, H, W), values 0..C-1 or ignore.
+        - weight: float (B, H, W), 0 or more.
+        - returns: float scalar, 0 or more.
+
+    Raises:
+        ValueError: shapes do not fit together.
+
+    Source: DAFormer, arXiv 2111.14887, equations 1 and 2; quirk 21.
+    """
+    label = _without_channel(label, logits)
+    logits = resize_logits(logits, (label.shape[1], label.shape[2]))
+    if weight is None:
+        total = functional.cross_entropy(logits, label, ignore_index=ignore, reduction="sum")
+        return total / label.numel()
+    if weight.shape != label.shape:
+        raise ValueError(f"weight: expected shape {tuple(label.shape)}, got {tuple(weight.shape)}")
+    loss = functional.cross_entropy(logits, label, ignore_index=ignore, reduction="none")
+    return (loss * weight).mean()
+
+
+def pixel_accuracy(logits: Tensor, label: Tensor) -> Tensor:
+    """Return the share of correctly classified pixels; ignored pixels count as wrong.
+
+    Units: percent of all pixels.
+
+    Shape:
+        - logits: float (B, C, h, w), resized to the label first.
+        - label: int64 (B, H, W) or (B, 1, H, W), values 0..C-1, anything else is ignored.
+        - returns: float32 scalar, 0..100, without gradient.
+
+    Raises:
+        ValueError: shapes do not fit together.
+
+    Source: quirk 22.
+    """
+    label = _without_channel(label, logits)
+    predicted = resize_logits(logits.detach(), (label.shape[1], label.shape[2])).argmax(dim=1)
+    return (predicted == label).sum().float() * (100.0 / label.numel())
+
+
+def _without_channel(label: Tensor, logits: Tensor) -> Tensor:
+    flat = label.squeeze(1) if label.dim() == 4 else label
+    if logits.dim() != 4 or flat.dim() != 3 or flat.shape[0] != logits.shape[0]:
+        raise ValueError(
+            f"expected logits (B, C, h, w) and label (B, H, W) or (B, 1, H, W), "
+            f"got {tuple(logits.shape)} and {tuple(label.shape)}"
+        )
+    return flat

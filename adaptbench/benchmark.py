@@ -1,0 +1,75 @@
+"""The benchmark contract: what a file in benchmarks/ declares, and the protocol behind a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Setting = Literal["uda", "dg"]
+Provenance = Literal["generated", "official"]
+
+
+@dataclass(frozen=True)
+class SplitRef:
+    """A split of a dataset, written ``dataset/split`` in tables.
+
+    Attributes:
+        dataset: name of a dataset plug-in.
+        split: one of its splits.
+        generated_only: the split exists in generated worlds only and is left out on official data.
+    """
+
+    dataset: str
+    split: str
+    generated_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.split}"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What must be equal for two numbers to be comparable, beside class set, splits and data.
+
+    Attributes:
+        label_size: size at which labels are scored; ``"native"`` = size of the label file.
+        ignore: how ignored ground truth is treated; ``"drop"`` = the pixel is not counted.
+        absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean.
+        checkpoint: which weights are scored; ``"last"`` = the last iterate.
+        test_time_augmentation: ``"none"``, or what is averaged.
+    """
+
+    label_size: Literal["native"] = "native"
+    ignore: Literal["drop"] = "drop"
+    absent_classes: Literal["skip"] = "skip"
+    checkpoint: Literal["last"] = "last"
+    test_time_augmentation: Literal["none"] = "none"
+
+
+class Benchmark:
+    """One adaptation problem: labelled source, unlabelled target, and what is scored.
+
+    A plug-in sets the class attributes as literals; the first evaluation split is the one ranked,
+    the others are columns.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    version: ClassVar[int] = 1
+    setting: ClassVar[Setting] = "uda"
+    class_set: ClassVar[str]
+    source: ClassVar[tuple[SplitRef, ...]]
+    target: ClassVar[tuple[SplitRef, ...]]
+    evaluation: ClassVar[tuple[SplitRef, ...]]
+    #: Datasets whose provenance is fixed whatever ``--data`` says.
+    provenance: ClassVar[Mapping[str, Provenance]] = {}
+    protocol: ClassVar[Protocol] = Protocol()
+    #: Key of the published results of this problem, where there are any.
+    published: ClassVar[str | None] = None
+
+    @classmethod
+    def datasets(cls) -> list[str]:
+        """Names of all datasets the benchmark touches, in order of first use."""
+        refs = (*cls.source, *cls.target, *cls.evaluation)
+        return list(dict.fromkeys(ref.dataset for ref in refs))

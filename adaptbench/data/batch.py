@@ -1,0 +1,55 @@
+"""What a training step sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from adaptbench.draws import Draws
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pictures of one domain.
+
+    Attributes:
+        image: normalised RGB, float32 ``(B, 3, H, W)``.
+        names: sample names.
+    """
+
+    image: Tensor
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelledImages(Images):
+    """Pictures with labels.
+
+    Attributes:
+        label: train ids, int64 ``(B, 1, H, W)``; 255 = ignore.
+    """
+
+    label: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training iteration's data.
+
+    Attributes:
+        iteration: counted from 0 within the stage.
+        draws: keyed random generators of this iteration.
+        labelled: pictures with labels: of the source (under the oracle tag: of the target).
+        target: pictures of the target; None for methods that use none.
+    """
+
+    iteration: int
+    draws: Draws
+    labelled: LabelledImages
+    target: Images | None
+
+    @property
+    def source(self) -> LabelledImages:
+        """The labelled pictures, by the name the papers use."""
+        return self.labelled

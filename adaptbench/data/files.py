@@ -1,0 +1,153 @@
+"""Reading pictures and label files, strictly: a damaged file is an error that names it.
+
+The bytes are read with Python's own `open`, which the label firewall watches, and decoded from
+memory. Decoders differ in what they forgive: Pillow accepts a PNG with wrong checksums or without its
+end, and OpenCV before version 5 fills the missing tail of a JPEG. So `_require_whole` looks at the
+container first: 1.5 ms beside 34 ms of decoding for a PNG of 1914x1052 pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from adaptbench.errors import DataError
+
+if TYPE_CHECKING:
+    from adaptbench.dataset import Sample
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_JPEG_SCAN = b"\xff\xda"  # entropy-coded data follows, in which 0xFF is always followed by 0x00 or a restart
+_JPEG_END = b"\xff\xd9"
+_REPLACE = "Copy or unpack the file again; no other sample is taken in its place."
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Reads a picture. The orientation tag of EXIF is not applied: label files know nothing of it.
+
+    Grey and palette pictures become RGB, an alpha channel is dropped, 16 bits become 8.
+
+    Shape: ``(H, W, 3)`` RGB uint8.
+
+    Raises:
+        DataError: the file is missing, truncated, damaged or no picture. (JPEG has no checksums: changed
+            bytes within its pixel data cannot be noticed.)
+    """
+    data = _read_bytes(path)
+    _require_whole(data, path)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise _damaged(path, str(error).strip()) from error
+    if picture is None:
+        raise _damaged(path, f"it cannot be decoded ({len(data)} bytes, the first are {data[:8]!r})")
+    rgb: npt.NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def read_index_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Reads a label file whose pixels are class ids: a PNG with 8-bit grey values or palette indices.
+
+    Shape: ``(H, W)`` uint8, raw ids in the id space of the dataset.
+
+    Raises:
+        DataError: the file is missing, truncated or damaged, or its encoding is another one (colours,
+            16 bits, a lossy format).
+    """
+    data = _read_bytes(path)
+    _require_whole(data, path)
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            if picture.format != "PNG" or picture.mode not in ("P", "L"):
+                raise _unknown_encoding(path, picture)
+            return np.array(picture, dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
+        raise _damaged(path, f"it cannot be decoded as a PNG ({error})") from error
+
+
+def require_same_size(image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], sample: Sample) -> None:
+    """Checks that a label map covers its picture pixel by pixel.
+
+    Args:
+        image: the picture. Shape: ``(H, W, 3)``.
+        label: the label map. Shape: ``(H, W)``.
+        sample: where both come from.
+
+    Raises:
+        DataError: the sizes differ; names both files and both sizes.
+    """
+    if image.shape[:2] != label.shape[:2]:
+        raise DataError(
+            f"Label file {sample.label} has another size than its image: {_size(label)}, but {sample.image} "
+            f"has {_size(image)} (width x height). Neither is resized to fit. Restore the official pair, or "
+            "remove both files."
+        )
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"Cannot read {path}: {error.strerror or error}. "
+            "Expected a picture there; check that the data is unpacked completely."
+        ) from error
+    if not data:
+        raise _damaged(path, "it is empty")
+    return data
+
+
+def _require_whole(data: bytes, path: Path) -> None:
+    """Raises DataError where the container of a PNG or JPEG shows that something is missing or changed."""
+    if data.startswith(_PNG):
+        problem = _png_problem(data)
+    elif data.startswith(_JPEG):
+        complete = data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN) >= 0
+        problem = "" if complete else f"truncated: no end mark in the {len(data)} bytes of the JPEG"
+    else:
+        problem = ""  # whether this is a picture at all is for the decoder to say
+    if problem:
+        raise _damaged(path, problem)
+
+
+def _png_problem(data: bytes) -> str:
+    """What is wrong with the chunks of a PNG; empty when all are whole up to the end chunk."""
+    view, position = memoryview(data), len(_PNG)
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            break
+        (checksum,) = struct.unpack_from(">I", data, end - 4)
+        if zlib.crc32(view[position + 4 : end - 4]) != checksum:
+            return f"wrong checksum in the PNG chunk at byte {position}"
+        if kind == b"IEND":
+            return ""
+        position = end
+    return f"truncated: no end chunk in the {len(data)} bytes of the PNG"
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(f"Damaged or unreadable picture {path}: {problem}. {_REPLACE}")
+
+
+def _unknown_encoding(path: Path, picture: Image.Image) -> DataError:
+    return DataError(
+        f"Label file with unknown encoding: {path} is a {picture.format} of mode {picture.mode!r}. Expected "
+        "a PNG with one 8-bit class id per pixel (palette indices, mode 'P', or grey values, mode 'L'). Is "
+        "it a colour rendering or the output of a converter? Put the dataset's official label file there."
+    )
+
+
+def _size(array: npt.NDArray[np.uint8]) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"

@@ -1,0 +1,155 @@
+"""Puts generated datasets on disk, once: complete, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+from filelock import FileLock
+
+from adaptbench.data.minicity.spec import WorldSpec, fingerprint, specification
+from adaptbench.data.minicity.world import picture
+from adaptbench.data.minicity.write import SPLITS, WRITERS
+from adaptbench.errors import DataError, UsageError, unknown_name
+
+#: Lies in every finished dataset folder; written last, before the folder gets its final name.
+MARKER = "spec.json"
+
+Progress = Callable[[int, int], None]
+_Task = tuple[WorldSpec, str, str, int, str]
+
+
+def cache_folder() -> Path:
+    """``$ADAPTBENCH_CACHE``, else ``adaptbench`` in the user's cache folder."""
+    named = os.environ.get("ADAPTBENCH_CACHE")
+    if named:
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adaptbench"
+
+
+def ensure(
+    spec: WorldSpec,
+    dataset: str,
+    counts: Mapping[str, int],
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Path:
+    """Folder of a generated dataset; it is generated first if the cache does not hold it.
+
+    Two processes that ask at once generate once: the second one waits. A generation that is
+    interrupted or killed leaves nothing that could be taken for data.
+
+    Args:
+        spec: the dials of the world.
+        dataset: ``"gta5"`` or ``"cityscapes"``: whose layout, encoding and look.
+        counts: pictures per split, for example ``{"train": 200, "val": 60}``.
+        cache: root of the cache; default `cache_folder`.
+        progress: called with (pictures written, pictures in all).
+        workers: processes; default one per core this process may use. 1 stays in this process.
+
+    Raises:
+        UsageError: unknown dataset or split, or a count that is not a number >= 0.
+        DataError: the cache cannot be written, or its disk is full.
+    """
+    _check(dataset, counts)
+    folder = (cache or cache_folder()) / "minicity"
+    root = folder / f"{dataset}-{fingerprint(spec, dataset, counts)}"
+    if (root / MARKER).is_file():
+        return root
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{root.name}.lock"):
+            if not (root / MARKER).is_file():
+                _generate(spec, dataset, counts, root, progress, workers)
+    return root
+
+
+def _check(dataset: str, counts: Mapping[str, int]) -> None:
+    if dataset not in WRITERS:
+        raise unknown_name("MiniCity dataset", dataset, WRITERS)
+    for split, count in counts.items():
+        if split not in SPLITS[dataset]:
+            raise unknown_name(f"split of {dataset}", split, SPLITS[dataset])
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise UsageError(
+                f"The number of {dataset} {split} pictures must be a whole number >= 0, found {count!r}."
+            )
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turns errors of the file system into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        problem = "No space left" if full else f"Cannot write ({error.strerror or error})"
+        raise DataError(
+            f"{problem} in {folder}, where generated pictures are cached; nothing half-written was kept. "
+            "Free some space or set ADAPTBENCH_CACHE to a folder on another disk."
+        ) from error
+
+
+def _generate(
+    spec: WorldSpec,
+    dataset: str,
+    counts: Mapping[str, int],
+    root: Path,
+    progress: Progress | None,
+    workers: int | None,
+) -> None:
+    """Generates beside ``root`` and renames; the caller holds the lock."""
+    _sweep(root)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{root.name}.tmp-", dir=root.parent))
+    try:
+        tasks = [(spec, dataset, split, i, str(unfinished)) for split, n in counts.items() for i in range(n)]
+        for done, _ in enumerate(_run(tasks, workers), start=1):
+            if progress is not None:
+                progress(done, len(tasks))
+        text = json.dumps(specification(spec, dataset, counts), indent=2, sort_keys=True)
+        (unfinished / MARKER).write_text(text + "\n", encoding="utf-8")
+        unfinished.chmod(0o755)
+        if root.exists():  # without its marker: not ours to trust
+            shutil.rmtree(root)
+        unfinished.rename(root)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Removes what killed generations of this dataset left behind; the caller holds the lock."""
+    for left_over in root.parent.glob(f".{root.name}.tmp-*"):
+        shutil.rmtree(left_over)
+
+
+def _write(task: _Task) -> None:
+    spec, dataset, split, index, root = task
+    WRITERS[dataset](Path(root), split, index, *picture(spec, dataset, split, index))
+
+
+def _start_worker() -> None:
+    """Ctrl-C is the parent's business, which then ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _run(tasks: list[_Task], workers: int | None) -> Iterator[None]:
+    """Writes all pictures, in any order; yields once per picture."""
+    workers = min(workers or len(os.sched_getaffinity(0)), len(tasks))
+    if workers <= 1:
+        yield from map(_write, tasks)
+        return
+    # "spawn" costs a second but never inherits threads or locks of the process that asks.
+    with multiprocessing.get_context("spawn").Pool(workers, _start_worker) as pool:
+        yield from pool.imap_unordered(_write, tasks, chunksize=4)

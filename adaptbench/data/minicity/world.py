@@ -1,0 +1,33 @@
+"""One picture of the world: a pure function of specification, dataset, split and index."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.data.minicity.looks import look_of
+from adaptbench.data.minicity.render import render
+from adaptbench.data.minicity.scene import build
+from adaptbench.data.minicity.spec import VERSION, WorldSpec, picture_size
+
+
+def _generators(key: list[int]) -> list[np.random.Generator]:
+    """Two independent streams, for geometry and for appearance."""
+    return [np.random.Generator(np.random.PCG64(seed)) for seed in np.random.SeedSequence(key).spawn(2)]
+
+
+def picture(
+    spec: WorldSpec, dataset: str, split: str, index: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Draws picture ``index`` (from 0) of a split.
+
+    Returns:
+        RGB picture, shape ``(H, W, 3)``, and Cityscapes label ids, shape ``(H, W)``; both uint8.
+    """
+    key = [VERSION, spec.seed, zlib.crc32(f"{dataset}/{split}".encode()), index]
+    geometry, appearance = _generators(key)
+    look = look_of(dataset, spec.gap)
+    scene = build(spec, look, picture_size(dataset, spec.scale), geometry)
+    return render(scene, look, appearance)

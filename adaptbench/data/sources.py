@@ -1,0 +1,156 @@
+"""Where the data of a benchmark comes from: official folders, or generated worlds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adaptbench import plugins
+from adaptbench.benchmark import Benchmark, Provenance, SplitRef
+from adaptbench.data import minicity
+from adaptbench.dataset import Dataset, Sample
+from adaptbench.errors import DataError, PluginError, UsageError, unknown_name
+from adaptbench.jobspec import DataSource
+from adaptbench.profiles import Profile
+
+if TYPE_CHECKING:
+    from adaptbench.plan import Request
+
+#: Dials of a generated world that a user may set; the scale is the profile's.
+DIALS = {f.name: f.default for f in fields(minicity.WorldSpec) if f.name != "scale"}
+
+#: A smoke run of N iterations uses at most this many pictures per split.
+SMOKE_IMAGES_PER_ITERATION = 2
+SMOKE_IMAGES_AT_LEAST = 4
+
+
+def check_dial(name: str, value: Any) -> Any:
+    """``value`` if ``minicity.name`` is a dial and the value fits it.
+
+    Raises:
+        UsageError: no such dial, or a value of the wrong type or range.
+    """
+    if name not in DIALS:
+        raise unknown_name("dial of minicity", name, DIALS)
+    return getattr(minicity.WorldSpec(**{name: value}), name)
+
+
+def locate(
+    benchmark: type[Benchmark],
+    provenance: Provenance,
+    profile: Profile,
+    registry: plugins.Registry,
+    request: Request,
+    dials: Mapping[str, Any],
+) -> dict[str, DataSource]:
+    """The data source of every dataset of ``benchmark``. Nothing is generated yet.
+
+    Raises:
+        DataError: an official folder, its pictures, or labels of the source or the evaluation are missing.
+        UsageError: a dataset that cannot be generated is wanted as generated.
+    """
+    found = {}
+    for name in benchmark.datasets():
+        kind = benchmark.provenance.get(name, provenance)
+        refs = [ref for ref in _refs(benchmark) if ref.dataset == name]
+        if kind == "generated":
+            found[name] = _generated(name, refs, profile, request.limit, dials)
+        else:
+            dataset = dataset_class(registry, name)(_official_root(registry, name, request))
+            found[name] = _official(dataset, refs, benchmark)
+    return found
+
+
+def cap(count: int, limit: int | None) -> int:
+    """Number of pictures used of ``count`` in a smoke run of ``limit`` iterations (None: all)."""
+    return count if limit is None else min(count, max(SMOKE_IMAGES_AT_LEAST, SMOKE_IMAGES_PER_ITERATION * limit))
+
+
+def generate(
+    sources: Iterable[tuple[str, DataSource]], announce: Callable[[str, int], Callable[[int, int], None]]
+) -> None:
+    """Generates every generated source that the cache lacks.
+
+    Args:
+        sources: dataset names with their sources; duplicates are fine.
+        announce: called with the dataset and the number of pictures before generating; returns the
+            progress callback (pictures done, pictures in all).
+    """
+    for name, source in dict((source.root, (name, source)) for name, source in sources).values():
+        if source.provenance == "generated" and not Path(source.root).is_dir():
+            progress = announce(name, sum(source.counts.values()))
+            minicity.ensure(minicity.WorldSpec(**source.dials), name, source.counts, progress=progress)
+
+
+def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
+    """The dataset plug-in called ``name``.
+
+    Raises:
+        PluginError: its class is no `Dataset`.
+    """
+    plugin = registry.find("dataset", name)
+    loaded = plugins.load(plugin)
+    if not (isinstance(loaded, type) and issubclass(loaded, Dataset)):
+        raise PluginError(f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.dataset.Dataset.")
+    return loaded
+
+
+def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
+    """Raises DataError unless every sample's label file exists: says how many lack one, with examples."""
+    everything = list(samples)
+    missing = [sample.label for sample in everything if not sample.label.is_file()]
+    if missing:
+        examples = ", ".join(str(path) for path in missing[:3])
+        raise DataError(
+            f"{dataset.name}/{split}: {len(missing)} of {len(everything)} pictures under {dataset.root} have no "
+            f"label file, for example {examples}. Unpack the labels of the official release beside the pictures."
+        )
+
+
+def _refs(benchmark: type[Benchmark]) -> list[SplitRef]:
+    return [*benchmark.source, *benchmark.target, *benchmark.evaluation]
+
+
+def _generated(
+    name: str, refs: list[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
+) -> DataSource:
+    missing = [str(ref) for ref in refs if str(ref) not in profile.generated]
+    if missing:
+        raise UsageError(
+            f"MiniCity does not generate {', '.join(dict.fromkeys(missing))} (profile {profile.name}). "
+            "Use --data official with the real dataset."
+        )
+    counts = {ref.split: cap(profile.generated[str(ref)], limit) for ref in refs}
+    world = minicity.WorldSpec(scale=profile.scale, **dials)
+    version = minicity.fingerprint(world, name, counts)
+    root = minicity.cache_folder() / "minicity" / f"{name}-{version}"
+    return DataSource(
+        root=str(root), provenance="generated", version=version, dials=asdict(world), counts=counts
+    )
+
+
+def _official_root(registry: plugins.Registry, name: str, request: Request) -> Path:
+    dataset = dataset_class(registry, name)
+    if name in request.data_paths:
+        return request.data_paths[name].resolve()
+    if request.data_root is None:
+        raise DataError(f"{name}: no data folder given. {dataset.where_to_get()}")
+    candidates = [request.data_root / folder for folder in dataset.folders]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder.resolve()
+    looked = ", ".join(str(folder) for folder in candidates)
+    raise DataError(f"{name}: not found; looked for {looked}. {dataset.where_to_get()}")
+
+
+def _official(dataset: Dataset, refs: list[SplitRef], benchmark: type[Benchmark]) -> DataSource:
+    listing = hashlib.sha256()
+    for ref in sorted({ref for ref in refs if not ref.generated_only}, key=str):
+        samples = dataset.usable(ref.split)
+        if ref in benchmark.source or ref in benchmark.evaluation:
+            require_labels(dataset, ref.split, samples)
+        listing.update("\n".join([str(ref), *(sample.name for sample in samples)]).encode())
+    return DataSource(root=str(dataset.root), provenance="official", version=listing.hexdigest()[:12])

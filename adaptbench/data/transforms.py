@@ -1,0 +1,82 @@
+"""Picture transforms of the self-training papers: resize, crop, flip, normalise. Draw and apply are apart.
+
+They give the bits of the papers' mmsegmentation 0.16 pipelines for equal draws (cv2 bilinear and nearest
+resizing that keeps the ratio, normalisation in RGB).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+UInt8 = npt.NDArray[np.uint8]
+
+#: ImageNet statistics of RGB in [0, 255], as every self-training paper uses them.
+MEAN = (123.675, 116.28, 103.53)
+STD = (58.395, 57.12, 57.375)
+
+
+def fitted_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
+    """Largest (width, height) with the ratio of ``size`` whose long and short sides fit those of ``box``.
+
+    Units: pixels, rounded half up, as mmcv rescales.
+    """
+    factor = min(max(box) / max(size), min(box) / min(size))
+    return int(size[0] * factor + 0.5), int(size[1] * factor + 0.5)
+
+
+def resize_image(image: UInt8, size: tuple[int, int]) -> UInt8:
+    """Bilinear resize to ``size`` = (width, height). Shape: ``(H, W, 3)`` uint8."""
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def resize_label(label: UInt8, size: tuple[int, int]) -> UInt8:
+    """Nearest resize to ``size`` = (width, height). Shape: ``(H, W)`` uint8."""
+    return np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
+
+
+def draw_crop(shape: tuple[int, ...], side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """A square crop of ``side`` pixels inside ``shape`` = (height, width, ...); smaller where it does not fit."""
+    top = int(rng.integers(max(shape[0] - side, 0) + 1))
+    left = int(rng.integers(max(shape[1] - side, 0) + 1))
+    return slice(top, top + side), slice(left, left + side)
+
+
+def draw_labelled_crop(
+    label: UInt8, side: int, class_share_limit: float, rng: np.random.Generator, ignore: int = 255
+) -> tuple[slice, slice]:
+    """A crop in which no class covers ``class_share_limit`` or more of the labelled pixels.
+
+    Ten crops are tried; the last is taken as it is. A crop of a single class never passes.
+
+    Source: mmsegmentation, RandomCrop(cat_max_ratio).
+    """
+    crop = draw_crop(label.shape, side, rng)
+    for _ in range(10):
+        counts = np.bincount(label[crop].ravel(), minlength=256)
+        counts[ignore] = 0
+        if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < class_share_limit:
+            break
+        crop = draw_crop(label.shape, side, rng)
+    return crop
+
+
+def normalise(image: UInt8) -> Tensor:
+    """Normalised network input. Shape: ``(H, W, 3)`` uint8 to ``(3, H, W)`` float32."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()
+    mean = torch.tensor(MEAN).view(3, 1, 1)
+    std = torch.tensor(STD).view(3, 1, 1)
+    return pixels.sub_(mean).div_(std)
+
+
+def pad_to(tensor: Tensor, side: int, value: int) -> Tensor:
+    """Pads the bottom and right of the last two axes up to ``side`` pixels with ``value``.
+
+    Images are padded after normalisation, so that padding is the mean colour, as in the papers' pipelines.
+    """
+    missing = [max(side - tensor.shape[axis], 0) for axis in (-1, -2)]
+    return functional.pad(tensor, (0, missing[0], 0, missing[1]), value=value) if any(missing) else tensor

@@ -1,0 +1,145 @@
+"""The dataset contract: what a file in datasets/ declares."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.data import files
+from adaptbench.errors import DataError, unknown_name
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of a split.
+
+    Attributes:
+        name: stable identifier, unique within the split.
+        image: path of the picture.
+        label: where its label file belongs; whether the file exists is not checked here.
+        tags: facts for grouping scores, for example ``{"city": "lindau"}``.
+    """
+
+    name: str
+    image: Path
+    label: Path
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is known about a split.
+
+    Attributes:
+        count: number of images in the official release; None where there is none.
+        labelled: whether labels are public.
+        note: what a reader should know.
+    """
+
+    count: int | None
+    labelled: bool = True
+    note: str = ""
+
+
+class Dataset(ABC):
+    """A dataset in its official layout under ``root``. Nothing is converted and nothing written there.
+
+    A plug-in sets the class attributes below as literals (they are read without importing the file)
+    and implements `samples`. `read_label` is overridden only where labels are not 8-bit index images.
+
+    Args:
+        root: the dataset's folder.
+
+    Raises:
+        DataError: ``root`` is not a folder.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    licence: ClassVar[str]
+    homepage: ClassVar[str]
+    #: Id space of the label files, a key of `adaptbench.data.taxonomy`. Read it from the instance: it may
+    #: depend on which of a dataset's label files a root holds.
+    id_space: str
+    #: Folder names looked for under the data root, first match wins.
+    folders: ClassVar[tuple[str, ...]]
+    #: Official picture size, (width, height) in pixels.
+    picture_size: ClassVar[tuple[int, int]]
+    #: Size the self-training papers resize to before cropping, (width, height) in pixels.
+    training_size: ClassVar[tuple[int, int]]
+    splits: ClassVar[Mapping[str, Split]]
+    #: Folders (relative to the root) that hold labels: sealed off from training processes.
+    label_folders: ClassVar[tuple[str, ...]]
+    #: Samples of the official release that are known to be unusable: name -> what is wrong with it.
+    broken: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DataError(f"{self.name}: {root} is not a folder. {self.where_to_get()}")
+        self.root = root
+
+    @abstractmethod
+    def samples(self, split: str) -> list[Sample]:
+        """All samples of ``split``, sorted by image path. Opens no label file.
+
+        Raises:
+            UsageError: no such split.
+            DataError: the folder of the split is missing or holds no picture.
+        """
+
+    def usable(self, split: str) -> list[Sample]:
+        """The samples of ``split`` without those listed in `broken`.
+
+        Raises:
+            UsageError: no such split.
+            DataError: the folder of the split is missing or holds no picture.
+        """
+        return [sample for sample in self.samples(split) if sample.name not in self.broken]
+
+    def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """The picture. Shape: ``(H, W, 3)`` RGB uint8.
+
+        Raises:
+            DataError: the file is missing, damaged or no picture.
+        """
+        return files.read_image(sample.image)
+
+    def read_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """Raw label ids in the dataset's id space. Shape: ``(H, W)`` uint8.
+
+        Raises:
+            DataError: the file is missing, damaged or not an index image.
+        """
+        return files.read_index_image(sample.label)
+
+    @classmethod
+    def where_to_get(cls) -> str:
+        """One sentence for error messages: where the data comes from and how to point to it."""
+        return (
+            f"Get it from {cls.homepage} and pass --data-root (its parent) or --data-path {cls.name}=FOLDER."
+        )
+
+    def _split(self, split: str) -> Split:
+        if split not in self.splits:
+            raise unknown_name(f"split of {self.name}", split, self.splits)
+        return self.splits[split]
+
+    def _pictures(self, folder: str, pattern: str) -> list[Path]:
+        """Pictures below ``folder`` that match ``pattern``, sorted; an empty result is an error.
+
+        Hidden files are left out: archives made on macOS hold a ``._name.png`` beside each picture.
+        """
+        paths = (path for path in (self.root / folder).glob(pattern) if not path.name.startswith("."))
+        found = sorted(paths, key=Path.as_posix)
+        if not found:
+            raise DataError(
+                f"{self.name}: no picture matches {folder}/{pattern} under {self.root}. "
+                f"Expected the official layout. {self.where_to_get()}"
+            )
+        return found

@@ -1,0 +1,44 @@
+"""Errors a user can cause. Each message says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AdaptBenchError(Exception):
+    """Base of every error that is reported as one paragraph instead of a traceback."""
+
+
+class UsageError(AdaptBenchError):
+    """The command line or an option is wrong."""
+
+
+class PluginError(AdaptBenchError):
+    """A plug-in file cannot be used."""
+
+
+class DataError(AdaptBenchError):
+    """A dataset folder, image or label file is missing, damaged or in another format."""
+
+
+class FirewallError(AdaptBenchError):
+    """A training process tried to open a label (or, in DG, an image) that is out of its reach."""
+
+
+class RunStateError(AdaptBenchError):
+    """A job, stage or record on disk cannot be used: other version, damaged, or not writable."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Error for a name that is not registered: says what was meant and lists all names.
+
+    Args:
+        kind: what the name should have been, for example ``"method"``.
+        name: the unknown name.
+        known: every valid name.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    meant = f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+    return UsageError(f"Unknown {kind} {name!r}.{meant} Known: {', '.join(names) or 'none'}.")

@@ -1,0 +1,208 @@
+"""Scores the trained network of a job on every evaluation split and builds its record."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from adaptbench import networks, plugins
+from adaptbench.benchmark import SplitRef
+from adaptbench.data import sources, transforms
+from adaptbench.data.files import require_same_size
+from adaptbench.data.taxonomy import label_map
+from adaptbench.dataset import Dataset, Sample
+from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
+from adaptbench.evaluation.inference import Whole, segment
+from adaptbench.evaluation.metrics import score
+from adaptbench.jobspec import State, Status, write_status
+from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
+from adaptbench.stages import StageResult, trained_method
+from adaptbench.storage import replacing
+from adaptbench.training import checkpoint
+from adaptbench.training.loop import Interrupted
+from adaptbench.workplace import Workplace
+
+UInt8 = npt.NDArray[np.uint8]
+
+#: Predictions of this many pictures per split are kept for the report.
+PICTURES = 4
+
+_VERSIONS = ("torch", "torchvision", "mmsegmentation", "mmengine", "mmcv-lite", "numpy", "opencv-python", "adaptbench")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What evaluation found.
+
+    Attributes:
+        scores: one per evaluation split.
+        weights_sha256: identity of the scored weights.
+        parameters: number of parameters of the scored network.
+        seconds: time it took.
+    """
+
+    scores: list[Score]
+    weights_sha256: str
+    parameters: int
+    seconds: float
+
+
+def run(place: Workplace, result: StageResult, stop: Callable[[], bool]) -> Scored:
+    """Scores the network of the last stage; keeps one confusion matrix per picture in ``confusion/``.
+
+    Raises:
+        Interrupted: asked to stop.
+        DataError: a picture or label cannot be used.
+    """
+    started = time.monotonic()
+    network = trained_method(place, result).scored_network().to(place.device).eval()
+    resolution = result.stage.settings.resolution
+    scores = [_score_split(place, ref, network, resolution, stop) for ref in evaluation_splits(place)]
+    return Scored(
+        scores=scores,
+        weights_sha256=checkpoint.digest(network.state_dict()),
+        parameters=sum(p.numel() for p in network.parameters()),
+        seconds=time.monotonic() - started,
+    )
+
+
+def evaluation_splits(place: Workplace) -> list[SplitRef]:
+    """The splits that exist in this job's data; the first is ranked."""
+    data = place.spec.data
+    return [
+        ref
+        for ref in place.benchmark.evaluation
+        if not ref.generated_only or data[ref.dataset].provenance == "generated"
+    ]
+
+
+def build_record(place: Workplace, results: list[StageResult], scored: Scored) -> Record:
+    """The job's record."""
+    spec, method, benchmark = place.spec, place.method, place.benchmark
+    settings = results[-1].stage.settings
+    spec_of_network = networks.spec(settings.network)
+    cost = Cost(
+        training_seconds=sum(result.seconds for result in results),
+        evaluation_seconds=scored.seconds,
+        peak_memory_mib=max(result.peak_memory_mib for result in results),
+        device=spec.device,
+    )
+    return Record(
+        job_hash=spec.job_hash,
+        ranking_hash=spec.ranking_hash,
+        ranking=spec.ranking,
+        group_hash=spec.group_hash,
+        method=spec.method,
+        method_title=method.title,
+        method_version=method.version,
+        paper=method.paper,
+        tags=list(method.tags),
+        oracle=any(result.oracle for result in results),
+        smoke=spec.limit is not None,
+        benchmark=spec.board,
+        benchmark_title=benchmark.title,
+        setting=benchmark.setting,
+        profile=spec.profile,
+        seed=spec.seed,
+        network=NetworkInfo(
+            name=settings.network, parameters=scored.parameters, pretraining=spec_of_network.pretraining
+        ),
+        iterations=sum(result.stage.settings.iterations for result in results),
+        settings=spec.settings,
+        settings_origin=spec.settings_origin,
+        overrides=spec.overrides,
+        data={name: source.identity() for name, source in sorted(spec.data.items())},
+        scores=scored.scores,
+        weights_sha256=scored.weights_sha256,
+        cost=cost,
+        environment=environment(),
+    )
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for the record."""
+    versions = {name: metadata.version(name) for name in _VERSIONS if _installed(name)}
+    commit = _commit()
+    return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
+
+
+def _score_split(
+    place: Workplace, ref: SplitRef, network: nn.Module, resolution: float, stop: Callable[[], bool]
+) -> Score:
+    dataset = place.datasets[ref.dataset]
+    samples = dataset.usable(ref.split)
+    samples = samples[: sources.cap(len(samples), place.spec.limit)]
+    table = label_map(dataset.id_space, place.benchmark.class_set)
+    size = place.input_size(ref.dataset, resolution)
+    matrices = {}
+    for number, sample in enumerate(samples):
+        if stop():
+            raise Interrupted("Stopped during evaluation; run again to go on.")
+        truth, prediction = _predict(dataset, sample, network, size, table, place.device)
+        matrices[sample.name] = confusion_matrix(truth, prediction, len(place.task.class_set))
+        if number < PICTURES:
+            _keep(prediction, place.folder / "pictures" / f"{ref.dataset}-{ref.split}" / f"{sample.name}.png")
+        if number % 10 == 0:
+            status = Status(state=State.RUNNING, stage=f"score {ref}", iteration=number, total=len(samples))
+            write_status(place.folder, status)
+    confusion = PerImageConfusion.collect(matrices)
+    confusion.save(place.folder / "confusion" / f"{ref.dataset}-{ref.split}.npz")
+    provenance = place.spec.data[ref.dataset].provenance
+    return score(
+        confusion.total(),
+        place.task.class_set,
+        split=str(ref),
+        provenance="generated" if provenance == "generated" else "official",
+        images=len(samples),
+    )
+
+
+def _predict(
+    dataset: Dataset, sample: Sample, network: nn.Module, box: tuple[int, int], table: UInt8, device: torch.device
+) -> tuple[UInt8, UInt8]:
+    """True and predicted train ids at the size of the label file."""
+    image, raw = dataset.read_image(sample), dataset.read_label(sample)
+    require_same_size(image, raw, sample)
+    size = transforms.fitted_size((image.shape[1], image.shape[0]), box)
+    pixels = transforms.normalise(transforms.resize_image(image, size))[None].to(device)
+    prediction = segment(network, pixels, Whole(), (raw.shape[0], raw.shape[1]))
+    return table[raw], prediction.cpu().numpy()
+
+
+def _keep(prediction: UInt8, path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", prediction)[1].tobytes())
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _commit() -> dict[str, str]:
+    """The checkout's commit, where there is one."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(plugins.ROOT), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": answer.stdout.strip()}

@@ -1,0 +1,1 @@
+"""Evaluation: inference, confusion matrices, metrics."""

@@ -1,0 +1,164 @@
+"""From picture to prediction: whole-image and sliding-window inference.
+
+The arithmetic is that of mmsegmentation: logits are resized bilinearly (align_corners=False) to the size of
+the network's input, overlapping windows are averaged as raw logits, and the result is resized once more
+where the label file has another size. No softmax comes in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adaptbench.errors import UsageError
+
+#: (height, width) in pixels.
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The network sees the whole picture at once."""
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """The network sees overlapping windows; where they overlap, raw logits are averaged.
+
+    Attributes:
+        crop: window size, (height, width) in pixels; a smaller picture is one window.
+        stride: step between windows, (height, width) in pixels, at most ``crop``. The last window of a row
+            or column is moved back to the border.
+        batch: windows per forward pass; more is faster on a GPU and needs more memory.
+    """
+
+    crop: Size
+    stride: Size
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        fits = all(0 < stride <= crop for stride, crop in zip(self.stride, self.crop, strict=True))
+        if not fits or self.batch < 1:
+            raise UsageError(f"Sliding windows need 0 < stride <= crop and batch >= 1, got {self}.")
+
+
+Mode = Whole | Sliding
+
+
+def resize(logits: Tensor, size: Size) -> Tensor:
+    """Bilinear resize with align_corners=False; unchanged when the size fits already.
+
+    Shape: ``(B, C, h, w)`` to ``(B, C, *size)``.
+    """
+    if tuple(logits.shape[-2:]) == tuple(size):
+        return logits
+    return functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+
+
+def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
+    """Logits at the size of the picture. The network should be in evaluation mode.
+
+    Shape: ``(1, 3, H, W)`` to ``(1, C, H, W)``.
+
+    Args:
+        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution.
+        image: normalised picture.
+        mode: whole or sliding.
+    """
+    with torch.no_grad():
+        return resize(_coarse(network, image, mode), _size(image))
+
+
+def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor:
+    """Predicted train ids at the size of the label file.
+
+    Equal to `predict`, `resize` and argmax over the classes, but one class at a time, so that the logits at
+    full size (160 MB for 19 classes at 2048x1024) never exist.
+
+    Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8.
+
+    Args:
+        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
+        image: normalised picture.
+        mode: whole or sliding.
+        size: (height, width) of the label file.
+    """
+    with torch.no_grad():
+        logits = _coarse(network, image, mode)
+        return resized_argmax(logits, _size(image), size)[0]
+
+
+def resized_argmax(logits: Tensor, *sizes: Size) -> Tensor:
+    """Argmax over the classes after resizing to each of ``sizes`` in turn; on a tie the lower id.
+
+    Shape: ``(B, C, h, w)`` to ``(B, *sizes[-1])`` uint8.
+    """
+
+    def plane(index: int) -> Tensor:
+        resized = logits[:, index : index + 1]
+        for size in sizes:
+            resized = resize(resized, size)
+        return resized
+
+    best = plane(0).clone()
+    winner = torch.zeros_like(best, dtype=torch.uint8)
+    for index in range(1, logits.shape[1]):
+        rival = plane(index)
+        winner.masked_fill_(rival > best, index)
+        torch.maximum(best, rival, out=best)
+    return winner[:, 0]
+
+
+def windows(image: Size, crop: Size, stride: Size) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each window, left to right, then top to bottom.
+
+    Args:
+        image: size of the picture.
+        crop: size of a window.
+        stride: step between windows.
+    """
+    columns = list(_steps(image[1], crop[1], stride[1]))
+    for rows in _steps(image[0], crop[0], stride[0]):
+        for column in columns:
+            yield rows, column
+
+
+def _steps(length: int, crop: int, stride: int) -> Iterator[slice]:
+    for step in range(max(length - crop + stride - 1, 0) // stride + 1):
+        stop = min(step * stride + crop, length)
+        yield slice(max(stop - crop, 0), stop)
+
+
+def _coarse(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
+    """Logits before the last resize: at the network's resolution, or averaged over windows."""
+    if isinstance(mode, Whole):
+        logits: Tensor = network(image)
+        return logits
+    return _slide(network, image, mode)
+
+
+def _slide(network: nn.Module, image: Tensor, mode: Sliding) -> Tensor:
+    height, width = _size(image)
+    places = list(windows((height, width), mode.crop, mode.stride))
+    total: Tensor | None = None
+    count = image.new_zeros((1, 1, height, width))
+    for start in range(0, len(places), mode.batch):
+        group = places[start : start + mode.batch]
+        crops = torch.cat([image[:, :, rows, columns] for rows, columns in group])
+        logits = resize(network(crops), _size(crops))
+        if total is None:
+            total = logits.new_zeros((1, logits.shape[1], height, width))
+        for (rows, columns), window in zip(group, logits, strict=True):
+            total[0, :, rows, columns] += window
+            count[:, :, rows, columns] += 1
+    if total is None:
+        raise UsageError(f"No window fits a picture of {height}x{width} pixels.")
+    return total / count
+
+
+def _size(image: Tensor) -> Size:
+    return int(image.shape[-2]), int(image.shape[-1])

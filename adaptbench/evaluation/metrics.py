@@ -1,0 +1,120 @@
+"""Scores: pure functions of a confusion matrix summed over the images of a split.
+
+Notation: M is the matrix, M[i, j] the number of pixels of true class i predicted as j; ignored pixels
+are not in it. Counts are integers up to the one division that makes a score.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.data.taxonomy import ClassSet
+from adaptbench.errors import DataError
+from adaptbench.reporting.record import Score
+
+Counts = npt.NDArray[np.integer]
+
+
+def iou(matrix: Counts) -> npt.NDArray[np.float64]:
+    """Intersection over union per class: M[c, c] / (sum M[c, :] + sum M[:, c] - M[c, c]).
+
+    A class that occurs in neither truth nor prediction has none (NaN); one that is only predicted,
+    or never hit, has 0.
+
+    Shape: ``(C,)``, 0..1 or NaN.
+
+    Args:
+        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
+
+    Source: Cityscapes and mmsegmentation convention.
+
+    Example:
+        >>> import numpy as np
+        >>> iou(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])).tolist()
+        [0.75, 0.8, nan]
+    """
+    counts = matrix.astype(np.int64)
+    hits = np.diagonal(counts)
+    union = counts.sum(axis=0) + counts.sum(axis=1) - hits
+    scores = np.full(len(counts), np.nan)
+    np.divide(hits, union, out=scores, where=union > 0)
+    return scores
+
+
+def miou(matrix: Counts) -> float:
+    """Mean of `iou` over the classes that have one; NaN when there is none.
+
+    Args:
+        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
+
+    Example:
+        >>> import numpy as np
+        >>> miou(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
+        0.775
+    """
+    scores = iou(matrix)
+    present = scores[~np.isnan(scores)]
+    return float(present.mean()) if present.size else float("nan")
+
+
+def accuracy(matrix: Counts) -> float:
+    """Share of labelled pixels that are right: trace M / sum M; NaN when no pixel is labelled.
+
+    Args:
+        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
+
+    Example:
+        >>> import numpy as np
+        >>> accuracy(np.array([[3, 1], [0, 4]]))
+        0.875
+    """
+    counts = matrix.astype(np.int64)
+    pixels = int(counts.sum())
+    return int(np.trace(counts)) / pixels if pixels else float("nan")
+
+
+def score(
+    matrix: Counts,
+    class_set: ClassSet,
+    *,
+    split: str,
+    provenance: Literal["generated", "official"],
+    images: int,
+) -> Score:
+    """The record's entry for one split.
+
+    Units: percent, not rounded.
+
+    Args:
+        matrix: counts summed over the images. Shape: ``(C, C)``; rows are the truth.
+        class_set: the C classes.
+        split: ``dataset/split``.
+        provenance: whether the pictures were generated or official.
+        images: number of images scored.
+
+    Raises:
+        DataError: the matrix does not fit the class set, or no pixel is labelled.
+    """
+    if matrix.shape != (len(class_set), len(class_set)):
+        raise DataError(
+            f"{split}: a matrix of shape {matrix.shape} cannot be scored in {class_set.name!r} "
+            f"with {len(class_set)} classes."
+        )
+    if not matrix.any():
+        raise DataError(
+            f"{split}: not one labelled pixel in {images} images, so there is nothing to score. Check the "
+            f"label files and that their ids belong to the class set {class_set.name!r}."
+        )
+    per_class = (None if np.isnan(value) else 100 * float(value) for value in iou(matrix))
+    return Score(
+        split=split,
+        provenance=provenance,
+        class_set=class_set.name,
+        images=images,
+        miou=100 * miou(matrix),
+        iou=dict(zip(class_set.classes, per_class, strict=True)),
+        accuracy=100 * accuracy(matrix),
+    )

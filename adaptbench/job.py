@@ -1,0 +1,83 @@
+"""One job, in its own process: stages, then evaluation, then the record.
+
+``python -m adaptbench.job FOLDER`` runs the job described in ``FOLDER/job.json``. Each stage is trained by a
+forked child that is sealed off from target labels (see `adaptbench.data.firewall`); this process waits for it
+and only then opens labels to score the result.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+from adaptbench import evaluate, jobspec, stages
+from adaptbench.errors import AdaptBenchError
+from adaptbench.jobspec import State, Status
+from adaptbench.launch.processes import StopFlag, end_with_parent, fix_threads
+from adaptbench.reporting.record import save_record
+from adaptbench.training.loop import Interrupted
+from adaptbench.workplace import open_workplace
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(folder: Path) -> int:
+    """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
+    end_with_parent()
+    stop = StopFlag()
+    try:
+        with FileLock(folder / ".lock"):
+            return _guarded(folder, stop)
+    except Exception as error:
+        print(f"The job folder {folder} cannot be used: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
+
+
+def _guarded(folder: Path, stop: StopFlag) -> int:
+    """Runs the job; every way it can end is written to its status file."""
+    if (folder / "record.json").exists():  # another run finished it while we waited for the lock
+        return 0
+    (folder / "traceback.txt").unlink(missing_ok=True)
+    try:
+        jobspec.write_status(folder, Status(state=State.RUNNING, stage="starting"))
+        _run(folder, stop)
+    except Interrupted as interruption:
+        print(interruption, file=sys.stderr)  # noqa: T201
+        jobspec.write_status(folder, Status(state=State.INTERRUPTED, reason=str(interruption)))
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        expected = isinstance(error, AdaptBenchError)
+        reason = str(error) if expected else f"{type(error).__name__}: {error}"
+        if not (folder / "traceback.txt").exists():
+            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        print(reason, file=sys.stderr)  # noqa: T201
+        jobspec.write_status(folder, Status(state=State.FAILED, reason=reason))
+        return EXIT_FAILED
+    return 0
+
+
+def _run(folder: Path, stop: Callable[[], bool]) -> None:
+    spec = jobspec.load_job(folder)
+    fix_threads(spec.threads)
+    place = open_workplace(spec, folder)
+    results = stages.run_all(place, stop)
+    scored = evaluate.run(place, results[-1], stop)
+    record = evaluate.build_record(place, results, scored)
+    _join_metrics(folder, [result.folder for result in results])
+    save_record(record, folder / "record.json")
+    jobspec.write_status(folder, Status(state=State.DONE, miou=record.scores[0].miou))
+
+
+def _join_metrics(folder: Path, stage_folders: list[Path]) -> None:
+    """The job's ``metrics.jsonl``: those of its stages, one after the other."""
+    texts = [path.read_text(encoding="utf-8") for f in stage_folders if (path := f / "metrics.jsonl").exists()]
+    (folder / "metrics.jsonl").write_text("".join(texts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve()))

@@ -1,0 +1,171 @@
+"""The method contract: what a file in methods/ declares.
+
+A method is a `torch.nn.Module` that owns all that is trained. A self-contained one chooses settings and
+implements `Method.losses`; a method of several stages also overrides `Method.stages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import Tensor, nn
+
+from adaptbench import networks
+from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
+from adaptbench.data.batch import Batch
+from adaptbench.data.taxonomy import ClassSet
+from adaptbench.profiles import Profile
+from adaptbench.settings import Settings
+from adaptbench.training.optimizer import build_optimizer
+
+#: Named values of one loss group; entries whose last part starts with ``loss`` are summed and differentiated.
+LossGroup = Mapping[str, Tensor]
+Optimizers = OptimWrapper | OptimWrapperDict
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method may know about the problem.
+
+    Attributes:
+        benchmark: name of the benchmark.
+        setting: ``uda`` (unlabelled target images in training) or ``dg`` (no target images).
+        class_set: the classes to segment.
+        profile: sizes and budget; methods use its conversions and never its name.
+    """
+
+    benchmark: str
+    setting: Literal["uda", "dg"]
+    class_set: ClassSet
+    profile: Profile
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of a method.
+
+    Attributes:
+        name: what the stage does, for logs.
+        method: the class whose `Method.train_step` is run; an earlier stage is often another method.
+        settings: its settings.
+        start: index of the earlier stage whose network it starts from.
+    """
+
+    name: str
+    method: type[Method]
+    settings: Settings
+    start: int | None = None
+
+
+class Method(nn.Module):
+    """Base of all methods.
+
+    A plug-in sets ``name``, ``title``, ``paper`` and ``tags`` as literals. Tags with a meaning for the
+    harness: ``control`` (listed, never ranked) and ``oracle`` (trains on target labels).
+
+    Args:
+        task: the problem.
+        settings: an instance of the class's ``Settings``.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str | None] = None
+    tags: ClassVar[tuple[str, ...]] = ()
+    #: Raised when the method's numbers may change; part of the job's hash.
+    version: ClassVar[int] = 1
+    #: Which domain's labels it trains on; ``target`` is allowed under the tag ``oracle`` alone.
+    supervision: ClassVar[Literal["source", "target"]] = "source"
+    #: Whether batches hold target images.
+    uses_target_images: ClassVar[bool] = True
+    Settings: ClassVar[type[Settings]] = Settings
+    #: Published settings by (benchmark, network); every other pair is marked ``transferred``.
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__()
+        self.task = task
+        self.settings = settings
+        self.student = self.build_student()
+
+    @classmethod
+    def stages(cls, settings: Settings) -> list[Stage]:
+        """The trainings of the method, in order; the last one is scored. Default: one."""
+        return [Stage("train", cls, settings)]
+
+    @classmethod
+    def skip(cls, task: Task) -> str | None:
+        """Why the method makes no sense on ``task``; None if it does."""
+        return None
+
+    def build_student(self) -> nn.Module:
+        """The network that is trained: images ``(B, 3, H, W)`` to logits ``(B, classes, h, w)``."""
+        return networks.build(self.settings.network, len(self.task.class_set))
+
+    def scored_network(self) -> nn.Module:
+        """The network that is evaluated. Default: the student, as the self-training papers do."""
+        return self.student
+
+    def optimizers(self) -> Optimizers:
+        """The optimisers of `train_step`. Default: one for the student, from the settings."""
+        return build_optimizer(self.student, self.settings)
+
+    def hooks(self) -> list[Hook]:
+        """mmengine hooks to call during training. Default: none."""
+        return []
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup] | LossGroup:
+        """Loss groups of one iteration: one backward pass follows each group. A dict is one group."""
+        raise NotImplementedError(f"{type(self).__name__} must implement losses() or train_step().")
+
+    def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
+        """One iteration. Default: a backward pass per group of `losses`, then one optimiser step.
+
+        Returns:
+            Logged values by name, detached scalars.
+        """
+        if not isinstance(optimizers, OptimWrapper):
+            raise TypeError(f"{type(self).__name__} has several optimisers: override train_step().")
+        optimizers.zero_grad()
+        log: dict[str, Tensor] = {}
+        for group in _groups(self.losses(batch)):
+            total = total_loss(group)
+            if total.requires_grad:
+                optimizers.backward(total)
+            log.update({key: value.detach() for key, value in group.items()})
+        optimizers.step()
+        return log
+
+    def segmentation_loss(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """Cross entropy and accuracy as one loss group.
+
+        Shape: logits ``(B, C, h, w)`` float, label ``(B, 1, H, W)`` int64 with 255 = ignore, weight
+        ``(B, H, W)`` float in [0, 1] or None.
+        """
+        logits = resize_logits(logits, (label.shape[-2], label.shape[-1]))
+        return {
+            f"{prefix}loss_seg": weighted_cross_entropy(logits, label, weight),
+            f"{prefix}acc_seg": pixel_accuracy(logits, label),
+        }
+
+
+def total_loss(group: LossGroup) -> Tensor:
+    """Sum of the entries of ``group`` whose last name part starts with ``loss``."""
+    parts = [value for key, value in group.items() if key.rsplit(".", 1)[-1].startswith("loss")]
+    if not parts:
+        raise ValueError(f"A loss group needs a key that starts with 'loss'; this one has {sorted(group)}.")
+    return torch.stack([part.mean() for part in parts]).sum()
+
+
+def _groups(losses: Iterable[LossGroup] | LossGroup) -> Iterator[LossGroup]:
+    if isinstance(losses, Mapping):
+        yield losses
+    else:
+        yield from losses

@@ -1,0 +1,28 @@
+"""A network from an mmsegmentation config file: its backbone and its decode head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from adaptbench.errors import UsageError
+from adaptbench.networks.segmentor import NetworkSpec
+
+
+def config_network(path: Path) -> NetworkSpec:
+    """The spec of the ``model`` in an mmsegmentation config. Auxiliary heads and losses are left out.
+
+    Raises:
+        UsageError: the file is missing, cannot be run, or holds no encoder and decoder.
+    """
+    try:
+        model = Config.fromfile(path).model
+        backbone, head = dict(model.backbone), dict(model.decode_head)
+    except (OSError, SyntaxError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{path} is no mmsegmentation config with model.backbone and model.decode_head: {error}"
+        ) from error
+    head.pop("num_classes", None)
+    backbone.pop("init_cfg", None)  # start weights named there may need a download
+    return NetworkSpec(str(path), backbone, head)

@@ -1,0 +1,304 @@
+"""From a request to jobs: resolves names, data and settings, and hashes what can change a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adaptbench import networks, plugins
+from adaptbench.benchmark import Benchmark
+from adaptbench.data import sources
+from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import PluginError, RunStateError, UsageError, unknown_name
+from adaptbench.jobspec import (
+    DataSource,
+    JobSpec,
+    State,
+    content_hash,
+    job_folder,
+    load_job,
+    read_status,
+)
+from adaptbench.method import Method, Task
+from adaptbench.profiles import Profile, Provenance, profile
+from adaptbench.reporting.record import load_record
+from adaptbench.settings import Resolved, Settings, check_key, parse_value, resolve
+
+PREFIX = "minicity/"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        methods: names, or ``all``.
+        benchmarks: names; ``minicity/NAME`` means generated data.
+        seeds: one job each.
+        profile: ``mini`` or ``paper``.
+        data: provenance; None = the profile's.
+        data_root: parent folder of official datasets.
+        data_paths: folder per dataset, beside the root.
+        out: results folder.
+        settings: raw ``key=value`` texts.
+        limit: iterations of a smoke run.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        plugins: files or folders with further plug-ins.
+    """
+
+    methods: Sequence[str] = ("all",)
+    benchmarks: Sequence[str] = (f"{PREFIX}gta5_to_cityscapes",)
+    seeds: Sequence[int] = (0,)
+    profile: str = "mini"
+    data: Provenance | None = None
+    data_root: Path | None = None
+    data_paths: Mapping[str, Path] = field(default_factory=dict)
+    out: Path = Path("results")
+    settings: Sequence[str] = ()
+    limit: int | None = None
+    device: str = "auto"
+    plugins: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned job.
+
+    Attributes:
+        spec: what it is.
+        folder: where it lives.
+        state: where it stands: done, interrupted, failed or planned, or skipped.
+        reason: why it is skipped, or why it failed before.
+    """
+
+    spec: JobSpec
+    folder: Path
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a request, and plug-in files that had to be left out, with the reason."""
+
+    jobs: list[Job]
+    broken: list[tuple[Path, str]]
+
+
+def make_plan(request: Request) -> Plan:
+    """Resolves ``request`` into jobs. Reads file lists and no picture.
+
+    Raises:
+        UsageError: an unknown name, key or value.
+        DataError: official data or labels are missing.
+        RunStateError: a job folder was written by a newer version.
+    """
+    registry = plugins.discover(request.plugins)
+    broken = list(registry.broken)
+    methods = _load_methods(registry, request.methods, broken)
+    overrides = _Overrides.parse(request.settings, methods)
+    chosen = profile(request.profile)
+    jobs = []
+    for text in dict.fromkeys(request.benchmarks):
+        benchmark, provenance = _benchmark(registry, text, request.data or chosen.data, request.data is not None)
+        data = sources.locate(benchmark, provenance, chosen, registry, request, overrides.world)
+        for method in methods:
+            resolved = _resolve(method, benchmark, data, chosen, overrides.of(method))
+            for seed in dict.fromkeys(request.seeds):
+                jobs.append(_job(request, method, benchmark, data, chosen, resolved, seed))
+    return Plan(jobs, broken)
+
+
+@dataclass(frozen=True)
+class _Overrides:
+    """Parsed ``--set`` options."""
+
+    common: Mapping[str, Any]
+    by_method: Mapping[str, Mapping[str, Any]]
+    world: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, texts: Iterable[str], methods: Sequence[type[Method]]) -> _Overrides:
+        common: dict[str, Any] = {}
+        by_method: dict[str, dict[str, Any]] = {m.name: {} for m in methods}
+        world: dict[str, Any] = {}
+        for text in texts:
+            key, separator, value = text.partition("=")
+            if not separator or not key:
+                raise UsageError(f"--set {text!r}: expected KEY=VALUE, METHOD.KEY=VALUE or minicity.DIAL=VALUE.")
+            owner, dot, inner = key.partition(".")
+            if dot and owner == "minicity":
+                world[inner] = sources.check_dial(inner, parse_value(value))
+            elif dot and owner in by_method:
+                check_key(_schema(methods, owner), inner, owner)
+                by_method[owner][inner] = parse_value(value)
+            elif dot:
+                raise unknown_name("method in --set", owner, [*by_method, "minicity"])
+            else:
+                _check_common(key, methods)
+                common[key] = parse_value(value)
+        return cls(common, by_method, world)
+
+    def of(self, method: type[Method]) -> dict[str, Any]:
+        return {**self.common, **self.by_method[method.name]}
+
+
+def _schema(methods: Sequence[type[Method]], name: str) -> type[Settings]:
+    return next(m.Settings for m in methods if m.name == name)
+
+
+def _check_common(key: str, methods: Sequence[type[Method]]) -> None:
+    having = [m.name for m in methods if key in m.Settings.model_fields]
+    lacking = [m.name for m in methods if key not in m.Settings.model_fields]
+    if not having:
+        known = sorted({k for m in methods for k in m.Settings.model_fields})
+        raise unknown_name("setting", key, known)
+    if lacking:
+        raise UsageError(
+            f"--set {key}: not a setting of {', '.join(lacking)}. Write {having[0]}.{key}=VALUE to set it for one "
+            "method, or select only methods that have it."
+        )
+
+
+def _load_methods(
+    registry: plugins.Registry, names: Sequence[str], broken: list[tuple[Path, str]]
+) -> list[type[Method]]:
+    """Method classes; with ``all``, files that raise on import are left out and noted in ``broken``."""
+    everything = "all" in names
+    wanted = registry.names("method") if everything else list(dict.fromkeys(names))
+    classes = []
+    for name in wanted:
+        plugin = registry.find("method", name)
+        try:
+            classes.append(_checked(plugins.load(plugin), plugin))
+        except PluginError as error:
+            if not everything:
+                raise
+            broken.append((plugin.file, str(error)))
+    return classes
+
+
+def _checked(loaded: Any, plugin: plugins.Plugin) -> type[Method]:
+    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+        raise PluginError(f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.method.Method.")
+    if (loaded.supervision == "target") != ("oracle" in loaded.tags):
+        raise PluginError(f"{plugin.file}: supervision 'target' and the tag 'oracle' go together.")
+    return loaded
+
+
+def _benchmark(
+    registry: plugins.Registry, text: str, provenance: Provenance, explicit: bool
+) -> tuple[type[Benchmark], Provenance]:
+    """The benchmark called ``text`` and the provenance of its data; ``minicity/`` means generated."""
+    name = text.removeprefix(PREFIX)
+    if text.startswith(PREFIX):
+        if explicit and provenance == "official":
+            raise UsageError(f"{text} is scored on generated data; drop --data official, or ask for {name}.")
+        provenance = "generated"
+    loaded = plugins.load(registry.find("benchmark", name))
+    if not (isinstance(loaded, type) and issubclass(loaded, Benchmark)):
+        raise PluginError(f"The benchmark {name!r} is not a subclass of adaptbench.benchmark.Benchmark.")
+    return loaded, provenance
+
+
+def _resolve(
+    method: type[Method],
+    benchmark: type[Benchmark],
+    data: Mapping[str, DataSource],
+    chosen: Profile,
+    overrides: Mapping[str, Any],
+) -> Resolved:
+    default = str(method.Settings.model_fields["network"].default)
+    network = str(overrides.get("network", chosen.networks.get(default, default)))
+    recipe = networks.spec(network).recipe
+    official = all(source.provenance == "official" for source in data.values())
+    published = method.published.get((benchmark.name, network)) if official else None
+    return resolve(method.Settings, chosen, published, recipe, network, overrides)
+
+
+def _job(
+    request: Request,
+    method: type[Method],
+    benchmark: type[Benchmark],
+    data: Mapping[str, DataSource],
+    chosen: Profile,
+    resolved: Resolved,
+    seed: int,
+) -> Job:
+    board = board_name(benchmark, data)
+    ranking = _ranking(benchmark, data, chosen, request.limit)
+    settings = resolved.settings.model_dump(mode="json")
+    if request.limit is not None:
+        settings["iterations"] = min(settings["iterations"], request.limit)
+    device = request.device
+    group = {
+        "method": [method.name, method.version],
+        "benchmark": [benchmark.name, benchmark.version],
+        "ranking": ranking,
+        "settings": settings,
+        "threads": chosen.threads,
+        "scale": chosen.scale,
+        "device": device,
+    }
+    spec = JobSpec(
+        job_hash=content_hash({**group, "seed": seed}),
+        group_hash=content_hash(group),
+        ranking_hash=content_hash(ranking),
+        ranking=ranking,
+        method=method.name,
+        benchmark=benchmark.name,
+        board=board,
+        profile=chosen.name,
+        seed=seed,
+        limit=request.limit,
+        device=device,
+        threads=chosen.threads,
+        settings=settings,
+        settings_origin=resolved.origin,
+        overrides=dict(resolved.overrides),
+        data=dict(data),
+        plugins=[str(path.resolve()) for path in request.plugins],
+    )
+    folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
+    task = Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), chosen)
+    return _with_state(spec, folder, method.skip(task))
+
+
+def board_name(benchmark: type[Benchmark], data: Mapping[str, DataSource]) -> str:
+    """Name in results: ``minicity/NAME`` where the ranked split is generated."""
+    generated = data[benchmark.evaluation[0].dataset].provenance == "generated"
+    return (PREFIX if generated else "") + benchmark.name
+
+
+def _ranking(
+    benchmark: type[Benchmark], data: Mapping[str, DataSource], chosen: Profile, limit: int | None
+) -> dict[str, Any]:
+    """Everything that must be equal for two numbers to be comparable, in words a table can show."""
+    return {
+        "benchmark": benchmark.name,
+        "setting": benchmark.setting,
+        "class_set": benchmark.class_set,
+        "head_width": len(class_set(benchmark.class_set)),
+        "profile": chosen.name,
+        "splits": [str(ref) for ref in benchmark.evaluation],
+        **asdict(benchmark.protocol),
+        "data": {name: source.identity() for name, source in sorted(data.items())},
+        "limit": limit,
+    }
+
+
+def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:
+    if skip is not None:
+        return Job(spec, folder, State.SKIPPED, skip)
+    if (folder / "job.json").exists():
+        load_job(folder)
+    status = read_status(folder)
+    if (folder / "record.json").exists():
+        record = load_record(folder / "record.json")
+        if record.job_hash != spec.job_hash:
+            raise RunStateError(f"{folder} holds the record of another job. Move it away or use another --out.")
+        return Job(spec, folder, State.DONE)
+    state = State.INTERRUPTED if status.state is State.DONE else status.state
+    return Job(spec, folder, state, status.reason)

@@ -1,0 +1,116 @@
+"""Profiles: at which size the published definitions are run.
+
+A method states full-size numbers, each with its unit (`Length`, `PixelCount`, `Iterations`); the profile's
+geometry converts them. A method never asks which profile it is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from adaptbench.errors import unknown_name
+
+Provenance = Literal["generated", "official"]
+
+#: A length in full-size pixels.
+Length = Annotated[int, "length"]
+#: A number of full-size pixels.
+PixelCount = Annotated[int, "pixel_count"]
+#: A number of training iterations, out of the published total.
+Iterations = Annotated[int, "iterations"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes, budget and networks.
+
+    Attributes:
+        name: ``mini`` or ``paper``.
+        title: one line for listings.
+        data: provenance of the data unless the user or the benchmark says otherwise.
+        scale: linear scale of pictures, crops and all other lengths.
+        iterations: training budget of every method; None = as published.
+        networks: network chosen by a method -> network used in its place.
+        generated: generated pictures per ``dataset/split``.
+        threads: CPU threads of a training; other numbers give other bits.
+        workers: data loading processes beside the training.
+        checkpoint_every: iterations between two checkpoints.
+    """
+
+    name: str
+    title: str
+    data: Provenance
+    scale: float
+    iterations: int | None
+    threads: int
+    workers: int
+    checkpoint_every: int
+    networks: Mapping[str, str] = field(default_factory=dict)
+    generated: Mapping[str, int] = field(default_factory=dict)
+
+    def length(self, pixels: int) -> int:
+        """A full-size length in pixels of this profile, rounded half up."""
+        return int(pixels * self.scale + 0.5)
+
+    def pixel_count(self, pixels: int) -> int:
+        """A full-size number of pixels in pixels of this profile, rounded half up."""
+        return int(pixels * self.scale**2 + 0.5)
+
+    def budget(self, iterations: int, published_total: int) -> int:
+        """A number of iterations out of ``published_total``, in proportion to this profile's budget."""
+        if self.iterations is None:
+            return iterations
+        return int(iterations * self.iterations / published_total + 0.5)
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="mini",
+            title="generated world at a quarter of the size, small networks, minutes on 2 CPU cores",
+            data="generated",
+            scale=0.25,
+            iterations=600,
+            threads=1,
+            workers=0,
+            checkpoint_every=100,
+            networks={"deeplabv2-r101": "deeplabv2-mini"},
+            generated={
+                "gta5/all": 240,
+                "gta5/heldout": 48,
+                "cityscapes/train": 240,
+                "cityscapes/val": 72,
+            },
+        ),
+        Profile(
+            name="paper",
+            title="published sizes, networks and hyper-parameters on the official data",
+            data="official",
+            scale=1.0,
+            iterations=None,
+            threads=8,
+            workers=4,
+            checkpoint_every=1000,
+            generated={
+                "gta5/all": 500,
+                "gta5/heldout": 50,
+                "cityscapes/train": 500,
+                "cityscapes/val": 100,
+            },
+        ),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """The profile called ``name``.
+
+    Raises:
+        UsageError: no such profile.
+    """
+    if name not in PROFILES:
+        raise unknown_name("profile", name, PROFILES)
+    return PROFILES[name]

@@ -1,0 +1,1 @@
+"""Records, leaderboards and pictures."""

@@ -1,0 +1,343 @@
+"""Boards: records grouped over seeds and ranked within one ranking hash. Pure functions of records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from adaptbench.reporting import words
+from adaptbench.reporting.record import Record, Score
+from adaptbench.reporting.records import in_order
+
+Standing = Literal["ranked", "control", "oracle", "smoke"]
+
+#: Quantities of a score beside the IoU of a class; written so that no class name can equal them.
+MIOU = "(mean IoU)"
+ACCURACY = "(pixel accuracy)"
+
+
+class View(NamedTuple):
+    """What a number was scored on; no mIoU is printed without it."""
+
+    class_set: str
+    split: str
+
+    def __str__(self) -> str:
+        return f"{self.class_set}, {self.split}"
+
+
+class Statistic(NamedTuple):
+    """Mean over seeds and standard deviation (n-1; None for a single seed), in percent.
+
+    ``n`` is the number of seeds in which the class occurs.
+    """
+
+    mean: float
+    std: float | None
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Records that differ by seed alone.
+
+    Attributes:
+        details: what tells the row from others of its method; empty where it is the only one.
+        standing: whether the row takes part in the ranking, and if not, as what it is shown.
+        rank: place among the ranked rows, equal means share one; None where not ranked.
+        records: one per seed, by seed.
+        statistics: view and quantity (a class name, `MIOU` or `ACCURACY`) -> statistic.
+    """
+
+    details: str
+    standing: Standing
+    rank: int | None
+    records: tuple[Record, ...]
+    statistics: Mapping[tuple[View, str], Statistic]
+
+    @property
+    def first(self) -> Record:
+        """The record of the lowest seed: the fields that all records of the row share."""
+        return self.records[0]
+
+    @property
+    def label(self) -> str:
+        """Name of the method, with the details."""
+        return f"{self.first.method} ({self.details})" if self.details else self.first.method
+
+    @property
+    def rank_text(self) -> str:
+        """The place, or the reason why there is none."""
+        return self.standing if self.rank is None else str(self.rank)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds in ascending order."""
+        return tuple(record.seed for record in self.records)
+
+    @property
+    def miou(self) -> Statistic:
+        """Mean IoU in the ranked view."""
+        return self.statistics[view(self.first.scores[0]), MIOU]
+
+    @property
+    def miou_by_seed(self) -> tuple[float, ...]:
+        """Mean IoU of every seed in the ranked view, percent."""
+        return tuple(record.scores[0].miou for record in self.records)
+
+    @property
+    def training_seconds(self) -> float:
+        """Mean training time over the seeds, seconds."""
+        return sum(record.cost.training_seconds for record in self.records) / len(self.records)
+
+    @property
+    def evaluation_seconds(self) -> float:
+        """Mean evaluation time over the seeds, seconds."""
+        return sum(record.cost.evaluation_seconds for record in self.records) / len(self.records)
+
+    @property
+    def peak_memory_mib(self) -> float:
+        """Highest memory of any seed, MiB."""
+        return max(record.cost.peak_memory_mib for record in self.records)
+
+    @property
+    def devices(self) -> str:
+        """Where the seeds were trained."""
+        return ", ".join(sorted({record.cost.device for record in self.records}))
+
+    @property
+    def settings(self) -> str:
+        """Where the settings come from, then everything the user changed."""
+        return "; ".join(filter(None, [self.first.settings_origin, words.assignments(self.first.overrides)]))
+
+
+@dataclass(frozen=True)
+class Board:
+    """One benchmark under one protocol.
+
+    Attributes:
+        rows: every group that is no smoke run, best mean first; controls and oracles stand among the
+            ranked rows where their score puts them, without a place.
+        smoke: groups of ``--limit`` runs, never ranked; each may have a protocol of its own.
+        departs: in which points the protocol differs from the benchmark's first board.
+    """
+
+    benchmark: str
+    title: str
+    ranking_hash: str
+    protocol: str
+    departs: str
+    view: View
+    classes: tuple[str, ...]
+    further: tuple[View, ...]
+    rows: tuple[Row, ...]
+    smoke: tuple[Row, ...]
+
+    @property
+    def all_rows(self) -> tuple[Row, ...]:
+        """Rows, then smoke rows."""
+        return self.rows + self.smoke
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """The rows that take part in the ranking, best first."""
+        return tuple(row for row in self.rows if row.standing == "ranked")
+
+    @property
+    def images(self) -> int:
+        """Number of images behind the ranked score."""
+        return self.all_rows[0].first.scores[0].images
+
+    def datasets(self, provenance: str) -> list[str]:
+        """Datasets of the given provenance (``generated``, ``official``), sorted."""
+        return sorted(
+            {
+                name
+                for row in self.all_rows
+                for record in row.records
+                for name, facts in record.data.items()
+                if facts.get("provenance") == provenance
+            }
+        )
+
+    @property
+    def data_kind(self) -> Literal["generated", "mixed", "official"]:
+        """Whether the pictures behind the numbers are generated: all, some, or none of them."""
+        named_so = self.benchmark.startswith("minicity/")
+        generated, official = self.datasets("generated"), self.datasets("official")
+        if (named_so or generated) and not official:
+            return "generated"
+        return "mixed" if named_so or generated else "official"
+
+    def best(self, of: View, quantity: str) -> float | None:
+        """Highest mean among the ranked rows, None where no ranked row has the quantity."""
+        found = (row.statistics.get((of, quantity)) for row in self.ranked)
+        return max((statistic.mean for statistic in found if statistic is not None), default=None)
+
+
+def view(score: Score) -> View:
+    """What ``score`` was scored on."""
+    return View(score.class_set, score.split)
+
+
+def standing(record: Record) -> Standing:
+    """How a record is shown. Target labels outweigh every other mark; a smoke run is nothing else."""
+    if record.smoke:
+        return "smoke"
+    if record.oracle or "oracle" in record.tags:
+        return "oracle"
+    return "control" if "control" in record.tags else "ranked"
+
+
+def boards(records: Iterable[Record]) -> list[Board]:
+    """All boards of ``records``: by benchmark, within it the protocol without overrides first.
+
+    The result depends on the set of records alone, not on their order.
+    """
+    return [
+        board
+        for _, group in groupby(in_order(records), key=lambda record: record.benchmark)
+        for board in _boards_of_benchmark(list(group))
+    ]
+
+
+def _boards_of_benchmark(records: Sequence[Record]) -> list[Board]:
+    """One board per protocol. Smoke runs, whatever their protocol, go below the first board of their view."""
+    finished: dict[tuple[str, View], list[Record]] = {}
+    smoke: dict[View, list[Record]] = {}
+    for record in records:
+        seen = view(record.scores[0])
+        if record.smoke:
+            smoke.setdefault(seen, []).append(record)
+        else:
+            finished.setdefault((record.ranking_hash, seen), []).append(record)
+    ordered = sorted(finished.values(), key=_protocol_order)
+    groups = [[*group, *smoke.pop(view(group[0].scores[0]), [])] for group in ordered]
+    groups += [smoke[seen] for seen in sorted(smoke)]
+    return [_board(group, groups[0][0]) for group in groups]
+
+
+def _protocol_order(records: Sequence[Record]) -> tuple[int, int, str]:
+    """Plain before overridden, many before few; then fixed."""
+    overrides = min(len(record.overrides) for record in records)
+    return (overrides, -len(records), records[0].ranking_hash)
+
+
+def _board(records: Sequence[Record], reference: Record) -> Board:
+    """The board of finished records of one protocol, which come first, and of smoke records."""
+    first = records[0]
+    ranked_view = view(first.scores[0])
+    views = dict.fromkeys(view(score) for record in records for score in record.scores)
+    statistics = _statistics(records)
+    groups: dict[tuple[bool, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.smoke, record.group_hash), []).append(record)
+
+    def rows(smoke: bool) -> tuple[Row, ...]:
+        return _rows({key[1]: group for key, group in groups.items() if key[0] == smoke}, smoke, statistics)
+
+    return Board(
+        benchmark=first.benchmark,
+        title=first.benchmark_title,
+        ranking_hash=first.ranking_hash,
+        protocol=words.protocol(first.ranking),
+        departs=words.protocol_difference(first.ranking, reference.ranking),
+        view=ranked_view,
+        classes=tuple(dict.fromkeys(name for record in records for name in record.scores[0].iou)),
+        further=tuple(found for found in views if found != ranked_view),
+        rows=rows(smoke=False),
+        smoke=rows(smoke=True),
+    )
+
+
+_Statistics = dict[tuple[bool, str], dict[tuple[View, str], Statistic]]
+
+
+def _statistics(records: Sequence[Record]) -> _Statistics:
+    """Mean, standard deviation and count of every quantity of every group."""
+    import pandas as pd
+
+    keys = ["smoke", "group", "class_set", "split", "quantity"]
+    long = pd.DataFrame(
+        [
+            (record.smoke, record.group_hash, score.class_set, score.split, quantity, number)
+            for record in records
+            for score in record.scores
+            for quantity, number in _quantities(score)
+        ],
+        columns=[*keys, "percent"],
+    )
+    table = long.groupby(keys, sort=False)["percent"].agg(["mean", "std", "count"])
+    found: _Statistics = {}
+    for (smoke, group, class_set, split, quantity), mean, std, n in table.itertuples(name=None):
+        statistic = Statistic(float(mean), None if n < 2 else float(std), int(n))
+        found.setdefault((bool(smoke), group), {})[View(class_set, split), quantity] = statistic
+    return found
+
+
+def _quantities(score: Score) -> list[tuple[str, float]]:
+    present = [(name, iou) for name, iou in score.iou.items() if iou is not None]
+    return [(MIOU, score.miou), (ACCURACY, score.accuracy), *present]
+
+
+def _rows(groups: Mapping[str, Sequence[Record]], smoke: bool, statistics: _Statistics) -> tuple[Row, ...]:
+    """Rows of groups, best first; equal means are ordered by label and share a place."""
+    details = _details({key: group[0] for key, group in groups.items()})
+    unranked = [
+        Row(details[key], standing(group[0]), None, tuple(group), statistics[smoke, key])
+        for key, group in groups.items()
+    ]
+    unranked.sort(key=lambda row: (-row.miou.mean, row.label, row.first.group_hash))
+    means = [row.miou.mean for row in unranked if row.standing == "ranked"]
+    return tuple(
+        Row(row.details, row.standing, means.index(row.miou.mean) + 1, row.records, row.statistics)
+        if row.standing == "ranked"
+        else row
+        for row in unranked
+    )
+
+
+def _details(firsts: Mapping[str, Record]) -> dict[str, str]:
+    """Per group what tells it from the other groups of its method: overrides, then as little as needed."""
+    found: dict[str, str] = {}
+    for method in dict.fromkeys(record.method for record in firsts.values()):
+        facets = {key: _facets(record) for key, record in firsts.items() if record.method == method}
+        parts: dict[str, list[str]] = {key: [] for key in facets}
+        names = dict.fromkeys(name for one in facets.values() for name in one)
+        for name in sorted(names, key=lambda name: not _is_override(name)):
+            differs = len({one.get(name) for one in facets.values()}) > 1
+            if differs and (_is_override(name) or _ambiguous(parts)):
+                for key, one in facets.items():
+                    parts[key] += [one[name]] if name in one else []
+        for key, own in parts.items():
+            shared = list(parts.values()).count(own) > 1
+            found[key] = ", ".join([*own, f"group {key[:8]}"] if shared else own)
+    return found
+
+
+def _is_override(facet: str) -> bool:
+    return facet.startswith("override ")
+
+
+def _ambiguous(details: Mapping[str, list[str]]) -> bool:
+    return len({tuple(parts) for parts in details.values()}) < len(details)
+
+
+def _facets(record: Record) -> dict[str, str]:
+    """What may tell a record from others of its method, the most telling first."""
+    overrides = words.flatten(record.overrides)
+    settings = sorted(words.flatten(record.settings).items())
+    return {
+        **{f"override {key}": f"{key}={words.value(content)}" for key, content in sorted(overrides.items())},
+        "network": record.network.name,
+        "pretraining": f"pretraining {record.network.pretraining}",
+        "origin": f"{record.settings_origin} settings",
+        "iterations": f"{record.iterations} iterations",
+        "version": f"version {record.method_version}",
+        **{f"setting {key}": f"{key}={words.value(content)}" for key, content in settings},
+    }

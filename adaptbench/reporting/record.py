@@ -1,0 +1,141 @@
+"""The record: one validated, versioned JSON document per finished job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adaptbench.errors import RunStateError
+from adaptbench.storage import write_text
+
+SCHEMA_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Score(_Part):
+    """Scores on one split under one class set; IoU and accuracy in percent, None = class absent.
+
+    Attributes:
+        split: ``dataset/split``.
+        provenance: whether the pictures scored were generated or official.
+        class_set: name of the class set.
+        images: number of images scored.
+        miou: mean IoU over the classes that occur.
+        iou: IoU per class name, in class order.
+        accuracy: IoU's companion: share of labelled pixels that are right.
+    """
+
+    split: str
+    provenance: Literal["generated", "official"]
+    class_set: str
+    images: int
+    miou: float
+    iou: dict[str, float | None]
+    accuracy: float
+
+
+class NetworkInfo(_Part):
+    """The scored network: name, number of parameters, and what its encoder was pretrained on."""
+
+    name: str
+    parameters: int
+    pretraining: str
+
+
+class Cost(_Part):
+    """What the job cost. Units: seconds, MiB (resident on CPU, allocated on GPU)."""
+
+    training_seconds: float
+    evaluation_seconds: float
+    peak_memory_mib: float
+    device: str
+
+
+class Record(_Part):
+    """Everything a report needs to know about a finished job.
+
+    ``cost`` and ``environment`` describe the run and may differ between two runs of one job; every
+    other field is equal bit for bit.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    job_hash: str
+    #: Equal for jobs that may be ranked against each other.
+    ranking_hash: str
+    #: What the ranking hash was made from, for the reader.
+    ranking: dict[str, Any]
+    #: Equal for jobs that differ by the seed alone; only these are averaged.
+    group_hash: str
+    method: str
+    method_title: str
+    method_version: int
+    paper: str | None
+    tags: list[str]
+    #: True where target labels were used for training, by this job or by one it started from.
+    oracle: bool
+    #: True for a ``--limit`` run: never ranked.
+    smoke: bool
+    benchmark: str
+    benchmark_title: str
+    setting: str
+    profile: str
+    seed: int
+    network: NetworkInfo
+    iterations: int
+    settings: dict[str, Any]
+    #: ``published`` or ``transferred``: whether a paper states these settings for this pair.
+    settings_origin: str
+    #: Settings the user changed with --set (a subset of ``settings``, or of the generated world's).
+    overrides: dict[str, Any]
+    #: Per dataset: provenance and version of the data.
+    data: dict[str, dict[str, Any]]
+    #: The first score is the ranked one.
+    scores: list[Score] = Field(min_length=1)
+    #: sha256 of the scored weights.
+    weights_sha256: str
+    cost: Cost
+    environment: dict[str, str]
+
+
+def save_record(record: Record, path: Path) -> None:
+    """Writes ``record`` atomically."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def load_record(path: Path) -> Record:
+    """Reads and validates a record.
+
+    Raises:
+        RunStateError: the file is damaged, or written by a newer version.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = int(raw["schema_version"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise RunStateError(
+            f"{path} is not a record ({error}). Delete its folder to run the job again."
+        ) from error
+    if version > SCHEMA_VERSION:
+        raise RunStateError(
+            f"{path} has record version {version}, this AdaptBench reads up to {SCHEMA_VERSION}. "
+            "Update AdaptBench, or use another --out folder."
+        )
+    try:
+        return Record.model_validate(raw)
+    except ValidationError as error:
+        raise RunStateError(
+            f"{path} does not fit the record schema ({_first_problems(error)}). "
+            "Delete its folder to run the job again."
+        ) from error
+
+
+def _first_problems(error: ValidationError, limit: int = 3) -> str:
+    problems = [f"{'.'.join(str(key) for key in item['loc'])}: {item['msg']}" for item in error.errors()]
+    more = [f"{len(problems) - limit} more"] if len(problems) > limit else []
+    return "; ".join(problems[:limit] + more)

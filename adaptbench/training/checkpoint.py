@@ -1,0 +1,86 @@
+"""Checkpoints: tensors in safetensors, everything else as JSON in the same file's header. Atomic, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from adaptbench.errors import RunStateError
+from adaptbench.storage import replacing
+
+_HEADER = "adaptbench"
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Writes ``tensors`` and the JSON-serialisable ``facts`` to ``path``, whole or not at all.
+
+    Raises:
+        RunStateError: the folder cannot be written, or the disk is full.
+    """
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(plain, temporary, metadata={_HEADER: json.dumps(dict(facts), sort_keys=True)})
+        except SafetensorError as error:
+            raise OSError(f"{error}") from error
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of a checkpoint.
+
+    Raises:
+        RunStateError: not a checkpoint of ours, or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})[_HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise RunStateError(
+            f"{path} is not a readable checkpoint ({error}). Delete it to start the stage again."
+        ) from error
+    return tensors, facts
+
+
+def flatten(prefix: str, state: Any, tensors: dict[str, Tensor]) -> Any:
+    """Moves the tensors of a nested state into ``tensors``; returns the rest as JSON with references."""
+    if isinstance(state, Tensor):
+        tensors[prefix] = state
+        return {"__tensor__": prefix}
+    if isinstance(state, Mapping):
+        items = [[key, flatten(f"{prefix}.{key}", value, tensors)] for key, value in state.items()]
+        return {"__items__": items}
+    if isinstance(state, (list, tuple)):
+        return [flatten(f"{prefix}.{i}", value, tensors) for i, value in enumerate(state)]
+    if state is None or isinstance(state, (bool, int, float, str)):
+        return state
+    raise TypeError(f"{prefix}: a {type(state).__name__} cannot be part of a checkpoint.")
+
+
+def unflatten(rest: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Inverse of `flatten`."""
+    if isinstance(rest, dict) and "__tensor__" in rest:
+        return tensors[rest["__tensor__"]]
+    if isinstance(rest, dict):
+        return {key: unflatten(value, tensors) for key, value in rest["__items__"]}
+    if isinstance(rest, list):
+        return [unflatten(value, tensors) for value in rest]
+    return rest
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """sha256 of names, shapes, types and bits of a state dict."""
+    total = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        total.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

@@ -1,0 +1,225 @@
+"""The training loop: our iteration order on mmengine's optimiser wrappers, schedulers and hooks.
+
+Everything that decides the future of a training is in its checkpoint, and every random draw is keyed by
+(stage seed, iteration, purpose): a training that is killed and started again ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor, nn
+
+from adaptbench.data.batch import Batch, Images
+from adaptbench.data.stream import TrainingStream, batches
+from adaptbench.draws import derive_seed
+from adaptbench.errors import AdaptBenchError, RunStateError
+from adaptbench.method import Method
+from adaptbench.training import checkpoint
+from adaptbench.training.optimizer import build_schedule
+
+
+class Interrupted(AdaptBenchError):
+    """The training was asked to stop; its checkpoint is on disk."""
+
+
+class TrainingLoop:
+    """Trains ``method`` on ``stream`` and keeps its state in ``folder``.
+
+    Hooks of mmengine are called at their usual points with this object in the place of the runner; it has
+    ``iter``, ``max_iters``, ``epoch``, ``max_epochs``, ``model``, ``optim_wrapper``, ``param_schedulers``,
+    ``logger``, ``work_dir``, ``rank`` and ``world_size``.
+
+    Args:
+        method: what is trained.
+        stream: its batches.
+        folder: where ``checkpoint.safetensors`` and ``metrics.jsonl`` are kept.
+        device: where the training runs.
+        workers: data loading processes.
+        checkpoint_every: iterations between two checkpoints.
+        log_every: iterations between two lines of ``metrics.jsonl``.
+        report: called with (iteration, total, loss) after every iteration.
+        should_stop: asked after every iteration; True saves and raises `Interrupted`.
+    """
+
+    epoch = 0
+    max_epochs = 1
+    rank = 0
+    world_size = 1
+
+    def __init__(
+        self,
+        method: Method,
+        stream: TrainingStream,
+        folder: Path,
+        *,
+        device: torch.device,
+        workers: int,
+        checkpoint_every: int,
+        log_every: int = 10,
+        report: Callable[[int, int, float], None] = lambda *_: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.model = method.to(device)
+        self.stream = stream
+        self.work_dir = str(folder)
+        self.logger = logging.getLogger("adaptbench.training")
+        self.iter = 0
+        self.max_iters = len(stream)
+        self.seconds = 0.0
+        self.optim_wrapper = method.optimizers()
+        self.param_schedulers = [s for o in self._optimizers().values() for s in build_schedule(o, method.settings)]
+        self.hooks: list[Hook] = method.hooks()
+        self._device = device
+        self._workers = workers
+        self._checkpoint_every = checkpoint_every
+        self._log_every = log_every
+        self._report = report
+        self._should_stop = should_stop
+        self._folder = folder
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """Where the state is kept."""
+        return self._folder / "checkpoint.safetensors"
+
+    def run(self) -> None:
+        """Trains from the last checkpoint, if there is one, to the end.
+
+        Raises:
+            Interrupted: asked to stop; everything is saved.
+            RunStateError: weights are no longer finite, or the state cannot be read or written.
+        """
+        self._resume()
+        self._call_hooks("before_train")
+        self._call_hooks("before_train_epoch")
+        started = time.monotonic()
+        for batch in batches(self.stream, self.iter, self._workers):
+            self._iterate(batch)
+            stop = self._should_stop() and self.iter < self.max_iters
+            if stop or self.iter % self._checkpoint_every == 0 or self.iter == self.max_iters:
+                self.seconds += time.monotonic() - started
+                started = time.monotonic()
+                self._save()
+            if stop:
+                raise Interrupted(f"Stopped at iteration {self.iter} of {self.max_iters}; run again to go on.")
+        self._call_hooks("after_train_epoch")
+        self._call_hooks("after_train")
+
+    def _iterate(self, batch: Batch) -> None:
+        batch = to_device(batch, self._device)
+        self._call_hooks("before_train_iter", batch_idx=self.iter, data_batch=batch)
+        torch.manual_seed(batch.draws.seed("network"))  # dropout and drop path
+        self.model.train()
+        log = self.model.train_step(batch, self.optim_wrapper)
+        self._log(log)
+        for scheduler in self.param_schedulers:
+            scheduler.step()
+        self._call_hooks("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=log)
+        self.iter += 1
+
+    def _log(self, log: Mapping[str, Tensor]) -> None:
+        if self.iter % self._log_every and self.iter + 1 != self.max_iters:
+            return
+        values = {key: float(value) for key, value in sorted(log.items())}
+        loss = sum(v for k, v in values.items() if k.rsplit(".", 1)[-1].startswith("loss") and math.isfinite(v))
+        rate = next(iter(self._optimizers().values())).optimizer.param_groups[0]["lr"]
+        line = {"iteration": self.iter, "loss": loss, "learning_rate": rate, **values}
+        text = json.dumps({k: (v if math.isfinite(v) else None) for k, v in line.items()})
+        with (self._folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+        self._report(self.iter, self.max_iters, loss)
+
+    def _call_hooks(self, point: str, **arguments: Any) -> None:
+        for hook in self.hooks:
+            getattr(hook, point)(self, **arguments)
+
+    def _optimizers(self) -> Mapping[str, Any]:
+        wrapper = self.optim_wrapper
+        return dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"student": wrapper}
+
+    def _save(self) -> None:
+        state = self.model.state_dict()
+        if not all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point()):
+            raise RunStateError(
+                f"Training diverged: weights are not finite at iteration {self.iter}. "
+                "A lower learning_rate, a longer warmup or another seed may help."
+            )
+        tensors = {f"method.{name}": tensor for name, tensor in state.items()}
+        rest = {
+            "optimizers": {k: o.optimizer.state_dict() for k, o in self._optimizers().items()},
+            "schedulers": [s.state_dict() for s in self.param_schedulers],
+        }
+        facts = {
+            "iteration": self.iter,
+            "max_iters": self.max_iters,
+            "seconds": self.seconds,
+            "stage_seed": self.stream.stage_seed,
+            "state": checkpoint.flatten("state", rest, tensors),
+        }
+        checkpoint.save(self.checkpoint_file, tensors, facts)
+
+    def _resume(self) -> None:
+        if not self.checkpoint_file.exists():
+            (self._folder / "metrics.jsonl").unlink(missing_ok=True)
+            return
+        tensors, facts = checkpoint.load(self.checkpoint_file)
+        if facts["stage_seed"] != self.stream.stage_seed or facts["max_iters"] != self.max_iters:
+            raise RunStateError(f"{self.checkpoint_file} belongs to another training. Delete its folder.")
+        load_method(self.model, tensors)
+        rest = checkpoint.unflatten(facts["state"], tensors)
+        for name, optimizer in self._optimizers().items():
+            optimizer.optimizer.load_state_dict(rest["optimizers"][name])
+        for scheduler, state in zip(self.param_schedulers, rest["schedulers"], strict=True):
+            scheduler.load_state_dict(state)
+        self.iter, self.seconds = facts["iteration"], facts["seconds"]
+        _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on ``device``."""
+    if device.type == "cpu":
+        return batch
+    from dataclasses import replace
+
+    labelled = replace(
+        batch.labelled,
+        image=batch.labelled.image.to(device, non_blocking=True),
+        label=batch.labelled.label.to(device, non_blocking=True),
+    )
+    target = batch.target and Images(batch.target.image.to(device, non_blocking=True), batch.target.names)
+    return replace(batch, labelled=labelled, target=target)
+
+
+def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Loads the ``method.`` part of a checkpoint; missing or surplus keys are an error."""
+    prefix = "method."
+    method.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+
+
+def stage_seed(stage_hash: str) -> int:
+    """The seed of a stage: everything drawn in it derives from its hash."""
+    return derive_seed("stage", stage_hash)
+
+
+def _truncate_metrics(path: Path, iteration: int) -> None:
+    """Drops lines written after the checkpoint that is resumed from."""
+    if path.exists():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _iteration(line) < iteration]
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _iteration(line: str) -> float:
+    try:
+        return float(json.loads(line)["iteration"])
+    except (ValueError, KeyError):
+        return math.inf  # a line cut off by a killed process

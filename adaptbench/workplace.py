@@ -1,0 +1,78 @@
+"""A job with everything it names loaded: plug-ins, datasets, device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from adaptbench import plugins
+from adaptbench.benchmark import Benchmark
+from adaptbench.data import sources
+from adaptbench.data.taxonomy import class_set
+from adaptbench.dataset import Dataset
+from adaptbench.errors import RunStateError
+from adaptbench.jobspec import JobSpec
+from adaptbench.method import Method, Task
+from adaptbench.profiles import profile
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What the stages and the evaluation of a job work with.
+
+    Attributes:
+        spec: the job.
+        folder: its folder.
+        method: the method's class.
+        benchmark: the benchmark's class.
+        datasets: opened datasets by name.
+        task: what methods may know.
+        device: where it runs.
+    """
+
+    spec: JobSpec
+    folder: Path
+    method: type[Method]
+    benchmark: type[Benchmark]
+    datasets: dict[str, Dataset]
+    task: Task
+    device: torch.device
+
+    @property
+    def out(self) -> Path:
+        """The results folder: ``OUT`` of ``OUT/runs/<board>/<method>/<seed>-<hash8>``."""
+        return self.folder.parents[2 + len(Path(self.spec.board).parts)]
+
+    def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
+        """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
+        width, height = self.datasets[dataset].training_size
+        length = self.task.profile.length
+        return length(int(width * resolution)), length(int(height * resolution))
+
+
+def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
+    """Loads the plug-ins and opens the datasets a job names.
+
+    Raises:
+        PluginError: a plug-in cannot be loaded.
+        DataError: a dataset's folder is gone.
+        RunStateError: the device does not exist here.
+    """
+    registry = plugins.discover(Path(path) for path in spec.plugins)
+    benchmark = plugins.load(registry.find("benchmark", spec.benchmark))
+    if spec.device == "cuda" and not torch.cuda.is_available():
+        raise RunStateError("--device cuda: this machine has no usable GPU. Use --device cpu.")
+    datasets = {
+        name: sources.dataset_class(registry, name)(Path(source.root)) for name, source in spec.data.items()
+    }
+    return Workplace(
+        spec=spec,
+        folder=folder,
+        method=plugins.load(registry.find("method", spec.method)),
+        benchmark=benchmark,
+        datasets=datasets,
+        task=Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), profile(spec.profile)),
+        device=torch.device(spec.device),
+    )

@@ -1,0 +1,21 @@
+"""GTA5 to Cityscapes: the standard synthetic-to-real problem, 19 classes.
+
+Training sees all GTA5 pictures with labels and the Cityscapes training pictures without; Cityscapes val is
+scored. The held-out source pictures exist in generated worlds only: they show what the domain gap costs.
+"""
+
+from __future__ import annotations
+
+from adaptbench.benchmark import Benchmark, SplitRef
+
+
+class GTA5ToCityscapes(Benchmark):
+    """See the header of this file."""
+
+    name = "gta5_to_cityscapes"
+    title = "GTA5 to Cityscapes"
+    class_set = "cityscapes19"
+    source = (SplitRef("gta5", "all"),)
+    target = (SplitRef("cityscapes", "train"),)
+    evaluation = (SplitRef("cityscapes", "val"), SplitRef("gta5", "heldout", generated_only=True))
+    published = "gta5_to_cityscapes"

@@ -1,0 +1,102 @@
+"""DACS: domain adaptation via cross-domain mixed sampling (Tranheden et al., WACV 2021).
+
+Quirks of the published behaviour, kept as defaults:
+
+- the confidence share is one number for the whole batch and weighs every pseudo-labelled pixel;
+- classes to paste are drawn from all label values of the batch, ignore (255) included, so that a drawn
+  class may be absent from a sample and ignored source pixels may be pasted;
+- colour jitter is applied when its draw is GREATER than ``jitter_threshold``: 0.2 means four times in five;
+- the teacher's batch norm runs on batch statistics while it labels, and only its parameters are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from adaptbench.adaptation.class_mix import Mixed, class_mix, draw_classes
+from adaptbench.adaptation.color_jitter import jitter_applies
+from adaptbench.adaptation.ema import Teacher
+from adaptbench.adaptation.gaussian_blur import blur_applies
+from adaptbench.adaptation.pseudo_label import PseudoLabel, pseudo_label
+from adaptbench.adaptation.seg_loss import resize_logits
+from adaptbench.adaptation.strong_augment import AugmentDraw, draw_augment, strong_augment
+from adaptbench.data.batch import Batch, Images
+from adaptbench.data.transforms import MEAN, STD
+from adaptbench.draws import Draws
+from adaptbench.method import LossGroup, Method, Task
+from adaptbench.settings import Settings as BaseSettings
+
+
+@dataclass(frozen=True)
+class MixDraws:
+    """The random part of one mixing: classes to paste and augmentation, per sample."""
+
+    classes: list[npt.NDArray[np.int64]]
+    augmentations: list[AugmentDraw]
+
+
+class DACS(Method):
+    """Self-training on target images into which source classes are pasted."""
+
+    name = "dacs"
+    title = "DACS"
+    paper = "arXiv:2007.08702"
+    tags = ("self-training",)
+
+    class Settings(BaseSettings):
+        """Settings of the self-training."""
+
+        ema_alpha: float = Field(0.99, ge=0, le=1, description="largest share of the old teacher")
+        pseudo_threshold: float = Field(0.968, ge=0, le=1, description="probability that counts as confident")
+        jitter_threshold: float = Field(0.2, ge=0, le=1, description="jitter if a draw from [0, 1] is greater")
+        jitter_strength: float = Field(0.2, ge=0, description="range of brightness, contrast, saturation, hue")
+        blur: bool = Field(True, description="blur every other iteration's mixed images")
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__(task, settings)
+        self.settings: DACS.Settings = settings
+        self.teacher = Teacher(self.student, settings.ema_alpha)
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Source loss, then the loss on mixed images."""
+        assert batch.target is not None
+        self.teacher.update(self.student, batch.iteration)
+        yield self.segmentation_loss(self.student(batch.source.image), batch.source.label)
+        pseudo = self.label_target(batch.target)
+        mixed = self.mix(batch, batch.target, pseudo, self.draw_mix(batch))
+        loss = self.segmentation_loss(self.student(mixed.image), mixed.label, mixed.weight, prefix="mix.")
+        yield {**loss, "mix.confidence": pseudo.weight.mean(), "mix.pasted": mixed.mask.float().mean()}
+
+    def label_target(self, target: Images) -> PseudoLabel:
+        """The teacher's labels of the clean target crops."""
+        size = (target.image.shape[-2], target.image.shape[-1])
+        return pseudo_label(resize_logits(self.teacher(target.image), size), self.settings.pseudo_threshold)
+
+    def draw_mix(self, batch: Batch) -> MixDraws:
+        """All random decisions of the mixing; the decisions to jitter and blur hold for the whole batch."""
+        draws = batch.draws
+        decisions = draws.numpy("augmentation decisions").random(2)
+        jitter = jitter_applies(decisions[0], self.settings.jitter_threshold)
+        blur = self.settings.blur and blur_applies(decisions[1])
+        samples = range(len(batch.source.names))
+        return MixDraws(
+            classes=draw_classes(batch.source.label, draws.numpy("mixed classes")),
+            augmentations=[self._draw_augment(draws, f"augmentation {i}", jitter, blur) for i in samples],
+        )
+
+    def _draw_augment(self, draws: Draws, purpose: str, jitter: bool, blur: bool) -> AugmentDraw:
+        strength = self.settings.jitter_strength if jitter else None
+        return draw_augment(1, strength, blur, draws.torch(purpose), draws.numpy(purpose))
+
+    def mix(self, batch: Batch, target: Images, pseudo: PseudoLabel, draws: MixDraws) -> Mixed:
+        """Target images with source classes pasted in and strong augmentation, their labels and weights."""
+        source = batch.source
+        mixed = class_mix(
+            source.image, source.label, target.image, pseudo.label, pseudo.weight, draws.classes
+        )
+        return mixed._replace(image=strong_augment(mixed.image, draws.augmentations, MEAN, STD))

@@ -1,0 +1,37 @@
+"""The majority class everywhere: the floor below which nothing has been learned."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from adaptbench.data.batch import Batch
+from adaptbench.data.taxonomy import IGNORE
+from adaptbench.method import Method, Optimizers
+from adaptbench.settings import Settings as BaseSettings
+
+
+class Majority(Method):
+    """Counts the labels of source crops and always predicts the most frequent class."""
+
+    name = "majority"
+    title = "Majority class"
+    paper = None
+    tags = ("control",)
+    uses_target_images = False
+
+    class Settings(BaseSettings):
+        """Few crops suffice to find the most frequent class."""
+
+        network: Literal["class-frequency"] = "class-frequency"
+        iterations: int = 100
+        warmup: int = 0
+
+    def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
+        """Adds the batch's labels to the counts of the network."""
+        labels = batch.labelled.label
+        counts = self.student.get_buffer("decode_head.counts")
+        counts += torch.bincount(labels[labels != IGNORE], minlength=len(counts))
+        return {"labelled_pixels": counts.sum()}

@@ -1,0 +1,22 @@
+"""Training on the labelled source alone: what adaptation is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adaptbench.data.batch import Batch
+from adaptbench.method import LossGroup, Method
+
+
+class SourceOnly(Method):
+    """Cross entropy on source images; the target is never seen."""
+
+    name = "source_only"
+    title = "Source only"
+    paper = None
+    tags = ("control",)
+    uses_target_images = False
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """One group: cross entropy of the labelled crops."""
+        yield self.segmentation_loss(self.student(batch.labelled.image), batch.labelled.label)

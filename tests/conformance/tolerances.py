@@ -1,0 +1,96 @@
+"""How far a result may be from its recorded value.
+
+Numbers come from the case files. Only what a case file says in prose, and which of its named tolerances
+belongs to which array, is transcribed here, once, by kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """|got - expected| <= atol + rtol * |expected|."""
+
+    atol: float = 0.0
+    rtol: float = 0.0
+
+    def __str__(self) -> str:
+        if self == EXACT:
+            return "exact"
+        parts = [f"{name} {value:.0e}" for name, value in vars(self).items() if value]
+        return " ".join(parts)
+
+
+EXACT = Tolerance()
+
+# Array pattern -> name of the tolerance in the case file. Integer arrays are exact without an entry.
+NAMED: Mapping[str, Mapping[str, str]] = {
+    "mic_mask": {"out/*mask*": "mask", "out/*": "img"},
+}
+
+# Array pattern -> tolerance that the case file gives in words.
+PROSE: Mapping[str, Mapping[str, Tolerance]] = {
+    "mit_backbone_lowvar": {"out/*": Tolerance(atol=2e-5, rtol=1e-3)},
+    "train_trajectory": {
+        "out/it*/log/*acc*": Tolerance(atol=0.05),
+        "out/it*/log/*": Tolerance(rtol=1e-4),
+        "out/it*/grad_norm*": Tolerance(rtol=1e-4),
+        "out/final/*": Tolerance(atol=5e-5),
+    },
+}
+
+
+def tolerance_for(case: str, kind: str, declared: object, array: str, integral: bool) -> Tolerance:
+    """Find the tolerance of one array.
+
+    In this order: prose transcribed for the case's kind, a named tolerance of the case file, exactness of
+    integer arrays, the general tolerance of the case file.
+
+    Args:
+        case: name of the case; a transcription may be for a longer prefix of it than the kind.
+        kind: kind of the case.
+        declared: the value of ``tolerance`` in the case file, None if there is none.
+        array: name of the array, for example ``out/logits``.
+        integral: whether the recorded array holds integers or booleans.
+
+    Raises:
+        LookupError: nobody says how exact the array has to be.
+    """
+    prose = _first_match(_longest(PROSE, case, kind), array)
+    if prose is not None:
+        return prose
+    name = _first_match(_longest(NAMED, case, kind), array)
+    if name is not None and isinstance(declared, Mapping):
+        return _parse(declared[name], array)
+    if integral:
+        return EXACT
+    return _parse(declared, array)
+
+
+def _parse(declared: object, array: str) -> Tolerance:
+    if declared == "exact" or (isinstance(declared, Mapping) and declared.get("exact") is True):
+        return EXACT
+    if isinstance(declared, int | float) and not isinstance(declared, bool):
+        return Tolerance(atol=float(declared))
+    if isinstance(declared, Mapping) and ("atol" in declared or "rtol" in declared):
+        return Tolerance(atol=float(declared.get("atol", 0.0)), rtol=float(declared.get("rtol", 0.0)))
+    raise LookupError(
+        f"{array}: the case file gives no number that applies to it (tolerance: {declared!r}); "
+        "transcribe what it says in tests/conformance/tolerances.py"
+    )
+
+
+def _longest(table: Mapping[str, Mapping[str, Entry]], case: str, kind: str) -> Mapping[str, Entry]:
+    names = [name for name in table if case.startswith(name) or kind == name]
+    return table[max(names, key=len)] if names else {}
+
+
+def _first_match(patterns: Mapping[str, Entry], array: str) -> Entry | None:
+    return next((value for pattern, value in patterns.items() if fnmatchcase(array, pattern)), None)

@@ -1,0 +1,39 @@
+import pytest
+
+from adaptbench.data.minicity import WorldSpec, fingerprint, picture_size
+from adaptbench.errors import UsageError
+
+COUNTS = {"all": 4, "heldout": 2}
+
+
+@pytest.mark.parametrize(
+    "dials",
+    [{"gap": 1.1}, {"gap": -0.1}, {"imbalance": 2}, {"small_objects": float("nan")}, {"scale": 0}, {"scale": 2.0},
+     {"seed": -1}, {"seed": 0.5}, {"seed": True}, {"gap": "0.5"}],
+)  # fmt: skip
+def test_a_dial_outside_its_range_is_named(dials):
+    (name,) = dials
+    with pytest.raises(UsageError, match=rf"minicity\.{name} must be"):
+        WorldSpec(**dials)
+
+
+def test_fingerprint_is_the_specification():
+    known = fingerprint(WorldSpec(), "gta5", COUNTS)
+    assert len(known) == 12
+    assert int(known, 16) >= 0
+    assert fingerprint(WorldSpec(gap=1), "gta5", dict(reversed(COUNTS.items()))) == known
+    others = [
+        fingerprint(WorldSpec(gap=0.5), "gta5", COUNTS),
+        fingerprint(WorldSpec(seed=1), "gta5", COUNTS),
+        fingerprint(WorldSpec(), "cityscapes", COUNTS),
+        fingerprint(WorldSpec(), "gta5", {**COUNTS, "all": 5}),
+    ]
+    assert len({known, *others}) == 5
+
+
+def test_picture_size():
+    assert picture_size("gta5", 0.25) == (479, 263)
+    assert picture_size("cityscapes", 0.25) == (512, 256)
+    assert picture_size("gta5", 1.0) == (1914, 1052)
+    with pytest.raises(UsageError, match="cityscapes"):
+        picture_size("cityscape", 0.25)

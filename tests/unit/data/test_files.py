@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from adaptbench.data.files import read_image, read_index_image, require_same_size
+from adaptbench.dataset import Sample
+from adaptbench.errors import DataError
+
+RECORDED = Path(__file__).resolve().parents[2] / "data"
+
+
+def street(height: int = 40, width: int = 60) -> npt.NDArray[np.uint8]:
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
+    resized: npt.NDArray[np.uint8] = cv2.resize(coarse, (width, height))
+    return resized
+
+
+def encoded(array: npt.NDArray[Any], form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+PNG = encoded(street(), "PNG")
+JPEG = encoded(street(), "JPEG", quality=95)
+PROGRESSIVE = encoded(street(), "JPEG", quality=95, progressive=True)
+LABEL = encoded(street()[:, :, 0] % 19, "PNG")
+
+
+def write(tmp_path: Path, data: bytes, name: str = "picture.png") -> Path:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("data", [JPEG, PROGRESSIVE, PNG])
+def test_an_image_is_rgb_like_pillow_reads_it(data: bytes, tmp_path: Path) -> None:
+    image = read_image(write(tmp_path, data))
+    assert image.dtype == np.uint8
+    expected = np.array(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    assert np.abs(image - expected).max() <= (0 if data is PNG else 2)  # JPEG decoders round differently
+
+
+def test_the_orientation_tag_is_not_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated by 90 degrees
+    path = write(tmp_path, encoded(street(), "JPEG", exif=exif))
+    assert read_image(path).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
+def test_other_picture_modes_become_rgb(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.fromarray(street()).convert(mode).save(path)
+    np.testing.assert_array_equal(read_image(path), np.array(Image.open(path).convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["P", "L"])
+def test_labels_are_indices_or_values(mode: str, tmp_path: Path) -> None:
+    ids = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    picture = Image.fromarray(ids)
+    if mode == "P":
+        picture.putpalette([0] * 768)  # every index has the same colour
+    picture.save(tmp_path / "label.png")
+    assert Image.open(tmp_path / "label.png").mode == mode
+    np.testing.assert_array_equal(read_index_image(tmp_path / "label.png"), ids)
+
+
+def test_palettes_of_few_colours_are_packed_and_still_read(tmp_path: Path) -> None:
+    ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    picture = Image.fromarray(ids)
+    picture.putpalette([v for i in range(12) for v in (i, 2 * i, 3 * i)])
+    picture.save(tmp_path / "label.png", bits=4)
+    np.testing.assert_array_equal(read_index_image(tmp_path / "label.png"), ids)
+
+
+@pytest.mark.parametrize(
+    ("array", "mode"),
+    [
+        (street(), "RGB"),
+        (np.zeros((4, 8, 4), np.uint8), "RGBA"),
+        (np.zeros((4, 8), np.uint16), "I;16"),
+        (np.zeros((4, 8), bool), "1"),
+    ],
+)
+def test_other_label_encodings_are_named(array: npt.NDArray[Any], mode: str, tmp_path: Path) -> None:
+    path = write(tmp_path, encoded(array, "PNG"))
+    with pytest.raises(DataError) as caught:
+        read_index_image(path)
+    message = str(caught.value)
+    assert "unknown encoding" in message
+    assert str(path) in message
+    assert repr(mode) in message
+    assert "converter" in message
+
+
+def test_official_files_of_another_kind_are_no_labels() -> None:
+    for kind in ("color", "instanceIds"):
+        path = RECORDED / "label_mapping" / "files" / f"aachen_000000_000019_gtFine_{kind}.png"
+        with pytest.raises(DataError, match="unknown encoding"):
+            read_index_image(path)
+
+
+def test_a_lossy_label_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, encoded(street()[:, :, 0], "JPEG"), "label.jpg")
+    with pytest.raises(DataError, match="is a JPEG of mode 'L'"):
+        read_index_image(path)
+
+
+@pytest.mark.parametrize("data", [PNG, JPEG, PROGRESSIVE])
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_truncated_image_is_never_read(
+    data: bytes, share: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = write(tmp_path_factory.getbasetemp(), data[: int(len(data) * share)])
+    with pytest.raises(DataError, match=r"picture\.png"):
+        read_image(path)
+
+
+def test_a_truncated_image_that_ends_with_a_thumbnail_is_noticed(tmp_path: Path) -> None:
+    thumbnail = JPEG[:2] + b"\xff\xe1" + (len(JPEG) + 2).to_bytes(2, "big") + JPEG + JPEG[2:]
+    assert read_image(write(tmp_path, thumbnail)).shape == (40, 60, 3)
+    with pytest.raises(DataError, match="truncated"):
+        read_image(write(tmp_path, thumbnail[:-20]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(position=st.integers(8, len(LABEL) - 5), change=st.integers(1, 255))
+def test_a_changed_byte_of_a_png_is_never_read(
+    position: int, change: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = bytearray(LABEL)
+    data[position] ^= change
+    path = write(tmp_path_factory.getbasetemp(), bytes(data), "label.png")
+    with pytest.raises(DataError, match=r"label\.png"):
+        read_index_image(path)
+    with pytest.raises(DataError, match=r"label\.png"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_index_image])
+@pytest.mark.parametrize("data", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"<html></html>"])
+def test_what_is_no_picture_is_named(read: Callable[[Path], object], data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"picture\.png"):
+        read(write(tmp_path, data))
+
+
+@pytest.mark.parametrize("read", [read_image, read_index_image])
+def test_a_missing_file_and_a_folder_are_named(read: Callable[[Path], object], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"Cannot read .*gone\.png: No such file"):
+        read(tmp_path / "gone.png")
+    with pytest.raises(DataError, match="Cannot read"):
+        read(tmp_path)
+
+
+def test_sizes_must_agree(tmp_path: Path) -> None:
+    sample = Sample("one", tmp_path / "image.png", tmp_path / "label.png")
+    require_same_size(np.zeros((4, 8, 3), np.uint8), np.zeros((4, 8), np.uint8), sample)
+    with pytest.raises(DataError) as caught:
+        require_same_size(np.zeros((4, 8, 3), np.uint8), np.zeros((3, 8), np.uint8), sample)
+    message = str(caught.value)
+    assert "another size than its image" in message
+    for part in ("label.png", "image.png", "8x4", "8x3"):
+        assert part in message

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from adaptbench.data.taxonomy import CAMVID11, CITYSCAPES19
+from adaptbench.errors import DataError
+from adaptbench.evaluation.confusion import confusion_matrix
+from adaptbench.evaluation.metrics import accuracy, iou, miou, score
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "metrics"
+CASES: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())["cases"]
+MAPS = np.load(FOLDER / "cases.npz")
+OUT_OF_RANGE = {"gt_out_of_range": "label map", "pred_out_of_range": "prediction"}
+
+Matrix = npt.NDArray[np.int64]
+
+
+def total(name: str) -> Matrix:
+    maps = [(MAPS[f"{name}_{i}_gt"], MAPS[f"{name}_{i}_pred"]) for i in range(CASES[name]["n_images"])]
+    summed: Matrix = np.sum([confusion_matrix(*pair, 19) for pair in maps], axis=0)
+    return summed
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - set(OUT_OF_RANGE)))
+def test_scores_are_the_recorded_ones(name: str) -> None:
+    matrix, case = total(name), CASES[name]
+    np.testing.assert_array_equal(matrix, case["confusion_matrix_rows_gt_cols_pred"])
+    for expected in (case["exact_IoU"], case["fork016"]["IoU"]):
+        np.testing.assert_allclose(iou(matrix), expected, rtol=0, atol=1e-9, equal_nan=True)
+    assert miou(matrix) == pytest.approx(case["fork016"]["mIoU_nanmean"], abs=1e-9)
+    assert accuracy(matrix) == pytest.approx(case["fork016"]["aAcc"], abs=1e-9)
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_ids_out_of_range_are_an_error_here(name: str) -> None:
+    with pytest.raises(DataError, match=f"A {OUT_OF_RANGE[name]} holds the ids"):
+        total(name)
+
+
+matrices = st.integers(1, 8).flatmap(
+    lambda n: arrays.arrays(np.int64, (n, n), elements=st.integers(0, 5) | st.integers(0, 2**40))
+)
+
+
+@given(matrices)
+def test_iou_is_intersection_over_union_of_each_class(matrix: Matrix) -> None:
+    counts = matrix.tolist()
+    for c, value in enumerate(iou(matrix).tolist()):
+        union = sum(counts[c]) + sum(row[c] for row in counts) - counts[c][c]
+        assert math.isnan(value) if union == 0 else value == counts[c][c] / union
+
+
+@given(matrices)
+def test_mean_and_accuracy_stay_in_range(matrix: Matrix) -> None:
+    present = [value for value in iou(matrix).tolist() if not math.isnan(value)]
+    if not present:
+        assert math.isnan(miou(matrix))
+        assert math.isnan(accuracy(matrix))
+        return
+    assert miou(matrix) == pytest.approx(sum(present) / len(present), abs=1e-12)
+    assert accuracy(matrix) == sum(matrix.diagonal().tolist()) / sum(matrix.ravel().tolist())
+
+
+@given(matrices, st.randoms(use_true_random=False))
+def test_the_order_of_the_classes_does_not_matter(matrix: Matrix, random: Any) -> None:
+    order = random.sample(range(len(matrix)), len(matrix))
+    np.testing.assert_array_equal(iou(matrix[np.ix_(order, order)]), iou(matrix)[order])
+
+
+def test_the_matrix_may_be_uint32_without_wrapping_around() -> None:
+    matrix = np.array([[2**31, 2**31], [2**31, 2**31]], np.uint32)
+    np.testing.assert_allclose(iou(matrix), [1 / 3, 1 / 3])
+    assert accuracy(matrix) == 0.5
+
+
+def test_a_record_holds_percent_and_none_for_absent_classes() -> None:
+    matrix = np.zeros((11, 11), np.int64)
+    matrix[0, 0], matrix[0, 1], matrix[1, 1] = 3, 1, 4
+    entry = score(matrix, CAMVID11, split="camvid/val", provenance="official", images=2)
+    assert (entry.split, entry.provenance, entry.class_set, entry.images) == (
+        "camvid/val",
+        "official",
+        "camvid11",
+        2,
+    )
+    assert list(entry.iou) == list(CAMVID11.classes)
+    assert (entry.iou["sky"], entry.iou["building"], entry.iou["pole"]) == (75.0, 80.0, None)
+    assert (entry.miou, entry.accuracy) == (77.5, 87.5)
+
+
+def test_nothing_to_score_is_an_error() -> None:
+    with pytest.raises(DataError, match="not one labelled pixel in 5 images"):
+        score(np.zeros((19, 19), np.int64), CITYSCAPES19, split="x/y", provenance="generated", images=5)
+
+
+def test_the_matrix_must_fit_the_class_set() -> None:
+    with pytest.raises(DataError, match=r"shape \(11, 11\).*19 classes"):
+        score(np.ones((11, 11), np.int64), CITYSCAPES19, split="x/y", provenance="generated", images=5)
