@@ -27,10 +27,10 @@ from adaptbench.evaluation.inference import Whole, segment
 from adaptbench.evaluation.metrics import score
 from adaptbench.jobspec import State, Status, write_status
 from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
-from adaptbench.stages import StageResult, trained_method
+from adaptbench.stages import PlannedStage, trained_method
 from adaptbench.storage import replacing
 from adaptbench.training import checkpoint
-from adaptbench.training.loop import Interrupted
+from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import Workplace
 
 UInt8 = npt.NDArray[np.uint8]
@@ -38,7 +38,16 @@ UInt8 = npt.NDArray[np.uint8]
 #: Predictions of this many pictures per split are kept for the report.
 PICTURES = 4
 
-_VERSIONS = ("torch", "torchvision", "mmsegmentation", "mmengine", "mmcv-lite", "numpy", "opencv-python", "adaptbench")
+_VERSIONS = (
+    "torch",
+    "torchvision",
+    "mmsegmentation",
+    "mmengine",
+    "mmcv-lite",
+    "numpy",
+    "opencv-python",
+    "adaptbench",
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,11 @@ class Scored:
     seconds: float
 
 
-def run(place: Workplace, result: StageResult, stop: Callable[[], bool]) -> Scored:
+def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Scored:
     """Scores the network of the last stage; keeps one confusion matrix per picture in ``confusion/``.
 
     Raises:
-        Interrupted: asked to stop.
+        InterruptedTrainingError: asked to stop.
         DataError: a picture or label cannot be used.
     """
     started = time.monotonic()
@@ -87,15 +96,15 @@ def evaluation_splits(place: Workplace) -> list[SplitRef]:
     ]
 
 
-def build_record(place: Workplace, results: list[StageResult], scored: Scored) -> Record:
+def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) -> Record:
     """The job's record."""
     spec, method, benchmark = place.spec, place.method, place.benchmark
     settings = results[-1].stage.settings
     spec_of_network = networks.spec(settings.network)
     cost = Cost(
-        training_seconds=sum(result.seconds for result in results),
+        training_seconds=sum(result.cost()["seconds"] for result in results),
         evaluation_seconds=scored.seconds,
-        peak_memory_mib=max(result.peak_memory_mib for result in results),
+        peak_memory_mib=max(result.cost()["peak_memory_mib"] for result in results),
         device=spec.device,
     )
     return Record(
@@ -148,7 +157,7 @@ def _score_split(
     matrices = {}
     for number, sample in enumerate(samples):
         if stop():
-            raise Interrupted("Stopped during evaluation; run again to go on.")
+            raise InterruptedTrainingError("Stopped during evaluation; run again to go on.")
         truth, prediction = _predict(dataset, sample, network, size, table, place.device)
         matrices[sample.name] = confusion_matrix(truth, prediction, len(place.task.class_set))
         if number < PICTURES:
@@ -169,7 +178,12 @@ def _score_split(
 
 
 def _predict(
-    dataset: Dataset, sample: Sample, network: nn.Module, box: tuple[int, int], table: UInt8, device: torch.device
+    dataset: Dataset,
+    sample: Sample,
+    network: nn.Module,
+    box: tuple[int, int],
+    table: UInt8,
+    device: torch.device,
 ) -> tuple[UInt8, UInt8]:
     """True and predicted train ids at the size of the label file."""
     image, raw = dataset.read_image(sample), dataset.read_label(sample)

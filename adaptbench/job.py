@@ -19,7 +19,7 @@ from adaptbench.errors import AdaptBenchError
 from adaptbench.jobspec import State, Status
 from adaptbench.launch.processes import StopFlag, end_with_parent, fix_threads
 from adaptbench.reporting.record import save_record
-from adaptbench.training.loop import Interrupted
+from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import open_workplace
 
 EXIT_FAILED = 1
@@ -46,7 +46,7 @@ def _guarded(folder: Path, stop: StopFlag) -> int:
     try:
         jobspec.write_status(folder, Status(state=State.RUNNING, stage="starting"))
         _run(folder, stop)
-    except Interrupted as interruption:
+    except InterruptedTrainingError as interruption:
         print(interruption, file=sys.stderr)  # noqa: T201
         jobspec.write_status(folder, Status(state=State.INTERRUPTED, reason=str(interruption)))
         return EXIT_INTERRUPTED
@@ -70,12 +70,16 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     record = evaluate.build_record(place, results, scored)
     _join_metrics(folder, [result.folder for result in results])
     save_record(record, folder / "record.json")
-    jobspec.write_status(folder, Status(state=State.DONE, miou=record.scores[0].miou))
+    ranked = record.scores[0]
+    view = f"{ranked.class_set}, {ranked.split}"
+    jobspec.write_status(folder, Status(state=State.DONE, miou=ranked.miou, scored=view))
 
 
 def _join_metrics(folder: Path, stage_folders: list[Path]) -> None:
     """The job's ``metrics.jsonl``: those of its stages, one after the other."""
-    texts = [path.read_text(encoding="utf-8") for f in stage_folders if (path := f / "metrics.jsonl").exists()]
+    texts = [
+        path.read_text(encoding="utf-8") for f in stage_folders if (path := f / "metrics.jsonl").exists()
+    ]
     (folder / "metrics.jsonl").write_text("".join(texts), encoding="utf-8")
 
 

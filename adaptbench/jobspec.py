@@ -92,6 +92,8 @@ class Status(BaseModel):
     total: int = 0
     loss: float | None = None
     miou: float | None = None
+    #: Class set and split behind ``miou``.
+    scored: str = ""
     reason: str = ""
     pid: int = 0
     updated: float = 0.0
@@ -123,7 +125,9 @@ def read_status(folder: Path) -> Status:
     except (OSError, ValidationError) as error:
         return Status(state=State.FAILED, reason=f"unreadable status file: {error}")
     if status.state is State.RUNNING and not _alive(status.pid):
-        return status.model_copy(update={"state": State.INTERRUPTED, "reason": "its process ended without a word"})
+        return status.model_copy(
+            update={"state": State.INTERRUPTED, "reason": "its process ended without a word"}
+        )
     return status
 
 
@@ -143,7 +147,9 @@ def load_job(folder: Path) -> JobSpec:
         raw = json.loads(path.read_text(encoding="utf-8"))
         version = int(raw["schema_version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunStateError(f"{path} is not a job file ({error}). Delete its folder to start it again.") from error
+        raise RunStateError(
+            f"{path} is not a job file ({error}). Delete its folder to start it again."
+        ) from error
     if version > SCHEMA_VERSION:
         raise RunStateError(
             f"The job folder {folder} was written by a newer AdaptBench (job version {version}, this one knows "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from mmengine.hooks import Hook
@@ -20,12 +20,12 @@ from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weight
 from adaptbench.data.batch import Batch
 from adaptbench.data.taxonomy import ClassSet
 from adaptbench.profiles import Profile
-from adaptbench.settings import Settings
+from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import build_optimizer
 
 #: Named values of one loss group; entries whose last part starts with ``loss`` are summed and differentiated.
 LossGroup = Mapping[str, Tensor]
-Optimizers = OptimWrapper | OptimWrapperDict
+Optimizers: TypeAlias = "OptimWrapper | OptimWrapperDict"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Stage:
 
     name: str
     method: type[Method]
-    settings: Settings
+    settings: BaseSettings
     start: int | None = None
 
 
@@ -83,18 +83,18 @@ class Method(nn.Module):
     supervision: ClassVar[Literal["source", "target"]] = "source"
     #: Whether batches hold target images.
     uses_target_images: ClassVar[bool] = True
-    Settings: ClassVar[type[Settings]] = Settings
+    Settings: ClassVar[type[BaseSettings]] = BaseSettings
     #: Published settings by (benchmark, network); every other pair is marked ``transferred``.
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
 
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: BaseSettings) -> None:
         super().__init__()
         self.task = task
         self.settings = settings
         self.student = self.build_student()
 
     @classmethod
-    def stages(cls, settings: Settings) -> list[Stage]:
+    def stages(cls, settings: BaseSettings) -> list[Stage]:
         """The trainings of the method, in order; the last one is scored. Default: one."""
         return [Stage("train", cls, settings)]
 
@@ -116,7 +116,7 @@ class Method(nn.Module):
         return build_optimizer(self.student, self.settings)
 
     def hooks(self) -> list[Hook]:
-        """mmengine hooks to call during training. Default: none."""
+        """Mmengine hooks to call during training. Default: none."""
         return []
 
     def losses(self, batch: Batch) -> Iterable[LossGroup] | LossGroup:

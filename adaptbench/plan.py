@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from adaptbench import networks, plugins
 from adaptbench.benchmark import Benchmark
 from adaptbench.data import sources
@@ -102,12 +104,16 @@ def make_plan(request: Request) -> Plan:
     chosen = profile(request.profile)
     jobs = []
     for text in dict.fromkeys(request.benchmarks):
-        benchmark, provenance = _benchmark(registry, text, request.data or chosen.data, request.data is not None)
+        benchmark, provenance = _benchmark(
+            registry, text, request.data or chosen.data, request.data is not None
+        )
         data = sources.locate(benchmark, provenance, chosen, registry, request, overrides.world)
+        if overrides.world and not any(source.provenance == "generated" for source in data.values()):
+            raise UsageError(f"--set minicity...: {text} uses no generated data.")
         for method in methods:
             resolved = _resolve(method, benchmark, data, chosen, overrides.of(method))
             for seed in dict.fromkeys(request.seeds):
-                jobs.append(_job(request, method, benchmark, data, chosen, resolved, seed))
+                jobs.append(_job(request, method, benchmark, data, chosen, resolved, overrides.world, seed))
     return Plan(jobs, broken)
 
 
@@ -127,7 +133,9 @@ class _Overrides:
         for text in texts:
             key, separator, value = text.partition("=")
             if not separator or not key:
-                raise UsageError(f"--set {text!r}: expected KEY=VALUE, METHOD.KEY=VALUE or minicity.DIAL=VALUE.")
+                raise UsageError(
+                    f"--set {text!r}: expected KEY=VALUE, METHOD.KEY=VALUE or minicity.DIAL=VALUE."
+                )
             owner, dot, inner = key.partition(".")
             if dot and owner == "minicity":
                 world[inner] = sources.check_dial(inner, parse_value(value))
@@ -182,7 +190,9 @@ def _load_methods(
 
 def _checked(loaded: Any, plugin: plugins.Plugin) -> type[Method]:
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-        raise PluginError(f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.method.Method.")
+        raise PluginError(
+            f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.method.Method."
+        )
     if (loaded.supervision == "target") != ("oracle" in loaded.tags):
         raise PluginError(f"{plugin.file}: supervision 'target' and the tag 'oracle' go together.")
     return loaded
@@ -225,6 +235,7 @@ def _job(
     data: Mapping[str, DataSource],
     chosen: Profile,
     resolved: Resolved,
+    dials: Mapping[str, Any],
     seed: int,
 ) -> Job:
     board = board_name(benchmark, data)
@@ -232,7 +243,7 @@ def _job(
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
         settings["iterations"] = min(settings["iterations"], request.limit)
-    device = request.device
+    device = _device(request.device)
     group = {
         "method": [method.name, method.version],
         "benchmark": [benchmark.name, benchmark.version],
@@ -257,13 +268,27 @@ def _job(
         threads=chosen.threads,
         settings=settings,
         settings_origin=resolved.origin,
-        overrides=dict(resolved.overrides),
+        overrides={**resolved.overrides, **{f"minicity.{dial}": value for dial, value in dials.items()}},
         data=dict(data),
         plugins=[str(path.resolve()) for path in request.plugins],
     )
     folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), chosen)
     return _with_state(spec, folder, method.skip(task))
+
+
+def _device(name: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` is the GPU where there is one.
+
+    Raises:
+        UsageError: another name, or a GPU is asked for and there is none.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise unknown_name("device", name, ("auto", "cpu", "cuda"))
+    usable = torch.cuda.is_available()
+    if name == "cuda" and not usable:
+        raise UsageError("--device cuda: torch sees no usable GPU on this machine. Use --device cpu.")
+    return "cuda" if usable and name != "cpu" else "cpu"
 
 
 def board_name(benchmark: type[Benchmark], data: Mapping[str, DataSource]) -> str:
@@ -298,7 +323,9 @@ def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:
     if (folder / "record.json").exists():
         record = load_record(folder / "record.json")
         if record.job_hash != spec.job_hash:
-            raise RunStateError(f"{folder} holds the record of another job. Move it away or use another --out.")
+            raise RunStateError(
+                f"{folder} holds the record of another job. Move it away or use another --out."
+            )
         return Job(spec, folder, State.DONE)
     state = State.INTERRUPTED if status.state is State.DONE else status.state
     return Job(spec, folder, state, status.reason)

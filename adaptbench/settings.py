@@ -23,13 +23,18 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    network: str = Field("deeplabv2-r101", description="network plug-in, timm:ENCODER or an mmseg config file")
+    network: str = Field(
+        "deeplabv2-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
+    )
     iterations: Iterations = Field(40_000, ge=0, description="training iterations")
     batch_size: int = Field(2, ge=1, description="images per domain and iteration")
     crop: Length = Field(512, ge=8, description="side of the square training crop in pixels")
     resolution: float = Field(1.0, gt=0, description="factor on the dataset's training size before cropping")
     class_share_limit: float = Field(
-        0.75, gt=0, le=1, description="a source crop is drawn again (10 times at most) above this share of one class"
+        0.75,
+        gt=0,
+        le=1,
+        description="a source crop is drawn again (10 times at most) above this share of one class",
     )
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(6e-5, gt=0)

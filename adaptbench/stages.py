@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import resource
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -22,63 +21,91 @@ from adaptbench.data import firewall, sources
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import label_map
 from adaptbench.errors import AdaptBenchError, RunStateError
-from adaptbench.jobspec import State, Status, content_hash, write_status
+from adaptbench.jobspec import State, Status, content_hash, load_job, write_status
 from adaptbench.launch import processes
 from adaptbench.method import Method, Stage
 from adaptbench.profiles import profile
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
-from adaptbench.training.loop import Interrupted, TrainingLoop, load_method, stage_seed
-from adaptbench.workplace import Workplace
+from adaptbench.training.loop import InterruptedTrainingError, TrainingLoop, load_method, stage_seed
+from adaptbench.workplace import Workplace, open_workplace
 
 _EXIT_FAILED = 1
 _EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
-class StageResult:
-    """A finished stage.
+class PlannedStage:
+    """A stage of a job, with its identity.
 
     Attributes:
-        stage: what was trained.
-        hash: its identity.
-        folder: where its weights are.
-        seconds: training time, over all resumptions.
-        peak_memory_mib: largest memory use seen.
-        oracle: whether target labels were used, here or in the stage it starts from.
+        stage: what is trained.
+        hash: identity of its weights.
+        folder: where they are kept.
+        start: the earlier stage whose network it starts from.
     """
 
     stage: Stage
     hash: str
     folder: Path
-    seconds: float
-    peak_memory_mib: float
-    oracle: bool
+    start: PlannedStage | None
 
     @property
     def weights(self) -> Path:
         """The final weights."""
         return self.folder / "weights.safetensors"
 
+    @property
+    def oracle(self) -> bool:
+        """Whether target labels were used, here or in the stage it starts from."""
+        return "oracle" in self.stage.method.tags or (self.start is not None and self.start.oracle)
 
-def run_all(place: Workplace, stop: Callable[[], bool]) -> list[StageResult]:
-    """Runs every stage of the job that is not finished yet, in order.
+    @property
+    def done(self) -> bool:
+        """Whether it is finished."""
+        return (self.folder / "result.json").exists()
+
+    def cost(self) -> dict[str, float]:
+        """``seconds`` of training over all resumptions and ``peak_memory_mib``, once it is done."""
+        facts: dict[str, float] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        return facts
+
+
+def plan_stages(place: Workplace) -> list[PlannedStage]:
+    """The job's stages in order, with their hashes."""
+    settings = place.method.Settings.model_validate(place.spec.settings)
+    planned: list[PlannedStage] = []
+    for stage in place.method.stages(settings):
+        start = None if stage.start is None else planned[stage.start]
+        stage_hash = content_hash(_identity(place, stage, start))
+        planned.append(PlannedStage(stage, stage_hash, place.out / "stages" / stage_hash, start))
+    return planned
+
+
+def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
+    """Runs every stage of the job that is not finished yet, in order, and returns them all.
 
     Raises:
-        Interrupted: asked to stop; the running stage is saved.
+        InterruptedTrainingError: asked to stop; the running stage is saved.
         RunStateError: a training failed; its traceback is in the job's folder.
     """
-    results: list[StageResult] = []
-    settings = place.method.Settings.model_validate(place.spec.settings)
-    for stage in place.method.stages(settings):
-        start = None if stage.start is None else results[stage.start]
-        results.append(_run(place, stage, start, stop))
-    return results
+    planned = plan_stages(place)
+    for index, entry in enumerate(planned):
+        entry.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(entry.folder / ".lock"):
+            if not entry.done:
+                identity = json.dumps(_identity(place, entry.stage, entry.start), indent=1, sort_keys=True)
+                write_text(entry.folder / "stage.json", identity + "\n")
+                _train_in_child(place, index)
+        _link(place.folder / "stages" / entry.stage.name, entry.folder)
+        if stop():
+            raise InterruptedTrainingError("Stopped after a stage; run again to go on.")
+    return planned
 
 
-def stage_identity(place: Workplace, stage: Stage, start: StageResult | None) -> dict[str, Any]:
-    """Everything that decides the weights of ``stage``; the name of the method that asks is not part of it."""
-    refs = [*_labelled_refs(place, stage), *(place.benchmark.target if stage.method.uses_target_images else ())]
+def _identity(place: Workplace, stage: Stage, start: PlannedStage | None) -> dict[str, Any]:
+    """Everything that decides the weights of a stage; the name of the method that asks is not part of it."""
+    target = place.benchmark.target if stage.method.uses_target_images else ()
     spec = place.spec
     return {
         "training": [stage.method.name, stage.method.version],
@@ -86,8 +113,8 @@ def stage_identity(place: Workplace, stage: Stage, start: StageResult | None) ->
         "start": None if start is None else start.hash,
         "class_set": place.benchmark.class_set,
         "setting": place.benchmark.setting,
-        "data": {str(ref): spec.data[ref.dataset].identity() for ref in refs},
-        "supervision": stage.method.supervision,
+        "labelled": {str(r): spec.data[r.dataset].identity() for r in _labelled_refs(place, stage)},
+        "target": {str(r): spec.data[r.dataset].identity() for r in target},
         "scale": place.task.profile.scale,
         "seed": spec.seed,
         "limit": spec.limit,
@@ -96,34 +123,18 @@ def stage_identity(place: Workplace, stage: Stage, start: StageResult | None) ->
     }
 
 
-def _run(place: Workplace, stage: Stage, start: StageResult | None, stop: Callable[[], bool]) -> StageResult:
-    identity = stage_identity(place, stage, start)
-    stage_hash = content_hash(identity)
-    folder = place.out / "stages" / stage_hash
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        if not (folder / "result.json").exists():
-            write_text(folder / "stage.json", json.dumps(identity, indent=1, sort_keys=True) + "\n")
-            _train_in_child(place, stage, start, stage_hash, folder)
-    _link(place.folder / "stages" / stage.name, folder)
-    if stop():
-        raise Interrupted("Stopped after a stage; run again to go on.")
-    facts = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    oracle = "oracle" in stage.method.tags or (start is not None and start.oracle)
-    return StageResult(stage, stage_hash, folder, facts["seconds"], facts["peak_memory_mib"], oracle)
+def _train_in_child(place: Workplace, index: int) -> None:
+    """Trains in a child process, which the firewall seals for good; this process stays free to evaluate.
 
-
-def _train_in_child(
-    place: Workplace, stage: Stage, start: StageResult | None, stage_hash: str, folder: Path
-) -> None:
-    """Trains in a forked child, which the firewall seals for good; this process stays free to evaluate."""
+    The child is forked, which saves importing torch again; CUDA does not survive a fork.
+    """
+    (place.folder / "reason.txt").unlink(missing_ok=True)
     context = multiprocessing.get_context("fork" if place.device.type == "cpu" else "spawn")
-    child = context.Process(target=_child, args=(place, stage, start, stage_hash, folder))
+    child = context.Process(target=_child, args=(place.folder, index))  # type: ignore[attr-defined]
     child.start()
-    while child.is_alive():
-        child.join(timeout=1.0)
+    child.join()
     if child.exitcode == _EXIT_INTERRUPTED:
-        raise Interrupted("Stopped during training; run again to go on.")
+        raise InterruptedTrainingError("Stopped during training; run again to go on.")
     if child.exitcode != 0:
         raise RunStateError(_failure(place.folder, child.exitcode))
 
@@ -136,40 +147,33 @@ def _failure(folder: Path, code: int | None) -> str:
         return f"The training process ended without a word ({killed}); out of memory is a common cause."
 
 
-def _child(place: Workplace, stage: Stage, start: StageResult | None, stage_hash: str, folder: Path) -> None:
+def _child(folder: Path, index: int) -> None:
+    """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
     processes.end_with_parent()
     stop = processes.StopFlag()
-    (place.folder / "reason.txt").unlink(missing_ok=True)
     try:
-        processes.fix_threads(place.spec.threads)
-        _train(place, stage, start, stage_hash, folder, stop)
-    except Interrupted:
+        spec = load_job(folder)
+        processes.fix_threads(spec.threads)
+        place = open_workplace(spec, folder)
+        _train(place, plan_stages(place)[index], stop)
+    except InterruptedTrainingError:
         os._exit(_EXIT_INTERRUPTED)
     except BaseException as error:
         text = str(error) if isinstance(error, AdaptBenchError) else f"{type(error).__name__}: {error}"
-        (place.folder / "reason.txt").write_text(text, encoding="utf-8")
-        (place.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        sys.stderr.flush()
+        (folder / "reason.txt").write_text(text, encoding="utf-8")
+        (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
         os._exit(_EXIT_FAILED)
 
 
-def _train(
-    place: Workplace,
-    stage: Stage,
-    start: StageResult | None,
-    stage_hash: str,
-    folder: Path,
-    stop: Callable[[], bool],
-) -> None:
-    seed = stage_seed(stage_hash)
+def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+    stage, chosen = entry.stage, profile(place.spec.profile)
+    seed = stage_seed(entry.hash)
     stream = TrainingStream(*training_data(place, stage), stage.settings, seed)
-    seal(place, stage, stream)
-    method = build_method(place, stage, seed, start)
-    chosen = profile(place.spec.profile)
+    seal(place, stream)
     loop = TrainingLoop(
-        method,
+        build_method(place, entry, seed),
         stream,
-        folder,
+        entry.folder,
         device=place.device,
         workers=chosen.workers,
         checkpoint_every=chosen.checkpoint_every,
@@ -177,29 +181,27 @@ def _train(
         should_stop=stop,
     )
     loop.run()
-    checkpoint.save(
-        folder / "weights.safetensors",
-        {f"method.{k}": v for k, v in method.state_dict().items()},
-        {"stage": stage_hash, "iterations": loop.iter},
-    )
-    write_text(folder / "result.json", json.dumps({"seconds": loop.seconds, "peak_memory_mib": _peak_memory(place)}))
+    state = {f"method.{name}": tensor for name, tensor in loop.model.state_dict().items()}
+    checkpoint.save(entry.weights, state, {"stage": entry.hash, "iterations": loop.iter})
+    cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(place)}
+    write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
     loop.checkpoint_file.unlink(missing_ok=True)
 
 
-def build_method(place: Workplace, stage: Stage, seed: int, start: StageResult | None = None) -> Method:
+def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:
     """The method with initial weights drawn from ``seed``, or the network of the stage it starts from."""
     torch.manual_seed(seed)
-    method = stage.method(place.task, stage.settings)
-    if start is not None:
-        earlier = trained_method(place, start)
+    method = entry.stage.method(place.task, entry.stage.settings)
+    if entry.start is not None:
+        earlier = trained_method(place, entry.start)
         method.student.load_state_dict(earlier.scored_network().state_dict())
     return method
 
 
-def trained_method(place: Workplace, result: StageResult) -> Method:
+def trained_method(place: Workplace, entry: PlannedStage) -> Method:
     """The method with the final weights of a finished stage."""
-    method = result.stage.method(place.task, result.stage.settings)
-    tensors, _ = checkpoint.load(result.weights)
+    method = entry.stage.method(place.task, entry.stage.settings)
+    tensors, _ = checkpoint.load(entry.weights)
     load_method(method, tensors)
     return method
 
@@ -212,8 +214,8 @@ def training_data(place: Workplace, stage: Stage) -> tuple[Domain, Domain | None
     return labelled, _domain(place, stage, place.benchmark.target, labelled=False)
 
 
-def seal(place: Workplace, stage: Stage, stream: TrainingStream) -> None:
-    """Puts all labels out of reach of this process, except those ``stage`` is trained on."""
+def seal(place: Workplace, stream: TrainingStream) -> None:
+    """Puts all labels out of reach of this process, except those of the labelled pictures of ``stream``."""
     forbidden = [d.root / folder for d in place.datasets.values() for folder in d.label_folders]
     if place.benchmark.setting == "dg":
         refs = [ref for ref in place.benchmark.evaluation if ref not in place.benchmark.source]
@@ -264,4 +266,3 @@ def _link(link: Path, folder: Path) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(folder, link.parent), target_is_directory=True)
-

@@ -53,8 +53,12 @@ class DACS(Method):
 
         ema_alpha: float = Field(0.99, ge=0, le=1, description="largest share of the old teacher")
         pseudo_threshold: float = Field(0.968, ge=0, le=1, description="probability that counts as confident")
-        jitter_threshold: float = Field(0.2, ge=0, le=1, description="jitter if a draw from [0, 1] is greater")
-        jitter_strength: float = Field(0.2, ge=0, description="range of brightness, contrast, saturation, hue")
+        jitter_threshold: float = Field(
+            0.2, ge=0, le=1, description="jitter if a draw from [0, 1] is greater"
+        )
+        jitter_strength: float = Field(
+            0.2, ge=0, description="range of brightness, contrast, saturation, hue"
+        )
         blur: bool = Field(True, description="blur every other iteration's mixed images")
 
     def __init__(self, task: Task, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from adaptbench.data.batch import Batch
 from adaptbench.method import LossGroup, Method
@@ -14,7 +15,7 @@ class SourceOnly(Method):
     name = "source_only"
     title = "Source only"
     paper = None
-    tags = ("control",)
+    tags: ClassVar[tuple[str, ...]] = ("control",)
     uses_target_images = False
 
     def losses(self, batch: Batch) -> Iterable[LossGroup]:

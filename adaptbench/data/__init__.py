@@ -1,0 +1,1 @@
+"""Data: taxonomy, transforms, batches, sources, the firewall and the generated world."""

@@ -59,14 +59,16 @@ def locate(
         if kind == "generated":
             found[name] = _generated(name, refs, profile, request.limit, dials)
         else:
-            dataset = dataset_class(registry, name)(_official_root(registry, name, request))
+            dataset = dataset_class(registry, name)(official_root(registry, name, request))
             found[name] = _official(dataset, refs, benchmark)
     return found
 
 
 def cap(count: int, limit: int | None) -> int:
     """Number of pictures used of ``count`` in a smoke run of ``limit`` iterations (None: all)."""
-    return count if limit is None else min(count, max(SMOKE_IMAGES_AT_LEAST, SMOKE_IMAGES_PER_ITERATION * limit))
+    return (
+        count if limit is None else min(count, max(SMOKE_IMAGES_AT_LEAST, SMOKE_IMAGES_PER_ITERATION * limit))
+    )
 
 
 def generate(
@@ -79,7 +81,7 @@ def generate(
         announce: called with the dataset and the number of pictures before generating; returns the
             progress callback (pictures done, pictures in all).
     """
-    for name, source in dict((source.root, (name, source)) for name, source in sources).values():
+    for name, source in {source.root: (name, source) for name, source in sources}.values():
         if source.provenance == "generated" and not Path(source.root).is_dir():
             progress = announce(name, sum(source.counts.values()))
             minicity.ensure(minicity.WorldSpec(**source.dials), name, source.counts, progress=progress)
@@ -94,7 +96,9 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
     plugin = registry.find("dataset", name)
     loaded = plugins.load(plugin)
     if not (isinstance(loaded, type) and issubclass(loaded, Dataset)):
-        raise PluginError(f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.dataset.Dataset.")
+        raise PluginError(
+            f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.dataset.Dataset."
+        )
     return loaded
 
 
@@ -132,7 +136,12 @@ def _generated(
     )
 
 
-def _official_root(registry: plugins.Registry, name: str, request: Request) -> Path:
+def official_root(registry: plugins.Registry, name: str, request: Request) -> Path:
+    """Folder of the official dataset ``name``: its --data-path, else a known name under --data-root.
+
+    Raises:
+        DataError: there is none.
+    """
     dataset = dataset_class(registry, name)
     if name in request.data_paths:
         return request.data_paths[name].resolve()

@@ -1,0 +1,1 @@
+"""Launching jobs and showing how they get on."""

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors in safetensors, everything else as JSON in the same file's header. Atomic, no pickle."""
+"""Checkpoints: tensors in safetensors, the rest as JSON in the same file's header. Atomic, no pickle."""
 
 from __future__ import annotations
 

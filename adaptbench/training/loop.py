@@ -28,7 +28,7 @@ from adaptbench.training import checkpoint
 from adaptbench.training.optimizer import build_schedule
 
 
-class Interrupted(AdaptBenchError):
+class InterruptedTrainingError(AdaptBenchError):
     """The training was asked to stop; its checkpoint is on disk."""
 
 
@@ -48,7 +48,7 @@ class TrainingLoop:
         checkpoint_every: iterations between two checkpoints.
         log_every: iterations between two lines of ``metrics.jsonl``.
         report: called with (iteration, total, loss) after every iteration.
-        should_stop: asked after every iteration; True saves and raises `Interrupted`.
+        should_stop: asked after every iteration; True saves and raises `InterruptedTrainingError`.
     """
 
     epoch = 0
@@ -77,7 +77,9 @@ class TrainingLoop:
         self.max_iters = len(stream)
         self.seconds = 0.0
         self.optim_wrapper = method.optimizers()
-        self.param_schedulers = [s for o in self._optimizers().values() for s in build_schedule(o, method.settings)]
+        self.param_schedulers = [
+            s for o in self._optimizers().values() for s in build_schedule(o, method.settings)
+        ]
         self.hooks: list[Hook] = method.hooks()
         self._device = device
         self._workers = workers
@@ -96,7 +98,7 @@ class TrainingLoop:
         """Trains from the last checkpoint, if there is one, to the end.
 
         Raises:
-            Interrupted: asked to stop; everything is saved.
+            InterruptedTrainingError: asked to stop; everything is saved.
             RunStateError: weights are no longer finite, or the state cannot be read or written.
         """
         self._resume()
@@ -111,7 +113,9 @@ class TrainingLoop:
                 started = time.monotonic()
                 self._save()
             if stop:
-                raise Interrupted(f"Stopped at iteration {self.iter} of {self.max_iters}; run again to go on.")
+                raise InterruptedTrainingError(
+                    f"Stopped at iteration {self.iter} of {self.max_iters}; run again to go on."
+                )
         self._call_hooks("after_train_epoch")
         self._call_hooks("after_train")
 
@@ -131,7 +135,9 @@ class TrainingLoop:
         if self.iter % self._log_every and self.iter + 1 != self.max_iters:
             return
         values = {key: float(value) for key, value in sorted(log.items())}
-        loss = sum(v for k, v in values.items() if k.rsplit(".", 1)[-1].startswith("loss") and math.isfinite(v))
+        loss = sum(
+            v for k, v in values.items() if k.rsplit(".", 1)[-1].startswith("loss") and math.isfinite(v)
+        )
         rate = next(iter(self._optimizers().values())).optimizer.param_groups[0]["lr"]
         line = {"iteration": self.iter, "loss": loss, "learning_rate": rate, **values}
         text = json.dumps({k: (v if math.isfinite(v) else None) for k, v in line.items()})
@@ -214,7 +220,9 @@ def stage_seed(stage_hash: str) -> int:
 def _truncate_metrics(path: Path, iteration: int) -> None:
     """Drops lines written after the checkpoint that is resumed from."""
     if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _iteration(line) < iteration]
+        lines = [
+            line for line in path.read_text(encoding="utf-8").splitlines() if _iteration(line) < iteration
+        ]
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 

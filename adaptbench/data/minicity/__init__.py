@@ -1,4 +1,27 @@
-"""MiniCity: a generated street world."""
+"""MiniCity: a seeded street world with all 19 Cityscapes classes, on disk in the official layouts.
+
+The world in words (raise `VERSION` with any change that moves a pixel):
+
+- A picture is a pure function of `WorldSpec`, dataset, split and index, not of how many there are. Two
+  random streams belong to it: one lays out the street, one decides how it looks. Labels follow from the
+  first alone, by integer polygons, and are the same on every machine; pictures agree within one grey level.
+- A straight street in metres (scene.py): road with lane markings, kerbs and sidewalks; beyond them green or
+  paved front yards, a wall or a fence, buildings or groves of trees (roadside.py); a row of buildings or
+  trees closes it. On it stand, far to near and never inside each other, cars, trucks, buses and trains
+  (along the street, parked at the kerb, or crossing), people, bicycles, motorcycles, riders on either,
+  street lamps, traffic lights, signs, trees and bins (objects.py). The own vehicle's hood, rail tracks and
+  bins are void, as in Cityscapes.
+- A pinhole camera (geometry.py) sees it. Then come textures, shadows, haze, exposure, white balance,
+  vignette, blur and noise (render.py). Everything scales with the picture.
+- A domain is one `Look` (looks.py): street statistics, camera, weather, paints. ``gta5`` is a wide, sunny,
+  saturated city with dry lawns and signals on arms; ``cityscapes`` a narrow one under a pale sky, with brick,
+  more people and bicycles, seen from lower down by a noisier, softer camera. Vehicles keep their shapes but
+  only partly their colours.
+- Dials: ``gap`` moves every number of a target's look to the source's, so that at 0 both domains are the same
+  distribution; ``imbalance`` moves how often every object and roadside feature occurs from "nearly always" (0)
+  to the domain's own rates (1); ``small_objects`` sets how far away objects may stand, from 10 m (0) to 24 m
+  (1); ``scale`` is the picture size relative to the official one; ``seed`` names the city.
+"""
 
 from adaptbench.data.minicity.generate import cache_folder, ensure
 from adaptbench.data.minicity.spec import VERSION, WorldSpec, fingerprint, picture_size

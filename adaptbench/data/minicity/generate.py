@@ -9,8 +9,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import cv2
@@ -56,7 +56,8 @@ def ensure(
         counts: pictures per split, for example ``{"train": 200, "val": 60}``.
         cache: root of the cache; default `cache_folder`.
         progress: called with (pictures written, pictures in all).
-        workers: processes; default one per core this process may use. 1 stays in this process.
+        workers: processes; default one per core this process may use. 1 stays in this process; with
+            more, a script that calls this needs the usual ``if __name__ == "__main__"``.
 
     Raises:
         UsageError: unknown dataset or split, or a count that is not a number >= 0.
@@ -114,9 +115,10 @@ def _generate(
     unfinished = Path(tempfile.mkdtemp(prefix=f".{root.name}.tmp-", dir=root.parent))
     try:
         tasks = [(spec, dataset, split, i, str(unfinished)) for split, n in counts.items() for i in range(n)]
-        for done, _ in enumerate(_run(tasks, workers), start=1):
-            if progress is not None:
-                progress(done, len(tasks))
+        with closing(_run(tasks, workers)) as written:  # an interrupted caller ends the workers first
+            for done, _ in enumerate(written, start=1):
+                if progress is not None:
+                    progress(done, len(tasks))
         text = json.dumps(specification(spec, dataset, counts), indent=2, sort_keys=True)
         (unfinished / MARKER).write_text(text + "\n", encoding="utf-8")
         unfinished.chmod(0o755)
@@ -130,10 +132,13 @@ def _generate(
 def _sweep(root: Path) -> None:
     """Removes what killed generations of this dataset left behind; the caller holds the lock."""
     for left_over in root.parent.glob(f".{root.name}.tmp-*"):
-        shutil.rmtree(left_over)
+        shutil.rmtree(left_over, ignore_errors=True)
 
 
 def _write(task: _Task) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():  # killed: a worker must not outlive it
+        os._exit(1)
     spec, dataset, split, index, root = task
     WRITERS[dataset](Path(root), split, index, *picture(spec, dataset, split, index))
 
@@ -144,7 +149,7 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _run(tasks: list[_Task], workers: int | None) -> Iterator[None]:
+def _run(tasks: list[_Task], workers: int | None) -> Generator[None]:
     """Writes all pictures, in any order; yields once per picture."""
     workers = min(workers or len(os.sched_getaffinity(0)), len(tasks))
     if workers <= 1:
@@ -152,4 +157,4 @@ def _run(tasks: list[_Task], workers: int | None) -> Iterator[None]:
         return
     # "spawn" costs a second but never inherits threads or locks of the process that asks.
     with multiprocessing.get_context("spawn").Pool(workers, _start_worker) as pool:
-        yield from pool.imap_unordered(_write, tasks, chunksize=4)
+        yield from pool.imap_unordered(_write, tasks)

@@ -139,7 +139,7 @@ class Sketch:
         """Adds a flat outline that faces the camera: shape ``(N, 2)``, metres right of ``x`` and up."""
         flat = np.asarray(outline, dtype=np.float64)
         points = np.full((len(flat), 3), self.depth)
-        points[:, :2] = flat + (x, 0.0)
+        points[:, :2] = flat + np.array([x, 0.0])
         self.draw(points, paint, **style)
 
     def disc(self, x: float, y: float, radius: Range, paint: str, **style: Unpack[Style]) -> None:

@@ -63,7 +63,7 @@ class Lens:
         focal: focal length in picture widths.
         horizon: row of the horizon in picture heights.
         elevation: height of the camera, metres.
-        hood: height of the visible ego vehicle, in picture heights.
+        hood: height of the visible ego vehicle, in picture heights; none is seen below 0.
         sun: darkness of cast shadows, 0..1.
         haze: loss of contrast per 100 m, and its colour.
         exposure, contrast, saturation: factors.
@@ -76,7 +76,7 @@ class Lens:
     focal: Range
     horizon: Range
     elevation: Range
-    hood: float
+    hood: Range
     sun: Range
     haze: Range
     haze_colour: Colour
@@ -125,7 +125,7 @@ GTA5 = Look(
         },
     ),
     lens=Lens(
-        focal=(0.56, 0.66), horizon=(0.48, 0.56), elevation=(1.5, 1.9), hood=0.0, sun=(0.35, 0.6),
+        focal=(0.56, 0.66), horizon=(0.48, 0.56), elevation=(1.5, 1.9), hood=(-0.06, 0.07), sun=(0.35, 0.6),
         haze=(0.1, 0.35), haze_colour=(206, 214, 228), exposure=(0.92, 1.12), contrast=(1.05, 1.2),
         saturation=(1.0, 1.2),
         white_balance=(1.04, 1.0, 0.95), vignette=0.1, blur=(0.25, 0.4), noise=(1.0, 2.5),
@@ -191,9 +191,9 @@ CITYSCAPES = Look(
         },
     ),
     lens=Lens(
-        focal=(0.62, 0.72), horizon=(0.42, 0.49), elevation=(1.2, 1.5), hood=0.08, sun=(0.05, 0.25),
-        haze=(0.4, 0.9), haze_colour=(206, 210, 206), exposure=(0.86, 1.04), contrast=(0.82, 0.98),
-        saturation=(0.6, 0.85),
+        focal=(0.62, 0.72), horizon=(0.42, 0.49), elevation=(1.2, 1.5), hood=(0.04, 0.1), sun=(0.05, 0.25),
+        haze=(0.35, 0.75), haze_colour=(206, 210, 206), exposure=(0.86, 1.04), contrast=(0.88, 1.04),
+        saturation=(0.72, 0.94),
         white_balance=(0.96, 1.02, 0.98), vignette=0.3, blur=(0.45, 0.75), noise=(3.0, 6.0),
     ),
     paints={
@@ -201,7 +201,7 @@ CITYSCAPES = Look(
         "cloud": Paint(((246, 246, 246),)),
         "road": Paint(((112, 110, 108), (98, 98, 100), (126, 122, 118)), (0.09, 0.06, 0.06)),
         "marking": Paint(((222, 222, 218), (222, 222, 218)), (0.05, 0.03, 0.02)),
-        "sidewalk": Paint(((146, 134, 126), (132, 116, 108), (156, 150, 144)), (0.12, 0.06, 0.05)),
+        "sidewalk": Paint(((158, 148, 138), (146, 130, 120), (164, 158, 150)), (0.12, 0.06, 0.05)),
         "curb": Paint(((150, 148, 144),)),
         "terrain": Paint(((104, 126, 66), (112, 130, 70), (140, 132, 76)), (0.2, 0.16, 0.1)),
         "track": Paint(((120, 112, 108),), (0.12, 0.06, 0.02)),
@@ -230,7 +230,7 @@ CITYSCAPES = Look(
         "car": Paint((
             (62, 66, 74), (186, 188, 190), (36, 38, 44), (92, 40, 44), (128, 132, 136), (52, 66, 100)
         )),
-        "glass": Paint(((86, 96, 100), (116, 126, 130)), (0.0, 0.1, 0.14)),
+        "glass": Paint(((64, 74, 80), (88, 98, 104)), (0.0, 0.1, 0.14)),
         "tyre": Paint(((40, 40, 42),)),
         "rear_light": Paint(((190, 40, 40),)),
         "front_light": Paint(((240, 240, 232),)),

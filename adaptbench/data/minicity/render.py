@@ -76,7 +76,9 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Pic
 def _sky(canvas: Canvas, horizon: float, clouds: Picture, rng: np.random.Generator) -> None:
     """Fills the canvas with a sky that gets paler towards the horizon."""
     paints = canvas.look.paints
-    top, pale = (np.array(_colour(paints[name], float(rng.random())), np.float32) for name in ("sky", "cloud"))
+    top, pale = (
+        np.array(_colour(paints[name], float(rng.random())), np.float32) for name in ("sky", "cloud")
+    )
     rows = int(horizon) + 2
     fade = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
     share = (0.6 * fade * fade + 0.35 * clouds[:rows].clip(0, None)).clip(0, 1)[..., None]

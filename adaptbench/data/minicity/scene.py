@@ -254,5 +254,5 @@ def build(spec: WorldSpec, look: Look, size: tuple[int, int], rng: np.random.Gen
     objects.sort(key=lambda sketch: -sketch.depth)
     shadows = [*_house_shadow(camera, rng, street), *(_shadow(camera, name, spot) for name, spot in placed)]
     upright = [patch for sketch in (*backdrop, *objects) for patch in sketch.patches]
-    hood = size[1] - int(size[1] * look.lens.hood * (0.85 + 0.3 * float(rng.random())))
+    hood = size[1] - max(0, int(size[1] * draw_within(rng, look.lens.hood)))
     return Scene(camera, ground.patches, shadows, upright, hood)

@@ -1,8 +1,14 @@
-"""Records what pictures of MiniCity look like: `python tests/unit/data/minicity/golden.py` after a VERSION change."""
+"""Records what pictures of MiniCity look like.
+
+After a change of VERSION: `python tests/unit/data/minicity/golden.py`.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,12 +18,22 @@ from adaptbench.data.minicity import VERSION, WorldSpec, picture
 FILE = Path(__file__).with_name("golden.json")
 CASES = [
     (dataset, split, index, dials)
-    for dataset, split in (("gta5", "all"), ("gta5", "heldout"), ("cityscapes", "train"), ("cityscapes", "val"))
-    for index, dials in ((0, {}), (7, {}), (199, {"gap": 0.5, "imbalance": 0.0}), (3, {"small_objects": 0.0, "seed": 9}))
+    for dataset, split in (
+        ("gta5", "all"),
+        ("gta5", "heldout"),
+        ("cityscapes", "train"),
+        ("cityscapes", "val"),
+    )
+    for index, dials in (
+        (0, {}),
+        (7, {}),
+        (199, {"gap": 0.5, "imbalance": 0.0}),
+        (3, {"small_objects": 0.0, "seed": 9}),
+    )
 ]
 
 
-def observe(dataset, split, index, dials):
+def observe(dataset: str, split: str, index: int, dials: dict[str, Any]) -> dict[str, Any]:
     """Hash of the label array, and the picture reduced to 16 x 8 pixels."""
     image, label = picture(WorldSpec(**dials), dataset, split, index)
     small = cv2.resize(image.astype(np.float32), (16, 8), interpolation=cv2.INTER_AREA)
@@ -25,7 +41,7 @@ def observe(dataset, split, index, dials):
     return {"label": digest, "image": np.round(small, 1).ravel().astype(float).round(1).tolist()}
 
 
-def record():
+def record() -> None:
     """Writes golden.json."""
     cases = [{"case": list(case), **observe(*case)} for case in CASES]
     lines = ",\n".join(json.dumps(case) for case in cases)

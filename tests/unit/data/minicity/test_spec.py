@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 from adaptbench.data.minicity import WorldSpec, fingerprint, picture_size
@@ -8,16 +12,16 @@ COUNTS = {"all": 4, "heldout": 2}
 
 @pytest.mark.parametrize(
     "dials",
-    [{"gap": 1.1}, {"gap": -0.1}, {"imbalance": 2}, {"small_objects": float("nan")}, {"scale": 0}, {"scale": 2.0},
-     {"seed": -1}, {"seed": 0.5}, {"seed": True}, {"gap": "0.5"}],
+    [{"gap": 1.1}, {"gap": -0.1}, {"imbalance": 2}, {"small_objects": float("nan")}, {"scale": 0},
+     {"scale": 2.0}, {"seed": -1}, {"seed": 0.5}, {"seed": True}, {"gap": "0.5"}],
 )  # fmt: skip
-def test_a_dial_outside_its_range_is_named(dials):
+def test_a_dial_outside_its_range_is_named(dials: dict[str, Any]) -> None:
     (name,) = dials
     with pytest.raises(UsageError, match=rf"minicity\.{name} must be"):
         WorldSpec(**dials)
 
 
-def test_fingerprint_is_the_specification():
+def test_fingerprint_is_the_specification() -> None:
     known = fingerprint(WorldSpec(), "gta5", COUNTS)
     assert len(known) == 12
     assert int(known, 16) >= 0
@@ -31,7 +35,7 @@ def test_fingerprint_is_the_specification():
     assert len({known, *others}) == 5
 
 
-def test_picture_size():
+def test_picture_size() -> None:
     assert picture_size("gta5", 0.25) == (479, 263)
     assert picture_size("cityscapes", 0.25) == (512, 256)
     assert picture_size("gta5", 1.0) == (1914, 1052)

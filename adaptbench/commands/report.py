@@ -1,0 +1,47 @@
+"""``report``: leaderboards from records."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from rich.console import Console
+
+from adaptbench import plugins
+from adaptbench.cli import Report
+from adaptbench.reporting.board import boards
+from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
+from adaptbench.reporting.records import publishable, scan_records
+from adaptbench.reporting.terminal import leaderboard_table
+
+
+def execute(command: Report) -> int:
+    """Writes the leaderboards of ``--out``, and the committed one with ``--publish``."""
+    console = Console()
+    show_boards(console, command.out)
+    found = scan_records(command.out)
+    if command.publish:
+        folder = plugins.ROOT / "results" / "minicity"
+        for path in write_leaderboards(publishable(found.records), folder):
+            console.print(f"published {path}", soft_wrap=True, highlight=False)
+    if command.pictures:
+        from adaptbench.reporting.gallery import draw_all
+
+        for path in draw_all(found.records, command.out):
+            console.print(f"drawn {path}", soft_wrap=True, highlight=False)
+    return 0
+
+
+def show_boards(console: Console, out: Path, names: Collection[str] | None = None) -> None:
+    """Rewrites ``OUT/leaderboards`` and prints the boards (those in ``names``, if given)."""
+    found = scan_records(out)
+    written = write_leaderboards(found.records, out / "leaderboards", found.unreadable)
+    for board in boards(found.records):
+        if names is None or board.benchmark in names:
+            console.print(leaderboard_table(board, console.width))
+            sentence = data_sentence(board)
+            if sentence:
+                console.print(sentence, style="italic", highlight=False)
+    for unreadable in found.unreadable:
+        console.print(f"left out {unreadable.path}: {unreadable.reason}", style="yellow", markup=False)
+    console.print(f"Leaderboard: {written[0]}", soft_wrap=True, highlight=False)

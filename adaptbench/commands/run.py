@@ -1,0 +1,147 @@
+"""``run``: plan, generate what is missing, run, report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from adaptbench.cli import EXIT_UNFINISHED, Run
+from adaptbench.commands.report import show_boards
+from adaptbench.data import sources
+from adaptbench.errors import UsageError
+from adaptbench.jobspec import State
+from adaptbench.launch.local import Progress as JobProgress
+from adaptbench.launch.local import discard, run_jobs
+from adaptbench.launch.views import LiveView, LogView, job_name
+from adaptbench.plan import Job, Plan, Request, make_plan
+from adaptbench.profiles import profile
+
+
+def execute(command: Run) -> int:
+    """Runs the request; 0 if every job is done or skipped by rule."""
+    console = Console(stderr=False)
+    plan = make_plan(request_of(command))
+    for file, reason in plan.broken:
+        console.print(f"left out {file}: {reason}", style="yellow", markup=False, highlight=False)
+    if command.dry_run:
+        _show_plan(console, plan)
+        return 0
+    jobs = [discard(job, command.out) for job in plan.jobs] if command.force else plan.jobs
+    _generate(console, jobs)
+    concurrency = command.jobs or default_concurrency(command.profile, jobs)
+    with LiveView(console) if console.is_terminal else LogView(console) as view:
+        ended = run_jobs(jobs, concurrency, view)
+    return _summary(console, ended, command.out)
+
+
+def request_of(command: Run) -> Request:
+    """The plan request behind the flags.
+
+    Raises:
+        UsageError: a flag's value makes no sense.
+    """
+    if command.limit is not None and command.limit < 1:
+        raise UsageError(f"--limit {command.limit}: give at least 1 iteration.")
+    if command.jobs is not None and command.jobs < 1:
+        raise UsageError(f"--jobs {command.jobs}: give at least 1.")
+    return Request(
+        methods=command.methods,
+        benchmarks=command.benchmarks,
+        seeds=command.seeds,
+        profile=command.profile,
+        data=command.data,
+        data_root=command.data_root,
+        data_paths=parse_paths(command.data_path),
+        out=command.out.resolve(),
+        settings=command.set,
+        limit=command.limit,
+        device=command.device,
+        plugins=command.plugins,
+    )
+
+
+def parse_paths(texts: Sequence[str]) -> dict[str, Path]:
+    """``DATASET=PATH`` options as a mapping.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    paths = {}
+    for text in texts:
+        name, separator, path = text.partition("=")
+        if not separator or not name or not path:
+            raise UsageError(f"--data-path {text!r}: expected DATASET=PATH, for example gta5=/data/gta5.")
+        paths[name] = Path(path).expanduser()
+    return paths
+
+
+def default_concurrency(profile_name: str, jobs: Sequence[Job]) -> int:
+    """Jobs at once: one on a GPU, else as many as fit into the cores this process may use."""
+    if any(job.spec.device == "cuda" for job in jobs):
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // profile(profile_name).threads)
+
+
+def _generate(console: Console, jobs: Sequence[Job]) -> None:
+    wanted = [
+        (name, source)
+        for job in jobs
+        if job.state not in (State.DONE, State.SKIPPED)
+        for name, source in job.spec.data.items()
+    ]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with ExitStack() as stack:
+
+        def announce(name: str, count: int) -> Callable[[int, int], None]:
+            console.print(
+                f"Generating {count} MiniCity pictures in the layout of {name} (generated data, not the real {name})."
+            )
+            if not console.is_terminal:
+                return lambda done, total: None
+            bar = stack.enter_context(Progress(*columns, console=console))
+            task = bar.add_task(f"MiniCity {name}", total=count)
+            return lambda done, total: bar.update(task, completed=done)
+
+        sources.generate(wanted, announce)
+
+
+def _show_plan(console: Console, plan: Plan) -> None:
+    table = Table("method", "benchmark", "seed", "network", "iterations", "state", "folder")
+    for job in plan.jobs:
+        spec = job.spec
+        state = f"{job.state}: {job.reason}" if job.reason else str(job.state)
+        table.add_row(
+            spec.method,
+            spec.board,
+            str(spec.seed),
+            str(spec.settings["network"]),
+            str(spec.settings["iterations"]),
+            state,
+            job.folder.name,
+        )
+    console.print(table)
+
+
+def _summary(console: Console, ended: Sequence[JobProgress], out: Path) -> int:
+    """Shows the leaderboards and everything that is not done."""
+    boards = {progress.job.spec.board for progress in ended}
+    show_boards(console, out, boards)
+    unfinished = [p for p in ended if p.status.state not in (State.DONE, State.SKIPPED)]
+    for progress in unfinished:
+        reason = progress.status.reason or "not started"
+        console.print(
+            f"{job_name(progress)}: {progress.status.state}. {reason}",
+            style="red",
+            markup=False,
+            highlight=False,
+        )
+        trace = progress.job.folder / "traceback.txt"
+        if trace.exists():
+            console.print(f"  traceback: {trace}", markup=False, highlight=False, soft_wrap=True)
+    return EXIT_UNFINISHED if unfinished else 0

@@ -1,0 +1,178 @@
+"""Runs jobs as processes on this machine: several at once, none taking another with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from adaptbench.errors import RunStateError
+from adaptbench.jobspec import State, Status, read_status, save_job, write_status
+from adaptbench.plan import Job
+from adaptbench.plugins import ROOT
+
+_POLL_SECONDS = 0.25
+#: Time a job has to save its state after Ctrl-C before it is killed.
+_GRACE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A job and where it stands."""
+
+    job: Job
+    status: Status
+
+
+class View(Protocol):
+    """Something that shows progress."""
+
+    def show(self, jobs: Sequence[Progress]) -> None:
+        """Called several times a second with all jobs, in the order of the plan."""
+
+
+def run_jobs(jobs: Sequence[Job], concurrency: int, view: View) -> list[Progress]:
+    """Runs every job that is not done or skipped and returns where all of them stand in the end.
+
+    Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them.
+
+    Args:
+        jobs: the plan.
+        concurrency: how many run at once.
+        view: shows the progress.
+
+    Raises:
+        RunStateError: a job folder cannot be written.
+    """
+    pending = [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
+    running: dict[Path, subprocess.Popen[bytes]] = {}
+    for job in pending:
+        _prepare(job)
+    with _stop_signals() as stop:
+        try:
+            while (pending or running) and not stop.asked:
+                while pending and len(running) < concurrency:
+                    job = pending.pop(0)
+                    running[job.folder] = _start(job)
+                _reap(running)
+                view.show([_progress(job) for job in jobs])
+                time.sleep(_POLL_SECONDS)
+        finally:
+            _stop(running, stop)
+    final = [_progress(job) for job in jobs]
+    view.show(final)
+    return final
+
+
+def discard(job: Job, out: Path) -> Job:
+    """Deletes what a job and its stages left, so that it runs anew (--force)."""
+    stages = job.folder / "stages"
+    for link in stages.iterdir() if stages.is_dir() else ():
+        shutil.rmtree(out / "stages" / link.resolve().name, ignore_errors=True)
+    shutil.rmtree(job.folder, ignore_errors=True)
+    return job if job.state is State.SKIPPED else replace(job, state=State.PLANNED, reason="")
+
+
+class _StopSignals:
+    def __init__(self) -> None:
+        self.count = 0
+
+    @property
+    def asked(self) -> bool:
+        return self.count > 0
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[_StopSignals]:
+    """Counts Ctrl-C and SIGTERM instead of dying of them."""
+    stop = _StopSignals()
+    before = {number: signal.signal(number, stop.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prepare(job: Job) -> None:
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunStateError(
+            f"Cannot create {job.folder}: {error.strerror}. Choose a folder you may write to with --out."
+        ) from error
+    save_job(job.spec, job.folder)
+    if job.state is not State.RUNNING:  # another run may be working on it
+        write_status(job.folder, Status(state=State.PLANNED))
+
+
+def _start(job: Job) -> subprocess.Popen[bytes]:
+    """The job's process, in a session of its own so that Ctrl-C reaches it through us alone."""
+    threads = str(job.spec.threads)
+    path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH"), str(ROOT)) if part)
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": path}
+    with (job.folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "adaptbench.job", str(job.folder.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _reap(running: dict[Path, subprocess.Popen[bytes]]) -> None:
+    for folder, process in list(running.items()):
+        if process.poll() is not None:
+            del running[folder]
+            _settle(folder, process.returncode)
+
+
+def _settle(folder: Path, code: int) -> None:
+    """Writes the status of a job whose process ended without doing so itself."""
+    status = read_status(folder)
+    if status.state is State.INTERRUPTED and code not in (0, 130):
+        killed = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        reason = f"The job's process ended without a word ({killed}); out of memory is a common cause."
+        write_status(folder, Status(state=State.FAILED, reason=reason))
+    elif status.state in (State.PLANNED, State.RUNNING):
+        write_status(
+            folder, Status(state=State.FAILED, reason="The job's process did not start; see log.txt.")
+        )
+
+
+def _stop(running: dict[Path, subprocess.Popen[bytes]], stop: _StopSignals) -> None:
+    """Asks running jobs to save and end; kills them on a second request or when they take too long."""
+    for process in running.values():
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while running and stop.count < 2 and time.monotonic() < deadline:
+        _reap(running)
+        time.sleep(_POLL_SECONDS)
+    for process in running.values():
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _progress(job: Job) -> Progress:
+    if job.state is State.SKIPPED:
+        return Progress(job, Status(state=State.SKIPPED, reason=job.reason))
+    return Progress(job, read_status(job.folder))
