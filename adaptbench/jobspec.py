@@ -111,8 +111,8 @@ def job_folder(out: Path, board: str, method: str, seed: int, job_hash: str) -> 
 
 
 def write_status(folder: Path, status: Status) -> None:
-    """Writes ``status`` atomically, stamped with process and time."""
-    stamped = status.model_copy(update={"pid": os.getpid(), "updated": time.time()})
+    """Writes ``status`` atomically, stamped with the time and, unless it names one, with this process."""
+    stamped = status.model_copy(update={"pid": status.pid or os.getpid(), "updated": time.time()})
     write_text(folder / "status", stamped.model_dump_json() + "\n")
 
 

@@ -242,15 +242,17 @@ def _domain(place: Workplace, stage: Stage, refs: tuple[SplitRef, ...], *, label
 
 
 def _reporter(folder: Path, stage: str) -> Callable[[int, int, float], None]:
-    """Writes the job's status, at most twice a second."""
-    last = 0.0
+    """Writes the job's status on behalf of its process, our parent; at most twice a second."""
+    job, last = os.getppid(), 0.0
 
     def report(iteration: int, total: int, loss: float) -> None:
         nonlocal last
         if time.monotonic() - last > 0.5:
             last = time.monotonic()
-            status = Status(state=State.RUNNING, stage=stage, iteration=iteration, total=total, loss=loss)
-            write_status(folder, status)
+            running = Status(
+                state=State.RUNNING, stage=stage, iteration=iteration, total=total, loss=loss, pid=job
+            )
+            write_status(folder, running)
 
     return report
 

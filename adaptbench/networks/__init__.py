@@ -21,11 +21,8 @@ from adaptbench.networks import mmcv_ops
 mmcv_ops.install()
 
 from mmseg.registry import MODELS  # noqa: E402
-from mmseg.utils import register_all_modules  # noqa: E402
 
 from adaptbench.networks.segmentor import NetworkSpec, Segmentor  # noqa: E402
-
-register_all_modules(init_default_scope=True)
 
 __all__ = ["NetworkSpec", "Segmentor", "build", "names", "spec"]
 

@@ -1,10 +1,9 @@
-"""Any timm encoder under the DeepLabV2 head: ``timm:NAME``."""
+"""Any timm encoder under the DeepLabV2 head: ``timm:NAME``. timm takes seconds to import, so only when used."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import timm
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -23,6 +22,8 @@ class TimmEncoder(nn.Module):
 
     def __init__(self, model: str, output_stride: int | None = None) -> None:
         super().__init__()
+        import timm
+
         options = {} if output_stride is None else {"output_stride": output_stride}
         self.model = timm.create_model(model, features_only=True, pretrained=False, **options)
 
@@ -38,6 +39,8 @@ def timm_network(name: str) -> NetworkSpec:
     Raises:
         UsageError: timm has no such model, or it gives no feature maps.
     """
+    import timm
+
     model = name.removeprefix("timm:")
     if not timm.is_model(model):
         raise unknown_name("timm model", model, timm.list_models())
