@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from adaptbench.profiles import Provenance
+
+__all__ = ["Benchmark", "Protocol", "Provenance", "Setting", "SplitRef"]
+
 Setting = Literal["uda", "dg"]
-Provenance = Literal["generated", "official"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from adaptbench import networks, plugins
@@ -23,7 +22,7 @@ from adaptbench.data.files import require_same_size
 from adaptbench.data.taxonomy import label_map
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
-from adaptbench.evaluation.inference import Whole, segment
+from adaptbench.evaluation.inference import Mode, segment
 from adaptbench.evaluation.metrics import score
 from adaptbench.jobspec import State, Status, write_status
 from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
@@ -75,9 +74,10 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
         DataError: a picture or label cannot be used.
     """
     started = time.monotonic()
-    network = trained_method(place, result).scored_network().to(place.device).eval()
-    resolution = result.stage.settings.resolution
-    scores = [_score_split(place, ref, network, resolution, stop) for ref in evaluation_splits(place)]
+    method = trained_method(place, result)
+    network = method.scored_network().to(place.device).eval()
+    scorer = _Scorer(place, network, method.inference(), result.stage.settings.resolution, stop)
+    scores = [scorer.score(ref) for ref in evaluation_splits(place)]
     return Scored(
         scores=scores,
         weights_sha256=checkpoint.digest(network.state_dict()),
@@ -146,52 +146,56 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
 
 
-def _score_split(
-    place: Workplace, ref: SplitRef, network: nn.Module, resolution: float, stop: Callable[[], bool]
-) -> Score:
-    dataset = place.datasets[ref.dataset]
-    samples = dataset.usable(ref.split)
-    samples = samples[: sources.cap(len(samples), place.spec.limit)]
-    table = label_map(dataset.id_space, place.benchmark.class_set)
-    size = place.input_size(ref.dataset, resolution)
-    matrices = {}
-    for number, sample in enumerate(samples):
-        if stop():
-            raise InterruptedTrainingError("Stopped during evaluation; run again to go on.")
-        truth, prediction = _predict(dataset, sample, network, size, table, place.device)
-        matrices[sample.name] = confusion_matrix(truth, prediction, len(place.task.class_set))
+@dataclass(frozen=True)
+class _Scorer:
+    """Scores one network on one split after the other."""
+
+    place: Workplace
+    network: nn.Module
+    mode: Mode
+    resolution: float
+    stop: Callable[[], bool]
+
+    def score(self, ref: SplitRef) -> Score:
+        place, dataset = self.place, self.place.datasets[ref.dataset]
+        samples = dataset.usable(ref.split)
+        samples = samples[: sources.cap(len(samples), place.spec.limit)]
+        matrices = {}
+        for number, sample in enumerate(samples):
+            if self.stop():
+                raise InterruptedTrainingError("Stopped during evaluation; run again to go on.")
+            truth, prediction = self._segment(dataset, sample)
+            matrices[sample.name] = confusion_matrix(truth, prediction, len(place.task.class_set))
+            self._tell(ref, sample, number, len(samples), prediction)
+        confusion = PerImageConfusion.collect(matrices)
+        confusion.save(place.folder / "confusion" / f"{ref.dataset}-{ref.split}.npz")
+        return score(
+            confusion.total(),
+            place.task.class_set,
+            split=str(ref),
+            provenance=place.spec.data[ref.dataset].provenance,
+            images=len(samples),
+        )
+
+    def _segment(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
+        """True and predicted train ids at the size of the label file."""
+        image, raw = dataset.read_image(sample), dataset.read_label(sample)
+        require_same_size(image, raw, sample)
+        box = self.place.input_size(dataset.name, self.resolution)
+        size = transforms.fitted_size((image.shape[1], image.shape[0]), box)
+        pixels = transforms.normalise(transforms.resize_image(image, size))[None].to(self.place.device)
+        prediction = segment(self.network, pixels, self.mode, (raw.shape[0], raw.shape[1]))
+        table = label_map(dataset.id_space, self.place.benchmark.class_set)
+        return table[raw], prediction.cpu().numpy()
+
+    def _tell(self, ref: SplitRef, sample: Sample, number: int, count: int, prediction: UInt8) -> None:
+        """Keeps the first predictions for the report and says how far the scoring is."""
+        folder = self.place.folder
         if number < PICTURES:
-            _keep(prediction, place.folder / "pictures" / f"{ref.dataset}-{ref.split}" / f"{sample.name}.png")
+            _keep(prediction, folder / "pictures" / f"{ref.dataset}-{ref.split}" / f"{sample.name}.png")
         if number % 10 == 0:
-            status = Status(state=State.RUNNING, stage=f"score {ref}", iteration=number, total=len(samples))
-            write_status(place.folder, status)
-    confusion = PerImageConfusion.collect(matrices)
-    confusion.save(place.folder / "confusion" / f"{ref.dataset}-{ref.split}.npz")
-    provenance = place.spec.data[ref.dataset].provenance
-    return score(
-        confusion.total(),
-        place.task.class_set,
-        split=str(ref),
-        provenance="generated" if provenance == "generated" else "official",
-        images=len(samples),
-    )
-
-
-def _predict(
-    dataset: Dataset,
-    sample: Sample,
-    network: nn.Module,
-    box: tuple[int, int],
-    table: UInt8,
-    device: torch.device,
-) -> tuple[UInt8, UInt8]:
-    """True and predicted train ids at the size of the label file."""
-    image, raw = dataset.read_image(sample), dataset.read_label(sample)
-    require_same_size(image, raw, sample)
-    size = transforms.fitted_size((image.shape[1], image.shape[0]), box)
-    pixels = transforms.normalise(transforms.resize_image(image, size))[None].to(device)
-    prediction = segment(network, pixels, Whole(), (raw.shape[0], raw.shape[1]))
-    return table[raw], prediction.cpu().numpy()
+            status = Status(state=State.RUNNING, stage=f"score {ref}", iteration=number, total=count)
+            write_status(folder, status)
 
 
 def _keep(prediction: UInt8, path: Path) -> None:

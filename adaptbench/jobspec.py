@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adaptbench.errors import RunStateError
+from adaptbench.profiles import Provenance
 from adaptbench.storage import write_text
 
 SCHEMA_VERSION = 1
@@ -44,7 +45,7 @@ class DataSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     root: str
-    provenance: str
+    provenance: Provenance
     version: str
     dials: dict[str, Any] = {}
     counts: dict[str, int] = {}

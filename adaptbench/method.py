@@ -19,6 +19,7 @@ from adaptbench import networks
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
 from adaptbench.data.batch import Batch
 from adaptbench.data.taxonomy import ClassSet
+from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.profiles import Profile
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import build_optimizer
@@ -110,6 +111,10 @@ class Method(nn.Module):
     def scored_network(self) -> nn.Module:
         """The network that is evaluated. Default: the student, as the self-training papers do."""
         return self.student
+
+    def inference(self) -> Mode:
+        """How the scored network sees a test picture: whole (default), or in sliding windows."""
+        return Whole()
 
     def optimizers(self) -> Optimizers:
         """The optimisers of `train_step`. Default: one for the student, from the settings."""

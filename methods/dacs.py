@@ -1,5 +1,9 @@
 """DACS: domain adaptation via cross-domain mixed sampling (Tranheden et al., WACV 2021).
 
+The settings are those of the re-run with ImageNet weights in the HRDA framework (ECCV 2022, Table 2: 53.9 mIoU
+on GTA5 to Cityscapes, cityscapes19, val; mean of 3 seeds). The original release trains 250,000 iterations with
+SGD from COCO weights and keeps the checkpoint that is best on target labels.
+
 Quirks of the published behaviour, kept as defaults:
 
 - the confidence share is one number for the whole batch and weighs every pseudo-labelled pixel;
@@ -11,8 +15,9 @@ Quirks of the published behaviour, kept as defaults:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +52,10 @@ class DACS(Method):
     title = "DACS"
     paper = "arXiv:2007.08702"
     tags = ("self-training",)
+    #: The defaults of `Settings` are the published ones.
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "deeplabv2-r101"): {},
+    }
 
     class Settings(BaseSettings):
         """Settings of the self-training."""

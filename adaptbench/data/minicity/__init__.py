@@ -18,7 +18,7 @@ The world in words (raise `VERSION` with any change that moves a pixel):
   more people and bicycles, brick, and a lower, noisier, softer camera. Vehicles keep their shapes but only
   partly their colours.
 - Dials: ``gap`` moves every number of a target's look to the source's, so that at 0 both domains are the same
-  distribution; ``imbalance`` moves how often every object and roadside feature occurs from "nearly always" (0)
+  distribution; ``imbalance`` moves how often every object and roadside feature occurs from nearly always (0)
   to the domain's own rates (1); ``small_objects`` sets how far away objects may stand, from 10 m (0) to 24 m
   (1); ``scale`` is the picture size relative to the official one; ``seed`` names the city.
 """
