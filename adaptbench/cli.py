@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from adaptbench.errors import AdaptBenchError
+from adaptbench.errors import AdaptBenchError, unknown_name
 
 EXIT_UNFINISHED = 1
 EXIT_USAGE = 2
@@ -18,39 +18,44 @@ EXIT_USAGE = 2
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 
+def _words(metavar: str) -> Any:
+    """How --help shows an option whose default is that it is absent."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+
+
 @dataclass(frozen=True)
 class Run:
     """Train, score and rank methods. Other verbs: ls, report, doctor (each has --help)."""
 
-    methods: tuple[str, ...] = ("all",)
+    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD ...")] = ("all",)
     """Methods, or 'all'."""
-    benchmarks: tuple[str, ...] = ("gta5_to_cityscapes",)
+    benchmarks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="BENCHMARK ...")] = ("gta5_to_cityscapes",)
     """Benchmarks; minicity/NAME means generated data, which is what profile mini uses anyway."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED ...")] = (0,)
     """One job per seed."""
     profile: Literal["mini", "paper"] = "mini"
     """mini: minutes on two CPU cores. paper: published sizes and hyper-parameters."""
-    data: Literal["generated", "official"] | None = None
+    data: Annotated[Literal["generated", "official"] | None, _words("{generated,official}")] = None
     """Where data comes from; by default generated in mini and official in paper."""
-    data_root: Path | None = None
+    data_root: Annotated[Path | None, _words("PATH")] = None
     """Parent folder of official datasets."""
-    data_path: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET=PATH ...")] = ()
+    data_path: Annotated[tuple[str, ...], _words("DATASET=PATH ...")] = ()
     """Folder of single datasets, beside the root."""
     out: Path = Path("results")
     """Folder for runs, stages and leaderboards."""
-    jobs: int | None = None
+    jobs: Annotated[int | None, _words("N")] = None
     """Jobs at once; by default cores divided by the threads of the profile, and one on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes the GPU where there is one."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()
+    set: Annotated[tuple[str, ...], _words("KEY=VALUE ...")] = ()
     """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
-    limit: int | None = None
+    limit: Annotated[int | None, _words("ITERATIONS")] = None
     """Smoke run of this many iterations and few images: never ranked."""
     dry_run: Flag = False
     """Show the plan and stop."""
     force: Flag = False
     """Run again what is finished."""
-    plugins: tuple[Path, ...] = ()
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
     """Files or folders with further methods, datasets and benchmarks."""
 
 
@@ -64,7 +69,7 @@ class Ls:
     """What to list."""
     out: Path = Path("results")
     """Results folder whose runs are listed."""
-    plugins: tuple[Path, ...] = ()
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
     """Files or folders with further plug-ins."""
 
 
@@ -78,40 +83,27 @@ class Report:
     """Also update the committed results/minicity/leaderboard.md and .csv."""
     pictures: Flag = False
     """Also draw the leaderboards and strips of predictions."""
+    wandb: Annotated[str | None, _words("PROJECT")] = None
+    """Also make a Weights & Biases run of every record; offline unless an API key is set up."""
 
 
 @dataclass(frozen=True)
 class Doctor:
     """Check versions, GPU, disk and data."""
 
-    data_root: Path | None = None
+    data_root: Annotated[Path | None, _words("PATH")] = None
     """Parent folder of official datasets."""
-    data_path: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET=PATH ...")] = ()
+    data_path: Annotated[tuple[str, ...], _words("DATASET=PATH ...")] = ()
     """Folder of single datasets, beside the root."""
     out: Path = Path("results")
     """Results folder."""
-    plugins: tuple[Path, ...] = ()
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
     """Files or folders with further plug-ins."""
 
 
 Command = Run | Ls | Report | Doctor
 
 _VERBS: dict[str, type[Command]] = {"run": Run, "ls": Ls, "report": Report, "doctor": Doctor}
-
-
-@dataclass
-class _Merged:
-    """Arguments with repeated flags joined: ``--set a=1 --set b=2`` means ``--set a=1 b=2``."""
-
-    order: list[str] = field(default_factory=list)
-    values: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, flag: str, value: str | None = None) -> None:
-        if flag not in self.values:
-            self.order.append(flag)
-            self.values[flag] = []
-        if value is not None:
-            self.values[flag].append(value)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -133,11 +125,20 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """The command behind ``arguments``; without a verb it is ``run``."""
+    """The command behind ``arguments``; without a verb it is ``run``.
+
+    Raises:
+        UsageError: no such verb.
+        SystemExit: a wrong flag (status 2), or --help (status 0).
+    """
     verb, rest = ("run", list(arguments))
-    if rest and rest[0] in _VERBS:
+    if rest and not rest[0].startswith("-"):
         verb = rest.pop(0)
-    command: Command = tyro.cli(_VERBS[verb], prog=f"run_all.py {verb}", args=_join_repeated(rest))
+    if verb not in _VERBS:
+        raise unknown_name("verb", verb, _VERBS)
+    command: Command = tyro.cli(
+        _VERBS[verb], prog=f"run_all.py {verb}", args=_join_repeated(rest, _VERBS[verb])
+    )
     return command
 
 
@@ -159,16 +160,20 @@ def _dispatch(command: Command) -> int:
     return doctor.execute(command)
 
 
-def _join_repeated(arguments: Sequence[str]) -> list[str]:
-    merged = _Merged()
+def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:
+    """``--set a=1 --set b=2`` means ``--set a=1 b=2``; of a flag with one value the last counts."""
+    several = {f"--{f.name.replace('_', '-')}" for f in fields(verb) if isinstance(f.default, tuple)}
     leading: list[str] = []
-    flag: str | None = None
+    values: dict[str, list[str]] = {}
+    current = leading
     for argument in arguments:
-        if argument.startswith("--"):
-            flag, equals, value = argument.partition("=")
-            merged.add(flag, value if equals else None)
-        elif flag is None:
-            leading.append(argument)
-        else:
-            merged.add(flag, argument)
-    return [*leading, *(part for flag in merged.order for part in (flag, *merged.values[flag]))]
+        if not argument.startswith("--"):
+            current.append(argument)
+            continue
+        flag, equals, value = argument.partition("=")
+        if flag not in several:
+            leading += values.pop(flag, [])[1:]  # words after the value belong to no flag
+        current = values.setdefault(flag, [])
+        if equals:
+            current.append(value)
+    return [*leading, *(part for flag, words in values.items() for part in (flag, *words))]

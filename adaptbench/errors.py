@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: An error message lists at most this many names.
+_LISTED = 50
+
 
 class AdaptBenchError(Exception):
     """Base of every error that is reported as one paragraph instead of a traceback."""
@@ -31,7 +34,7 @@ class RunStateError(AdaptBenchError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Error for a name that is not registered: says what was meant and lists all names.
+    """Error for a name that is not registered: says what was meant and lists the names.
 
     Args:
         kind: what the name should have been, for example ``"method"``.
@@ -39,6 +42,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
         known: every valid name.
     """
     names = sorted(known)
+    listed = ", ".join(names) or "none"
+    if len(names) > _LISTED:
+        listed = f"{len(names)} names from {names[0]!r} to {names[-1]!r}"
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     meant = f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
-    return UsageError(f"Unknown {kind} {name!r}.{meant} Known: {', '.join(names) or 'none'}.")
+    return UsageError(f"Unknown {kind} {name!r}.{meant} Known: {listed}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import nn
 
 from adaptbench import networks, plugins
 from adaptbench.benchmark import SplitRef
-from adaptbench.data import sources, transforms
+from adaptbench.data import firewall, sources, transforms
 from adaptbench.data.files import require_same_size
 from adaptbench.data.taxonomy import label_map
 from adaptbench.dataset import Dataset, Sample
@@ -71,13 +71,16 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
 
     Raises:
         InterruptedTrainingError: asked to stop.
-        DataError: a picture or label cannot be used.
+        DataError: labels are missing (says how many), or a picture or label cannot be used.
     """
     started = time.monotonic()
-    method = trained_method(place, result)
-    network = method.scored_network().to(place.device).eval()
-    scorer = _Scorer(place, network, method.inference(), result.stage.settings.resolution, stop)
-    scores = [scorer.score(ref) for ref in evaluation_splits(place)]
+    splits = {ref: _samples(place, ref) for ref in evaluation_splits(place)}
+    with firewall.closed(place.label_folders):
+        method = trained_method(place, result)
+        network, mode = method.scored_network().to(place.device).eval(), method.inference()
+    scorer = _Scorer(place, network, mode, result.stage.settings.resolution, stop)
+    scores = [scorer.score(ref, samples) for ref, samples in splits.items()]
+    firewall.require_intact()
     return Scored(
         scores=scores,
         weights_sha256=checkpoint.digest(network.state_dict()),
@@ -146,6 +149,15 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
 
 
+def _samples(place: Workplace, ref: SplitRef) -> list[Sample]:
+    """The pictures of ``ref`` that are scored; all of them have a label file."""
+    dataset = place.datasets[ref.dataset]
+    samples = dataset.usable(ref.split)
+    samples = samples[: sources.cap(len(samples), place.spec.limit)]
+    sources.require_labels(dataset, ref.split, samples)
+    return samples
+
+
 @dataclass(frozen=True)
 class _Scorer:
     """Scores one network on one split after the other."""
@@ -156,10 +168,8 @@ class _Scorer:
     resolution: float
     stop: Callable[[], bool]
 
-    def score(self, ref: SplitRef) -> Score:
+    def score(self, ref: SplitRef, samples: Sequence[Sample]) -> Score:
         place, dataset = self.place, self.place.datasets[ref.dataset]
-        samples = dataset.usable(ref.split)
-        samples = samples[: sources.cap(len(samples), place.spec.limit)]
         matrices = {}
         for number, sample in enumerate(samples):
             if self.stop():
@@ -184,7 +194,8 @@ class _Scorer:
         box = self.place.input_size(dataset.name, self.resolution)
         size = transforms.fitted_size((image.shape[1], image.shape[0]), box)
         pixels = transforms.normalise(transforms.resize_image(image, size))[None].to(self.place.device)
-        prediction = segment(self.network, pixels, self.mode, (raw.shape[0], raw.shape[1]))
+        with firewall.closed(self.place.label_folders):
+            prediction = segment(self.network, pixels, self.mode, (raw.shape[0], raw.shape[1]))
         table = label_map(dataset.id_space, self.place.benchmark.class_set)
         return table[raw], prediction.cpu().numpy()
 

@@ -1,8 +1,8 @@
 """One job, in its own process: stages, then evaluation, then the record.
 
-``python -m adaptbench.job FOLDER`` runs the job described in ``FOLDER/job.json``. Each stage is trained by a
-forked child that is sealed off from target labels (see `adaptbench.data.firewall`); this process waits for it
-and only then opens labels to score the result.
+``python -m adaptbench.job FOLDER [PARENT]`` runs the job described in ``FOLDER/job.json`` and ends when the process
+PARENT does. Each stage is trained by a forked child that is sealed off from target labels (see
+`adaptbench.data.firewall`); this process waits for it and only then opens labels to score the result.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
 from adaptbench import evaluate, jobspec, stages
 from adaptbench.errors import AdaptBenchError
 from adaptbench.jobspec import State, Status
-from adaptbench.launch.processes import StopFlag, end_with_parent, fix_threads
-from adaptbench.reporting.record import save_record
+from adaptbench.launch.processes import StopFlag, end_with_parent, fix_threads, locked
+from adaptbench.reporting.record import Record, load_record, save_record
+from adaptbench.storage import write_text
 from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import open_workplace
 
@@ -28,11 +27,13 @@ EXIT_INTERRUPTED = 130
 
 def main(folder: Path) -> int:
     """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
-    end_with_parent()
     stop = StopFlag()
     try:
-        with FileLock(folder / ".lock"):
+        with locked(folder / ".lock", stop):
             return _guarded(folder, stop)
+    except InterruptedTrainingError as interruption:  # while another run had the job
+        print(interruption, file=sys.stderr)  # noqa: T201
+        return EXIT_INTERRUPTED
     except Exception as error:
         print(f"The job folder {folder} cannot be used: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
@@ -41,6 +42,7 @@ def main(folder: Path) -> int:
 def _guarded(folder: Path, stop: StopFlag) -> int:
     """Runs the job; every way it can end is written to its status file."""
     if (folder / "record.json").exists():  # another run finished it while we waited for the lock
+        jobspec.write_status(folder, _done(load_record(folder / "record.json")))
         return 0
     (folder / "traceback.txt").unlink(missing_ok=True)
     try:
@@ -53,8 +55,9 @@ def _guarded(folder: Path, stop: StopFlag) -> int:
     except Exception as error:
         expected = isinstance(error, AdaptBenchError)
         reason = str(error) if expected else f"{type(error).__name__}: {error}"
-        if not (folder / "traceback.txt").exists():
+        if not (folder / "traceback.txt").exists():  # else it is that of the training, which tells more
             (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            traceback.print_exc()
         print(reason, file=sys.stderr)  # noqa: T201
         jobspec.write_status(folder, Status(state=State.FAILED, reason=reason))
         return EXIT_FAILED
@@ -70,9 +73,12 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     record = evaluate.build_record(place, results, scored)
     _join_metrics(folder, [result.folder for result in results])
     save_record(record, folder / "record.json")
+    jobspec.write_status(folder, _done(record))
+
+
+def _done(record: Record) -> Status:
     ranked = record.scores[0]
-    view = f"{ranked.class_set}, {ranked.split}"
-    jobspec.write_status(folder, Status(state=State.DONE, miou=ranked.miou, scored=view))
+    return Status(state=State.DONE, miou=ranked.miou, scored=f"{ranked.class_set}, {ranked.split}")
 
 
 def _join_metrics(folder: Path, stage_folders: list[Path]) -> None:
@@ -80,8 +86,10 @@ def _join_metrics(folder: Path, stage_folders: list[Path]) -> None:
     texts = [
         path.read_text(encoding="utf-8") for f in stage_folders if (path := f / "metrics.jsonl").exists()
     ]
-    (folder / "metrics.jsonl").write_text("".join(texts), encoding="utf-8")
+    write_text(folder / "metrics.jsonl", "".join(texts))
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        end_with_parent(int(sys.argv[2]))
     sys.exit(main(Path(sys.argv[1]).resolve()))

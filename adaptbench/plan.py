@@ -51,7 +51,7 @@ class Request:
     """
 
     methods: Sequence[str] = ("all",)
-    benchmarks: Sequence[str] = (f"{PREFIX}gta5_to_cityscapes",)
+    benchmarks: Sequence[str] = ("gta5_to_cityscapes",)
     seeds: Sequence[int] = (0,)
     profile: str = "mini"
     data: Provenance | None = None
@@ -94,6 +94,7 @@ def make_plan(request: Request) -> Plan:
 
     Raises:
         UsageError: an unknown name, key or value.
+        PluginError: no method, or a benchmark or dataset, can be loaded.
         DataError: official data or labels are missing.
         RunStateError: a job folder was written by a newer version.
     """
@@ -102,19 +103,37 @@ def make_plan(request: Request) -> Plan:
     methods = _load_methods(registry, request.methods, broken)
     overrides = _Overrides.parse(request.settings, methods)
     chosen = profile(request.profile)
-    jobs = []
-    for text in dict.fromkeys(request.benchmarks):
+    jobs: dict[Path, Job] = {}  # two names of one benchmark are one job
+    located: list[Mapping[str, DataSource]] = []
+    for text in request.benchmarks:
         benchmark, provenance = _benchmark(
             registry, text, request.data or chosen.data, request.data is not None
         )
         data = sources.locate(benchmark, provenance, chosen, registry, request, overrides.world)
         if overrides.world and not any(source.provenance == "generated" for source in data.values()):
-            raise UsageError(f"--set minicity...: {text} uses no generated data.")
+            raise UsageError(f"--set minicity...: {text} uses no generated data. Leave the dials out.")
+        located.append(data)
         for method in methods:
-            resolved = _resolve(method, benchmark, data, chosen, overrides.of(method))
-            for seed in dict.fromkeys(request.seeds):
-                jobs.append(_job(request, method, benchmark, data, chosen, resolved, overrides.world, seed))
-    return Plan(jobs, broken)
+            resolved = _resolve(method, benchmark, data, chosen, overrides)
+            for seed in request.seeds:
+                job = _job(request, method, benchmark, data, chosen, resolved, overrides.world, seed)
+                jobs[job.folder] = job
+    _require_paths_used(request.data_paths, registry, located)
+    return Plan(list(jobs.values()), broken)
+
+
+def _require_paths_used(
+    paths: Mapping[str, Path], registry: plugins.Registry, located: Iterable[Mapping[str, DataSource]]
+) -> None:
+    """A --data-path that is not used would leave a user believing in other data than is scored."""
+    official = {name for data in located for name, source in data.items() if source.provenance == "official"}
+    for name in paths:
+        registry.find("dataset", name)
+        if name not in official:
+            raise UsageError(
+                f"--data-path {name}=...: no benchmark asked for uses the official {name}. "
+                "Add --data official (profile mini generates its data), or leave the path out."
+            )
 
 
 @dataclass(frozen=True)
@@ -134,7 +153,7 @@ class _Overrides:
             key, separator, value = text.partition("=")
             if not separator or not key:
                 raise UsageError(
-                    f"--set {text!r}: expected KEY=VALUE, METHOD.KEY=VALUE or minicity.DIAL=VALUE."
+                    f"--set {text!r}: expected KEY=VALUE, METHOD.KEY=VALUE or minicity.DIAL=VALUE, without spaces."
                 )
             owner, dot, inner = key.partition(".")
             if dot and owner == "minicity":
@@ -173,18 +192,21 @@ def _check_common(key: str, methods: Sequence[type[Method]]) -> None:
 def _load_methods(
     registry: plugins.Registry, names: Sequence[str], broken: list[tuple[Path, str]]
 ) -> list[type[Method]]:
-    """Method classes; with ``all``, files that raise on import are left out and noted in ``broken``."""
-    everything = "all" in names
-    wanted = registry.names("method") if everything else list(dict.fromkeys(names))
+    """Method classes; files that raise on import are left out and noted in ``broken``.
+
+    Raises:
+        UsageError: no such method.
+        PluginError: none of the methods can be used.
+    """
+    wanted = [n for name in names for n in (registry.names("method") if name == "all" else [name])]
     classes = []
-    for name in wanted:
-        plugin = registry.find("method", name)
+    for plugin in [registry.find("method", name) for name in dict.fromkeys(wanted)]:
         try:
             classes.append(_checked(plugins.load(plugin), plugin))
         except PluginError as error:
-            if not everything:
-                raise
             broken.append((plugin.file, str(error)))
+    if not classes:
+        raise PluginError(" ".join(reason for _, reason in broken) or "No method was asked for.")
     return classes
 
 
@@ -218,14 +240,20 @@ def _resolve(
     benchmark: type[Benchmark],
     data: Mapping[str, DataSource],
     chosen: Profile,
-    overrides: Mapping[str, Any],
+    overrides: _Overrides,
 ) -> Resolved:
+    wanted = overrides.of(method)
     default = str(method.Settings.model_fields["network"].default)
-    network = str(overrides.get("network", chosen.networks.get(default, default)))
+    network = str(wanted.get("network", chosen.networks.get(default, default)))
     recipe = networks.spec(network).recipe
     official = all(source.provenance == "official" for source in data.values())
     published = method.published.get((benchmark.name, network)) if official else None
-    return resolve(method.Settings, chosen, published, recipe, network, overrides)
+    try:
+        return resolve(method.Settings, chosen, published, recipe, network, wanted)
+    except UsageError as error:
+        several = overrides.common and len(overrides.by_method) > 1
+        hint = " METHOD.KEY=VALUE sets it for one method only." if several else ""
+        raise UsageError(f"{method.name}: {error}{hint}") from error
 
 
 def _job(

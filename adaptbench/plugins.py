@@ -30,6 +30,10 @@ _REQUIRED = {
     "benchmark": ("name", "title", "class_set", "source", "target", "evaluation"),
 }
 
+_NO_PLUGIN = "it defines no plug-in. " + "; ".join(
+    f"a {kind} is a class with the literals {', '.join(required)}" for kind, required in _REQUIRED.items()
+)
+
 
 @dataclass(frozen=True)
 class Plugin:
@@ -84,22 +88,26 @@ class Registry:
 def discover(extra: Iterable[Path] = ()) -> Registry:
     """Finds every plug-in in the checkout and in ``extra`` (files or folders). Imports nothing.
 
-    A file that cannot be parsed is listed as broken and the others are still found.
+    A file that cannot be parsed or defines none is listed as broken and the others are still found. (A folder
+    in ``extra`` may hold other files beside plug-ins.)
 
     Raises:
         PluginError: a path in ``extra`` does not exist, or two files define the same name.
     """
     found: dict[str, dict[str, Plugin]] = {kind: {} for kind in KINDS}
     broken: list[tuple[Path, str]] = []
+    extra = [path.expanduser().resolve() for path in extra]
     for file in _files(extra):
         try:
             plugins = _read(file)
-        except (SyntaxError, UnicodeDecodeError, OSError) as error:
+        except (SyntaxError, ValueError, OSError) as error:
             broken.append((file, f"{type(error).__name__}: {error}"))
             continue
+        if not plugins and (file in extra or file.parent.parent == ROOT):
+            broken.append((file, _NO_PLUGIN))
         for plugin in plugins:
             other = found[plugin.kind].get(plugin.name)
-            if other is not None and other.file != plugin.file:
+            if other is not None:
                 raise PluginError(
                     f"The {plugin.kind} {plugin.name!r} is defined twice: in {other.file} and in {plugin.file}. "
                     "Rename one of them."
@@ -115,22 +123,21 @@ def load(plugin: Plugin) -> Any:
         PluginError: the file raises on import; names the file and the error.
     """
     try:
-        module = _import(plugin)
-    except Exception as error:
+        return getattr(_import(plugin), plugin.class_name)
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"The plug-in file {plugin.file} cannot be imported: {type(error).__name__}: {error}. "
             f"Mend it, or leave out {plugin.name!r}."
         ) from error
-    return getattr(module, plugin.class_name)
 
 
 def _files(extra: Iterable[Path]) -> list[Path]:
     paths = [file for folder in _FOLDERS.values() for file in sorted((ROOT / folder).glob("*.py"))]
     for path in extra:
         if path.is_dir():
-            paths += sorted(path.resolve().glob("*.py"))
+            paths += sorted(path.glob("*.py"))
         elif path.is_file():
-            paths.append(path.resolve())
+            paths.append(path)
         else:
             raise PluginError(f"--plugins {path}: no such file or folder.")
     return [path for path in dict.fromkeys(paths) if not path.name.startswith("_")]

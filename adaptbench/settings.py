@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
 
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.profiles import Iterations, Length, Profile
@@ -21,7 +22,7 @@ class Settings(BaseModel):
     The defaults are those the self-training papers train with (HRDA, arXiv 2204.13132, section 4.1).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     network: str = Field(
         "deeplabv2-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
@@ -36,10 +37,10 @@ class Settings(BaseModel):
         le=1,
         description="a source crop is drawn again (10 times at most) above this share of one class",
     )
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(6e-5, gt=0)
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="optimiser of the student")
+    learning_rate: float = Field(6e-5, gt=0, description="of the encoder, at its highest")
     head_lr_factor: float = Field(10.0, gt=0, description="factor on the learning rate of the decoder")
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(0.01, ge=0, description="share of a weight's learning rate it loses per step")
     norm_weight_decay: bool = Field(False, description="whether encoder normalisation layers decay, too")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     warmup: Iterations = Field(1500, ge=0, description="iterations of linear warm-up, on top of the decay")
@@ -88,7 +89,8 @@ def resolve(
         UsageError: a value of the wrong type or range.
     """
     stated = dict(published) if published is not None else dict(recipe)
-    full_size = _validate(schema, {**stated, "network": network}, "published settings")
+    origin = "--set" if "network" in overrides else "published settings"
+    full_size = _validate(schema, {**stated, "network": network}, origin)
     values = {**_scaled(full_size, profile), **overrides}
     settings = _validate(schema, values, "--set")
     return Resolved(settings, "transferred" if published is None else "published", dict(overrides))
@@ -124,9 +126,17 @@ def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
 
 
 def _validate(schema: type[AnySettings], values: Mapping[str, Any], where: str) -> AnySettings:
+    """The settings with ``values``; types are strict (``true`` is no number), lists stand for tuples."""
     try:
-        return schema.model_validate(values)
+        return schema.model_validate_json(to_json(values), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{where} {key}={first['input']!r}: {first['msg']}.") from error
+        raise UsageError(_explained(schema, error, where)) from error
+
+
+def _explained(schema: type[BaseModel], error: ValidationError, where: str) -> str:
+    """What is wrong with the first wrong value, and what its setting is for."""
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    info = schema.model_fields.get(key)
+    meaning = f" ({info.description})" if info is not None and info.description else ""
+    return f"{where} {key}={first['input']!r}: {key}{meaning} {first['msg'].removeprefix('Input ')}."

@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -14,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 
 from adaptbench.benchmark import SplitRef
 from adaptbench.data import firewall, sources
@@ -27,11 +28,18 @@ from adaptbench.method import Method, Stage
 from adaptbench.profiles import profile
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
-from adaptbench.training.loop import InterruptedTrainingError, TrainingLoop, load_method, stage_seed
+from adaptbench.training.loop import (
+    InterruptedTrainingError,
+    TrainingLoop,
+    load_method,
+    seed_global_generators,
+    stage_seed,
+)
 from adaptbench.workplace import Workplace, open_workplace
 
 _EXIT_FAILED = 1
 _EXIT_INTERRUPTED = 130
+_STOP_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,9 @@ class PlannedStage:
     @property
     def oracle(self) -> bool:
         """Whether target labels were used, here or in the stage it starts from."""
-        return "oracle" in self.stage.method.tags or (self.start is not None and self.start.oracle)
+        method = self.stage.method
+        here = method.supervision == "target" or "oracle" in method.tags
+        return here or (self.start is not None and self.start.oracle)
 
     @property
     def done(self) -> bool:
@@ -75,7 +85,9 @@ def plan_stages(place: Workplace) -> list[PlannedStage]:
     """The job's stages in order, with their hashes."""
     settings = place.method.Settings.model_validate(place.spec.settings)
     planned: list[PlannedStage] = []
-    for stage in place.method.stages(settings):
+    with firewall.closed(place.label_folders):
+        stages = place.method.stages(settings)
+    for stage in stages:
         start = None if stage.start is None else planned[stage.start]
         stage_hash = content_hash(_identity(place, stage, start))
         planned.append(PlannedStage(stage, stage_hash, place.out / "stages" / stage_hash, start))
@@ -92,14 +104,14 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
     planned = plan_stages(place)
     for index, entry in enumerate(planned):
         entry.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(entry.folder / ".lock"):
+        _link(place.folder / "stages" / entry.stage.name, entry.folder)
+        write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
+        with processes.locked(entry.folder / ".lock", stop):
             if not entry.done:
+                _sweep(entry.folder)
                 identity = json.dumps(_identity(place, entry.stage, entry.start), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", identity + "\n")
-                _train_in_child(place, index)
-        _link(place.folder / "stages" / entry.stage.name, entry.folder)
-        if stop():
-            raise InterruptedTrainingError("Stopped after a stage; run again to go on.")
+                _train_in_child(place, index, entry, stop)
     return planned
 
 
@@ -123,19 +135,22 @@ def _identity(place: Workplace, stage: Stage, start: PlannedStage | None) -> dic
     }
 
 
-def _train_in_child(place: Workplace, index: int) -> None:
+def _train_in_child(place: Workplace, index: int, entry: PlannedStage, stop: Callable[[], bool]) -> None:
     """Trains in a child process, which the firewall seals for good; this process stays free to evaluate.
 
     The child is forked, which saves importing torch again; CUDA does not survive a fork.
     """
     (place.folder / "reason.txt").unlink(missing_ok=True)
     context = multiprocessing.get_context("fork" if place.device.type == "cpu" else "spawn")
-    child = context.Process(target=_child, args=(place.folder, index))  # type: ignore[attr-defined]
+    child = context.Process(target=_child, args=(place.folder, index, os.getpid()))  # type: ignore[attr-defined]
     child.start()
-    child.join()
-    if child.exitcode == _EXIT_INTERRUPTED:
+    while child.is_alive():
+        child.join(_STOP_POLL_SECONDS)
+        if stop():  # asked of us alone, or before the child could listen
+            child.terminate()
+    if stop() and child.exitcode in (_EXIT_INTERRUPTED, -signal.SIGTERM):
         raise InterruptedTrainingError("Stopped during training; run again to go on.")
-    if child.exitcode != 0:
+    if child.exitcode != 0 or not entry.done:
         raise RunStateError(_failure(place.folder, child.exitcode))
 
 
@@ -147,9 +162,9 @@ def _failure(folder: Path, code: int | None) -> str:
         return f"The training process ended without a word ({killed}); out of memory is a common cause."
 
 
-def _child(folder: Path, index: int) -> None:
+def _child(folder: Path, index: int, parent: int) -> None:
     """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
-    processes.end_with_parent()
+    processes.end_with_parent(parent)
     stop = processes.StopFlag()
     try:
         spec = load_job(folder)
@@ -162,6 +177,8 @@ def _child(folder: Path, index: int) -> None:
         text = str(error) if isinstance(error, AdaptBenchError) else f"{type(error).__name__}: {error}"
         (folder / "reason.txt").write_text(text, encoding="utf-8")
         (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        traceback.print_exc()
+        sys.stderr.flush()
         os._exit(_EXIT_FAILED)
 
 
@@ -176,11 +193,12 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         entry.folder,
         device=place.device,
         workers=chosen.workers,
-        checkpoint_every=chosen.checkpoint_every,
+        checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         report=_reporter(place.folder, stage.name),
         should_stop=stop,
     )
     loop.run()
+    firewall.require_intact()
     state = {f"method.{name}": tensor for name, tensor in loop.model.state_dict().items()}
     checkpoint.save(entry.weights, state, {"stage": entry.hash, "iterations": loop.iter})
     cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(place)}
@@ -190,7 +208,7 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
 
 def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:
     """The method with initial weights drawn from ``seed``, or the network of the stage it starts from."""
-    torch.manual_seed(seed)
+    seed_global_generators(seed)
     method = entry.stage.method(place.task, entry.stage.settings)
     if entry.start is not None:
         earlier = trained_method(place, entry.start)
@@ -215,12 +233,13 @@ def training_data(place: Workplace, stage: Stage) -> tuple[Domain, Domain | None
 
 
 def seal(place: Workplace, stream: TrainingStream) -> None:
-    """Puts all labels out of reach of this process, except those of the labelled pictures of ``stream``."""
-    forbidden = [d.root / folder for d in place.datasets.values() for folder in d.label_folders]
+    """Puts all labels out of reach of this process, and in DG all target pictures, except what it trains on."""
+    forbidden = place.label_folders
     if place.benchmark.setting == "dg":
         refs = [ref for ref in place.benchmark.evaluation if ref not in place.benchmark.source]
         forbidden += [place.datasets[ref.dataset].root for ref in refs]
-    firewall.seal(forbidden, {sample.label for _, sample, _, _ in stream.labelled.items})
+    samples = [sample for _, sample, _, _ in stream.labelled.items]
+    firewall.seal(forbidden, [path for sample in samples for path in (sample.image, sample.label)])
 
 
 def _labelled_refs(place: Workplace, stage: Stage) -> tuple[SplitRef, ...]:
@@ -261,6 +280,12 @@ def _peak_memory(place: Workplace) -> float:
     if place.device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a training that was killed while it wrote left behind; the caller holds the stage's lock."""
+    for unfinished in folder.glob(".*.tmp"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _link(link: Path, folder: Path) -> None:

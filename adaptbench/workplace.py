@@ -9,7 +9,7 @@ import torch
 
 from adaptbench import plugins
 from adaptbench.benchmark import Benchmark
-from adaptbench.data import sources
+from adaptbench.data import firewall, sources
 from adaptbench.data.taxonomy import class_set
 from adaptbench.dataset import Dataset
 from adaptbench.errors import RunStateError
@@ -45,6 +45,11 @@ class Workplace:
         """The results folder: ``OUT`` of ``OUT/runs/<board>/<method>/<seed>-<hash8>``."""
         return self.folder.parents[2 + len(Path(self.spec.board).parts)]
 
+    @property
+    def label_folders(self) -> list[Path]:
+        """Folders that hold the labels of the job's datasets."""
+        return [d.root / folder for d in self.datasets.values() for folder in d.label_folders]
+
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
         """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
         width, height = self.datasets[dataset].training_size
@@ -67,10 +72,13 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
     datasets = {
         name: sources.dataset_class(registry, name)(Path(source.root)) for name, source in spec.data.items()
     }
+    method = registry.find("method", spec.method)
+    with firewall.closed(d.root / labels for d in datasets.values() for labels in d.label_folders):
+        method_class = plugins.load(method)
     return Workplace(
         spec=spec,
         folder=folder,
-        method=plugins.load(registry.find("method", spec.method)),
+        method=method_class,
         benchmark=benchmark,
         datasets=datasets,
         task=Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), profile(spec.profile)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from adaptbench.data.batch import Batch
@@ -25,9 +26,9 @@ class Majority(Method):
     class Settings(BaseSettings):
         """Few crops suffice to find the most frequent class."""
 
-        network: Literal["class-frequency"] = "class-frequency"
-        iterations: int = 100
-        warmup: int = 0
+        network: Literal["class-frequency"] = Field("class-frequency", description="holds the counts")
+        iterations: int = Field(100, ge=1, description="batches counted; the same in every profile")
+        warmup: int = Field(0, ge=0, description="unused: nothing is learned by descent")
 
     def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
         """Adds the batch's labels to the counts of the network."""

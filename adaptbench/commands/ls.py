@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from adaptbench import plugins
@@ -30,12 +30,13 @@ def execute(command: Ls) -> int:
     for what in command.what:
         console.print(tables[what]())
     for file, reason in registry.broken:
-        console.print(f"left out {file}: {reason}", style="yellow", markup=False)
+        console.print(f"left out {file}: {reason}", style="yellow", markup=False, soft_wrap=True)
     return 0
 
 
 def _table(title: str, *headers: str) -> Table:
-    return Table(*headers, title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    columns = [Column(header, overflow="fold") for header in headers]
+    return Table(*columns, title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
 
 
 def _methods(registry: plugins.Registry) -> Table:

@@ -23,13 +23,21 @@ def execute(command: Report) -> int:
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
         for path in write_leaderboards(publishable(found.records), folder):
-            console.print(f"published {path}", soft_wrap=True, highlight=False)
+            _say(console, f"published {path}")
     if command.pictures:
         from adaptbench.reporting.gallery import draw_all
 
-        for path in draw_all(found.records, command.out):
-            console.print(f"drawn {path}", soft_wrap=True, highlight=False)
+        for path in draw_all(found.records, command.out, lambda text: _say(console, text, "yellow")):
+            _say(console, f"drawn {path}")
+    if command.wandb is not None:
+        from adaptbench.reporting.wandb_log import upload
+
+        _say(console, str(upload(found.records, command.out, command.wandb)))
     return 0
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 def show_boards(console: Console, out: Path, names: Collection[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from adaptbench.cli import EXIT_UNFINISHED, Run
 from adaptbench.commands.report import show_boards
@@ -24,20 +24,20 @@ from adaptbench.profiles import profile
 
 
 def execute(command: Run) -> int:
-    """Runs the request; 0 if every job is done or skipped by rule."""
+    """Runs the request; 0 if every job is done or skipped by rule, and no plug-in file was left out."""
     console = Console(stderr=False)
     plan = make_plan(request_of(command))
     for file, reason in plan.broken:
-        console.print(f"left out {file}: {reason}", style="yellow", markup=False, highlight=False)
+        console.print(f"left out {file}: {reason}", style="yellow", markup=False, soft_wrap=True)
     if command.dry_run:
         _show_plan(console, plan)
-        return 0
+        return EXIT_UNFINISHED if plan.broken else 0
     jobs = [discard(job, command.out) for job in plan.jobs] if command.force else plan.jobs
     _generate(console, jobs)
     concurrency = command.jobs or default_concurrency(command.profile, jobs)
     with LiveView(console) if console.is_terminal else LogView(console) as view:
         ended = run_jobs(jobs, concurrency, view)
-    return _summary(console, ended, command.out)
+    return _summary(console, ended, command.out) or (EXIT_UNFINISHED if plan.broken else 0)
 
 
 def request_of(command: Run) -> Request:
@@ -46,6 +46,9 @@ def request_of(command: Run) -> Request:
     Raises:
         UsageError: a flag's value makes no sense.
     """
+    for flag in ("methods", "benchmarks", "seeds"):
+        if not getattr(command, flag):
+            raise UsageError(f"--{flag}: give at least one.")
     if command.limit is not None and command.limit < 1:
         raise UsageError(f"--limit {command.limit}: give at least 1 iteration.")
     if command.jobs is not None and command.jobs < 1:
@@ -112,7 +115,8 @@ def _generate(console: Console, jobs: Sequence[Job]) -> None:
 
 
 def _show_plan(console: Console, plan: Plan) -> None:
-    table = Table("method", "benchmark", "seed", "network", "iterations", "state", "folder")
+    headers = ("method", "benchmark", "seed", "network", "iterations", "state", "folder")
+    table = Table(*(Column(header, overflow="fold") for header in headers), box=None, pad_edge=False)
     for job in plan.jobs:
         spec = job.spec
         state = f"{job.state}: {job.reason}" if job.reason else str(job.state)
@@ -140,6 +144,7 @@ def _summary(console: Console, ended: Sequence[JobProgress], out: Path) -> int:
             style="red",
             markup=False,
             highlight=False,
+            soft_wrap=True,
         )
         trace = progress.job.folder / "traceback.txt"
         if trace.exists():

@@ -23,6 +23,8 @@ from adaptbench.plugins import ROOT
 _POLL_SECONDS = 0.25
 #: Time a job has to save its state after Ctrl-C before it is killed.
 _GRACE_SECONDS = 60.0
+#: Exit status of a job that saved its state because it was asked to stop, see `adaptbench.job`.
+_EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def run_jobs(jobs: Sequence[Job], concurrency: int, view: View) -> list[Progress
                 while pending and len(running) < concurrency:
                     job = pending.pop(0)
                     running[job.folder] = _start(job)
-                _reap(running)
+                _reap(running, stop)
                 view.show([_progress(job) for job in jobs])
                 time.sleep(_POLL_SECONDS)
         finally:
@@ -125,7 +127,8 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": path}
     with (job.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "adaptbench.job", str(job.folder.resolve())],
+            # -P: a folder called methods/ where the command is run must not hide ours
+            [sys.executable, "-P", "-W", "ignore", "-m", "adaptbench.job", str(job.folder), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -134,24 +137,34 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
         )
 
 
-def _reap(running: dict[Path, subprocess.Popen[bytes]]) -> None:
+def _reap(running: dict[Path, subprocess.Popen[bytes]], stop: _StopSignals) -> None:
     for folder, process in list(running.items()):
         if process.poll() is not None:
             del running[folder]
-            _settle(folder, process.returncode)
+            _settle(folder, process, stop.asked)
 
 
-def _settle(folder: Path, code: int) -> None:
-    """Writes the status of a job whose process ended without doing so itself."""
-    status = read_status(folder)
-    if status.state is State.INTERRUPTED and code not in (0, 130):
-        killed = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+def _settle(folder: Path, process: subprocess.Popen[bytes], asked: bool) -> None:
+    """Writes the status of a job whose process ended without doing so itself.
+
+    Args:
+        folder: the job's.
+        process: what ran it.
+        asked: whether jobs were asked to stop.
+    """
+    status, code = read_status(folder), process.returncode
+    spoke = code == _EXIT_INTERRUPTED or status.state not in (State.PLANNED, State.INTERRUPTED)
+    if spoke or status.pid not in (process.pid, os.getpid()):  # else another run works on the job
+        return
+    killed = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+    if asked:
+        ended = Status(state=State.INTERRUPTED, reason="Stopped; run again to go on.")
+    elif status.state is State.PLANNED:
+        ended = Status(state=State.FAILED, reason=f"The job did not start ({killed}); see log.txt.")
+    else:
         reason = f"The job's process ended without a word ({killed}); out of memory is a common cause."
-        write_status(folder, Status(state=State.FAILED, reason=reason))
-    elif status.state in (State.PLANNED, State.RUNNING):
-        write_status(
-            folder, Status(state=State.FAILED, reason="The job's process did not start; see log.txt.")
-        )
+        ended = Status(state=State.FAILED, reason=reason)
+    write_status(folder, ended)
 
 
 def _stop(running: dict[Path, subprocess.Popen[bytes]], stop: _StopSignals) -> None:
@@ -160,11 +173,12 @@ def _stop(running: dict[Path, subprocess.Popen[bytes]], stop: _StopSignals) -> N
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_SECONDS
     while running and stop.count < 2 and time.monotonic() < deadline:
-        _reap(running)
+        _reap(running, stop)
         time.sleep(_POLL_SECONDS)
     for process in running.values():
         _signal(process, signal.SIGKILL)
         process.wait()
+    _reap(running, stop)
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

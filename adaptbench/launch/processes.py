@@ -1,27 +1,56 @@
-"""What a job process needs of its surroundings: fixed threads, a way to stop, an end with its parent."""
+"""What a job process needs of its surroundings: threads, locks, a way to stop, an end with its parent."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import cv2
 import torch
+from filelock import FileLock, Timeout
+
+from adaptbench.training.loop import InterruptedTrainingError
 
 _PR_SET_PDEATHSIG = 1
+_LOCK_POLL_SECONDS = 0.5
 
 
-def end_with_parent() -> None:
-    """Asks the kernel to kill this process when the one that started it ends (Linux; elsewhere nothing)."""
+def end_with_parent(parent: int) -> None:
+    """Asks the kernel to kill this process when the one that started it ends (Linux; elsewhere nothing).
+
+    Args:
+        parent: the process that started this one; it may have ended before the kernel was asked.
+    """
     if not sys.platform.startswith("linux"):
         return
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended in between
+    if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def locked(path: Path, stop: Callable[[], bool]) -> Iterator[None]:
+    """Holds the lock file ``path``, after waiting for whoever has it.
+
+    Raises:
+        InterruptedTrainingError: asked to stop while waiting.
+    """
+    lock = FileLock(path)
+    while not lock.is_locked:
+        if stop():
+            raise InterruptedTrainingError("Stopped while another run works on this; run again to go on.")
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=_LOCK_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def fix_threads(threads: int) -> None:

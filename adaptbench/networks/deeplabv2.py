@@ -84,6 +84,6 @@ NETWORKS = (
         name="deeplabv2-mini",
         backbone=_resnet(18, base_channels=32, stem_channels=32),
         decode_head={"type": "DeepLabV2Head", "in_channels": 256, "dilations": (6, 12)},
-        recipe={"learning_rate": 1e-3, "head_lr_factor": 1.0},
+        recipe={"learning_rate": 2e-3, "head_lr_factor": 1.0},
     ),
 )

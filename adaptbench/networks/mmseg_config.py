@@ -19,9 +19,10 @@ def config_network(path: Path) -> NetworkSpec:
     try:
         model = Config.fromfile(path).model
         backbone, head = dict(model.backbone), dict(model.decode_head)
-    except (OSError, SyntaxError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # the file is a program, and may end in any
         raise UsageError(
-            f"{path} is no mmsegmentation config with model.backbone and model.decode_head: {error}"
+            f"{path} is no mmsegmentation config with model.backbone and model.decode_head: "
+            f"{type(error).__name__}: {error}"
         ) from error
     head.pop("num_classes", None)
     backbone.pop("init_cfg", None)  # start weights named there may need a download

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import math
+import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
@@ -24,6 +26,7 @@ from adaptbench.data.stream import TrainingStream, batches
 from adaptbench.draws import derive_seed
 from adaptbench.errors import AdaptBenchError, RunStateError
 from adaptbench.method import Method
+from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.optimizer import build_schedule
 
@@ -47,7 +50,7 @@ class TrainingLoop:
         workers: data loading processes.
         checkpoint_every: iterations between two checkpoints.
         log_every: iterations between two lines of ``metrics.jsonl``.
-        report: called with (iteration, total, loss) after every iteration.
+        report: called with (iteration, total, loss) with every line of ``metrics.jsonl``.
         should_stop: asked after every iteration; True saves and raises `InterruptedTrainingError`.
     """
 
@@ -101,6 +104,7 @@ class TrainingLoop:
             InterruptedTrainingError: asked to stop; everything is saved.
             RunStateError: weights are no longer finite, or the state cannot be read or written.
         """
+        self._call_hooks("before_run")
         self._resume()
         self._call_hooks("before_train")
         self._call_hooks("before_train_epoch")
@@ -118,17 +122,18 @@ class TrainingLoop:
                 )
         self._call_hooks("after_train_epoch")
         self._call_hooks("after_train")
+        self._call_hooks("after_run")
 
     def _iterate(self, batch: Batch) -> None:
         batch = to_device(batch, self._device)
         self._call_hooks("before_train_iter", batch_idx=self.iter, data_batch=batch)
-        torch.manual_seed(batch.draws.seed("network"))  # dropout and drop path
+        seed_global_generators(batch.draws.seed("network"))  # dropout and drop path
         self.model.train()
         log = self.model.train_step(batch, self.optim_wrapper)
         self._log(log)
-        for scheduler in self.param_schedulers:
-            scheduler.step()
         self._call_hooks("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=log)
+        for scheduler in self.param_schedulers:  # last, as in mmengine: hooks see the rate that was used
+            scheduler.step()
         self.iter += 1
 
     def _log(self, log: Mapping[str, Tensor]) -> None:
@@ -162,7 +167,7 @@ class TrainingLoop:
             )
         tensors = {f"method.{name}": tensor for name, tensor in state.items()}
         rest = {
-            "optimizers": {k: o.optimizer.state_dict() for k, o in self._optimizers().items()},
+            "optimizers": {k: o.state_dict() for k, o in self._optimizers().items()},
             "schedulers": [s.state_dict() for s in self.param_schedulers],
         }
         facts = {
@@ -184,7 +189,7 @@ class TrainingLoop:
         load_method(self.model, tensors)
         rest = checkpoint.unflatten(facts["state"], tensors)
         for name, optimizer in self._optimizers().items():
-            optimizer.optimizer.load_state_dict(rest["optimizers"][name])
+            optimizer.load_state_dict(rest["optimizers"][name])
         for scheduler, state in zip(self.param_schedulers, rest["schedulers"], strict=True):
             scheduler.load_state_dict(state)
         self.iter, self.seconds = facts["iteration"], facts["seconds"]
@@ -212,6 +217,13 @@ def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     method.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
 
 
+def seed_global_generators(seed: int) -> None:
+    """Seeds the generators of torch, NumPy and Python, so that a draw that names none is keyed as well."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
 def stage_seed(stage_hash: str) -> int:
     """The seed of a stage: everything drawn in it derives from its hash."""
     return derive_seed("stage", stage_hash)
@@ -223,7 +235,7 @@ def _truncate_metrics(path: Path, iteration: int) -> None:
         lines = [
             line for line in path.read_text(encoding="utf-8").splitlines() if _iteration(line) < iteration
         ]
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        write_text(path, "".join(line + "\n" for line in lines))
 
 
 def _iteration(line: str) -> float:

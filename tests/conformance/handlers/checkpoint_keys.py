@@ -1,0 +1,56 @@
+"""Names, shapes and types of all parameters of the full-size networks, in the order of the published files."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from mmseg.registry import MODELS
+from torch import nn
+
+from adaptbench import networks
+from adaptbench.adaptation.style import StyleHallucination
+from adaptbench.networks import hrda
+
+from ..case import Case
+from ..registry import handler
+
+_CLASSES = 19
+
+
+@handler("checkpoint_keys")
+def check(case: Case) -> None:
+    with torch.device("meta"):
+        network = _network(case.name)
+    state = network.state_dict()
+    found = [
+        [name, list(value.shape), str(value.dtype).removeprefix("torch.")] for name, value in state.items()
+    ]
+    recorded = case.json["keys"]
+    case.expect("names", [name for name, _, _ in found], [name for name, _, _ in recorded])
+    lines, expected = (
+        [f"{name} {'x'.join(map(str, shape))} {dtype}" for name, shape, dtype in keys]
+        for keys in (found, recorded)
+    )
+    case.expect("shapes and types", lines, expected)
+    case.expect("keys_per_prefix", len(lines), case.json["keys_per_prefix"])
+    prefixes = case.json["prefixes_in_order"]
+    listing = "\n".join(prefix + line for prefix in prefixes for line in lines)
+    digest = hashlib.sha256(listing.encode()).hexdigest()
+    case.expect("sha256_of_full_listing", digest, case.json["sha256_of_full_listing"])
+    styles = [buffer for name, buffer in network.named_buffers() if "style" in name]  # parameters there
+    count = sum(tensor.numel() for tensor in [*network.parameters(), *styles])
+    case.expect("parameters_per_prefix", count, case.json["parameters_per_prefix"])
+
+
+def _network(case: str) -> nn.Module:
+    if "hrda" in case:
+        return hrda.build_hrda("daformer-mit_b5", _CLASSES, hrda.HRDAOptions())
+    if "dlv2_r101" in case:
+        spec = networks.spec("deeplabv2-r101")  # mmengine cannot initialise on the meta device
+        head = MODELS.build({**spec.decode_head, "num_classes": _CLASSES})
+        return networks.Segmentor(MODELS.build(dict(spec.backbone)), head)
+    network = networks.build("daformer-mit_b5", _CLASSES)
+    if "shade" in case:
+        network.get_submodule("backbone").style_hallucination = StyleHallucination(channels=64)
+    return network

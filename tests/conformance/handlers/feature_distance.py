@@ -1,0 +1,91 @@
+"""Coarse labels and the feature distance on one and on two scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from adaptbench.adaptation import feature_distance as fd
+
+from ..case import Case
+from ..registry import handler
+
+
+@handler("label_downscale")
+def check_downscale(case: Case) -> None:
+    for recorded in case.hyper("cases"):
+        index = recorded["index"]
+        coarse = fd.downscale_label(
+            case.tensor(f"in/label{index}"),
+            recorded["scale_factor"],
+            recorded["min_ratio"],
+            recorded["num_classes"],
+            case.hyper("ignore_index"),
+        )
+        case.compare(f"out/label{index}", coarse)
+        kept = coarse != case.hyper("ignore_index")
+        case.expect(f"kept and total of label{index}", _counts(kept), (recorded["kept"], recorded["total"]))
+
+
+@handler("feature_distance")
+def check_distance(case: Case) -> None:
+    things = case.hyper("thing_classes")
+    _check_one_scale(case, "things", "in/label", things)
+    _check_one_scale(case, "empty_mask", "in/label_without_thing_pixels", things)
+    _check_one_scale(case, "all_pixels", "in/label", None)
+    _check_two_scales(case, things)
+
+
+def _check_one_scale(case: Case, name: str, label: str, classes: Sequence[int] | None) -> None:
+    student = case.tensor("in/student_last").requires_grad_()
+    distance = fd.feature_distance(
+        student, case.tensor("in/imagenet_last"), case.tensor(label), classes, **_options(case)
+    )
+    loss = fd.feature_distance_loss([distance], case.hyper("imnet_feature_dist_lambda"))
+    (gradient,) = torch.autograd.grad(loss, student)
+    case.compare(f"out/{name}/loss", loss)
+    case.compare(f"out/{name}/grad_student_last", gradient)
+    if distance.coarse_label is not None and distance.mask is not None:
+        case.compare(f"out/{name}/coarse_label", distance.coarse_label)
+        case.compare(f"out/{name}/mask", distance.mask)
+    if name == "things":
+        recorded = (case.facts["masked_positions_things"], case.facts["positions_total"])
+        case.expect("facts/masked_positions_things", _counts(distance.mask), recorded)
+    if name == "empty_mask":
+        found = (bool(loss.isnan()), gradient.abs().sum().item())
+        fact = case.facts["empty_mask"]
+        case.expect("facts/empty_mask", found, (fact["loss_is_nan"], fact["gradient_abs_sum"]))
+
+
+def _check_two_scales(case: Case, classes: Sequence[int]) -> None:
+    scales = ("lr", "hr")
+    student = tuple(case.tensor(f"in/multi/student_{scale}_last").requires_grad_() for scale in scales)
+    top, bottom, left, right = case.tensor("in/multi/crop_box_y1_y2_x1_x2").tolist()
+    distances = fd.two_scale_feature_distance(
+        (student[0], student[1]),
+        (case.tensor("in/multi/imagenet_lr_last"), case.tensor("in/multi/imagenet_hr_last")),
+        case.tensor("in/multi/label"),
+        (top, bottom, left, right),
+        classes,
+        **_options(case),
+    )
+    loss = fd.feature_distance_loss(distances, case.hyper("imnet_feature_dist_lambda"))
+    case.compare("out/multi/loss", loss)
+    gradients = torch.autograd.grad(loss, student)
+    for scale, gradient, distance in zip(scales, gradients, distances, strict=True):
+        assert distance.coarse_label is not None
+        case.compare(f"out/multi/grad_student_{scale}_last", gradient)
+        case.compare(f"out/multi/coarse_label_{scale}", distance.coarse_label)
+        positions = case.facts[f"multi_positions_{scale}"]
+        case.expect(f"facts/multi_positions_{scale}", _counts(distance.mask)[0], positions)
+
+
+def _options(case: Case) -> dict[str, Any]:
+    return {"min_ratio": case.hyper("min_ratio"), "num_classes": case.hyper("num_classes")}
+
+
+def _counts(mask: torch.Tensor | None) -> tuple[int, int]:
+    assert mask is not None
+    return int(mask.sum()), mask.numel()

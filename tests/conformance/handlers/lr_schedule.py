@@ -1,0 +1,76 @@
+"""Learning rates over a training, and which parameter learns and decays how much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from adaptbench.settings import Settings
+from adaptbench.training.optimizer import build_optimizer, build_schedule
+
+from ..case import Case
+from ..registry import handler
+
+
+class Named(nn.Module):
+    """Nothing but parameters with given names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        for name in names:
+            self.register_parameter(name.replace(".", "/"), nn.Parameter(torch.zeros(1)))
+
+
+@handler("lr_schedule")
+def check(case: Case) -> None:
+    settings = _settings(case)
+    _check_schedule(case, settings)
+    for model, table in case.json["outputs"]["param_groups_name_lrmult_weightdecay"].items():
+        _check_parameters(case, settings, model, table)
+
+
+def _settings(case: Case) -> Settings:
+    optimizer = case.hyper("optimizer")
+    return Settings.model_validate(
+        {
+            "optimizer": optimizer["type"].lower(),
+            "learning_rate": optimizer["lr"],
+            "head_lr_factor": optimizer["paramwise_cfg"]["custom_keys"]["head"]["lr_mult"],
+            "weight_decay": optimizer["weight_decay"],
+            "iterations": case.hyper("max_iters"),
+            "warmup": case.hyper("warmup_iters"),
+            "warmup_start": case.hyper("warmup_ratio"),
+        }
+    )
+
+
+def _check_schedule(case: Case, settings: Settings) -> None:
+    wrapper = build_optimizer(Named(["backbone.conv", "decode_head.conv"]), settings)
+    backbone, head = wrapper.optimizer.param_groups
+    case.expect("hyper_parameters/optimizer/betas", backbone["betas"], case.hyper("optimizer")["betas"])
+    case.expect("hyper_parameters/eps", backbone["eps"], case.hyper("eps"))
+    schedulers = build_schedule(wrapper, settings)
+    wrapper.step()  # mmengine warns of schedules without steps
+    rates = []
+    for _ in range(settings.iterations):
+        rates.append((backbone["lr"], head["lr"]))
+        for scheduler in schedulers:
+            scheduler.step()
+    table = torch.tensor(rates, dtype=torch.float64)[case.tensor("in/iterations")]
+    case.compare("out/lr_backbone", table[:, 0])
+    case.compare("out/lr_head", table[:, 1])
+
+
+def _check_parameters(case: Case, settings: Settings, model: str, table: Sequence[Sequence[Any]]) -> None:
+    network = Named([name for name, _, _ in table])
+    groups = build_optimizer(network, settings).optimizer.param_groups
+    rules = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    assert len(rules) == sum(len(group["params"]) for group in groups), (
+        f"{model}: a parameter is listed twice"
+    )
+    got = [rules[id(parameter)] for parameter in network.parameters()]
+    expected = [(multiplier * settings.learning_rate, decay) for _, multiplier, decay in table]
+    case.expect(f"param_groups_name_lrmult_weightdecay/{model}", got, expected, rtol=1e-12)

@@ -1,0 +1,109 @@
+"""Whole segmentors: logits, sliding windows, flips, and converted checkpoints."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from adaptbench.adaptation.ema import teacher_mode
+from adaptbench.evaluation.inference import Sliding, Whole, predict, resize, segment
+
+from ..case import Case
+from ..reference_config import compare_buffers, load, segmentor
+from ..registry import handler
+
+#: Case files: "compare where the top-2 gap exceeds 1e-4".
+_GAP = 1e-4
+
+
+@handler("hrda_inference", "daformer_inference")
+def check_inference(case: Case) -> None:
+    network = segmentor(case.hyper("model")).eval()
+    load(case, network)
+    _check_teacher(case, copy.deepcopy(network))
+    case.compare("out/encode_decode_eval", _whole(network, case.tensor("in/img_crop_sized")))
+    if case.kind == "hrda_inference":
+        _check_ablations(case, network)
+    _check_slide(case, network)
+    _check_flips(case, network)
+    height, width = case.hyper("test_cfg")["crop_size"][0], case.hyper("image_size")[1] // 32 * 32
+    image = case.tensor("in/img")[:, :, :height, :width]
+    logits = _whole(network, image)
+    labels = [segment(network, picture, Whole(), (height, width)) for picture in image.split(1)]
+    case.compare("out/whole_argmax", torch.stack(labels), where=_clear(logits.softmax(1)))
+
+
+@handler("converted_forward")
+def check_converted(case: Case) -> None:
+    network = segmentor(case.hyper("model")).eval()
+    load(case, network, "ckpt/model.")
+    case.compare("out/logits", _whole(network, case.tensor("in/img_crop_sized")))
+    softmax = _slide(case, network, case.tensor("in/img"), case.hyper("model")["test_cfg"]).softmax(1)
+    case.compare("out/slide_softmax_stride4", softmax[..., ::4, ::4])
+    case.compare("out/slide_argmax", softmax.argmax(1), where=_clear(softmax))
+
+
+def _check_teacher(case: Case, teacher: nn.Module) -> None:
+    teacher_mode(teacher)
+    case.compare("out/encode_decode_bn_train_mode", _whole(teacher, case.tensor("in/img_crop_sized")))
+    compare_buffers(case, teacher, "out/buffers_after_bn_train_mode/")
+
+
+def _check_ablations(case: Case, network: nn.Module) -> None:
+    image = case.tensor("in/img_crop_sized")
+    variants: dict[str, dict[str, object]] = {
+        "not_overlapping": {"detail_windows": "adjacent"},
+        "blur_hr_crop": {"blur_detail": True},
+    }
+    for name, change in variants.items():
+        variant = segmentor(case.hyper("model"), **change).eval()
+        variant.load_state_dict(network.state_dict())
+        case.compare(f"out/encode_decode_eval_{name}_stride2", _whole(variant, image)[..., ::2, ::2])
+
+
+def _check_slide(case: Case, network: nn.Module) -> None:
+    image, test = case.tensor("in/img"), case.hyper("test_cfg")
+    logits = _slide(case, network, image, test)
+    _compare_strided(case, "out/slide_softmax", logits.softmax(1))
+    rescaled = resize(logits, tuple(case.hyper("ori_shape"))).softmax(1)
+    _compare_strided(case, "out/slide_softmax_rescaled", rescaled)
+    case.compare("out/slide_argmax_rescaled", rescaled.argmax(1), where=_clear(rescaled))
+
+
+def _check_flips(case: Case, network: nn.Module) -> None:
+    image, test = case.tensor("in/img"), case.hyper("test_cfg")
+    flipped = _slide(case, network, image.flip(3), test).softmax(1).flip(3)
+    case.compare("out/slide_flip_meta_first_row", flipped[:, :, 0])
+    average = (_slide(case, network, image, test).softmax(1) + flipped) / 2
+    case.compare("out/slide_softmax_two_flip_average_argmax", average.argmax(1), where=_clear(average))
+
+
+def _compare_strided(case: Case, name: str, got: Tensor) -> None:
+    """Compare with the array of that name, of which every N-th row and column may be all that is recorded."""
+    for recorded in case.all_arrays:
+        if recorded == name or recorded.startswith(f"{name}_stride"):
+            stride = int(recorded.removeprefix(f"{name}_stride")) if recorded != name else 1
+            case.compare(recorded, got[..., ::stride, ::stride])
+
+
+def _slide(case: Case, network: nn.Module, image: Tensor, test: dict[str, list[int]]) -> Tensor:
+    crop, stride = test["crop_size"], test["stride"]
+    mode = Sliding((crop[0], crop[1]), (stride[0], stride[1]), batch=3)
+    return _each(image, lambda picture: predict(network, picture, mode))
+
+
+def _each(image: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    return torch.cat([function(picture) for picture in image.split(1)])
+
+
+def _whole(network: nn.Module, image: Tensor) -> Tensor:
+    with torch.no_grad():
+        return resize(network(image), (image.shape[-2], image.shape[-1]))
+
+
+def _clear(probability: Tensor) -> Tensor:
+    best = probability.topk(2, dim=1).values
+    return best[:, 0] - best[:, 1] > _GAP

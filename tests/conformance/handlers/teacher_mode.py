@@ -1,0 +1,111 @@
+"""The state in which the teacher labels images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from adaptbench.adaptation import ema
+from adaptbench.adaptation.seg_loss import resize_logits
+from adaptbench.data.transforms import MEAN, STD
+from adaptbench.networks import Segmentor
+from adaptbench.networks.daformer import DAFormerHead
+from adaptbench.networks.mit import DropPath, MiT
+
+from ..case import Case
+from ..registry import handler
+
+_KINDS: Mapping[str, type[nn.Module]] = {
+    "Dropout": _DropoutNd,
+    "DropPath": DropPath,
+    "BatchNorm": _BatchNorm,
+}
+
+
+@handler("teacher_mode")
+def check(case: Case) -> None:
+    student = _student(case)
+    teacher = ema.Teacher(student, cap=0.0)
+    _load(teacher.network, case, "param/ema_model.", partial=True)
+    teacher.train()
+    teacher.update(student, iteration=0)
+    eval_logits = _eval_logits(teacher.network, _image(case))
+    logits = teacher(_image(case))
+
+    case.compare("out/teacher_logits_as_used", _resized(logits, case))
+    needs_gradient = case.facts["teacher_logits_require_grad"]
+    case.expect("facts/teacher_logits_require_grad", logits.requires_grad, needs_gradient)
+    _check_flags(case, teacher.network, "teacher_training_flags_during_pseudo_labelling")
+    _check_flags(case, student.train(), "student_training_flags_at_that_time")
+    state = teacher.network.state_dict()
+    prefix = "out/teacher_buffers_after_first_iteration/"
+    for name in case.arrays(prefix):
+        case.compare(prefix + name, state[name])
+    case.compare(
+        "out/teacher_logits_if_it_were_in_eval_mode_stride2", _resized(eval_logits, case)[..., ::2, ::2]
+    )
+    _check_flags(case, teacher.network.train(), "teacher_flags_after_the_next_train_call")
+
+
+def _student(case: Case) -> Segmentor:
+    backbone, head = case.hyper("model")["backbone"], case.hyper("model")["decode_head"]
+    fusion = head["decoder_params"]["fusion_cfg"]
+    assert (backbone["type"], head["type"]) == ("MixVisionTransformer", "DAFormerHead")
+    assert (fusion["type"], fusion["sep"], fusion["pool"]) == ("aspp", True, False)
+    encoder = MiT(
+        channels=backbone["embed_dims"],
+        depths=backbone["depths"],
+        heads=backbone["num_heads"],
+        reductions=backbone["sr_ratios"],
+        mlp_ratios=backbone["mlp_ratios"],
+        qkv_bias=backbone["qkv_bias"],
+        drop_path=case.hyper("drop_path_rate"),
+    )
+    decoder = DAFormerHead(
+        in_channels=head["in_channels"],
+        num_classes=head["num_classes"],
+        width=head["channels"],
+        dilations=fusion["dilations"],
+        dropout=case.hyper("dropout_ratio"),
+    )
+    student = Segmentor(encoder, decoder)
+    _load(student, case, "param/model.")
+    return student
+
+
+def _load(network: nn.Module, case: Case, prefix: str, partial: bool = False) -> None:
+    recorded = {name: torch.from_numpy(array) for name, array in case.arrays(prefix).items()}
+    missing, surplus = network.load_state_dict(recorded, strict=False)
+    assert not surplus and (partial or not missing), f"parameters that do not fit: {missing + surplus}"
+
+
+def _image(case: Case) -> torch.Tensor:
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (case.tensor("in/target_img_u8").float() - mean) / std
+
+
+@torch.no_grad()
+def _eval_logits(network: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    network.eval()
+    logits: torch.Tensor = network(image)
+    return logits
+
+
+def _resized(logits: torch.Tensor, case: Case) -> torch.Tensor:
+    height, width = case.all_arrays["in/target_img_u8"].shape[-2:]
+    return resize_logits(logits, (height, width))
+
+
+def _check_flags(case: Case, network: nn.Module, fact: str) -> None:
+    """Compare which kinds of modules are in training mode."""
+    found: dict[str, list[bool]] = {
+        kind: sorted({part.training for part in network.modules() if isinstance(part, cls)})
+        for kind, cls in _KINDS.items()
+    }
+    found["root"] = [network.training]
+    for kind, expected in case.facts[fact].items():
+        case.expect(f"facts/{fact}/{kind}", found[kind], expected)

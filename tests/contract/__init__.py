@@ -1,0 +1,1 @@
+"""What every plug-in must keep, ours and a user's: ``pytest tests/contract --plugins PATH ...``."""

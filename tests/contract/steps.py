@@ -1,0 +1,66 @@
+"""A tiny problem, on which one step of any method can be run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from adaptbench import networks
+from adaptbench.data.batch import Batch, Images, LabelledImages
+from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE
+from adaptbench.draws import Draws
+from adaptbench.method import Method, Stage, Task
+from adaptbench.profiles import profile
+from adaptbench.settings import Settings, resolve
+
+CROP = 64
+_TASKS = tuple(Task("contract", setting, CITYSCAPES19, profile("mini")) for setting in ("uda", "dg"))
+
+
+def task_of(method: type[Method]) -> Task:
+    """The first setting that makes sense for ``method``."""
+    reasons = {task.setting: method.skip(task) for task in _TASKS}
+    fitting = [task for task in _TASKS if reasons[task.setting] is None]
+    assert fitting, f"{method.name} skips every setting: {reasons}"
+    return fitting[0]
+
+
+def settings_of(method: type[Method], **overrides: Any) -> Settings:
+    """Its settings in profile mini, with small crops."""
+    mini = task_of(method).profile
+    default = str(method.Settings.model_fields["network"].default)
+    network = mini.networks.get(default, default)
+    values = {"crop": CROP, "batch_size": 2, **overrides}
+    return resolve(method.Settings, mini, None, networks.spec(network).recipe, network, values).settings
+
+
+def build(stage: Stage, seed: int = 0) -> Method:
+    """The method of ``stage`` with random weights."""
+    torch.manual_seed(seed)
+    return stage.method(task_of(stage.method), stage.settings)
+
+
+def batch_of(method: type[Method], iteration: int = 0) -> Batch:
+    """Random pictures; labels in blocks, some of them to be ignored."""
+    random = torch.Generator().manual_seed(iteration)
+    blocks = torch.randint(len(CITYSCAPES19) + 1, (2, 1, 4, 4), generator=random)
+    blocks[blocks == len(CITYSCAPES19)] = IGNORE
+    label = blocks.repeat_interleave(CROP // 4, 2).repeat_interleave(CROP // 4, 3)
+    images = torch.randn(2, 2, 3, CROP, CROP, generator=random)
+    target = Images(images[1], ("c", "d")) if method.uses_target_images else None
+    return Batch(iteration, Draws(7, iteration), LabelledImages(images[0], ("a", "b"), label), target)
+
+
+def step(method: Method, iteration: int = 0) -> dict[str, float]:
+    """One training iteration, as the training loop does it, and what it logs."""
+    optimizers = method.optimizers()
+    batch = batch_of(type(method), iteration)
+    torch.manual_seed(batch.draws.seed("network"))
+    method.train()
+    log = method.train_step(batch, optimizers)
+    for key, value in log.items():
+        assert isinstance(value, torch.Tensor), f"{key} is a {type(value).__name__}, not a tensor"
+        assert value.numel() == 1, f"{key} has shape {tuple(value.shape)}; log scalars"
+        assert not value.requires_grad, f"{key} is not detached"
+    return {key: float(value) for key, value in log.items()}

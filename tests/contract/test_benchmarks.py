@@ -1,0 +1,67 @@
+"""What every benchmark must keep."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from adaptbench import plugins
+from adaptbench.benchmark import Benchmark, Protocol, SplitRef
+from adaptbench.data.taxonomy import class_set, label_map
+from adaptbench.dataset import Dataset, Split
+from adaptbench.plugins import Plugin
+
+
+def class_of(problem: Plugin) -> type[Benchmark]:
+    loaded: type[Benchmark] = plugins.load(problem)
+    assert issubclass(loaded, Benchmark)
+    return loaded
+
+
+def facts(registry: plugins.Registry, ref: SplitRef) -> Split:
+    reader: type[Dataset] = plugins.load(registry.find("dataset", ref.dataset))
+    assert ref.split in reader.splits, f"{ref}: {ref.dataset} has the splits {sorted(reader.splits)}"
+    return reader.splits[ref.split]
+
+
+def test_splits_exist_and_what_is_scored_is_labelled(problem: Plugin, registry: plugins.Registry) -> None:
+    declared = class_of(problem)
+    assert declared.source and declared.evaluation
+    assert all(facts(registry, ref).labelled for ref in (*declared.source, *declared.evaluation))
+    for ref in declared.target:
+        facts(registry, ref)
+
+
+def test_what_is_scored_is_never_trained_on(problem: Plugin) -> None:
+    declared = class_of(problem)
+    trained = {str(ref) for ref in (*declared.source, *declared.target)}
+    assert not trained & {str(ref) for ref in declared.evaluation}
+
+
+def test_the_setting_fits_the_target(problem: Plugin) -> None:
+    declared = class_of(problem)
+    assert declared.setting in ("uda", "dg")
+    assert declared.target or declared.setting == "dg"
+
+
+def test_the_ranked_split_exists_on_official_data(problem: Plugin) -> None:
+    assert not class_of(problem).evaluation[0].generated_only
+
+
+def test_every_dataset_can_be_labelled_with_the_class_set(
+    problem: Plugin, registry: plugins.Registry
+) -> None:
+    declared = class_of(problem)
+    classes = class_set(declared.class_set)
+    for name in declared.datasets():
+        table = label_map(plugins.load(registry.find("dataset", name)).id_space, declared.class_set)
+        assert table.shape == (256,)
+        assert set(table.tolist()) <= {*range(len(classes)), 255}
+
+
+def test_the_protocol_is_complete(problem: Plugin) -> None:
+    declared = class_of(problem)
+    assert isinstance(declared.protocol, Protocol)
+    assert all(isinstance(getattr(declared.protocol, field.name), str) for field in fields(Protocol))
+    assert isinstance(declared.version, int) and declared.version >= 1
+    assert set(declared.provenance) <= set(declared.datasets())
+    assert set(declared.provenance.values()) <= {"generated", "official"}

@@ -1,0 +1,170 @@
+"""Transforms give the bits of the papers' pipelines, and agree with naive ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptbench import plugins
+from adaptbench.data import transforms
+from adaptbench.data.files import read_image, read_index_image
+from adaptbench.data.transforms import (
+    MEAN,
+    STD,
+    draw_crop,
+    draw_labelled_crop,
+    fitted_size,
+    normalise,
+    pad_to,
+)
+
+RECORDED = plugins.ROOT.parent / "shared" / "golden" / "data" / "preprocess"
+CASES: dict[str, Any] = (
+    json.loads((RECORDED / "ref016_pipelines.json").read_text()) if RECORDED.is_dir() else {}
+)
+needs_recorded = pytest.mark.skipif(not CASES, reason="no recorded pipelines beside the checkout")
+
+
+@pytest.mark.parametrize(
+    ("size", "box", "fitted"),
+    [
+        ((1914, 1052), (1280, 720), (1280, 704)),  # GTA5, as in the recorded pipelines
+        ((1914, 1046), (1280, 720), (1280, 700)),
+        ((1914, 1052), (2560, 1440), (2560, 1407)),
+        ((2048, 1024), (1024, 512), (1024, 512)),  # Cityscapes
+        ((2048, 1024), (2048, 1024), (2048, 1024)),
+        ((1280, 760), (1280, 760), (1280, 760)),  # SYNTHIA
+        ((1052, 1914), (1280, 720), (704, 1280)),  # long and short sides, not width and height
+        ((319, 175), (213, 120), (213, 117)),
+        ((256, 128), (171, 85), (170, 85)),
+        ((256, 128), (110, 60), (110, 55)),
+    ],
+)
+def test_sizes(size: tuple[int, int], box: tuple[int, int], fitted: tuple[int, int]) -> None:
+    assert fitted_size(size, box) == fitted
+
+
+@given(
+    st.tuples(st.integers(8, 3000), st.integers(8, 3000)),
+    st.tuples(st.integers(8, 3000), st.integers(8, 3000)),
+)
+def test_a_fitted_size_touches_the_box(size: tuple[int, int], box: tuple[int, int]) -> None:
+    fitted = fitted_size(size, box)
+    assert max(fitted) <= max(box)
+    assert min(fitted) <= min(box)
+    assert max(fitted) == max(box) or min(fitted) == min(box)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 60), st.integers(0, 99))
+def test_a_crop_lies_inside(height: int, width: int, side: int, seed: int) -> None:
+    crop = draw_crop((height, width, 3), side, np.random.default_rng(seed))
+    assert np.zeros((height, width))[crop].shape == (min(side, height), min(side, width))
+    assert all(part.start >= 0 for part in crop)
+
+
+def test_every_crop_position_is_drawn() -> None:
+    drawn = {
+        (crop[0].start, crop[1].start)
+        for seed in range(200)
+        for crop in [draw_crop((6, 5), 4, np.random.default_rng(seed))]
+    }
+    assert drawn == {(top, left) for top in range(3) for left in range(2)}
+
+
+def share(label: np.ndarray) -> float:
+    """Largest share of one class in the labelled pixels, naively; 1 if there is only one."""
+    values = [int(v) for v in label.ravel() if v != 255]
+    return max((values.count(v) / len(values) for v in set(values)), default=1.0)
+
+
+def test_a_crop_of_mostly_one_class_is_drawn_again() -> None:
+    label = np.zeros((40, 40), np.uint8)
+    label[:12, :12] = np.arange(144).reshape(12, 12) % 7
+    label[:, 30:] = 255
+    crops = [draw_labelled_crop(label, 12, 0.75, np.random.default_rng(seed)) for seed in range(40)]
+    plain = [draw_crop(label.shape, 12, np.random.default_rng(seed)) for seed in range(40)]
+    kept = [crop == first for crop, first in zip(crops, plain, strict=True)]
+    assert any(kept) and not all(kept)
+    for crop, first in zip(crops, plain, strict=True):
+        assert (crop == first) or share(label[first]) >= 0.75
+        assert (crop != first) or share(label[first]) < 0.75
+    accepted = sum(share(label[crop]) < 0.75 for crop in crops)
+    assert accepted > sum(share(label[crop]) < 0.75 for crop in plain)
+
+
+def test_the_eleventh_crop_is_taken_as_it_is() -> None:
+    label, rng, same = np.zeros((40, 40), np.uint8), np.random.default_rng(5), np.random.default_rng(5)
+    taken = draw_labelled_crop(label, 8, 0.75, rng)
+    assert taken == [draw_crop(label.shape, 8, same) for _ in range(11)][-1]
+
+
+def test_normalising_and_padding() -> None:
+    image = np.random.default_rng(0).integers(256, size=(5, 7, 3), dtype=np.uint8)
+    expected = (torch.from_numpy(image).double() - torch.tensor(MEAN)) / torch.tensor(STD)
+    assert torch.allclose(normalise(image).double(), expected.permute(2, 0, 1), atol=1e-6)
+    flipped = normalise(image[:, ::-1])
+    assert torch.equal(flipped, normalise(image).flip(-1))
+    padded = pad_to(normalise(image), 9, 0)
+    assert padded.shape == (3, 9, 9)
+    assert torch.equal(padded[:, :5, :7], normalise(image))
+    assert not padded[:, 5:].any() and not padded[:, :, 7:].any()
+    assert pad_to(padded, 4, 0) is padded
+
+
+@needs_recorded
+@pytest.mark.parametrize("case", CASES.get("train", []), ids=lambda case: case["name"])
+def test_recorded_training_pipelines(case: dict[str, Any]) -> None:
+    image, label = read_image(RECORDED / case["image"]), read_index_image(RECORDED / case["label"])
+    size = fitted_size((image.shape[1], image.shape[0]), tuple(case["img_scale"]))
+    image, label = transforms.resize_image(image, size), transforms.resize_label(label, size)
+    assert list(image.shape) == case["resized_shape_hwc"]
+    top, bottom, left, right = case["crop_bbox_used"]
+    side = case["crop_size_hw"][0]
+    image, label = image[top:bottom, left:right], label[top:bottom, left:right]
+    if case["flip"]:
+        image, label = image[:, ::-1], label[:, ::-1]
+    assert list(image.shape) == case["img_shape_before_pad"]
+    with np.load(RECORDED / "ref016_pipelines.npz") as arrays:
+        expected, truth = arrays[f"train_{case['name']}_img"], arrays[f"train_{case['name']}_gt"]
+    np.testing.assert_allclose(pad_to(normalise(image), side, 0).numpy(), expected, atol=1e-6)
+    got = pad_to(torch.from_numpy(label.astype(np.int64))[None], side, 255).numpy()
+    np.testing.assert_array_equal(got, truth)
+
+
+@needs_recorded
+@pytest.mark.parametrize("case", CASES.get("train", []), ids=lambda case: case["name"])
+def test_recorded_crops_are_judged_alike(case: dict[str, Any]) -> None:
+    """The crops that were tried and dropped are those that exceed the class share."""
+    label = read_index_image(RECORDED / case["label"])
+    size = fitted_size((label.shape[1], label.shape[0]), tuple(case["img_scale"]))
+    label = transforms.resize_label(label, size)
+    boxes = [np.s_[t:b, left:right] for t, b, left, right in case["crop_bboxes_tried_y1y2x1x2"]]
+    if case["cat_max_ratio"] < 1:
+        assert [share(label[box]) < case["cat_max_ratio"] for box in boxes] == [False] * (len(boxes) - 1) + [
+            True
+        ]
+
+
+@needs_recorded
+@pytest.mark.parametrize("case", CASES.get("test", []), ids=lambda case: case["name"])
+def test_recorded_test_pipelines(case: dict[str, Any]) -> None:
+    image = read_image(RECORDED / case["image"])
+    size = fitted_size((image.shape[1], image.shape[0]), tuple(case["img_scale"]))
+    with np.load(RECORDED / "ref016_pipelines.npz") as arrays:
+        expected = arrays[f"test_{case['name']}_img"]
+    np.testing.assert_allclose(normalise(transforms.resize_image(image, size)).numpy(), expected, atol=1e-6)
+
+
+def test_labels_take_the_nearest_pixel_of_opencv() -> None:
+    label = np.random.default_rng(1).integers(19, size=(13, 17), dtype=np.uint8)
+    resized = transforms.resize_label(label, (9, 7))
+    rows, columns = np.arange(7) * 13 // 7, np.arange(9) * 17 // 9
+    np.testing.assert_array_equal(resized, label[np.ix_(rows, columns)])
+    assert np.array_equal(resized, cv2.resize(label, (9, 7), interpolation=cv2.INTER_NEAREST))

@@ -1,0 +1,47 @@
+"""The verb ``report``, from the command line to the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adaptbench.cli import main
+from adaptbench.jobspec import job_folder
+from adaptbench.reporting.record import Record, save_record
+
+Maker = Callable[..., Record]
+
+
+@pytest.fixture
+def out(record: Maker, tmp_path: Path) -> Path:
+    one = record("dacs")
+    save_record(one, job_folder(tmp_path, one.benchmark, one.method, one.seed, one.job_hash) / "record.json")
+    return tmp_path
+
+
+def test_pictures_are_drawn_and_what_is_missing_is_said(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "--out", str(out), "--pictures"]) == 0
+    picture = out / "leaderboards/minicity-gta5_to_cityscapes/leaderboard.png"
+    assert picture.is_file()
+    said = capsys.readouterr().out
+    assert f"drawn {picture}" in said
+    assert "no picture of predictions" in said  # the record has no job beside it
+
+
+def test_wandb_is_asked_for_by_name(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert main(["report", "--out", str(out), "--wandb", "demo"]) == 0
+    assert "nothing sent" in capsys.readouterr().out
+    assert main(["report", "--out", str(out), "--wandb", "a/b/c"]) == 2
+    assert "expected PROJECT or ENTITY/PROJECT" in capsys.readouterr().err
+
+
+def test_without_runs_it_says_what_to_do(tmp_path: Path) -> None:
+    assert main(["report", "--out", str(tmp_path), "--pictures"]) == 0
+    assert "No finished runs yet" in (tmp_path / "leaderboards/leaderboard.md").read_text(encoding="utf-8")

@@ -1,0 +1,155 @@
+"""Words on the command line become commands; exit codes say how it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adaptbench.cli import Doctor, Ls, Report, Run, main, parse
+from adaptbench.commands.run import default_concurrency, parse_paths, request_of
+from adaptbench.errors import UsageError
+
+
+def test_run_is_the_verb_where_there_is_none() -> None:
+    assert parse([]) == Run() == parse(["run"])
+    assert isinstance(parse(["ls"]), Ls)
+    assert isinstance(parse(["report", "--publish"]), Report)
+    assert isinstance(parse(["doctor", "--data-root", "/d"]), Doctor)
+
+
+def test_flags() -> None:
+    text = (
+        "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3"
+    )
+    command = parse(
+        [*text.split(), "--device", "cpu", "--limit", "7", "--dry-run", "--force", "--plugins", "p", "q"]
+    )
+    assert command == Run(
+        methods=("hrda", "fada"),
+        benchmarks=("a", "b"),
+        seeds=(0, 1, 2),
+        profile="paper",
+        data_root=Path("/d"),
+        out=Path("o"),
+        jobs=3,
+        device="cpu",
+        limit=7,
+        dry_run=True,
+        force=True,
+        plugins=(Path("p"), Path("q")),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["--set a=1 b=2", "--set a=1 --set b=2", "--set=a=1 --seeds 0 --set b=2", "run --set a=1 --set=b=2"],
+)
+def test_repeated_flags_are_joined(text: str) -> None:
+    assert parse(text.split()) == Run(set=("a=1", "b=2"))
+
+
+def test_of_a_repeated_single_value_the_last_counts() -> None:
+    assert parse(
+        ["--out", "a", "--seeds", "1", "--out", "b", "--seeds", "2", "--dry-run", "--dry-run"]
+    ) == Run(out=Path("b"), seeds=(1, 2), dry_run=True)
+
+
+def test_what_to_list_may_stand_anywhere() -> None:
+    listed = Ls(what=("methods", "runs"), out=Path("x"))
+    assert (
+        parse(["ls", "methods", "runs", "--out", "x"])
+        == listed
+        == parse(["ls", "--out", "x", "methods", "runs"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--frobnicate", "3"], "Unrecognized options: --frobnicate"),
+        (["--method", "dacs"], "--methods"),
+        (["--profile", "big"], "invalid choice 'big'"),
+        (["--seeds", "one"], "--seeds"),
+        (["--limit"], "Missing value for argument '--limit'"),
+        (["ls", "everything"], "invalid choice 'everything'"),
+    ],
+)
+def test_a_wrong_flag_is_explained(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["raport"]) == 2
+    assert "Unknown verb 'raport'. Did you mean 'report'?" in capsys.readouterr().err
+
+
+def test_help_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "--methods METHOD ..." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["methods", "benchmarks", "datasets", "profiles", "runs"])
+def test_ls(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls", what, "--out", str(tmp_path)]) == 0
+    assert what in capsys.readouterr().out.lower()
+
+
+def test_ls_names_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.py").write_text("def (:\n")
+    assert main(["ls", "methods", "--plugins", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "dacs" in shown
+    assert "SyntaxError" in shown
+
+
+def test_doctor_and_report_on_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--out", str(tmp_path)]) == 0
+    assert "torch" in capsys.readouterr().out
+    assert main(["report", "--out", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize("flag", ["--methods", "--benchmarks", "--seeds"])
+def test_an_empty_list_is_no_request(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([flag, "--dry-run"]) == 2
+    assert f"{flag}: give at least one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--limit", "--jobs"])
+def test_numbers_start_at_one(flag: str) -> None:
+    command = parse([flag, "0"])
+    assert isinstance(command, Run)
+    with pytest.raises(UsageError, match=f"{flag} 0: give at least 1"):
+        request_of(command)
+
+
+@pytest.mark.parametrize("text", ["gta5", "gta5=", "=/data"])
+def test_data_paths_need_a_name_and_a_path(text: str) -> None:
+    with pytest.raises(UsageError, match="expected DATASET=PATH, for example gta5=/data/gta5"):
+        parse_paths([text])
+
+
+def test_data_paths() -> None:
+    assert parse_paths(["a=/x", "b=/y=z", "c=~"]) == {"a": Path("/x"), "b": Path("/y=z"), "c": Path.home()}
+
+
+def test_the_cpu_runs_as_many_jobs_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(12)))
+    assert default_concurrency("mini", []) == 12
+    assert default_concurrency("paper", []) == 1
+
+
+def test_a_plan_is_shown_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["--methods", "dacs", "--seeds", "0", "1", "--out", str(out), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("dacs") == 2
+    assert shown.count("planned") == 2
+    assert not out.exists()
