@@ -101,7 +101,9 @@ class Method(nn.Module):
 
     @classmethod
     def skip(cls, task: Task) -> str | None:
-        """Why the method makes no sense on ``task``; None if it does."""
+        """Why the method makes no sense on ``task``; None if it does. Overrides ask ``super().skip(task)``, too."""
+        if task.setting == "dg" and (cls.uses_target_images or cls.supervision == "target"):
+            return "It trains on the target, which is out of reach in domain generalization."
         return None
 
     def build_student(self) -> nn.Module:

@@ -91,8 +91,8 @@ def data_folder(
             counts = dict.fromkeys(SPLITS[dataset.name], 3)
             return minicity.ensure(WORLD, dataset.name, counts, cache=cache, workers=1)
         for name in dataset.literals["folders"]:
-            if (ROOT_OF_REAL_DATA / name).is_dir():
-                return ROOT_OF_REAL_DATA / name
+            if (ROOT_OF_REAL_DATA / str(name)).is_dir():
+                return ROOT_OF_REAL_DATA / str(name)
         pytest.skip(f"no data of {dataset.name}: name its folder with --data-path {dataset.name}=PATH")
 
     return folder

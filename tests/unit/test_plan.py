@@ -229,6 +229,30 @@ def test_a_skipped_job_says_why(tmp_path: Path) -> None:
     assert (skipped.state, skipped.reason) == (State.SKIPPED, "not for gta5_to_cityscapes")
 
 
+DG = """
+from adaptbench.benchmark import Benchmark, SplitRef
+
+
+class Dg(Benchmark):
+    name = "dg"
+    title = "No target"
+    setting = "dg"
+    class_set = "cityscapes19"
+    source = (SplitRef("gta5", "all"),)
+    target = ()
+    evaluation = (SplitRef("cityscapes", "val"),)
+"""
+
+
+def test_domain_generalization_skips_methods_that_need_a_target(tmp_path: Path) -> None:
+    (tmp_path / "dg.py").write_text(DG)
+    jobs = plan(
+        methods=("dacs", "oracle", "source_only"), benchmarks=("dg",), plugins=(tmp_path / "dg.py",)
+    ).jobs
+    assert [j.state for j in jobs] == [State.SKIPPED, State.SKIPPED, State.PLANNED]
+    assert "domain generalization" in jobs[0].reason
+
+
 def test_the_folder_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     planned = job(tmp_path)
     planned.folder.mkdir(parents=True)
