@@ -245,11 +245,12 @@ def _resolve(
     wanted = overrides.of(method)
     default = str(method.Settings.model_fields["network"].default)
     network = str(wanted.get("network", chosen.networks.get(default, default)))
-    recipe = networks.spec(network).recipe
-    official = all(source.provenance == "official" for source in data.values())
-    published = method.published.get((benchmark.name, network)) if official else None
+    known = networks.spec(network)
+    # What a paper states holds for its data and its start weights, too.
+    as_published = known.pretraining != "none" and all(s.provenance == "official" for s in data.values())
+    published = method.published.get((benchmark.name, network)) if as_published else None
     try:
-        return resolve(method.Settings, chosen, published, recipe, network, wanted)
+        return resolve(method.Settings, chosen, published, known.recipe, network, wanted)
     except UsageError as error:
         several = overrides.common and len(overrides.by_method) > 1
         hint = " METHOD.KEY=VALUE sets it for one method only." if several else ""

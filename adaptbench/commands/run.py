@@ -17,7 +17,7 @@ from adaptbench.data import sources
 from adaptbench.errors import UsageError
 from adaptbench.jobspec import State
 from adaptbench.launch.local import Progress as JobProgress
-from adaptbench.launch.local import discard, run_jobs
+from adaptbench.launch.local import discard, prepare, run_jobs, to_do
 from adaptbench.launch.views import LiveView, LogView, job_name
 from adaptbench.plan import Job, Plan, Request, make_plan
 from adaptbench.profiles import profile
@@ -33,6 +33,7 @@ def execute(command: Run) -> int:
         _show_plan(console, plan)
         return EXIT_UNFINISHED if plan.broken else 0
     jobs = [discard(job, command.out) for job in plan.jobs] if command.force else plan.jobs
+    prepare(jobs)
     _generate(console, jobs)
     concurrency = command.jobs or default_concurrency(command.profile, jobs)
     with LiveView(console) if console.is_terminal else LogView(console) as view:
@@ -92,12 +93,7 @@ def default_concurrency(profile_name: str, jobs: Sequence[Job]) -> int:
 
 
 def _generate(console: Console, jobs: Sequence[Job]) -> None:
-    wanted = [
-        (name, source)
-        for job in jobs
-        if job.state not in (State.DONE, State.SKIPPED)
-        for name, source in job.spec.data.items()
-    ]
+    wanted = [(name, source) for job in to_do(jobs) for name, source in job.spec.data.items()]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from filelock import FileLock, Timeout
+
 from adaptbench.errors import RunStateError
 from adaptbench.jobspec import State, Status, read_status, save_job, write_status
 from adaptbench.plan import Job
@@ -48,17 +50,13 @@ def run_jobs(jobs: Sequence[Job], concurrency: int, view: View) -> list[Progress
     Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them.
 
     Args:
-        jobs: the plan.
+        jobs: the plan, after `prepare`.
         concurrency: how many run at once.
         view: shows the progress.
 
-    Raises:
-        RunStateError: a job folder cannot be written.
     """
-    pending = [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
+    pending = to_do(jobs)
     running: dict[Path, subprocess.Popen[bytes]] = {}
-    for job in pending:
-        _prepare(job)
     with _stop_signals() as stop:
         try:
             while (pending or running) and not stop.asked:
@@ -75,13 +73,43 @@ def run_jobs(jobs: Sequence[Job], concurrency: int, view: View) -> list[Progress
     return final
 
 
+def to_do(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that are neither done nor skipped."""
+    return [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
+
+
+def prepare(jobs: Sequence[Job]) -> None:
+    """Makes the folders of all jobs that are to do.
+
+    Raises:
+        RunStateError: a folder cannot be written.
+    """
+    for job in to_do(jobs):
+        _prepare(job)
+
+
 def discard(job: Job, out: Path) -> Job:
-    """Deletes what a job and its stages left, so that it runs anew (--force)."""
+    """Deletes what a job and its stages left, so that it runs anew (--force).
+
+    Raises:
+        RunStateError: another run is working on the job or one of its stages.
+    """
     stages = job.folder / "stages"
-    for link in stages.iterdir() if stages.is_dir() else ():
-        shutil.rmtree(out / "stages" / link.resolve().name, ignore_errors=True)
-    shutil.rmtree(job.folder, ignore_errors=True)
+    links = list(stages.iterdir()) if stages.is_dir() else []
+    for folder in (*(out / "stages" / link.resolve().name for link in links), job.folder):
+        if folder.is_dir():
+            _delete(folder)
     return job if job.state is State.SKIPPED else replace(job, state=State.PLANNED, reason="")
+
+
+def _delete(folder: Path) -> None:
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
+    except Timeout as error:
+        raise RunStateError(
+            f"--force: another run is working on {folder}. Stop that run first, or wait for it."
+        ) from error
 
 
 class _StopSignals:

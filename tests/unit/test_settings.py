@@ -12,6 +12,13 @@ from adaptbench.errors import UsageError
 from adaptbench.profiles import PROFILES, Iterations, Length, PixelCount, profile
 from adaptbench.settings import Resolved, Settings, check_key, parse_value, resolve
 
+BUDGET = PROFILES["mini"].iterations or 0
+
+
+def share(iterations: int) -> int:
+    """A number of iterations out of 40,000, in proportion to the budget of mini."""
+    return int(iterations * BUDGET / 40_000 + 0.5)
+
 
 class Example(Settings):
     patch: Length = Field(64, description="side of a patch")
@@ -36,7 +43,7 @@ def test_mini_is_a_quarter_of_the_size() -> None:
     settings = resolved().settings
     assert isinstance(settings, Example)
     assert (settings.crop, settings.patch, settings.rare_pixels) == (128, 16, 188)
-    assert (settings.iterations, settings.warmup, settings.start) == (600, 23, 150)
+    assert (settings.iterations, settings.warmup, settings.start) == (BUDGET, share(1500), share(10_000))
     assert (settings.batch_size, settings.learning_rate, settings.window) == (2, 6e-5, None)
 
 
@@ -54,7 +61,7 @@ def test_lengths_round_half_up(pixels: int) -> None:
 def test_what_the_user_states_is_not_scaled() -> None:
     settings = resolved(crop=96, iterations=40, rare_pixels=5, window=32).settings
     assert (settings.crop, settings.iterations, settings.rare_pixels, settings.window) == (96, 40, 5, 32)  # type: ignore[attr-defined]
-    assert settings.warmup == 23
+    assert settings.warmup == share(1500)
 
 
 def test_published_settings_take_the_place_of_the_recipe() -> None:
@@ -68,7 +75,7 @@ def test_published_settings_take_the_place_of_the_recipe() -> None:
 
 def test_a_published_total_scales_what_is_part_of_it() -> None:
     settings = resolved(published={"iterations": 250_000, "warmup": 2500}).settings
-    assert (settings.iterations, settings.warmup) == (600, 6)
+    assert (settings.iterations, settings.warmup) == (BUDGET, int(BUDGET / 100 + 0.5))
 
 
 @pytest.mark.parametrize(

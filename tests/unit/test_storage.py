@@ -51,4 +51,4 @@ def test_a_full_disk(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(RunStateError, match=r"Cannot write .*Not a directory.*--out"):
-        write_text(tmp_path / "file" / "x", "text")
+        write_text(tmp_path / "file" / "folder" / "x", "text")

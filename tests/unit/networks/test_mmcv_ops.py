@@ -18,7 +18,7 @@ only_lite = pytest.mark.skipif(FULL_MMCV, reason="full mmcv is installed")
 @pytest.fixture
 def without_stand_in(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """``sys.meta_path`` as it is before `install`."""
-    finders = [f for f in sys.meta_path if not isinstance(f, mmcv_ops._StandInFinder)]
+    finders: list[object] = [f for f in sys.meta_path if not isinstance(f, mmcv_ops._StandInFinder)]
     monkeypatch.setattr(sys, "meta_path", finders)
     return finders
 
