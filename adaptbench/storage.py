@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -29,9 +30,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "Free some space, or choose" if full else "Choose"
         raise RunStateError(
-            f"Cannot write {path}: {error.strerror or error}. "
-            "Free some space or choose another folder with --out."
+            f"Cannot write {path}: {error.strerror or error}. {remedy} another folder with --out."
         ) from error
     finally:
         if temporary is not None:
