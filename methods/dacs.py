@@ -15,13 +15,14 @@ Quirks of the published behaviour, kept as defaults:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from torch import Tensor
 
 from adaptbench.adaptation.class_mix import Mixed, class_mix, draw_classes
 from adaptbench.adaptation.color_jitter import jitter_applies
@@ -35,6 +36,34 @@ from adaptbench.data.transforms import MEAN, STD
 from adaptbench.draws import Draws
 from adaptbench.method import LossGroup, Method, Task
 from adaptbench.settings import Settings as BaseSettings
+
+#: Training passes of the student in one iteration; they draw apart and are logged under their own prefix.
+Part: TypeAlias = Literal["source", "mixed", "masked"]
+PREFIXES: Mapping[Part, str] = {"source": "", "mixed": "mix.", "masked": "masked."}
+
+Region: TypeAlias = tuple[slice, slice]
+WHOLE: Region = (slice(None), slice(None))
+
+
+class View(NamedTuple):
+    """What the student's encoder saw in a training pass, and what it made of it.
+
+    Attributes:
+        image: network input ``(B, 3, h, w)``: the image, or one of its scales.
+        features: feature maps, fine to coarse, with their graph.
+        region: rows and columns of the label that it shows.
+    """
+
+    image: Tensor
+    features: Sequence[Tensor]
+    region: Region = WHOLE
+
+
+class Learned(NamedTuple):
+    """Result of a training pass: named losses, and the views of the encoder for methods that use them."""
+
+    losses: dict[str, Tensor]
+    views: tuple[View, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,11 +108,26 @@ class DACS(Method):
         """Source loss, then the loss on mixed images."""
         assert batch.target is not None
         self.teacher.update(self.student, batch.iteration)
-        yield self.segmentation_loss(self.student(batch.source.image), batch.source.label)
+        yield self.source_loss(batch)
         pseudo = self.label_target(batch.target)
-        mixed = self.mix(batch, batch.target, pseudo, self.draw_mix(batch))
-        loss = self.segmentation_loss(self.student(mixed.image), mixed.label, mixed.weight, prefix="mix.")
-        yield {**loss, "mix.confidence": pseudo.weight.mean(), "mix.pasted": mixed.mask.float().mean()}
+        yield from self.target_losses(batch, batch.target, pseudo)
+
+    def source_loss(self, batch: Batch) -> LossGroup:
+        """Everything that is learned from the source."""
+        return self.learn(batch.source.image, batch.source.label, None, "source", batch.draws).losses
+
+    def target_losses(self, batch: Batch, target: Images, pseudo: PseudoLabel) -> Iterable[LossGroup]:
+        """Everything that is learned from the pseudo-labelled target."""
+        mixed = self.mix(batch, target, pseudo, self.draw_mix(batch))
+        losses = self.learn(mixed.image, mixed.label, mixed.weight, "mixed", batch.draws).losses
+        yield {**losses, "mix.confidence": pseudo.weight.mean(), "mix.pasted": mixed.mask.float().mean()}
+
+    def learn(self, image: Tensor, label: Tensor, weight: Tensor | None, part: Part, draws: Draws) -> Learned:
+        """One training pass of the student.
+
+        Shape: image ``(B, 3, H, W)``, label ``(B, 1, H, W)`` with 255 = ignore, weight ``(B, H, W)`` or None.
+        """
+        return Learned(self.segmentation_loss(self.student(image), label, weight, PREFIXES[part]))
 
     def label_target(self, target: Images) -> PseudoLabel:
         """The teacher's labels of the clean target crops."""

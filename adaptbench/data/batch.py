@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -16,10 +16,13 @@ class Images:
     Attributes:
         image: normalised RGB, float32 ``(B, 3, H, W)``.
         names: sample names.
+        trusted: where pseudo-labels may be used, uint8 ``(B, 1, H, W)``: 1 = yes, 0 = no, 255 = padded; None
+            where the method asks for no margins.
     """
 
     image: Tensor
     names: tuple[str, ...]
+    trusted: Tensor | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

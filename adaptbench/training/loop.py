@@ -207,8 +207,13 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
         image=batch.labelled.image.to(device, non_blocking=True),
         label=batch.labelled.label.to(device, non_blocking=True),
     )
-    target = batch.target and Images(batch.target.image.to(device, non_blocking=True), batch.target.names)
-    return replace(batch, labelled=labelled, target=target)
+    return replace(batch, labelled=labelled, target=batch.target and _target_to(batch.target, device))
+
+
+def _target_to(target: Images, device: torch.device) -> Images:
+    image = target.image.to(device, non_blocking=True)
+    trusted = None if target.trusted is None else target.trusted.to(device, non_blocking=True)
+    return Images(image, target.names, trusted=trusted)
 
 
 def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,127 @@
+"""Whole trainings of a few iterations, by the methods themselves.
+
+The classes of methods/ run their own training step with their own optimiser and the production schedule. Put in
+their place are only the network (a tiny one), the random draws, and the pictures.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from unittest import mock
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+
+from adaptbench.data.batch import Batch, Images, LabelledImages
+from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.data.transforms import MEAN, STD
+from adaptbench.method import Method, Task
+from adaptbench.profiles import profile
+from adaptbench.training.optimizer import build_schedule
+
+from ..case import Case
+from ..recorded_draws import RecordedDraws
+from ..reference_config import segmentor
+from ..registry import handler
+from ..trajectory_settings import PLUGINS, settings_of
+from ..trajectory_watch import Watch
+
+#: Our names of logged values that the reference calls otherwise; it also says ``decode.`` where we say nothing.
+_LOG_NAMES: Mapping[str, str] = {"src.loss_imnet_feat_dist": "source.loss_feature_distance"}
+
+#: State of the reference's wrapper -> ours.
+_OWNERS: Mapping[str, str] = {
+    "model.": "student.",
+    "ema_model.": "teacher.network.",
+    "imnet_model.backbone.": "imagenet.encoder.",
+}
+
+
+@handler("train_trajectory")
+def check(case: Case) -> None:
+    method = _method(case)
+    optimizers = method.optimizers()
+    assert isinstance(optimizers, OptimWrapper)
+    schedulers = build_schedule(optimizers, method.settings)
+    for iteration in range(case.hyper("iterations")):
+        _check_rates(case, method, optimizers, iteration)
+        _check_iteration(case, method, optimizers, iteration)
+        for scheduler in schedulers:
+            scheduler.step()
+    _check_final(case, method)
+
+
+def _method(case: Case) -> Method:
+    """The method of a case with its recorded start weights."""
+    module, name = PLUGINS[_variant(case)]
+    kind: type[Method] = getattr(importlib.import_module(module), name)
+    network = segmentor(case.hyper("model"))
+    task = Task("conformance", "dg" if "_dg" in case.name else "uda", CITYSCAPES19, profile("paper"))
+    with mock.patch.object(kind, "build_student", lambda _: network):
+        method = kind(task, settings_of(case, kind))
+    recorded = {
+        ours + name: torch.from_numpy(array.copy())
+        for theirs, ours in _OWNERS.items()
+        for name, array in case.arrays(f"param/{theirs}").items()
+    }
+    missing, surplus = method.load_state_dict(recorded, strict=False)
+    averaged = {f"teacher.network.{key}" for key, _ in network.named_parameters()}
+    assert not surplus and set(missing) <= averaged, f"state that does not fit: {missing}, {surplus}"
+    return method
+
+
+def _variant(case: Case) -> str:
+    return max((v for v in PLUGINS if case.name.startswith(f"train_trajectory_{v}")), key=len)
+
+
+def _check_rates(case: Case, method: Method, optimizers: OptimWrapper, iteration: int) -> None:
+    rates = {id(p): group["lr"] for group in optimizers.optimizer.param_groups for p in group["params"]}
+    of = {name.split(".")[0]: rates[id(p)] for name, p in method.student.named_parameters()}
+    case.compare(f"out/it{iteration}/lr_backbone_head", [of["backbone"], of["decode_head"]])
+
+
+def _check_iteration(case: Case, method: Method, optimizers: OptimWrapper, iteration: int) -> None:
+    prefix = f"out/it{iteration}/"
+    draws = RecordedDraws(case, iteration)
+    watch = Watch(case, method, iteration)
+    with draws.instead_of_torch(), watch.watching(optimizers):
+        method.train()
+        log = method.train_step(_batch(case, draws), optimizers)
+    draws.finish()
+    recorded = {_our_name(name): name for name in case.arrays(f"{prefix}log/")}
+    missing = sorted(set(recorded) - set(log))
+    assert not missing, f"{case.name}: not logged: {missing}; logged: {sorted(log)}"
+    for ours, theirs in recorded.items():
+        case.compare(f"{prefix}log/{theirs}", log[ours].float())
+    watch.compare()
+
+
+def _our_name(name: str) -> str:
+    return _LOG_NAMES.get(name, name.replace("decode.", ""))
+
+
+def _check_final(case: Case, method: Method) -> None:
+    state = method.state_dict()
+    for theirs, ours in _OWNERS.items():
+        for name in case.arrays(f"out/final/{theirs}"):
+            case.compare(f"out/final/{theirs}{name}", state[ours + name])
+
+
+def _batch(case: Case, draws: RecordedDraws) -> Batch:
+    prefix = f"in/it{draws.iteration}/"
+    label = case.tensor(f"{prefix}label")
+    names = tuple(str(i) for i in range(len(label)))
+    source = LabelledImages(_image(case, f"{prefix}img_u8"), names, label)
+    if f"{prefix}target_img_u8" not in case.all_arrays:
+        return Batch(draws.iteration, draws, source, None)
+    mask = f"{prefix}valid_pseudo_mask"
+    trusted = torch.from_numpy(case.all_arrays[mask].copy()) if mask in case.all_arrays else None
+    target = Images(_image(case, f"{prefix}target_img_u8"), names, trusted=trusted)
+    return Batch(draws.iteration, draws, source, target)
+
+
+def _image(case: Case, name: str) -> Tensor:
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (case.tensor(name).float() - mean) / std

@@ -1,0 +1,143 @@
+"""What happens inside a training step, compared with what was recorded."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+
+from adaptbench.data.batch import Batch
+from adaptbench.method import LossGroup, Method, total_loss
+
+from .case import Case, Comparable
+
+_DISTANCE = "source.loss_feature_distance"
+
+#: Parts of the methods that are watched -> recorded arrays and how they follow from what the part returns.
+_PARTS: dict[str, dict[str, Callable[[Any], Comparable]]] = {
+    "label_target": {
+        "pseudo_label": lambda pseudo: pseudo.label,
+        "pseudo_weight": lambda pseudo: pseudo.weight,
+    },
+    "mix": {
+        "class_mask": lambda mixed: mixed.mask,
+        "mixed_label": lambda mixed: mixed.label,
+        "mixed_weight": lambda mixed: mixed.weight,
+        "mixed_img_stride2": lambda mixed: mixed.image[..., ::2, ::2],
+    },
+    "hide_blocks": {"masked_img_stride2": lambda image: image[..., ::2, ::2]},
+    "distances": {"fd_mask": lambda distances: distances[0].mask},
+}
+
+
+class Watch:
+    """Looks over the shoulder of one training step: results of the method's parts, and gradients.
+
+    The reference back-propagates source loss and feature distance one after the other, ours at once. The
+    gradient norm that it has in between is that of the source loss alone, which is computed apart here.
+
+    Args:
+        case: the trajectory.
+        method: what is trained.
+        iteration: the iteration, counted from 0.
+    """
+
+    def __init__(self, case: Case, method: Method, iteration: int) -> None:
+        self._case = case
+        self._method = method
+        self._prefix = f"out/it{iteration}/"
+        self._norms: list[Tensor] = []
+        self._gradients: dict[str, Tensor] = {}
+        self._seen: dict[str, Comparable] = {}
+        self._group: LossGroup = {}
+
+    @contextlib.contextmanager
+    def watching(self, optimizers: OptimWrapper) -> Iterator[None]:
+        """Within the block, the parts of the method and its optimiser report to this object."""
+        with contextlib.ExitStack() as stack:
+
+            def replace(owner: object, name: str, wrapper: Callable[[Any], Any]) -> None:
+                stack.enter_context(mock.patch.object(owner, name, wrapper(getattr(owner, name))))
+
+            for part, arrays in _PARTS.items():
+                if hasattr(self._method, part):
+                    replace(self._method, part, lambda call, arrays=arrays: self._reporting(call, arrays))
+            replace(self._method, "losses", self._noting_groups)
+            replace(self._method, "learn", self._noting_weights)
+            replace(optimizers, "backward", self._noting_norms)
+            replace(optimizers, "step", self._noting_gradients)
+            yield
+
+    def compare(self) -> None:
+        """Compares everything that was seen and recorded.
+
+        Raises:
+            AssertionError: something is wrong.
+        """
+        self._case.compare(f"{self._prefix}grad_norm_after_each_backward", torch.stack(self._norms))
+        for name, value in self._seen.items():
+            if f"{self._prefix}{name}" in self._case.all_arrays:
+                self._case.compare(f"{self._prefix}{name}", value)
+        for name in self._case.arrays(f"{self._prefix}grad/"):
+            self._case.compare(f"{self._prefix}grad/{name}", self._gradients[name])
+
+    def _reporting(
+        self, call: Callable[..., Any], arrays: dict[str, Callable[[Any], Comparable]]
+    ) -> Callable[..., Any]:
+        def reporting(*args: Any) -> Any:
+            result = call(*args)
+            self._seen.update({name: view(result) for name, view in arrays.items()})
+            return result
+
+        return reporting
+
+    def _noting_weights(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def learn(image: Tensor, label: Tensor, weight: Tensor | None, part: str, draws: Any) -> Any:
+            if part == "masked" and weight is not None:
+                self._seen["masked_weight"] = weight
+            return call(image, label, weight, part, draws)
+
+        return learn
+
+    def _noting_groups(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def losses(batch: Batch) -> Iterator[LossGroup]:
+            for group in call(batch):
+                self._group = group
+                yield group
+
+        return losses
+
+    def _noting_norms(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        recorded = len(self._case.all_arrays[f"{self._prefix}grad_norm_after_each_backward"])
+        apart = recorded > len(self._case.json["passes"])
+
+        def backward(loss: Tensor) -> None:
+            if apart and _DISTANCE in self._group:
+                self._norms.append(self._norm_without_distance())
+            call(loss)
+            self._norms.append(_norm([p.grad for p in self._method.student.parameters()]))
+
+        return backward
+
+    def _norm_without_distance(self) -> Tensor:
+        loss = total_loss({name: value for name, value in self._group.items() if name != _DISTANCE})
+        parameters = list(self._method.student.parameters())
+        return _norm(torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True))
+
+    def _noting_gradients(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def step() -> None:
+            named = self._method.student.named_parameters()
+            self._gradients = {name: p.grad.clone() for name, p in named if p.grad is not None}
+            call()
+
+        return step
+
+
+def _norm(gradients: Any) -> Tensor:
+    """L2 norm of all gradients together."""
+    return torch.stack([g.norm() for g in gradients if g is not None]).norm()
