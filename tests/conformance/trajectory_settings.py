@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.method import Method
 from adaptbench.settings import Settings
 
@@ -13,6 +14,7 @@ from .case import Case
 #: Module and class by what follows ``train_trajectory_``; the longest match counts.
 PLUGINS: Mapping[str, tuple[str, str]] = {
     "dacs": ("methods.dacs", "DACS"),
+    "daformer": ("methods.daformer", "DAFormer"),
 }
 
 
@@ -48,6 +50,8 @@ def _optimisation(case: Case) -> dict[str, Any]:
 
 def _self_training(case: Case) -> dict[str, Any]:
     uda = case.hyper("uda")
+    classes = uda["imnet_feature_dist_classes"]
+    assert classes is None or classes == list(CITYSCAPES19.things)
     return {
         "ema_alpha": uda["alpha"],
         "pseudo_threshold": uda["pseudo_threshold"],
@@ -57,4 +61,5 @@ def _self_training(case: Case) -> dict[str, Any]:
         "jitter_strength": uda["color_jitter_strength"],
         "blur": uda["blur"],
         "feature_distance_weight": uda["imnet_feature_dist_lambda"],
+        "feature_distance_min_ratio": uda["imnet_feature_dist_scale_min_ratio"] or 0.0,
     }
