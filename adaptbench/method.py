@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from adaptbench import networks
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
 from adaptbench.data.batch import Batch
+from adaptbench.data.sampling import Sampling
 from adaptbench.data.taxonomy import ClassSet
 from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.profiles import Profile
@@ -105,6 +106,11 @@ class Method(nn.Module):
         if task.setting == "dg" and (cls.uses_target_images or cls.supervision == "target"):
             return "It trains on the target, which is out of reach in domain generalization."
         return None
+
+    @classmethod
+    def sampling(cls, settings: BaseSettings) -> Sampling:
+        """How training crops are chosen. Default: every picture once per epoch, in random order."""
+        return Sampling()
 
     def build_student(self) -> nn.Module:
         """The network that is trained: images ``(B, 3, H, W)`` to logits ``(B, classes, h, w)``."""

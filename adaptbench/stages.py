@@ -185,7 +185,8 @@ def _child(folder: Path, index: int, parent: int) -> None:
 def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
     stage, chosen = entry.stage, profile(place.spec.profile)
     seed = stage_seed(entry.hash)
-    stream = TrainingStream(*training_data(place, stage), stage.settings, seed)
+    sampling = stage.method.sampling(stage.settings)
+    stream = TrainingStream(*training_data(place, stage), stage.settings, seed, sampling)
     seal(place, stream)
     loop = TrainingLoop(
         build_method(place, entry, seed),

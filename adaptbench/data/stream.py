@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +13,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from adaptbench.data import transforms
+from adaptbench.adaptation.pseudo_margins import crop_mask, margin_mask
+from adaptbench.adaptation.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
+from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
+from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
+from adaptbench.data.sampling import Sampling
 from adaptbench.data.taxonomy import IGNORE, LabelMap
 from adaptbench.dataset import Dataset as SegmentationDataset
 from adaptbench.dataset import Sample
 from adaptbench.draws import Draws, derive_seed
+from adaptbench.errors import DataError
 from adaptbench.settings import Settings
 
 UInt8 = npt.NDArray[np.uint8]
@@ -40,6 +47,21 @@ class Domain:
         return len(self.items)
 
 
+class _Picture(NamedTuple):
+    """A picture at training size: RGB, train ids if labelled, and where pseudo-labels are trusted if asked for."""
+
+    image: UInt8
+    label: UInt8 | None
+    trusted: UInt8 | None
+
+
+class _Placement(NamedTuple):
+    """A crop, and whether it is mirrored."""
+
+    crop: tuple[slice, slice]
+    flip: bool
+
+
 class TrainingStream(Dataset[Batch]):
     """Batches by iteration number.
 
@@ -48,38 +70,89 @@ class TrainingStream(Dataset[Batch]):
         target: unlabelled pictures, or None.
         settings: batch size, crop and class share limit are read.
         stage_seed: seed of the stage.
+        sampling: how crops are chosen and what comes with them.
     """
 
-    def __init__(self, labelled: Domain, target: Domain | None, settings: Settings, stage_seed: int) -> None:
+    def __init__(
+        self,
+        labelled: Domain,
+        target: Domain | None,
+        settings: Settings,
+        stage_seed: int,
+        sampling: Sampling = Sampling(),  # noqa: B008 - it is frozen
+    ) -> None:
         self.labelled = labelled
         self.target = target
         self.settings = settings
         self.stage_seed = stage_seed
-        self._cache: dict[tuple[int, int], tuple[UInt8, UInt8 | None]] = {}
+        self.sampling = sampling
+        self._cache: dict[tuple[int, int], _Picture] = {}
         self._cached_bytes = 0
+        self._margin_masks: dict[tuple[tuple[int, int], tuple[int, int]], UInt8] = {}
 
     def __len__(self) -> int:
         return self.settings.iterations
 
     def __getitem__(self, iteration: int) -> Batch:
         draws = Draws(self.stage_seed, iteration)
-        indices = self._indices(len(self.labelled), iteration, "labelled")
-        pairs = [self._labelled_crop(i, draws.numpy(f"labelled crop {k}")) for k, i in enumerate(indices)]
+        chosen = self._rare(draws) if self.rare_classes else self._in_order(iteration, draws)
         labelled = LabelledImages(
-            image=torch.stack([image for image, _ in pairs]),
-            names=tuple(self.labelled.items[i][1].name for i in indices),
-            label=torch.stack([label for _, label in pairs]),
+            image=torch.stack([image for _, image, _ in chosen]),
+            names=tuple(self.labelled.items[i][1].name for i, _, _ in chosen),
+            label=torch.stack([label for _, _, label in chosen]),
         )
         return Batch(iteration, draws, labelled, self._target(iteration, draws))
+
+    @cached_property
+    def rare_classes(self) -> RareClassSampler | None:
+        """Classes and files of rare class sampling, from the labels that are trained on; None if it is off.
+
+        Raises:
+            DataError: a label file is missing or damaged, or no class can be sampled.
+        """
+        rare = self.sampling.rare
+        if rare is None:
+            return None
+        items = [
+            (dataset, sample, table) for dataset, sample, _, table in self.labelled.items if table is not None
+        ]
+        counts = class_counts(items, minicity.cache_folder() / "class-statistics")
+        try:
+            return rare_class_sampler(counts, rare.temperature, rare.min_pixels, rare.missing)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+
+    def _in_order(self, iteration: int, draws: Draws) -> list[tuple[int, Tensor, Tensor]]:
+        """Number, image and label of the batch's pictures: each epoch shows every picture once."""
+        indices = self._indices(len(self.labelled), iteration, "labelled")
+        return [
+            (i, *self._labelled_crop(i, draws.numpy(f"labelled crop {k}"))) for k, i in enumerate(indices)
+        ]
+
+    def _rare(self, draws: Draws) -> list[tuple[int, Tensor, Tensor]]:
+        """The same, drawn by rare class sampling."""
+        assert self.rare_classes is not None
+        chosen = []
+        for k in range(self.settings.batch_size):
+            rng = draws.numpy(f"rare class {k}")
+            drawn = self.rare_classes.draw(rng)
+            chosen.append((drawn.file, *self._labelled_crop(drawn.file, rng, drawn.class_id)))
+        return chosen
 
     def _target(self, iteration: int, draws: Draws) -> Images | None:
         if self.target is None:
             return None
-        indices = self._indices(len(self.target), iteration, "target")
+        if self.sampling.rare is None:
+            indices = self._indices(len(self.target), iteration, "target")
+        else:
+            numbers = range(self.settings.batch_size)
+            indices = [int(draws.numpy(f"target file {k}").integers(len(self.target))) for k in numbers]
         crops = [self._target_crop(i, draws.numpy(f"target crop {k}")) for k, i in enumerate(indices)]
+        masks = [mask for _, mask in crops if mask is not None]
         return Images(
-            image=torch.stack(crops),
+            image=torch.stack([image for image, _ in crops]),
             names=tuple(self.target.items[i][1].name for i in indices),
+            trusted=torch.stack(masks) if masks else None,
         )
 
     def _indices(self, count: int, iteration: int, purpose: str) -> list[int]:
@@ -91,48 +164,89 @@ class TrainingStream(Dataset[Batch]):
         seed = derive_seed(self.stage_seed, "order", purpose, epoch)
         return np.random.default_rng(seed).permutation(count)
 
-    def _labelled_crop(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        image, label = self._resized(0, self.labelled, index)
+    def _labelled_crop(
+        self, index: int, rng: np.random.Generator, rare_class: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        picture = self._resized(0, self.labelled, index)
+        image, label = picture.image, picture.label
         assert label is not None
         side = self.settings.crop
-        crop = transforms.draw_labelled_crop(label, side, self.settings.class_share_limit, rng)
+        crop, flip = self._placement(label, rng, rare_class)
         image, label = image[crop], label[crop]
-        if rng.random() < 0.5:
+        if flip:
             image, label = image[:, ::-1], label[:, ::-1]
         train_ids = torch.from_numpy(label.astype(np.int64))[None]
         return self._network_input(image), transforms.pad_to(train_ids, side, IGNORE)
 
-    def _target_crop(self, index: int, rng: np.random.Generator) -> Tensor:
+    def _placement(self, label: UInt8, rng: np.random.Generator, rare_class: int | None) -> _Placement:
+        """Draws a crop; with a class, again until it shows enough of it (the picture is decoded only once)."""
+
+        def draw() -> _Placement:
+            limit = self.settings.class_share_limit
+            crop = transforms.draw_labelled_crop(label, self.settings.crop, limit, rng)
+            return _Placement(crop, bool(rng.random() < 0.5))
+
+        rare = self.sampling.rare
+        if rare is None or rare_class is None:
+            return draw()
+        accepted = accept_crop(
+            draw,
+            lambda placement: int(np.count_nonzero(label[placement.crop] == rare_class)),
+            rare.min_pixels,
+            rare.min_crop_ratio,
+        )
+        return accepted.crop
+
+    def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
         assert self.target is not None
-        image, _ = self._resized(1, self.target, index)
-        image = image[transforms.draw_crop(image.shape, self.settings.crop, rng)]
-        if rng.random() < 0.5:
+        image, _, trusted = self._resized(1, self.target, index)
+        crop = transforms.draw_crop(image.shape, self.settings.crop, rng)
+        image = image[crop]
+        flip = bool(rng.random() < 0.5)
+        if flip:
             image = image[:, ::-1]
-        return self._network_input(image)
+        if trusted is None:
+            return self._network_input(image), None
+        side = self.settings.crop
+        return self._network_input(image), torch.from_numpy(crop_mask(trusted, crop, flip, (side, side)))[
+            None
+        ]
 
     def _network_input(self, crop: UInt8) -> Tensor:
         return transforms.pad_to(transforms.normalise(crop), self.settings.crop, 0)
 
-    def _resized(self, domain: int, pictures: Domain, index: int) -> tuple[UInt8, UInt8 | None]:
+    def _resized(self, domain: int, pictures: Domain, index: int) -> _Picture:
         """Decoded picture and train ids at training size, kept in memory while there is room."""
         if (domain, index) in self._cache:
             return self._cache[(domain, index)]
         dataset, sample, box, label_map = pictures.items[index]
         image, label = dataset.read_image(sample), None
-        size = transforms.fitted_size((image.shape[1], image.shape[0]), box)
+        file_size = (image.shape[1], image.shape[0])
+        size = transforms.fitted_size(file_size, box)
         if label_map is not None:
             raw = dataset.read_label(sample)
             require_same_size(image, raw, sample)
             label = transforms.resize_label(label_map[raw], size)
-        pair = (transforms.resize_image(image, size), label)
-        self._cached_bytes += pair[0].nbytes + (0 if label is None else label.nbytes)
+        trusted = self._trusted(file_size, box) if label_map is None else None
+        picture = _Picture(transforms.resize_image(image, size), label, trusted)
+        self._cached_bytes += picture.image.nbytes + (0 if label is None else label.nbytes)
         if self._cached_bytes < CACHE_BYTES:
-            self._cache[(domain, index)] = pair
-        return pair
+            self._cache[(domain, index)] = picture
+        return picture
+
+    def _trusted(self, file_size: tuple[int, int], box: tuple[int, int]) -> UInt8 | None:
+        """Where pseudo-labels of a picture are trusted; one mask serves all pictures of a size."""
+        margins, key = self.sampling.margins, (file_size, box)
+        if margins is None:
+            return None
+        if key not in self._margin_masks:
+            self._margin_masks[key] = margin_mask(margins, file_size, box, canvas="image")
+        return self._margin_masks[key]
 
 
 def batches(stream: TrainingStream, first: int, workers: int) -> Iterator[Batch]:
     """Batches ``first`` to the last, in order, decoded by ``workers`` processes beside the training."""
+    _ = stream.rare_classes  # counted once, here, and not by every worker
     if workers == 0:
         yield from (stream[i] for i in range(first, len(stream)))
         return

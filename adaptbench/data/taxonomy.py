@@ -18,6 +18,14 @@ from adaptbench.errors import unknown_name
 
 IGNORE = 255
 
+#: Names of countable objects; DAFormer, arXiv 2111.14887, section 3.3 (traffic lights and signs are among them).
+THINGS = frozenset(
+    (
+        "traffic light", "traffic sign", "person", "rider", "car", "truck", "bus", "train", "motorcycle",
+        "bicycle", "sign", "pedestrian", "bicyclist",
+    )
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ClassSet:
@@ -37,6 +45,11 @@ class ClassSet:
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """Train ids of countable objects, as the self-training papers tell them from background."""
+        return tuple(index for index, name in enumerate(self.classes) if name in THINGS)
 
 
 CITYSCAPES19 = ClassSet(

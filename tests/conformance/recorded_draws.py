@@ -16,7 +16,9 @@ import torch
 
 from adaptbench.adaptation import strong_augment
 from adaptbench.adaptation.color_jitter import JitterDraw, JitterStrength
+from adaptbench.adaptation.masking import grid_size
 from adaptbench.draws import Draws
+from methods import mic
 
 from .case import Array, Case
 
@@ -74,8 +76,18 @@ class RecordedDraws(Draws):
     @contextlib.contextmanager
     def instead_of_torch(self) -> Iterator[None]:
         """Within the block, draws from torch generators are the recorded ones."""
-        with mock.patch.object(strong_augment, "draw_jitter", self._jitter):
+        with (
+            mock.patch.object(strong_augment, "draw_jitter", self._jitter),
+            mock.patch.object(mic, "draw_blocks", self._blocks),
+        ):
             yield
+
+    def _blocks(
+        self, batch: int, image_size: tuple[int, int], block: int, generator: torch.Generator
+    ) -> torch.Tensor:
+        drawn = self.array("mask_rand")
+        assert drawn.shape == (batch, 1, *grid_size(image_size, block))
+        return drawn
 
     def _jitter(self, strength: float | JitterStrength, batch: int, generator: torch.Generator) -> JitterDraw:
         value = self.take("jitter")["value"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.method import Method
 from adaptbench.settings import Settings
 
@@ -13,6 +14,10 @@ from .case import Case
 #: Module and class by what follows ``train_trajectory_``; the longest match counts.
 PLUGINS: Mapping[str, tuple[str, str]] = {
     "dacs": ("methods.dacs", "DACS"),
+    "daformer": ("methods.daformer", "DAFormer"),
+    "hrda": ("methods.hrda", "HRDA"),
+    "mic": ("methods.mic", "MIC"),
+    "mic_aug": ("methods.mic_daformer", "MICDAFormer"),
 }
 
 
@@ -22,7 +27,7 @@ def settings_of(case: Case, method: type[Method]) -> Settings:
     Raises:
         AssertionError: the case asks for something that the method cannot do.
     """
-    values = {**_optimisation(case), **_self_training(case)}
+    values = {**_optimisation(case), **_self_training(case), **_scales(case), **_masking(case)}
     fields = method.Settings.model_fields
     off = {name: value for name, value in values.items() if name not in fields}
     assert not any(off.values()), f"{case.name}: {method.name} has no {', '.join(n for n in off if off[n])}"
@@ -48,6 +53,8 @@ def _optimisation(case: Case) -> dict[str, Any]:
 
 def _self_training(case: Case) -> dict[str, Any]:
     uda = case.hyper("uda")
+    classes = uda["imnet_feature_dist_classes"]
+    assert classes is None or classes == list(CITYSCAPES19.things)
     return {
         "ema_alpha": uda["alpha"],
         "pseudo_threshold": uda["pseudo_threshold"],
@@ -57,4 +64,33 @@ def _self_training(case: Case) -> dict[str, Any]:
         "jitter_strength": uda["color_jitter_strength"],
         "blur": uda["blur"],
         "feature_distance_weight": uda["imnet_feature_dist_lambda"],
+        "feature_distance_min_ratio": uda["imnet_feature_dist_scale_min_ratio"] or 0.0,
+    }
+
+
+def _scales(case: Case) -> dict[str, Any]:
+    """Settings of HRDA; its network, crop and windows are those of the stand-in."""
+    model = case.hyper("model")
+    if model["type"] != "HRDAEncoderDecoder":
+        return {}
+    head = model["decode_head"]
+    return {
+        "detail_loss_weight": head["hr_loss_weight"],
+        "context_loss_weight": head["lr_loss_weight"],
+        "feature_distance_scales": {0.5: "context", "all": "all"}[model["feature_scale"]],
+        "crop_divisor": model["crop_coord_divisible"],
+    }
+
+
+def _masking(case: Case) -> dict[str, Any]:
+    uda = case.hyper("uda")
+    if "mask_mode" not in uda:
+        return {}
+    generator = uda["mask_generator"]
+    assert (uda["mask_alpha"], uda["mask_pseudo_threshold"], generator["type"]) == ("same", "same", "block")
+    return {
+        "mask_ratio": generator["mask_ratio"],
+        "mask_block": generator["mask_block_size"],
+        "mask_weight": float(uda["mask_lambda"]),
+        "mask_augment": {"separatetrg": False, "separatetrgaug": True}[uda["mask_mode"]],
     }

@@ -1,0 +1,51 @@
+"""Pixels of each class in each label file of the labelled domain, kept in the cache by the files' content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from adaptbench.adaptation.rare_class_sampling import count_classes
+from adaptbench.data.taxonomy import LabelMap
+from adaptbench.dataset import Dataset, Sample
+from adaptbench.storage import write_text
+
+LabelledItem = tuple[Dataset, Sample, LabelMap]
+
+
+def class_counts(items: Sequence[LabelledItem], cache: Path) -> list[dict[int, int]]:
+    """Pixels by train id of every label file, in the order of ``items``; ignored pixels are not counted.
+
+    Args:
+        items: dataset, sample and label map of each picture. No other label file is opened.
+        cache: folder of the results; one file per set of contents. Equal contents are counted once, whatever the
+            files are called; a changed file or label map is another entry.
+
+    Units: pixels of the label files, before any resizing.
+
+    Raises:
+        DataError: a label file is missing or damaged.
+        RunStateError: the cache cannot be written.
+    """
+    kept = cache / f"{_content(items)}.json"
+    if kept.is_file():
+        return [
+            {int(name): n for name, n in counts.items()} for counts in json.loads(kept.read_text("utf-8"))
+        ]
+    counts = [
+        count_classes(np.asarray(table[dataset.read_label(sample)])) for dataset, sample, table in items
+    ]
+    write_text(kept, json.dumps(counts) + "\n")
+    return counts
+
+
+def _content(items: Sequence[LabelledItem]) -> str:
+    digest = hashlib.sha256()
+    for _, sample, table in items:
+        digest.update(hashlib.sha256(np.asarray(table).tobytes()).digest())
+        digest.update(hashlib.sha256(sample.label.read_bytes()).digest() if sample.label.is_file() else b"")
+    return digest.hexdigest()[:32]

@@ -1,0 +1,41 @@
+"""What a method may ask of the training stream beside plain crops in random order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adaptbench.adaptation.pseudo_margins import Margins
+from adaptbench.adaptation.rare_class_sampling import MissingRule
+
+
+@dataclass(frozen=True)
+class RareClasses:
+    """Rare class sampling of source pictures; the target picture is then drawn uniformly.
+
+    Attributes:
+        temperature: the lower, the more often rare classes are drawn.
+        min_pixels: a picture is drawn for a class only if its label file has more pixels of it.
+        min_crop_ratio: share of ``min_pixels`` that the crop has to show; 0 = any crop.
+        missing: whether a class that no picture shows often enough is an ``error`` or ``drop`` ped.
+
+    Source: DAFormer, arXiv 2111.14887, section 3.3.
+    """
+
+    temperature: float = 0.01
+    min_pixels: int = 3000
+    min_crop_ratio: float = 0.5
+    missing: MissingRule = "drop"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How crops are chosen and what comes with them.
+
+    Attributes:
+        rare: rare class sampling; None = every picture once per epoch.
+        margins: borders of target pictures, in pixels of the picture file, where no pseudo-label is trusted; None
+            = batches carry no mask.
+    """
+
+    rare: RareClasses | None = None
+    margins: Margins | None = None

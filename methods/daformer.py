@@ -1,0 +1,158 @@
+"""DAFormer: self-training that learns rare classes and does not forget ImageNet (Hoyer et al., CVPR 2022).
+
+DACS with a MiT-B5 encoder and the DAFormer decoder, and three training strategies: source pictures are drawn so
+that rare classes are seen often (rare class sampling), the features of things stay close to those of the ImageNet
+encoder (feature distance), and the learning rate warms up.
+
+Settings off the published ones are options of that name: `rare_class_sampling`, `rare_class_temperature`,
+`feature_distance` (``things``, ``all`` positions or ``off``), `warmup` 0, `pseudo_ignore_top` and
+`pseudo_ignore_bottom` 0.
+
+Quirks of the published behaviour beside those of DACS, kept as defaults:
+
+- rows at the top and the bottom of every target crop carry no weight, wherever in the picture the crop lies;
+- rare class sampling draws the target picture uniformly with replacement; after ten crops without enough
+  of the class the eleventh is taken as it is, and what counts as enough is not scaled with the picture;
+- a class that no label file shows often enough (the reference fails then) is left out of the sampling;
+- a block of the label counts for the feature distance if its majority class, ignore included, is a thing and
+  covers 75 per cent of ALL its pixels; without any such block NaN is logged and the gradient is zero;
+- warm-up multiplies the polynomial decay, which runs from iteration 0.
+
+The feature distance compares with the student's own initial encoder. That is the ImageNet encoder if the network
+starts from ImageNet weights; where the pretraining column says ``none`` it is a random one.
+
+Source loss and feature distance share one backward pass here; the reference walks the same graph twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from adaptbench.adaptation import feature_distance as fd
+from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
+from adaptbench.adaptation.pseudo_label import PaddingRule, PseudoLabel, restrict
+from adaptbench.data.batch import Batch, Images
+from adaptbench.data.sampling import RareClasses, Sampling
+from adaptbench.draws import Draws
+from adaptbench.method import LossGroup, Task
+from adaptbench.profiles import Length, PixelCount
+from adaptbench.settings import Settings as BaseSettings
+from methods.dacs import DACS, PREFIXES, Learned, Part, View
+
+
+class DAFormer(DACS):
+    """DACS with rare class sampling and feature distance, on DAFormer's network."""
+
+    name = "daformer"
+    title = "DAFormer"
+    paper = "arXiv:2111.14887"
+    tags = ("self-training",)
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "daformer-mit_b5"): {},
+    }
+
+    class Settings(DACS.Settings):
+        """Settings of the self-training and of the three training strategies."""
+
+        network: str = Field(
+            "daformer-mit_b5", description="network plug-in, timm:ENCODER or an mmseg config file"
+        )
+        ema_alpha: float = Field(0.999, ge=0, le=1, description="largest share of the old teacher")
+        pseudo_ignore_top: Length = Field(
+            15, ge=0, description="rows without weight at the top of target crops"
+        )
+        pseudo_ignore_bottom: Length = Field(
+            120, ge=0, description="rows without weight at the bottom of target crops"
+        )
+        padding_weight: PaddingRule = Field(
+            "as-published", description="weight of padded target pixels under a mask: 255 times, or zero"
+        )
+        rare_class_sampling: bool = Field(True, description="draw source pictures by rare classes")
+        rare_class_temperature: float = Field(
+            0.01, gt=0, description="the lower, the more often rare classes are drawn"
+        )
+        rare_class_min_pixels: PixelCount = Field(
+            3000, ge=0, description="a picture shows a class with more pixels than this"
+        )
+        rare_class_min_crop_ratio: float = Field(
+            0.5, ge=0, description="share of these pixels that a crop has to show; 0 = any crop"
+        )
+        rare_class_missing: Literal["drop", "error"] = Field(
+            "drop", description="what to do with a class that no picture shows often enough"
+        )
+        feature_distance: Literal["things", "all", "off"] = Field(
+            "things", description="positions at which features stay close to ImageNet"
+        )
+        feature_distance_weight: float = Field(0.005, ge=0, description="weight of the feature distance")
+        feature_distance_stride: Length = Field(
+            32, ge=1, description="the feature map with this stride is compared"
+        )
+        feature_distance_min_ratio: float = Field(
+            0.75, ge=0, le=1, description="share of a block that its class has to cover"
+        )
+
+    settings: Settings
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__(task, settings)
+        off = settings.feature_distance == "off" or settings.feature_distance_weight == 0
+        self.imagenet = None if off else FrozenEncoder(self.student.get_submodule("backbone"))
+
+    @classmethod
+    def sampling(cls, settings: BaseSettings) -> Sampling:
+        """Rare class sampling, unless it is off."""
+        assert isinstance(settings, DAFormer.Settings)
+        if not settings.rare_class_sampling:
+            return Sampling()
+        return Sampling(
+            RareClasses(
+                settings.rare_class_temperature,
+                settings.rare_class_min_pixels,
+                settings.rare_class_min_crop_ratio,
+                settings.rare_class_missing,
+            )
+        )
+
+    def source_loss(self, batch: Batch) -> LossGroup:
+        """Cross entropy of the source, and the distance of its features from ImageNet's."""
+        losses, views = self.learn(batch.source.image, batch.source.label, None, "source", batch.draws)
+        if self.imagenet is None:
+            return losses
+        distance = fd.feature_distance_loss(
+            self.distances(batch.source.label, views), self.settings.feature_distance_weight
+        )
+        return {**losses, "source.loss_feature_distance": distance}
+
+    def learn(self, image: Tensor, label: Tensor, weight: Tensor | None, part: Part, draws: Draws) -> Learned:
+        """One training pass of the student, with the features it saw."""
+        features: Sequence[Tensor] = self.student.get_submodule("backbone")(image)
+        logits = self.student.get_submodule("decode_head")(features)
+        losses = self.segmentation_loss(logits, label, weight, PREFIXES[part])
+        return Learned(losses, (View(image, features),))
+
+    def distances(self, label: Tensor, views: Sequence[View]) -> list[fd.FeatureDistance]:
+        """Feature distance of each view of the source."""
+        return [self._distance(label, view) for view in views]
+
+    def _distance(self, label: Tensor, view: View) -> fd.FeatureDistance:
+        assert self.imagenet is not None
+        level = level_of_stride(view.image, view.features, self.settings.feature_distance_stride)
+        classes = self.task.class_set.things if self.settings.feature_distance == "things" else None
+        return fd.feature_distance(
+            view.features[level],
+            self.imagenet(view.image)[level],
+            label[(..., *view.region)],
+            classes,
+            self.settings.feature_distance_min_ratio,
+            len(self.task.class_set),
+        )
+
+    def label_target(self, target: Images) -> PseudoLabel:
+        """The teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""
+        label, weight = super().label_target(target)
+        top, bottom = self.settings.pseudo_ignore_top, self.settings.pseudo_ignore_bottom
+        return PseudoLabel(label, restrict(weight, target.trusted, top, bottom, self.settings.padding_weight))

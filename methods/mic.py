@@ -1,0 +1,106 @@
+"""MIC: masked image consistency (Hoyer et al., CVPR 2023), on HRDA.
+
+HRDA and one more loss: on target images of which random blocks are hidden, the student has to predict the pseudo-labels
+that the teacher gave to the whole image, so that it learns to use context. `methods/mic_daformer.py` does the
+same on DAFormer.
+
+Quirks of the published behaviour beside those of HRDA, kept as defaults:
+
+- label and weight are those of the host method before mixing, with its margins; there is no second teacher;
+- target images are jittered and blurred by draws of their own before blocks are hidden (`mask_augment`); one order of
+  the jitter and one width of the blur serve the whole batch, and the blur is drawn even if `blur` is off;
+- hidden pixels are 0 after normalisation, which is the mean colour; all images have their own mask;
+- `mask_weight` multiplies the fused loss and not the detail loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from adaptbench.adaptation.color_jitter import jitter_applies
+from adaptbench.adaptation.gaussian_blur import blur_applies
+from adaptbench.adaptation.masking import block_mask, draw_blocks, mask_image
+from adaptbench.adaptation.pseudo_label import PseudoLabel
+from adaptbench.adaptation.strong_augment import AugmentDraw, augment, draw_augment
+from adaptbench.data.batch import Batch, Images
+from adaptbench.data.transforms import MEAN, STD
+from adaptbench.method import LossGroup
+from adaptbench.profiles import Length
+from methods.dacs import DACS
+from methods.hrda import HRDA
+
+
+@dataclass(frozen=True, eq=False)
+class MaskDraws:
+    """The random part of a masked pass: a number per block of every image, and the augmentation."""
+
+    blocks: Tensor
+    augmentation: AugmentDraw
+
+
+class MaskedConsistency(DACS):
+    """What MIC adds to a self-training method."""
+
+    class Settings(DACS.Settings):
+        """Settings of the masked pass."""
+
+        mask_ratio: float = Field(0.7, ge=0, le=1, description="expected share of hidden blocks")
+        mask_block: Length = Field(64, ge=1, description="side of a block in pixels of the crop")
+        mask_weight: float = Field(1.0, ge=0, description="factor on the loss of masked images")
+        mask_augment: bool = Field(True, description="jitter and blur images before blocks are hidden")
+
+    settings: Settings
+
+    def target_losses(self, batch: Batch, target: Images, pseudo: PseudoLabel) -> Iterable[LossGroup]:
+        """The losses of the host method, then the loss on masked images."""
+        yield from super().target_losses(batch, target, pseudo)
+        image = self.hide_blocks(target.image, self.draw_mask(batch, target.image))
+        label = pseudo.label.unsqueeze(1)
+        losses = self.learn(image, label, pseudo.weight, "masked", batch.draws).losses
+        yield {**losses, "masked.loss_seg": self.settings.mask_weight * losses["masked.loss_seg"]}
+
+    def draw_mask(self, batch: Batch, image: Tensor) -> MaskDraws:
+        """All random decisions of the masked pass."""
+        settings, draws = self.settings, batch.draws
+        size = (image.shape[-2], image.shape[-1])
+        augmentation = AugmentDraw()
+        if settings.mask_augment:
+            decisions = draws.numpy("masked augmentation decisions").random(2)
+            jitter = jitter_applies(decisions[0], settings.jitter_threshold)
+            purpose = "masked augmentation"
+            augmentation = draw_augment(
+                len(image),
+                settings.jitter_strength if jitter else None,
+                blur_applies(decisions[1]),
+                draws.torch(purpose),
+                draws.numpy(purpose),
+            )
+        blocks = draw_blocks(len(image), size, settings.mask_block, draws.torch("masked blocks"))
+        return MaskDraws(blocks, augmentation)
+
+    def hide_blocks(self, image: Tensor, draws: MaskDraws) -> Tensor:
+        """Augmented images of which blocks are 0. Shape: unchanged."""
+        mask = block_mask(draws.blocks, self.settings.mask_ratio, (image.shape[-2], image.shape[-1]))
+        return mask_image(augment(image, draws.augmentation, MEAN, STD), mask)
+
+
+class MIC(MaskedConsistency, HRDA):
+    """HRDA with masked image consistency."""
+
+    name = "mic"
+    title = "MIC"
+    paper = "arXiv:2212.01322"
+    tags = ("self-training",)
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "daformer-mit_b5"): {},
+    }
+
+    class Settings(HRDA.Settings, MaskedConsistency.Settings):  # pydantic: the first one's defaults win
+        """Settings of HRDA and of the masked pass."""
+
+    settings: Settings
