@@ -87,9 +87,9 @@ def hidden_before_augmentation(self: mic.MaskedConsistency, image: Tensor, draws
     return mic.augment(mic.mask_image(image, mask), draws.augmentation, mic.MEAN, mic.STD)
 
 
-def context_features_of_the_full_image(self: hrda.HRDA, *args: Any) -> dacs.Learned:
-    losses, (context, detail) = LEARN(self, *args)
-    return dacs.Learned(losses, (detail, context))
+def scales_swapped(self: hrda.HRDA, *args: Any) -> dacs.Learned:
+    learned = LEARN(self, *args)
+    return learned._replace(views=learned.views[::-1])
 
 
 def one_crop_for_all_passes(self: hrda.HRDA, image: Tensor, part: str, draws: Any) -> Any:
@@ -136,7 +136,7 @@ MUTATIONS = [
     ),
     *on(
         "mic",
-        ("distance of the detail", hrda.HRDA, "learn", context_features_of_the_full_image),
+        ("distance of the detail", hrda.HRDA, "learn", scales_swapped),
         ("one crop for all passes", hrda.HRDA, "draw_detail_crop", one_crop_for_all_passes),
     ),
 ]
