@@ -60,9 +60,16 @@ class View(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """Result of a training pass: named losses, and the views of the encoder for methods that use them."""
+    """Result of a training pass.
+
+    Attributes:
+        losses: named losses.
+        logits: of the whole image, ``(B, C, h, w)`` at the decoder's stride, with their graph.
+        views: what the encoder saw, for methods that compare features.
+    """
 
     losses: dict[str, Tensor]
+    logits: Tensor
     views: tuple[View, ...] = ()
 
 
@@ -127,7 +134,8 @@ class DACS(Method):
 
         Shape: image ``(B, 3, H, W)``, label ``(B, 1, H, W)`` with 255 = ignore, weight ``(B, H, W)`` or None.
         """
-        return Learned(self.segmentation_loss(self.student(image), label, weight, PREFIXES[part]))
+        logits = self.student(image)
+        return Learned(self.segmentation_loss(logits, label, weight, PREFIXES[part]), logits)
 
     def label_target(self, target: Images) -> PseudoLabel:
         """The teacher's labels of the clean target crops."""

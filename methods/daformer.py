@@ -38,38 +38,20 @@ from adaptbench.adaptation.pseudo_label import PaddingRule, PseudoLabel, restric
 from adaptbench.data.batch import Batch, Images
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.draws import Draws
-from adaptbench.method import LossGroup, Task
+from adaptbench.method import LossGroup, Method, Task
 from adaptbench.profiles import Length, PixelCount
 from adaptbench.settings import Settings as BaseSettings
 from methods.dacs import DACS, PREFIXES, Learned, Part, View
 
 
-class DAFormer(DACS):
-    """DACS with rare class sampling and feature distance, on DAFormer's network."""
+class SourceStrategies(Method):
+    """What DAFormer changes in the training on the source, with or without a target."""
 
-    name = "daformer"
-    title = "DAFormer"
-    paper = "arXiv:2111.14887"
-    tags = ("self-training",)
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "daformer-mit_b5"): {},
-    }
-
-    class Settings(DACS.Settings):
-        """Settings of the self-training and of the three training strategies."""
+    class Settings(BaseSettings):
+        """Settings of the training strategies."""
 
         network: str = Field(
             "daformer-mit_b5", description="network plug-in, timm:ENCODER or an mmseg config file"
-        )
-        ema_alpha: float = Field(0.999, ge=0, le=1, description="largest share of the old teacher")
-        pseudo_ignore_top: Length = Field(
-            15, ge=0, description="rows without weight at the top of target crops"
-        )
-        pseudo_ignore_bottom: Length = Field(
-            120, ge=0, description="rows without weight at the bottom of target crops"
-        )
-        padding_weight: PaddingRule = Field(
-            "as-published", description="weight of padded target pixels under a mask: 255 times, or zero"
         )
         rare_class_sampling: bool = Field(True, description="draw source pictures by rare classes")
         rare_class_temperature: float = Field(
@@ -99,13 +81,14 @@ class DAFormer(DACS):
 
     def __init__(self, task: Task, settings: Settings) -> None:
         super().__init__(task, settings)
+        self.settings = settings
         off = settings.feature_distance == "off" or settings.feature_distance_weight == 0
         self.imagenet = None if off else FrozenEncoder(self.student.get_submodule("backbone"))
 
     @classmethod
     def sampling(cls, settings: BaseSettings) -> Sampling:
         """Rare class sampling, unless it is off."""
-        assert isinstance(settings, DAFormer.Settings)
+        assert isinstance(settings, SourceStrategies.Settings)
         if not settings.rare_class_sampling:
             return Sampling()
         return Sampling(
@@ -119,20 +102,23 @@ class DAFormer(DACS):
 
     def source_loss(self, batch: Batch) -> LossGroup:
         """Cross entropy of the source, and the distance of its features from ImageNet's."""
-        losses, views = self.learn(batch.source.image, batch.source.label, None, "source", batch.draws)
+        learned = self.learn(batch.source.image, batch.source.label, None, "source", batch.draws)
+        return {**learned.losses, **self.distance_loss(batch.source.label, learned.views)}
+
+    def distance_loss(self, label: Tensor, views: Sequence[View]) -> dict[str, Tensor]:
+        """The feature distance as a named loss; nothing if it is off."""
         if self.imagenet is None:
-            return losses
-        distance = fd.feature_distance_loss(
-            self.distances(batch.source.label, views), self.settings.feature_distance_weight
-        )
-        return {**losses, "source.loss_feature_distance": distance}
+            return {}
+        distances = self.distances(label, views)
+        weight = self.settings.feature_distance_weight
+        return {"source.loss_feature_distance": fd.feature_distance_loss(distances, weight)}
 
     def learn(self, image: Tensor, label: Tensor, weight: Tensor | None, part: Part, draws: Draws) -> Learned:
         """One training pass of the student, with the features it saw."""
         features: Sequence[Tensor] = self.student.get_submodule("backbone")(image)
         logits = self.student.get_submodule("decode_head")(features)
         losses = self.segmentation_loss(logits, label, weight, PREFIXES[part])
-        return Learned(losses, (View(image, features),))
+        return Learned(losses, logits, (View(image, features),))
 
     def distances(self, label: Tensor, views: Sequence[View]) -> list[fd.FeatureDistance]:
         """Feature distance of each view of the source."""
@@ -142,14 +128,44 @@ class DAFormer(DACS):
         assert self.imagenet is not None
         level = level_of_stride(view.image, view.features, self.settings.feature_distance_stride)
         classes = self.task.class_set.things if self.settings.feature_distance == "things" else None
+        features, imagenet = view.features[level], self.imagenet(view.image)[level]
+        copies = len(features) // len(imagenet)  # style hallucination has doubled the student's batch
         return fd.feature_distance(
-            view.features[level],
-            self.imagenet(view.image)[level],
+            features,
+            imagenet.repeat(copies, 1, 1, 1),
             label[(..., *view.region)],
             classes,
             self.settings.feature_distance_min_ratio,
             len(self.task.class_set),
         )
+
+
+class DAFormer(SourceStrategies, DACS):
+    """DACS with rare class sampling and feature distance, on DAFormer's network."""
+
+    name = "daformer"
+    title = "DAFormer"
+    paper = "arXiv:2111.14887"
+    tags = ("self-training",)
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "daformer-mit_b5"): {},
+    }
+
+    class Settings(SourceStrategies.Settings, DACS.Settings):  # pydantic: the first one's defaults win
+        """Settings of the self-training and of the three training strategies."""
+
+        ema_alpha: float = Field(0.999, ge=0, le=1, description="largest share of the old teacher")
+        pseudo_ignore_top: Length = Field(
+            15, ge=0, description="rows without weight at the top of target crops"
+        )
+        pseudo_ignore_bottom: Length = Field(
+            120, ge=0, description="rows without weight at the bottom of target crops"
+        )
+        padding_weight: PaddingRule = Field(
+            "as-published", description="weight of padded target pixels under a mask: 255 times, or zero"
+        )
+
+    settings: Settings
 
     def label_target(self, target: Images) -> PseudoLabel:
         """The teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""

@@ -39,21 +39,13 @@ from adaptbench.networks.hrda import HRDAOptions, HRDASegmentor, build_hrda, hrd
 from adaptbench.profiles import Length
 from adaptbench.settings import Settings as BaseSettings
 from methods.dacs import PREFIXES, Learned, Part, View
-from methods.daformer import DAFormer
+from methods.daformer import DAFormer, SourceStrategies
 
 
-class HRDA(DAFormer):
-    """DAFormer on a context crop and a detail crop, fused by scale attention."""
+class TwoScales(SourceStrategies):
+    """A context crop and a detail crop, fused by scale attention, with or without a target."""
 
-    name = "hrda"
-    title = "HRDA"
-    paper = "arXiv:2204.13132"
-    tags = ("self-training",)
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "daformer-mit_b5"): {},
-    }
-
-    class Settings(DAFormer.Settings):
+    class Settings(SourceStrategies.Settings):
         """Settings of both scales; sizes are those of the large pictures."""
 
         network: str = Field("daformer-mit_b5", description="network plug-in that both scales share")
@@ -86,27 +78,9 @@ class HRDA(DAFormer):
         rare_class_min_crop_ratio: float = Field(
             2.0, ge=0, description="share of the pixels above that a crop has to show; 0 = any crop"
         )
-        pseudo_ignore_top: Length = Field(
-            0, ge=0, description="rows without weight at the top of target crops"
-        )
-        pseudo_ignore_bottom: Length = Field(
-            0, ge=0, description="rows without weight at the bottom of target crops"
-        )
-        margins: bool = Field(True, description="whether borders of target pictures carry no weight")
-        margin_top: Length = Field(30, ge=0, description="in pixels of the target picture file")
-        margin_bottom: Length = Field(240, ge=0, description="in pixels of the target picture file")
-        margin_left: Length = Field(30, ge=0, description="in pixels of the target picture file")
-        margin_right: Length = Field(30, ge=0, description="in pixels of the target picture file")
 
     settings: Settings
     student: HRDASegmentor
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """DAFormer's, and margins of the target pictures."""
-        assert isinstance(settings, HRDA.Settings)
-        sides = (settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right)
-        return replace(super().sampling(settings), margins=Margins(*sides) if settings.margins else None)
 
     def build_student(self) -> nn.Module:
         """HRDA around the network of the settings."""
@@ -145,7 +119,7 @@ class HRDA(DAFormer):
         detail = View(
             self.student.detail_image(image)[..., rows, columns], output.hr_features, output.crop_box.slices
         )
-        return Learned(losses, (context, detail))
+        return Learned(losses, output.fused, (context, detail))
 
     def draw_detail_crop(self, image: Tensor, part: Part, draws: Draws) -> CropBox:
         """The detail crop of a pass, shared by its batch."""
@@ -157,3 +131,39 @@ class HRDA(DAFormer):
         return super().distances(
             label, views if self.settings.feature_distance_scales == "all" else views[:1]
         )
+
+
+class HRDA(TwoScales, DAFormer):
+    """DAFormer on a context crop and a detail crop, fused by scale attention."""
+
+    name = "hrda"
+    title = "HRDA"
+    paper = "arXiv:2204.13132"
+    tags = ("self-training",)
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "daformer-mit_b5"): {},
+    }
+
+    class Settings(TwoScales.Settings, DAFormer.Settings):  # pydantic: the first one's defaults win
+        """Settings of both scales and of the self-training."""
+
+        pseudo_ignore_top: Length = Field(
+            0, ge=0, description="rows without weight at the top of target crops"
+        )
+        pseudo_ignore_bottom: Length = Field(
+            0, ge=0, description="rows without weight at the bottom of target crops"
+        )
+        margins: bool = Field(True, description="whether borders of target pictures carry no weight")
+        margin_top: Length = Field(30, ge=0, description="in pixels of the target picture file")
+        margin_bottom: Length = Field(240, ge=0, description="in pixels of the target picture file")
+        margin_left: Length = Field(30, ge=0, description="in pixels of the target picture file")
+        margin_right: Length = Field(30, ge=0, description="in pixels of the target picture file")
+
+    settings: Settings
+
+    @classmethod
+    def sampling(cls, settings: BaseSettings) -> Sampling:
+        """DAFormer's, and margins of the target pictures."""
+        assert isinstance(settings, HRDA.Settings)
+        sides = (settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right)
+        return replace(super().sampling(settings), margins=Margins(*sides) if settings.margins else None)

@@ -1,0 +1,136 @@
+"""Rare class sampling and margins in the training stream, and the class statistics behind them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adaptbench import plugins
+from adaptbench.adaptation.pseudo_margins import Margins
+from adaptbench.adaptation.rare_class_sampling import count_classes
+from adaptbench.data.class_statistics import class_counts
+from adaptbench.data.sampling import RareClasses, Sampling
+from adaptbench.data.stream import Domain, TrainingStream
+from adaptbench.data.taxonomy import LabelMap, label_map
+from adaptbench.dataset import Dataset, Sample
+from adaptbench.errors import DataError
+from adaptbench.settings import Settings
+
+Item = tuple[Dataset, Sample, tuple[int, int], LabelMap | None]
+RARE = RareClasses(min_pixels=5)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "class-statistics"
+
+
+@pytest.fixture
+def domains(official: Path) -> tuple[Domain, Domain]:
+    registry = plugins.discover()
+    gta5 = plugins.load(registry.find("dataset", "gta5"))(official / "gta5")
+    cityscapes = plugins.load(registry.find("dataset", "cityscapes"))(official / "cityscapes")
+    table = label_map("cityscapes", "cityscapes19")
+    return (
+        Domain([(gta5, sample, (80, 45), table) for sample in gta5.samples("all")]),
+        Domain([(cityscapes, sample, (64, 32), None) for sample in cityscapes.samples("train")]),
+    )
+
+
+def stream(domains: tuple[Domain, Domain], sampling: Sampling, **settings: Any) -> TrainingStream:
+    values = {"crop": 24, "batch_size": 2, "iterations": 12, **settings}
+    return TrainingStream(*domains, Settings.model_validate(values), 3, sampling)
+
+
+def labelled(domain: Domain) -> list[tuple[Dataset, Sample, LabelMap]]:
+    return [(dataset, sample, table) for dataset, sample, _, table in domain.items if table is not None]
+
+
+def test_counts_are_those_of_the_label_files(domains: tuple[Domain, Domain], cache: Path) -> None:
+    items = labelled(domains[0])
+    expected = [count_classes(table[dataset.read_label(sample)]) for dataset, sample, table in items]
+    assert class_counts(items, cache) == expected
+    assert class_counts(items, cache) == expected
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_counts_follow_the_content(domains: tuple[Domain, Domain], cache: Path) -> None:
+    items = labelled(domains[0])
+    before = class_counts(items, cache)
+    items[0][1].label.write_bytes(items[1][1].label.read_bytes())
+    after = class_counts(items, cache)
+    assert after[0] == after[1] == before[1]
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_counts_are_taken_from_the_cache(domains: tuple[Domain, Domain], cache: Path) -> None:
+    items = labelled(domains[0])
+    class_counts(items, cache)
+    (kept,) = cache.iterdir()
+    kept.write_text(json.dumps([{"1": 7}] * len(items)))
+    assert class_counts(items, cache) == [{1: 7}] * len(items)
+
+
+def test_rare_batches_depend_on_the_iteration_alone(domains: tuple[Domain, Domain]) -> None:
+    first, second = stream(domains, Sampling(RARE)), stream(domains, Sampling(RARE))
+    for t in (5, 0, 11):
+        a, b = first[t], second[t]
+        assert a.source.names == b.source.names
+        assert torch.equal(a.source.image, b.source.image) and torch.equal(a.source.label, b.source.label)
+        assert a.target is not None and b.target is not None and torch.equal(a.target.image, b.target.image)
+
+
+def test_rare_classes_are_seen_more_often(domains: tuple[Domain, Domain]) -> None:
+    drawn = stream(domains, Sampling(RARE), iterations=200)
+    assert drawn.rare_classes is not None
+    rarest = int(drawn.rare_classes.classes.classes[0])
+    plain = stream(domains, Sampling(), iterations=200)
+    shares = [np.mean([bool((s[t].source.label == rarest).any()) for t in range(40)]) for s in (drawn, plain)]
+    assert shares[0] > shares[1]
+
+
+def test_a_picture_is_decoded_once_for_all_its_crops(
+    domains: tuple[Domain, Domain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demanding = stream(domains, Sampling(RareClasses(min_pixels=5, min_crop_ratio=1e6)), batch_size=1)
+    _ = demanding.rare_classes
+    read: list[Sample] = []
+    kind = type(domains[0].items[0][0])
+    original = kind.read_label
+    monkeypatch.setattr(
+        kind, "read_label", lambda self, sample: (read.append(sample), original(self, sample))[1]
+    )
+    _ = demanding[0]
+    assert len(read) == 1
+
+
+def test_no_class_to_sample_is_an_error(domains: tuple[Domain, Domain]) -> None:
+    with pytest.raises(DataError, match="lower min_pixels"):
+        _ = stream(domains, Sampling(RareClasses(min_pixels=10**9)))[0]
+
+
+def test_margins_come_with_the_target(domains: tuple[Domain, Domain]) -> None:
+    everything = Sampling(margins=Margins())
+    bottom = Sampling(
+        margins=Margins(bottom=domains[1].items[0][0].read_image(domains[1].items[0][1]).shape[0] // 2)
+    )
+    whole, half = stream(domains, everything, crop=32)[0].target, stream(domains, bottom, crop=32)[0].target
+    assert whole is not None and whole.trusted is not None and half is not None and half.trusted is not None
+    assert whole.trusted.shape == (2, 1, 32, 32) and whole.trusted.dtype == torch.uint8
+    assert bool((whole.trusted == 1).all())
+    assert bool((half.trusted[:, :, :15] == 1).all()) and not half.trusted[:, :, 17:].any()
+    plain = stream(domains, Sampling(), crop=32)[0].target
+    assert plain is not None and plain.trusted is None
+    assert torch.equal(plain.image, whole.image)
+
+
+def test_padding_is_marked(domains: tuple[Domain, Domain]) -> None:
+    target = stream(domains, Sampling(margins=Margins()), crop=64)[0].target
+    assert target is not None and target.trusted is not None
+    assert bool((target.trusted[:, :, 32:] == 255).all()) and bool((target.trusted[:, :, :32] == 1).all())
