@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,42 +26,10 @@ from adaptbench.jobspec import (
 from adaptbench.method import Method, Task
 from adaptbench.profiles import Profile, Provenance, profile
 from adaptbench.reporting.record import load_record
+from adaptbench.request import Request
 from adaptbench.settings import Resolved, Settings, check_key, parse_value, resolve
 
 PREFIX = "minicity/"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for.
-
-    Attributes:
-        methods: names, or ``all``.
-        benchmarks: names; ``minicity/NAME`` means generated data.
-        seeds: one job each.
-        profile: ``mini`` or ``paper``.
-        data: provenance; None = the profile's.
-        data_root: parent folder of official datasets.
-        data_paths: folder per dataset, beside the root.
-        out: results folder.
-        settings: raw ``key=value`` texts.
-        limit: iterations of a smoke run.
-        device: ``cpu``, ``cuda`` or ``auto``.
-        plugins: files or folders with further plug-ins.
-    """
-
-    methods: Sequence[str] = ("all",)
-    benchmarks: Sequence[str] = ("gta5_to_cityscapes",)
-    seeds: Sequence[int] = (0,)
-    profile: str = "mini"
-    data: Provenance | None = None
-    data_root: Path | None = None
-    data_paths: Mapping[str, Path] = field(default_factory=dict)
-    out: Path = Path("results")
-    settings: Sequence[str] = ()
-    limit: int | None = None
-    device: str = "auto"
-    plugins: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)

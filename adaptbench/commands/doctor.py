@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptbench import plugins
-from adaptbench.cli import EXIT_UNFINISHED, Doctor
 from adaptbench.commands.run import parse_paths
 from adaptbench.data import minicity, sources
 from adaptbench.errors import AdaptBenchError
+from adaptbench.flags import EXIT_UNFINISHED, Doctor
 from adaptbench.networks import mmcv_ops
-from adaptbench.plan import Request
+from adaptbench.request import Request
 
 _PACKAGES = ("torch", "torchvision", "timm", "mmsegmentation", "mmengine", "numpy", "opencv-python", "wandb")
 

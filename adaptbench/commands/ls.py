@@ -10,8 +10,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from adaptbench import plugins
-from adaptbench.cli import Ls
 from adaptbench.errors import RunStateError
+from adaptbench.flags import Ls
 from adaptbench.jobspec import load_job, read_status
 from adaptbench.profiles import PROFILES
 

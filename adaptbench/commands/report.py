@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from adaptbench import plugins
-from adaptbench.cli import Report
+from adaptbench.flags import Report
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
 from adaptbench.reporting.records import publishable, scan_records

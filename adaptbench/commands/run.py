@@ -11,16 +11,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from adaptbench.cli import EXIT_UNFINISHED, Run
 from adaptbench.commands.report import show_boards
 from adaptbench.data import sources
 from adaptbench.errors import UsageError
+from adaptbench.flags import EXIT_UNFINISHED, Run
 from adaptbench.jobspec import State
 from adaptbench.launch.local import Progress as JobProgress
 from adaptbench.launch.local import discard, prepare, run_jobs, to_do
 from adaptbench.launch.views import LiveView, LogView, job_name
-from adaptbench.plan import Job, Plan, Request, make_plan
+from adaptbench.plan import Job, Plan, make_plan
 from adaptbench.profiles import profile
+from adaptbench.request import Request
 
 
 def execute(command: Run) -> int:

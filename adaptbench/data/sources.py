@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adaptbench import plugins
 from adaptbench.benchmark import Benchmark, Provenance, SplitRef
@@ -15,9 +15,7 @@ from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import DataError, PluginError, UsageError, unknown_name
 from adaptbench.jobspec import DataSource
 from adaptbench.profiles import Profile
-
-if TYPE_CHECKING:
-    from adaptbench.plan import Request
+from adaptbench.request import Request
 
 #: Dials of a generated world that a user may set; the scale is the profile's.
 DIALS = {f.name: f.default for f in fields(minicity.WorldSpec) if f.name != "scale"}

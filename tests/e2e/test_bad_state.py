@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adaptbench.cli import EXIT_UNFINISHED, EXIT_USAGE, main
+from adaptbench.cli import main
+from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE
 
 from .bench import ITERATIONS, PLUGINS, Bench
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from adaptbench import plugins
-from adaptbench.cli import EXIT_UNFINISHED, EXIT_USAGE, main
+from adaptbench.cli import main
+from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE
 
 Ask = Callable[..., str]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from adaptbench.cli import Doctor, Ls, Report, Run, main, parse
+from adaptbench.cli import main, parse
 from adaptbench.commands.run import default_concurrency, parse_paths, request_of
 from adaptbench.errors import UsageError
+from adaptbench.flags import Doctor, Ls, Report, Run
 
 
 def test_run_is_the_verb_where_there_is_none() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
 from adaptbench.jobspec import SCHEMA_VERSION, State, save_job
-from adaptbench.plan import Job, Plan, Request, make_plan
+from adaptbench.plan import Job, Plan, make_plan
 from adaptbench.profiles import profile
+from adaptbench.request import Request
 
 MINI = "minicity/gta5_to_cityscapes"
 

@@ -14,8 +14,8 @@ from adaptbench.data import sources
 from adaptbench.data.minicity import WorldSpec
 from adaptbench.errors import DataError, PluginError, UsageError
 from adaptbench.jobspec import DataSource
-from adaptbench.plan import Request
 from adaptbench.profiles import Provenance, profile
+from adaptbench.request import Request
 
 REGISTRY = plugins.discover()
 GTA5_TO_CITYSCAPES: type[Benchmark] = plugins.load(REGISTRY.find("benchmark", "gta5_to_cityscapes"))

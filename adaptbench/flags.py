@@ -1,0 +1,100 @@
+"""The flags of every verb, and the exit statuses. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+EXIT_UNFINISHED = 1
+EXIT_USAGE = 2
+
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+
+
+def _words(metavar: str) -> Any:
+    """How --help shows an option whose default is that it is absent."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Train, score and rank methods. Other verbs: ls, report, doctor (each has --help)."""
+
+    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD ...")] = ("all",)
+    """Methods, or 'all'."""
+    benchmarks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="BENCHMARK ...")] = ("gta5_to_cityscapes",)
+    """Benchmarks; minicity/NAME means generated data, which is what profile mini uses anyway."""
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED ...")] = (0,)
+    """One job per seed."""
+    profile: Literal["mini", "paper"] = "mini"
+    """mini: minutes on two CPU cores. paper: published sizes and hyper-parameters."""
+    data: Annotated[Literal["generated", "official"] | None, _words("{generated,official}")] = None
+    """Where data comes from; by default generated in mini and official in paper."""
+    data_root: Annotated[Path | None, _words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], _words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    out: Path = Path("results")
+    """Folder for runs, stages and leaderboards."""
+    jobs: Annotated[int | None, _words("N")] = None
+    """Jobs at once; by default cores divided by the threads of the profile, and one on a GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    set: Annotated[tuple[str, ...], _words("KEY=VALUE ...")] = ()
+    """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
+    limit: Annotated[int | None, _words("ITERATIONS")] = None
+    """Smoke run of this many iterations and few images: never ranked."""
+    dry_run: Flag = False
+    """Show the plan and stop."""
+    force: Flag = False
+    """Run again what is finished."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further methods, datasets and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Ls:
+    """List methods, benchmarks, datasets, profiles and runs."""
+
+    what: Annotated[
+        tuple[Literal["methods", "benchmarks", "datasets", "profiles", "runs"], ...], tyro.conf.Positional
+    ] = ("methods", "benchmarks", "datasets", "profiles", "runs")
+    """What to list."""
+    out: Path = Path("results")
+    """Results folder whose runs are listed."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further plug-ins."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Rebuild the leaderboards from the records of finished runs."""
+
+    out: Path = Path("results")
+    """Results folder."""
+    publish: Flag = False
+    """Also update the committed results/minicity/leaderboard.md and .csv."""
+    pictures: Flag = False
+    """Also draw the leaderboards and strips of predictions."""
+    wandb: Annotated[str | None, _words("PROJECT")] = None
+    """Also make a Weights & Biases run of every record; offline unless an API key is set up."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Check versions, GPU, disk and data."""
+
+    data_root: Annotated[Path | None, _words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], _words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further plug-ins."""
+
+
+Command = Run | Ls | Report | Doctor

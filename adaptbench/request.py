@@ -1,0 +1,42 @@
+"""What the user asked for, before anything is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adaptbench.profiles import Provenance
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        methods: names, or ``all``.
+        benchmarks: names; ``minicity/NAME`` means generated data.
+        seeds: one job each.
+        profile: ``mini`` or ``paper``.
+        data: provenance; None = the profile's.
+        data_root: parent folder of official datasets.
+        data_paths: folder per dataset, beside the root.
+        out: results folder.
+        settings: raw ``key=value`` texts.
+        limit: iterations of a smoke run.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        plugins: files or folders with further plug-ins.
+    """
+
+    methods: Sequence[str] = ("all",)
+    benchmarks: Sequence[str] = ("gta5_to_cityscapes",)
+    seeds: Sequence[int] = (0,)
+    profile: str = "mini"
+    data: Provenance | None = None
+    data_root: Path | None = None
+    data_paths: Mapping[str, Path] = field(default_factory=dict)
+    out: Path = Path("results")
+    settings: Sequence[str] = ()
+    limit: int | None = None
+    device: str = "auto"
+    plugins: Sequence[Path] = ()
