@@ -184,6 +184,7 @@ class MiT(nn.Module):
         checkpointing: recompute blocks in the backward pass: less memory, more time, equal numbers.
 
     Attributes:
+        channels: width of each stage.
         style_hallucination: None, or a module between stages 1 and 2 that is called in training mode and may
             enlarge the batch (SHADE).
 
@@ -203,6 +204,7 @@ class MiT(nn.Module):
     ) -> None:
         super().__init__()
         self.checkpointing = checkpointing
+        self.channels = tuple(channels)
         self._add_embeddings(channels)
         rates = iter(_linear(drop_path, sum(depths)))
         for stage, (width, depth) in enumerate(zip(channels, depths, strict=True)):
@@ -231,6 +233,10 @@ class MiT(nn.Module):
                 current = self.style_hallucination(current)
             maps.append(current)
         return tuple(maps)
+
+    def first_stage(self, image: Tensor) -> Tensor:
+        """The finest feature map alone. Shape: ``(B, 3, H, W)`` to ``(B, c, ceil(H / 4), ceil(W / 4))``."""
+        return self._stage(1, image)
 
     def _stage(self, stage: int, image: Tensor) -> Tensor:
         tokens, size = self.get_submodule(f"patch_embed{stage}")(image)

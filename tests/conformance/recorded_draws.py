@@ -18,7 +18,7 @@ from adaptbench.adaptation import strong_augment
 from adaptbench.adaptation.color_jitter import JitterDraw, JitterStrength
 from adaptbench.adaptation.masking import grid_size
 from adaptbench.draws import Draws
-from methods import mic
+from methods import daformer_dg, mic
 
 from .case import Array, Case
 
@@ -37,7 +37,10 @@ class RecordedDraws(Draws):
         super().__init__(0, iteration)
         decisions: Sequence[Decision] = case.json["random_decisions"][iteration]
         self.__dict__["_case"] = case
-        self.__dict__["_left"] = [d for d in decisions if not _is_whole_image(d, case)]
+        unused = "_dg" in case.name and "python_uniform"  # drawn by the reference, and used for nothing
+        self.__dict__["_left"] = [
+            d for d in decisions if not _is_whole_image(d, case) and d["kind"] != unused
+        ]
 
     def numpy(self, purpose: str) -> np.random.Generator:
         """A stand-in for a generator that returns the next recorded values."""
@@ -79,6 +82,7 @@ class RecordedDraws(Draws):
         with (
             mock.patch.object(strong_augment, "draw_jitter", self._jitter),
             mock.patch.object(mic, "draw_blocks", self._blocks),
+            mock.patch.object(daformer_dg, "draw_style_weights", self._style_weights),
         ):
             yield
 
@@ -87,6 +91,13 @@ class RecordedDraws(Draws):
     ) -> torch.Tensor:
         drawn = self.array("mask_rand")
         assert drawn.shape == (batch, 1, *grid_size(image_size, block))
+        return drawn
+
+    def _style_weights(
+        self, batch: int, number: int, concentration: float, generator: np.random.Generator
+    ) -> torch.Tensor:
+        drawn = self.array("dirichlet")
+        assert drawn.shape == (batch, number)
         return drawn
 
     def _jitter(self, strength: float | JitterStrength, batch: int, generator: torch.Generator) -> JitterDraw:

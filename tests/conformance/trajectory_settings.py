@@ -16,6 +16,8 @@ PLUGINS: Mapping[str, tuple[str, str]] = {
     "dacs": ("methods.dacs", "DACS"),
     "daformer": ("methods.daformer", "DAFormer"),
     "hrda": ("methods.hrda", "HRDA"),
+    "dg": ("methods.daformer_dg", "DAFormerDG"),
+    "dg_shade_hrda": ("methods.hrda_dg", "HRDADG"),
     "mic": ("methods.mic", "MIC"),
     "mic_aug": ("methods.mic_daformer", "MICDAFormer"),
 }
@@ -27,9 +29,18 @@ def settings_of(case: Case, method: type[Method]) -> Settings:
     Raises:
         AssertionError: the case asks for something that the method cannot do.
     """
-    values = {**_optimisation(case), **_self_training(case), **_scales(case), **_masking(case)}
+    values = {
+        **_optimisation(case),
+        **_self_training(case),
+        **_scales(case),
+        **_masking(case),
+        **_styles(case),
+    }
     fields = method.Settings.model_fields
     off = {name: value for name, value in values.items() if name not in fields}
+    if not method.uses_target_images:  # the reference's settings of pseudo-labels and mixing do nothing then
+        assert case.hyper("uda")["source_only"]
+        off = {}
     assert not any(off.values()), f"{case.name}: {method.name} has no {', '.join(n for n in off if off[n])}"
     return method.Settings.model_validate({name: value for name, value in values.items() if name in fields})
 
@@ -94,3 +105,10 @@ def _masking(case: Case) -> dict[str, Any]:
         "mask_weight": float(uda["mask_lambda"]),
         "mask_augment": {"separatetrg": False, "separatetrgaug": True}[uda["mask_mode"]],
     }
+
+
+def _styles(case: Case) -> dict[str, Any]:
+    uda = case.hyper("uda")
+    weight = uda.get("style_consistency_lambda", 0)
+    assert uda.get("share_src_backward", False) == bool(weight)
+    return {"style_hallucination": bool(weight), "style_consistency_weight": float(weight)}
