@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 #: An error message lists at most this many names.
-_LISTED = 50
+_LISTED = 200
 
 
 class AdaptBenchError(Exception):
