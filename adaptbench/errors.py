@@ -29,6 +29,10 @@ class FirewallError(AdaptBenchError):
     """A training process tried to open a label (or, in DG, an image) that is out of its reach."""
 
 
+class WeightsError(AdaptBenchError):
+    """A file of weights is missing, damaged, or does not fit the network it is meant for."""
+
+
 class RunStateError(AdaptBenchError):
     """A job, stage or record on disk cannot be used: other version, damaged, or not writable."""
 

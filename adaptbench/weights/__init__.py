@@ -1,0 +1,1 @@
+"""Weights that others trained: reading their files, and converting names to those of our networks."""
