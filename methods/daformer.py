@@ -6,7 +6,8 @@ encoder (feature distance), and the learning rate warms up.
 
 Settings off the published ones are options of that name: `rare_class_sampling`, `rare_class_temperature`,
 `feature_distance` (``things``, ``all`` positions or ``off``), `warmup` 0, `pseudo_ignore_top` and
-`pseudo_ignore_bottom` 0.
+`pseudo_ignore_bottom` 0. The single-scale trainings of HRDA's studies have `margins` instead of ignored rows,
+`inference` ``sliding`` and, where crops are small, `synchronized_crop`.
 
 Quirks of the published behaviour beside those of DACS, kept as defaults:
 
@@ -27,6 +28,7 @@ Source loss and feature distance share one backward pass here; the reference wal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -35,9 +37,11 @@ from torch import Tensor
 from adaptbench.adaptation import feature_distance as fd
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
 from adaptbench.adaptation.pseudo_label import PaddingRule, PseudoLabel, restrict
+from adaptbench.adaptation.pseudo_margins import Margins
 from adaptbench.data.batch import Batch, Images
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.draws import Draws
+from adaptbench.evaluation.inference import Mode, Sliding, Whole
 from adaptbench.method import LossGroup, Method, Task
 from adaptbench.profiles import Length, PixelCount
 from adaptbench.settings import Settings as BaseSettings
@@ -76,6 +80,9 @@ class SourceStrategies(Method):
         feature_distance_min_ratio: float = Field(
             0.75, ge=0, le=1, description="share of a block that its class has to cover"
         )
+        inference: Literal["whole", "sliding"] = Field(
+            "whole", description="test pictures are seen whole, or in windows as large as what is trained on"
+        )
 
     settings: Settings
 
@@ -99,6 +106,17 @@ class SourceStrategies(Method):
                 settings.rare_class_missing,
             )
         )
+
+    def inference(self) -> Mode:
+        """Whole pictures, or windows as large as what is trained on, stepping by half of it."""
+        if self.settings.inference == "whole":
+            return Whole()
+        side = self.trained_side()
+        return Sliding((side, side), (side // 2, side // 2))
+
+    def trained_side(self) -> int:
+        """Side of the square that is trained on, in pixels."""
+        return self.settings.crop
 
     def source_loss(self, batch: Batch) -> LossGroup:
         """Cross entropy of the source, and the distance of its features from ImageNet's."""
@@ -164,8 +182,33 @@ class DAFormer(SourceStrategies, DACS):
         padding_weight: PaddingRule = Field(
             "as-published", description="weight of padded target pixels under a mask: 255 times, or zero"
         )
+        margins: bool = Field(False, description="whether borders of target pictures carry no weight")
+        margin_top: Length = Field(30, ge=0, description="in pixels of the target picture file")
+        margin_bottom: Length = Field(240, ge=0, description="in pixels of the target picture file")
+        margin_left: Length = Field(30, ge=0, description="in pixels of the target picture file")
+        margin_right: Length = Field(30, ge=0, description="in pixels of the target picture file")
+        synchronized_crop: Length = Field(
+            0,
+            ge=0,
+            description="side of the part, equal in source and target crop, that is trained on; 0 = all",
+        )
 
     settings: Settings
+
+    @classmethod
+    def sampling(cls, settings: BaseSettings) -> Sampling:
+        """Rare class sampling, margins of target pictures and synchronised crops, as far as they are on."""
+        assert isinstance(settings, DAFormer.Settings)
+        sides = (settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right)
+        return replace(
+            super().sampling(settings),
+            margins=Margins(*sides) if settings.margins else None,
+            part=settings.synchronized_crop or None,
+        )
+
+    def trained_side(self) -> int:
+        """Side of the synchronised part, or of the crop."""
+        return self.settings.synchronized_crop or super().trained_side()
 
     def label_target(self, target: Images) -> PseudoLabel:
         """The teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""

@@ -5,7 +5,8 @@ resolution and a quarter of it at full resolution, and learns which scale to tru
 detail in overlapping windows, and so does the evaluation, which slides over the picture in training crops.
 
 The studies of the paper are options: `detail_crop`, `context_scale`, `detail_loss_weight`, `attention` (``classwise``,
-``single`` or ``fixed``), `detail_windows` (``adjacent`` = no overlap), `blur_detail`, `synchronized_crop`.
+``single`` or ``fixed``), `detail_windows` (``adjacent`` = no overlap), `blur_detail`, `synchronized_crop` (smaller
+context crops, cut at the same place from source and target).
 
 Quirks of the published behaviour beside those of DAFormer, kept as defaults:
 
@@ -23,21 +24,16 @@ Quirks of the published behaviour beside those of DAFormer, kept as defaults:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from adaptbench.adaptation import feature_distance as fd
-from adaptbench.adaptation.pseudo_margins import Margins
-from adaptbench.data.sampling import Sampling
 from adaptbench.draws import Draws
-from adaptbench.evaluation.inference import Mode, Sliding
 from adaptbench.networks.detail_crop import CropBox
 from adaptbench.networks.hrda import HRDAOptions, HRDASegmentor, build_hrda, hrda_loss
 from adaptbench.profiles import Length
-from adaptbench.settings import Settings as BaseSettings
 from methods.dacs import PREFIXES, Learned, Part, View
 from methods.daformer import DAFormer, SourceStrategies
 
@@ -69,7 +65,6 @@ class TwoScales(SourceStrategies):
             "overlapping", description="how whole crops are seen in detail, in pseudo-labels and tests"
         )
         blur_detail: bool = Field(False, description="take the detail from the enlarged context")
-        synchronized_crop: bool = Field(False, description="one detail crop for all passes of an iteration")
         crop_divisor: int = Field(8, ge=1, description="offsets of the detail crop are multiples of this")
         reach_edge: bool = Field(False, description="draw the last aligned offset, too")
         feature_distance_scales: Literal["context", "all"] = Field(
@@ -77,6 +72,10 @@ class TwoScales(SourceStrategies):
         )
         rare_class_min_crop_ratio: float = Field(
             2.0, ge=0, description="share of the pixels above that a crop has to show; 0 = any crop"
+        )
+        inference: Literal["whole", "sliding"] = Field(
+            "sliding",
+            description="test pictures are seen whole, or in windows as large as what is trained on",
         )
 
     settings: Settings
@@ -96,11 +95,6 @@ class TwoScales(SourceStrategies):
             reach_edge=settings.reach_edge,
         )
         return build_hrda(settings.network, len(self.task.class_set), options)
-
-    def inference(self) -> Mode:
-        """Windows as large as the training crop, stepping by half of it."""
-        side = self.settings.crop
-        return Sliding((side, side), (side // 2, side // 2))
 
     def learn(self, image: Tensor, label: Tensor, weight: Tensor | None, part: Part, draws: Draws) -> Learned:
         """One training pass of the student over the context and a detail crop."""
@@ -123,8 +117,8 @@ class TwoScales(SourceStrategies):
 
     def draw_detail_crop(self, image: Tensor, part: Part, draws: Draws) -> CropBox:
         """The detail crop of a pass, shared by its batch."""
-        purpose = "detail crop" if self.settings.synchronized_crop else f"detail crop {part}"
-        return self.student.draw_crop_box((image.shape[-2], image.shape[-1]), draws.numpy(purpose))
+        size = (image.shape[-2], image.shape[-1])
+        return self.student.draw_crop_box(size, draws.numpy(f"detail crop {part}"))
 
     def distances(self, label: Tensor, views: Sequence[View]) -> list[fd.FeatureDistance]:
         """Feature distance of the context, or of both scales."""
@@ -154,16 +148,5 @@ class HRDA(TwoScales, DAFormer):
             0, ge=0, description="rows without weight at the bottom of target crops"
         )
         margins: bool = Field(True, description="whether borders of target pictures carry no weight")
-        margin_top: Length = Field(30, ge=0, description="in pixels of the target picture file")
-        margin_bottom: Length = Field(240, ge=0, description="in pixels of the target picture file")
-        margin_left: Length = Field(30, ge=0, description="in pixels of the target picture file")
-        margin_right: Length = Field(30, ge=0, description="in pixels of the target picture file")
 
     settings: Settings
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """DAFormer's, and margins of the target pictures."""
-        assert isinstance(settings, HRDA.Settings)
-        sides = (settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right)
-        return replace(super().sampling(settings), margins=Margins(*sides) if settings.margins else None)

@@ -33,9 +33,12 @@ class Sampling:
 
     Attributes:
         rare: rare class sampling; None = every picture once per epoch.
+        part: side of the square part that is trained on, the same one of source and target crop, in pixels; None =
+            whole crops.
         margins: borders of target pictures, in pixels of the picture file, where no pseudo-label is trusted; None
             = batches carry no mask.
     """
 
     rare: RareClasses | None = None
+    part: int | None = None
     margins: Margins | None = None

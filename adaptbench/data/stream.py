@@ -20,6 +20,7 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
 from adaptbench.data.sampling import Sampling
+from adaptbench.data.synchronized_crop import synchronized
 from adaptbench.data.taxonomy import IGNORE, LabelMap
 from adaptbench.dataset import Dataset as SegmentationDataset
 from adaptbench.dataset import Sample
@@ -101,7 +102,8 @@ class TrainingStream(Dataset[Batch]):
             names=tuple(self.labelled.items[i][1].name for i, _, _ in chosen),
             label=torch.stack([label for _, _, label in chosen]),
         )
-        return Batch(iteration, draws, labelled, self._target(iteration, draws))
+        batch = Batch(iteration, draws, labelled, self._target(iteration, draws))
+        return batch if self.sampling.part is None else synchronized(batch, self.sampling.part)
 
     @cached_property
     def rare_classes(self) -> RareClassSampler | None:

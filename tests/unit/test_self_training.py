@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+import torch
+
+from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.sampling import RareClasses, Sampling
-from adaptbench.method import Method
+from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.draws import Draws
+from adaptbench.evaluation.inference import Mode, Sliding, Whole
+from adaptbench.method import Method, Task
 from adaptbench.profiles import profile
 from adaptbench.settings import resolve
 from methods.dacs import DACS
@@ -55,3 +62,48 @@ def test_what_the_stream_is_asked_for() -> None:
     assert hrda.rare is not None and hrda.rare.min_crop_ratio == 2.0
     assert hrda.margins == (30, 240, 30, 30)
     assert HRDA.sampling(HRDA.Settings(margins=False)).margins is None
+    assert DAFormer.sampling(DAFormer.Settings(margins=True)).margins == hrda.margins
+    assert DAFormer.sampling(DAFormer.Settings(synchronized_crop=128)) == Sampling(rare, part=128)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "mode"),
+    [
+        (DAFormer, {}, Whole()),
+        (DAFormer, {"inference": "sliding"}, Sliding((64, 64), (32, 32))),
+        (DAFormer, {"inference": "sliding", "synchronized_crop": 32}, Sliding((32, 32), (16, 16))),
+        (HRDA, {"detail_crop": 32}, Sliding((64, 64), (32, 32))),
+        (HRDA, {"detail_crop": 32, "synchronized_crop": 32}, Sliding((32, 32), (16, 16))),
+        (HRDA, {"detail_crop": 32, "inference": "whole"}, Whole()),
+    ],
+)
+def test_test_windows_are_as_large_as_what_is_trained_on(
+    method: type[DAFormer], changes: dict[str, Any], mode: Mode
+) -> None:
+    settings = method.Settings(network="daformer-mini", crop=64, **changes)
+    task = Task("test", "uda", CITYSCAPES19, profile("mini"))
+    assert method(task, settings).inference() == mode
+
+
+def test_daformer_without_its_parts_is_dacs() -> None:
+    """The first rows of the component study."""
+    off = {"rare_class_sampling": False, "feature_distance": "off", "ema_alpha": 0.99}
+    off |= {"pseudo_ignore_top": 0, "pseudo_ignore_bottom": 0}
+    task = Task("test", "uda", CITYSCAPES19, profile("mini"))
+    logs = []
+    for method, changes in ((DACS, {}), (DAFormer, off)):
+        settings = method.Settings.model_validate({"network": "segformer-mini", "crop": 32, **changes})
+        assert method.sampling(settings) == Sampling()
+        torch.manual_seed(0)
+        made = method(task, settings).train()
+        optimizers = made.optimizers()
+        logs.append([made.train_step(batch(t), optimizers) for t in range(2)])
+    assert logs[0] == logs[1]
+
+
+def batch(iteration: int) -> Batch:
+    random = torch.Generator().manual_seed(iteration)
+    images = torch.randn(2, 2, 3, 32, 32, generator=random)
+    label = torch.randint(19, (2, 1, 32, 32), generator=random)
+    source = LabelledImages(images[0], ("a", "b"), label)
+    return Batch(iteration, Draws(7, iteration), source, Images(images[1], ("c", "d")))

@@ -18,7 +18,7 @@ from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import LabelMap, label_map
 from adaptbench.dataset import Dataset, Sample
-from adaptbench.errors import DataError
+from adaptbench.errors import DataError, UsageError
 from adaptbench.settings import Settings
 
 Item = tuple[Dataset, Sample, tuple[int, int], LabelMap | None]
@@ -134,3 +134,50 @@ def test_padding_is_marked(domains: tuple[Domain, Domain]) -> None:
     target = stream(domains, Sampling(margins=Margins()), crop=64)[0].target
     assert target is not None and target.trusted is not None
     assert bool((target.trusted[:, :, 32:] == 255).all()) and bool((target.trusted[:, :, :32] == 1).all())
+
+
+def test_synchronized_parts_have_equal_places(domains: tuple[Domain, Domain]) -> None:
+    margins = Margins(bottom=4, right=4)
+    whole = stream(domains, Sampling(RARE, margins=margins), crop=32)
+    parts = stream(domains, Sampling(RARE, margins=margins, part=12), crop=32)
+    places = set()
+    for t in range(4):
+        full, part = whole[t], parts[t]
+        assert full.target is not None and part.target is not None
+        assert full.target.trusted is not None and part.target.trusted is not None
+        assert (part.source.names, part.target.names) == (full.source.names, full.target.names)
+        assert part.source.label.shape == part.target.trusted.shape == (2, 1, 12, 12)
+        for k in range(2):
+            (top, left) = place_of(part.source.image[k], full.source.image[k])
+            rows, columns = slice(top, top + 12), slice(left, left + 12)
+            assert torch.equal(part.source.label[k], full.source.label[k][:, rows, columns])
+            assert torch.equal(part.target.image[k], full.target.image[k][:, rows, columns])
+            assert torch.equal(part.target.trusted[k], full.target.trusted[k][:, rows, columns])
+            places.add((top, left))
+    assert len(places) > 4
+
+
+def place_of(part: torch.Tensor, whole: torch.Tensor) -> tuple[int, int]:
+    """Where a part was cut out, by trying every place."""
+    side = part.shape[-1]
+    free = [range(length - side + 1) for length in whole.shape[1:]]
+    (place,) = [
+        (top, left)
+        for top in free[0]
+        for left in free[1]
+        if torch.equal(whole[:, top : top + side, left : left + side], part)
+    ]
+    return place
+
+
+def test_without_a_target_the_source_is_cut_alone(domains: tuple[Domain, Domain]) -> None:
+    settings = Settings.model_validate({"crop": 24, "batch_size": 2, "iterations": 1})
+    batch = TrainingStream(domains[0], None, settings, 3, Sampling(part=24))[0]
+    plain = TrainingStream(domains[0], None, settings, 3, Sampling())[0]
+    assert batch.target is None
+    assert torch.equal(batch.source.image, plain.source.image)
+
+
+def test_a_part_larger_than_the_crop_is_an_error(domains: tuple[Domain, Domain]) -> None:
+    with pytest.raises(UsageError, match=r"part of 25 pixels does not fit into a crop of 24x24"):
+        _ = stream(domains, Sampling(part=25))[0]
