@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from adaptbench.adaptation.pseudo_margins import Margins
 from adaptbench.adaptation.rare_class_sampling import MissingRule
+from adaptbench.data.framing import Crops, Framing
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class RareClasses:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How crops are chosen and what comes with them.
+    """What is shown of which pictures, and what comes with them.
 
     Attributes:
         rare: rare class sampling; None = every picture once per epoch.
@@ -37,8 +38,12 @@ class Sampling:
             whole crops.
         margins: borders of target pictures, in pixels of the picture file, where no pseudo-label is trusted; None
             = batches carry no mask.
+        framing: crops, or whole pictures; the test pictures are resized alike.
+        distortion: whether the colours of labelled pictures are distorted.
     """
 
     rare: RareClasses | None = None
     part: int | None = None
     margins: Margins | None = None
+    framing: Framing = field(default_factory=Crops)
+    distortion: bool = False

@@ -13,19 +13,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from adaptbench.adaptation.photometric_distortion import distort, draw_distortion
 from adaptbench.adaptation.pseudo_margins import crop_mask, margin_mask
 from adaptbench.adaptation.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
 from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
+from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.synchronized_crop import synchronized
 from adaptbench.data.taxonomy import IGNORE, LabelMap
 from adaptbench.dataset import Dataset as SegmentationDataset
 from adaptbench.dataset import Sample
 from adaptbench.draws import Draws, derive_seed
-from adaptbench.errors import DataError
+from adaptbench.errors import DataError, UsageError
 from adaptbench.settings import Settings
 
 UInt8 = npt.NDArray[np.uint8]
@@ -63,6 +65,9 @@ class _Placement(NamedTuple):
     flip: bool
 
 
+_WHOLE = _Placement((slice(None), slice(None)), flip=False)
+
+
 class TrainingStream(Dataset[Batch]):
     """Batches by iteration number.
 
@@ -71,7 +76,11 @@ class TrainingStream(Dataset[Batch]):
         target: unlabelled pictures, or None.
         settings: batch size, crop and class share limit are read.
         stage_seed: seed of the stage.
-        sampling: how crops are chosen and what comes with them.
+        sampling: what is shown of which pictures, and what comes with them.
+        normalisation: of the network's input.
+
+    Raises:
+        UsageError: whole pictures of several sizes shall be in one batch.
     """
 
     def __init__(
@@ -81,12 +90,18 @@ class TrainingStream(Dataset[Batch]):
         settings: Settings,
         stage_seed: int,
         sampling: Sampling = Sampling(),  # noqa: B008 - it is frozen
+        normalisation: Normalisation = IMAGENET,
     ) -> None:
+        if not sampling.framing.cropped and settings.batch_size > 1:
+            _require_one_size(labelled, target)
         self.labelled = labelled
         self.target = target
         self.settings = settings
         self.stage_seed = stage_seed
         self.sampling = sampling
+        self.normalisation = normalisation
+        #: Side that crops are padded to; whole pictures are never padded.
+        self._side = settings.crop if sampling.framing.cropped else 0
         self._cache: dict[tuple[int, int], _Picture] = {}
         self._cached_bytes = 0
         self._margin_masks: dict[tuple[tuple[int, int], tuple[int, int]], UInt8] = {}
@@ -172,16 +187,19 @@ class TrainingStream(Dataset[Batch]):
         picture = self._resized(0, self.labelled, index)
         image, label = picture.image, picture.label
         assert label is not None
-        side = self.settings.crop
         crop, flip = self._placement(label, rng, rare_class)
         image, label = image[crop], label[crop]
         if flip:
             image, label = image[:, ::-1], label[:, ::-1]
+        if self.sampling.distortion:
+            image = distort(np.ascontiguousarray(image), draw_distortion(rng))
         train_ids = torch.from_numpy(label.astype(np.int64))[None]
-        return self._network_input(image), transforms.pad_to(train_ids, side, IGNORE)
+        return self._network_input(image), transforms.pad_to(train_ids, self._side, IGNORE)
 
     def _placement(self, label: UInt8, rng: np.random.Generator, rare_class: int | None) -> _Placement:
         """Draws a crop; with a class, again until it shows enough of it (the picture is decoded only once)."""
+        if not self.sampling.framing.cropped:
+            return _WHOLE
 
         def draw() -> _Placement:
             limit = self.settings.class_share_limit
@@ -202,9 +220,8 @@ class TrainingStream(Dataset[Batch]):
     def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
         assert self.target is not None
         image, _, trusted = self._resized(1, self.target, index)
-        crop = transforms.draw_crop(image.shape, self.settings.crop, rng)
+        crop, flip = self._target_placement(image, rng)
         image = image[crop]
-        flip = bool(rng.random() < 0.5)
         if flip:
             image = image[:, ::-1]
         if trusted is None:
@@ -214,8 +231,14 @@ class TrainingStream(Dataset[Batch]):
             None
         ]
 
-    def _network_input(self, crop: UInt8) -> Tensor:
-        return transforms.pad_to(transforms.normalise(crop), self.settings.crop, 0)
+    def _target_placement(self, image: UInt8, rng: np.random.Generator) -> _Placement:
+        if not self.sampling.framing.cropped:
+            return _WHOLE
+        crop = transforms.draw_crop(image.shape, self.settings.crop, rng)
+        return _Placement(crop, bool(rng.random() < 0.5))
+
+    def _network_input(self, image: UInt8) -> Tensor:
+        return transforms.pad_to(transforms.normalise(image, self.normalisation), self._side, 0)
 
     def _resized(self, domain: int, pictures: Domain, index: int) -> _Picture:
         """Decoded picture and train ids at training size, kept in memory while there is room."""
@@ -224,13 +247,14 @@ class TrainingStream(Dataset[Batch]):
         dataset, sample, box, label_map = pictures.items[index]
         image, label = dataset.read_image(sample), None
         file_size = (image.shape[1], image.shape[0])
-        size = transforms.fitted_size(file_size, box)
+        framing = self.sampling.framing
+        size = framing.size(file_size, box)
         if label_map is not None:
             raw = dataset.read_label(sample)
             require_same_size(image, raw, sample)
-            label = transforms.resize_label(label_map[raw], size)
+            label = framing.label(label_map[raw], size)
         trusted = self._trusted(file_size, box) if label_map is None else None
-        picture = _Picture(transforms.resize_image(image, size), label, trusted)
+        picture = _Picture(framing.image(image, size), label, trusted)
         self._cached_bytes += picture.image.nbytes + (0 if label is None else label.nbytes)
         if self._cached_bytes < CACHE_BYTES:
             self._cache[(domain, index)] = picture
@@ -244,6 +268,16 @@ class TrainingStream(Dataset[Batch]):
         if key not in self._margin_masks:
             self._margin_masks[key] = margin_mask(margins, file_size, box, canvas="image")
         return self._margin_masks[key]
+
+
+def _require_one_size(*domains: Domain | None) -> None:
+    for domain in domains:
+        sizes = sorted({box for _, _, box, _ in domain.items}) if domain is not None else []
+        if len(sizes) > 1:
+            raise UsageError(
+                f"Whole pictures of {len(sizes)} training sizes ({', '.join(f'{w}x{h}' for w, h in sizes)}) cannot be "
+                "in one batch. Use --set batch_size=1, or a method that trains on crops."
+            )
 
 
 def batches(stream: TrainingStream, first: int, workers: int) -> Iterator[Batch]:

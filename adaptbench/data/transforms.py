@@ -1,7 +1,7 @@
 """Picture transforms of the self-training papers: resize, crop, flip, normalise. Draw and apply are apart.
 
 They give the bits of the papers' mmsegmentation 0.16 pipelines for equal draws (cv2 bilinear and nearest
-resizing that keeps the ratio, normalisation in RGB).
+resizing that keeps the ratio).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from adaptbench.data.normalisation import IMAGENET, Normalisation
+
 UInt8 = npt.NDArray[np.uint8]
 
-#: ImageNet statistics of RGB in [0, 255], as every self-training paper uses them.
-MEAN = (123.675, 116.28, 103.53)
-STD = (58.395, 57.12, 57.375)
+MEAN, STD = IMAGENET.mean, IMAGENET.std
 
 
 def fitted_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
@@ -65,11 +65,12 @@ def draw_labelled_crop(
     return crop
 
 
-def normalise(image: UInt8) -> Tensor:
-    """Normalised network input. Shape: ``(H, W, 3)`` uint8 to ``(3, H, W)`` float32."""
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()
-    mean = torch.tensor(MEAN).view(3, 1, 1)
-    std = torch.tensor(STD).view(3, 1, 1)
+def normalise(image: UInt8, values: Normalisation = IMAGENET) -> Tensor:
+    """Network input, in the network's order of channels. Shape: ``(H, W, 3)`` RGB uint8 to ``(3, H, W)`` float32."""
+    channels = image[..., ::-1] if values.bgr else image
+    pixels = torch.from_numpy(np.ascontiguousarray(channels.transpose(2, 0, 1))).float()
+    mean = torch.tensor(values.mean).view(3, 1, 1)
+    std = torch.tensor(values.std).view(3, 1, 1)
     return pixels.sub_(mean).div_(std)
 
 

@@ -1,0 +1,68 @@
+"""The discriminator of output adaptation: does a map of class scores come from a source or a target picture?"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+#: How far scores are from a domain: least squares, or logistic (binary cross entropy).
+DomainLoss: TypeAlias = Literal["ls", "bce"]
+#: Labels of the domains.
+SOURCE, TARGET = 0.0, 1.0
+
+_SLOPE = 0.2
+
+
+class OutputDiscriminator(nn.Sequential):
+    """Five 4x4 convolutions of stride 2 with leaky ReLU between them: a score per patch, without activation.
+
+    Args:
+        num_classes: channels of the maps it sees.
+        width: channels after the first convolution; they double three times.
+
+    Source: Tsai et al., AdaptSegNet, arXiv 1802.10349, section 4.2.
+    """
+
+    def __init__(self, num_classes: int, width: int = 64) -> None:
+        channels = [num_classes, width, 2 * width, 4 * width, 8 * width, 1]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(channels):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(_SLOPE, inplace=True)]
+        super().__init__(*layers[:-1])
+
+
+def domain_loss(scores: Tensor, domain: float, kind: DomainLoss) -> Tensor:
+    """Return how far the scores of a discriminator are from a domain, averaged over all patches.
+
+    Args:
+        scores: raw output of the discriminator.
+        domain: `SOURCE` or `TARGET`.
+        kind: ``ls`` = mean squared error, ``bce`` = logistic loss.
+
+    Shape: float of any shape to a float scalar, 0 or more.
+
+    Source: AdaptSegNet, arXiv 1802.10349, equations 3 and 5 (bce); LS-GAN, arXiv 1611.04076 (ls).
+    """
+    label = torch.full_like(scores, domain)
+    if kind == "ls":
+        return functional.mse_loss(scores, label)
+    return functional.binary_cross_entropy_with_logits(scores, label)
+
+
+@contextlib.contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Within the block, what is computed with ``module`` gives its parameters no gradient."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
