@@ -10,7 +10,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -22,6 +22,8 @@ from adaptbench.errors import UsageError, WeightsError
 
 #: What a file holds: tensors by name, at any depth.
 Content: TypeAlias = "Mapping[str, Tensor | Content]"
+
+Held = TypeVar("Held")
 
 #: Names under which training programs keep a network's weights.
 CONTAINERS = (
@@ -101,9 +103,9 @@ def look_through(content: Content, origin: Path) -> dict[str, Tensor]:
 
 
 def flatten(content: Content, prefix: str = "") -> dict[str, Tensor]:
-    """The tensors of ``content`` at any depth, their names joined by dots."""
+    """The tensors of ``content`` at any depth, their names joined by dots; prefixes of wrappers are dropped."""
     flat: dict[str, Tensor] = {}
-    for key, value in content.items():
+    for key, value in _unwrapped(content).items():
         name = f"{prefix}{key}"
         flat.update({name: value} if isinstance(value, Tensor) else flatten(value, f"{name}."))
     return flat
@@ -214,11 +216,12 @@ def _tensors_in(loaded: Any) -> dict[str, Any]:
 def _what(loaded: Any) -> str:
     if isinstance(loaded, Mapping):
         return f"a dictionary with {listed([str(key) for key in loaded])}"
-    return f"a {type(loaded).__name__}"
+    return f"an object of type {type(loaded).__name__}"
 
 
-def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _unwrapped(content: Mapping[str, Held]) -> dict[str, Held]:
+    """``content`` without the prefixes of wrappers that all names share."""
     for wrapper in _WRAPPERS:
-        if tensors and all(name.startswith(wrapper) for name in tensors):
-            return _unwrapped({name.removeprefix(wrapper): tensor for name, tensor in tensors.items()})
-    return tensors
+        if content and all(name.startswith(wrapper) for name in content):
+            return _unwrapped({name.removeprefix(wrapper): value for name, value in content.items()})
+    return dict(content)
