@@ -19,6 +19,8 @@ from adaptbench import networks, plugins
 from adaptbench.benchmark import SplitRef
 from adaptbench.data import firewall, sources, transforms
 from adaptbench.data.files import require_same_size
+from adaptbench.data.framing import Framing
+from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.taxonomy import label_map
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
@@ -78,7 +80,15 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
     with firewall.closed(place.label_folders):
         method = trained_method(place, result)
         network, mode = method.scored_network().to(place.device).eval(), method.inference()
-    scorer = _Scorer(place, network, mode, result.stage.settings.resolution, stop)
+    scorer = _Scorer(
+        place,
+        network,
+        mode,
+        result.stage.settings.resolution,
+        method.sampling(result.stage.settings).framing,
+        method.normalisation,
+        stop,
+    )
     scores = [scorer.score(ref, samples) for ref, samples in splits.items()]
     firewall.require_intact()
     return Scored(
@@ -103,7 +113,7 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
     """The job's record."""
     spec, method, benchmark = place.spec, place.method, place.benchmark
     settings = results[-1].stage.settings
-    spec_of_network = networks.spec(settings.network)
+    start = networks.start_of(settings.network, settings.pretraining)
     cost = Cost(
         training_seconds=sum(result.cost()["seconds"] for result in results),
         evaluation_seconds=scored.seconds,
@@ -128,7 +138,9 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
         profile=spec.profile,
         seed=spec.seed,
         network=NetworkInfo(
-            name=settings.network, parameters=scored.parameters, pretraining=spec_of_network.pretraining
+            name=settings.network,
+            parameters=scored.parameters,
+            pretraining="none" if start is None else start.data,
         ),
         iterations=sum(result.stage.settings.iterations for result in results),
         settings=spec.settings,
@@ -166,6 +178,8 @@ class _Scorer:
     network: nn.Module
     mode: Mode
     resolution: float
+    framing: Framing
+    normalisation: Normalisation
     stop: Callable[[], bool]
 
     def score(self, ref: SplitRef, samples: Sequence[Sample]) -> Score:
@@ -192,8 +206,8 @@ class _Scorer:
         image, raw = dataset.read_image(sample), dataset.read_label(sample)
         require_same_size(image, raw, sample)
         box = self.place.input_size(dataset.name, self.resolution)
-        size = transforms.fitted_size((image.shape[1], image.shape[0]), box)
-        pixels = transforms.normalise(transforms.resize_image(image, size))[None].to(self.place.device)
+        resized = self.framing.image(image, self.framing.size((image.shape[1], image.shape[0]), box))
+        pixels = transforms.normalise(resized, self.normalisation)[None].to(self.place.device)
         with firewall.closed(self.place.label_folders):
             prediction = segment(self.network, pixels, self.mode, (raw.shape[0], raw.shape[1]))
         table = label_map(dataset.id_space, self.place.benchmark.class_set)

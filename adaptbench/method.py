@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
@@ -18,12 +19,13 @@ from torch import Tensor, nn
 from adaptbench import networks
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
 from adaptbench.data.batch import Batch
+from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.taxonomy import ClassSet
 from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.profiles import Profile
 from adaptbench.settings import Settings as BaseSettings
-from adaptbench.training.optimizer import build_optimizer
+from adaptbench.training.optimizer import build_optimizer, build_schedule, by_name
 
 #: Named values of one loss group; entries whose last part starts with ``loss`` are summed and differentiated.
 LossGroup = Mapping[str, Tensor]
@@ -107,6 +109,11 @@ class Method(nn.Module):
             return "It trains on the target, which is out of reach in domain generalization."
         return None
 
+    @cached_property
+    def normalisation(self) -> Normalisation:
+        """Input normalisation of the network: images of batches are in it."""
+        return networks.spec(self.settings.network).normalisation
+
     @classmethod
     def sampling(cls, settings: BaseSettings) -> Sampling:
         """How training crops are chosen. Default: every picture once per epoch, in random order."""
@@ -114,7 +121,7 @@ class Method(nn.Module):
 
     def build_student(self) -> nn.Module:
         """The network that is trained: images ``(B, 3, H, W)`` to logits ``(B, classes, h, w)``."""
-        return networks.build(self.settings.network, len(self.task.class_set))
+        return networks.build(self.settings.network, len(self.task.class_set), self.settings.pretraining)
 
     def scored_network(self) -> nn.Module:
         """The network that is evaluated. Default: the student, as the self-training papers do."""
@@ -128,6 +135,10 @@ class Method(nn.Module):
         """The optimisers of `train_step`. Default: one for the student, from the settings."""
         return build_optimizer(self.student, self.settings)
 
+    def schedules(self, optimizers: Optimizers) -> list[Any]:
+        """Mmengine schedulers, stepped after every iteration. Default: for every optimiser that of the settings."""
+        return [s for o in by_name(optimizers).values() for s in build_schedule(o, self.settings)]
+
     def hooks(self) -> list[Hook]:
         """Mmengine hooks to call during training. Default: none."""
         return []
@@ -137,21 +148,22 @@ class Method(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must implement losses() or train_step().")
 
     def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
-        """One iteration. Default: a backward pass per group of `losses`, then one optimiser step.
+        """One iteration. Default: a backward pass per group of `losses`, then one step of every optimiser.
 
         Returns:
             Logged values by name, detached scalars.
         """
-        if not isinstance(optimizers, OptimWrapper):
-            raise TypeError(f"{type(self).__name__} has several optimisers: override train_step().")
-        optimizers.zero_grad()
+        wrappers = list(by_name(optimizers).values())
+        for wrapper in wrappers:
+            wrapper.zero_grad()
         log: dict[str, Tensor] = {}
         for group in _groups(self.losses(batch)):
             total = total_loss(group)
             if total.requires_grad:
-                optimizers.backward(total)
+                wrappers[0].backward(total)
             log.update({key: value.detach() for key, value in group.items()})
-        optimizers.step()
+        for wrapper in wrappers:
+            wrapper.step()
         return log
 
     def segmentation_loss(

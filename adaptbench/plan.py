@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from adaptbench import networks, plugins
 from adaptbench.benchmark import Benchmark
 from adaptbench.data import sources
 from adaptbench.data.taxonomy import class_set
-from adaptbench.errors import PluginError, RunStateError, UsageError, unknown_name
+from adaptbench.errors import DataError, PluginError, RunStateError, UsageError, unknown_name
 from adaptbench.jobspec import (
     DataSource,
     JobSpec,
@@ -51,10 +51,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of a request, and plug-in files that had to be left out, with the reason."""
+    """All jobs of a request, plug-in files that had to be left out, with the reason, and what a user must know."""
 
     jobs: list[Job]
     broken: list[tuple[Path, str]]
+    notes: list[str]
 
 
 def make_plan(request: Request) -> Plan:
@@ -73,6 +74,7 @@ def make_plan(request: Request) -> Plan:
     chosen = profile(request.profile)
     jobs: dict[Path, Job] = {}  # two names of one benchmark are one job
     located: list[Mapping[str, DataSource]] = []
+    notes: list[str] = []
     for text in request.benchmarks:
         benchmark, provenance = _benchmark(
             registry, text, request.data or chosen.data, request.data is not None
@@ -83,11 +85,13 @@ def make_plan(request: Request) -> Plan:
         located.append(data)
         for method in methods:
             resolved = _resolve(method, benchmark, data, chosen, overrides)
+            resolved, note = _with_start_weights(method, resolved, smoke=request.limit is not None)
+            notes += [note] if note and note not in notes else []
             for seed in request.seeds:
                 job = _job(request, method, benchmark, data, chosen, resolved, overrides.world, seed)
                 jobs[job.folder] = job
     _require_paths_used(request.data_paths, registry, located)
-    return Plan(list(jobs.values()), broken)
+    return Plan(list(jobs.values()), broken, notes)
 
 
 def _require_paths_used(
@@ -215,7 +219,8 @@ def _resolve(
     network = str(wanted.get("network", chosen.networks.get(default, default)))
     known = networks.spec(network)
     # What a paper states holds for its data and its start weights, too.
-    as_published = known.pretraining != "none" and all(s.provenance == "official" for s in data.values())
+    pretrained = known.start is not None and wanted.get("pretraining", "default") == "default"
+    as_published = pretrained and all(s.provenance == "official" for s in data.values())
     published = method.published.get((benchmark.name, network)) if as_published else None
     try:
         return resolve(method.Settings, chosen, published, known.recipe, network, wanted)
@@ -223,6 +228,22 @@ def _resolve(
         several = overrides.common and len(overrides.by_method) > 1
         hint = " METHOD.KEY=VALUE sets it for one method only." if several else ""
         raise UsageError(f"{method.name}: {error}{hint}") from error
+
+
+def _with_start_weights(method: type[Method], resolved: Resolved, *, smoke: bool) -> tuple[Resolved, str]:
+    """``resolved`` once its start weights are found; a smoke run goes on without them, and a note says so.
+
+    Raises:
+        UsageError, DataError: the start weights are not on this machine.
+    """
+    try:
+        networks.start_of(resolved.settings.network, resolved.settings.pretraining)
+    except DataError as error:
+        if not smoke:
+            raise
+        settings = resolved.settings.model_copy(update={"pretraining": "none"})
+        return replace(resolved, settings=settings), f"{method.name}: smoke run from RANDOM weights. {error}"
+    return resolved, ""
 
 
 def _job(
@@ -241,11 +262,13 @@ def _job(
     if request.limit is not None:
         settings["iterations"] = min(settings["iterations"], request.limit)
     device = _device(request.device)
+    found = networks.start_of(resolved.settings.network, resolved.settings.pretraining)
     group = {
         "method": [method.name, method.version],
         "benchmark": [benchmark.name, benchmark.version],
         "ranking": ranking,
         "settings": settings,
+        "start_weights": None if found is None else found.identity(),
         "threads": chosen.threads,
         "scale": chosen.scale,
         "device": device,

@@ -27,6 +27,10 @@ class Settings(BaseModel):
     network: str = Field(
         "deeplabv2-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
     )
+    pretraining: str = Field(
+        "default",
+        description="start weights of the encoder: default (the network's own), none (random) or a file",
+    )
     iterations: Iterations = Field(40_000, ge=0, description="training iterations")
     batch_size: int = Field(2, ge=1, description="images per domain and iteration")
     crop: Length = Field(512, ge=8, description="side of the square training crop in pixels")

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from adaptbench import networks
 from adaptbench.benchmark import SplitRef
 from adaptbench.data import firewall, sources
 from adaptbench.data.stream import Domain, TrainingStream
@@ -119,10 +120,12 @@ def _identity(place: Workplace, stage: Stage, start: PlannedStage | None) -> dic
     """Everything that decides the weights of a stage; the name of the method that asks is not part of it."""
     target = place.benchmark.target if stage.method.uses_target_images else ()
     spec = place.spec
+    found = networks.start_of(stage.settings.network, stage.settings.pretraining)
     return {
         "training": [stage.method.name, stage.method.version],
         "settings": stage.settings.model_dump(mode="json"),
         "start": None if start is None else start.hash,
+        "start_weights": None if found is None else found.identity(),
         "class_set": place.benchmark.class_set,
         "setting": place.benchmark.setting,
         "labelled": {str(r): spec.data[r.dataset].identity() for r in _labelled_refs(place, stage)},
@@ -186,7 +189,8 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     stage, chosen = entry.stage, profile(place.spec.profile)
     seed = stage_seed(entry.hash)
     sampling = stage.method.sampling(stage.settings)
-    stream = TrainingStream(*training_data(place, stage), stage.settings, seed, sampling)
+    normalisation = networks.spec(stage.settings.network).normalisation
+    stream = TrainingStream(*training_data(place, stage), stage.settings, seed, sampling, normalisation)
     seal(place, stream)
     loop = TrainingLoop(
         build_method(place, entry, seed),
@@ -219,7 +223,8 @@ def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:
 
 def trained_method(place: Workplace, entry: PlannedStage) -> Method:
     """The method with the final weights of a finished stage."""
-    method = entry.stage.method(place.task, entry.stage.settings)
+    settings = entry.stage.settings.model_copy(update={"pretraining": "none"})  # all weights follow
+    method = entry.stage.method(place.task, settings)
     tensors, _ = checkpoint.load(entry.weights)
     load_method(method, tensors)
     return method

@@ -94,7 +94,7 @@ class TwoScales(SourceStrategies):
             blur_detail=settings.blur_detail,
             reach_edge=settings.reach_edge,
         )
-        return build_hrda(settings.network, len(self.task.class_set), options)
+        return build_hrda(settings.network, len(self.task.class_set), options, settings.pretraining)
 
     def learn(self, image: Tensor, label: Tensor, weight: Tensor | None, part: Part, draws: Draws) -> Learned:
         """One training pass of the student over the context and a detail crop."""

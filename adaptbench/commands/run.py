@@ -30,6 +30,8 @@ def execute(command: Run) -> int:
     plan = make_plan(request_of(command))
     for file, reason in plan.broken:
         console.print(f"left out {file}: {reason}", style="yellow", markup=False, soft_wrap=True)
+    for note in plan.notes:
+        console.print(note, style="yellow", markup=False, soft_wrap=True)
     if command.dry_run:
         _show_plan(console, plan)
         return EXIT_UNFINISHED if plan.broken else 0

@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 from adaptbench.errors import UsageError, unknown_name
-from adaptbench.networks import mmcv_ops
+from adaptbench.networks import mmcv_ops, start_weights
 
 mmcv_ops.install()
 
@@ -24,7 +24,7 @@ from mmseg.registry import MODELS  # noqa: E402
 
 from adaptbench.networks.segmentor import NetworkSpec, Segmentor  # noqa: E402
 
-__all__ = ["NetworkSpec", "Segmentor", "build", "names", "spec"]
+__all__ = ["NetworkSpec", "Segmentor", "build", "names", "spec", "start_of"]
 
 
 def _discover() -> dict[str, NetworkSpec]:
@@ -63,13 +63,29 @@ def spec(name: str) -> NetworkSpec:
     raise unknown_name("network", name, [*_NETWORKS, "timm:ENCODER", "CONFIG.py"])
 
 
-def build(name: str, num_classes: int) -> nn.Module:
-    """The network called ``name`` with random weights drawn from torch's global generator.
+def start_of(name: str, pretraining: str) -> start_weights.Found | None:
+    """Start weights of the network called ``name`` by the setting `pretraining`; None = random ones.
+
+    Raises:
+        UsageError: no such network, or the user's file does not exist.
+        DataError: the start weights are not on this machine; says which file goes where.
+    """
+    return start_weights.find(name, spec(name).start, pretraining)
+
+
+def build(name: str, num_classes: int, pretraining: str = "none") -> nn.Module:
+    """The network called ``name``; random weights are drawn from torch's global generator.
+
+    Args:
+        name: of the network.
+        num_classes: number of logits.
+        pretraining: start weights of the encoder: ``default``, ``none`` (random) or a file; see `start_weights`.
 
     Shape: images ``(B, 3, H, W)`` float to logits ``(B, num_classes, h, w)`` float.
 
     Raises:
-        UsageError: no such network, or its configuration cannot be built.
+        UsageError: no such network, its configuration cannot be built, or the start weights are another encoder's.
+        DataError: the start weights are not on this machine.
     """
     network = spec(name)
     try:
@@ -81,6 +97,9 @@ def build(name: str, num_classes: int) -> nn.Module:
         for part in (backbone, head):
             if hasattr(part, "init_weights"):
                 part.init_weights()
+    found = start_of(name, pretraining)
+    if found is not None:
+        start_weights.load(found, backbone)
     return Segmentor(backbone, head)
 
 

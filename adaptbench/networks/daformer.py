@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.networks.isa import InterlacedAttention
-from adaptbench.networks.mit import VARIANTS
+from adaptbench.networks.mit import START_WEIGHTS, VARIANTS
 from adaptbench.networks.segmentor import NetworkSpec
 
 Fusion: TypeAlias = Literal["separable_aspp", "aspp", "isa", "conv"]
@@ -153,11 +153,11 @@ def daformer_head(in_channels: Sequence[int], **changes: Any) -> dict[str, Any]:
 
 def _network(name: str, encoder: str, **head: Any) -> NetworkSpec:
     backbone = VARIANTS[encoder]
-    return NetworkSpec(name, backbone, daformer_head(backbone["channels"], **head))
+    return NetworkSpec(name, backbone, daformer_head(backbone["channels"], **head), START_WEIGHTS[encoder])
 
 
 def _mini(name: str, **head: Any) -> NetworkSpec:
-    """The small encoder under a decoder of 48 channels; it starts from random weights."""
+    """The small encoder under a decoder of 48 channels."""
     network = _network(f"{name}-mini", "mini", width=48, **head)
     return replace(network, recipe={"learning_rate": 1e-3, "head_lr_factor": 1.0})
 

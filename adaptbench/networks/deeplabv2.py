@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from adaptbench.networks.segmentor import NetworkSpec
+from adaptbench.networks.start_weights import StartWeights, shipped
 
 
 class _Branch(nn.Module):
@@ -69,21 +70,29 @@ def _resnet(depth: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+def _imagenet(file: str) -> StartWeights:
+    """ImageNet weights of a ResNet with a 3x3 stem."""
+    return StartWeights("ImageNet-1k", file, "the pretrained third-party ResNets v1c of OpenMMLab")
+
+
 NETWORKS = (
     NetworkSpec(
         name="deeplabv2-r101",
         backbone=_resnet(101),
         decode_head={"type": "DeepLabV2Head", "in_channels": 2048, "dilations": (6, 12)},
+        start=_imagenet("resnet101_v1c-e67eebb6.pth"),
     ),
     NetworkSpec(
         name="deeplabv2-r50",
         backbone=_resnet(50),
         decode_head={"type": "DeepLabV2Head", "in_channels": 2048, "dilations": (6, 12)},
+        start=_imagenet("resnet50_v1c-2cccc1ad.pth"),
     ),
     NetworkSpec(
         name="deeplabv2-mini",
         backbone=_resnet(18, base_channels=32, stem_channels=32),
         decode_head={"type": "DeepLabV2Head", "in_channels": 256, "dilations": (6, 12)},
+        start=shipped("resnet-mini.safetensors"),
         recipe={"learning_rate": 2e-3, "head_lr_factor": 1.0},
     ),
 )

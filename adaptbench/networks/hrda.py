@@ -371,15 +371,18 @@ def hrda_head(head: nn.Module, config: Mapping[str, Any], num_classes: int, opti
     return HRDAHead(head, attention, options.fixed_attention, _OUTPUT_STRIDES[config["type"]], ratio)
 
 
-def build_hrda(network: str, num_classes: int, options: HRDAOptions) -> HRDASegmentor:
-    """HRDA around one of our networks, with random weights drawn from torch's global generator.
+def build_hrda(
+    network: str, num_classes: int, options: HRDAOptions, pretraining: str = "none"
+) -> HRDASegmentor:
+    """HRDA around one of our networks, whose encoder starts as `networks.build` says.
 
     Raises:
         UsageError: no such network, or HRDA cannot go around it.
+        DataError: the start weights are not on this machine.
     """
     from adaptbench import networks  # the package imports this module
 
-    base = networks.build(network, num_classes)
+    base = networks.build(network, num_classes, pretraining)
     backbone, head = base.get_submodule("backbone"), base.get_submodule("decode_head")
     config = networks.spec(network).decode_head
     return HRDASegmentor(backbone, hrda_head(head, config, num_classes, options), options)

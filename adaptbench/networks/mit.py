@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from adaptbench.networks.start_weights import StartWeights, shipped
+
 #: Epsilon of the layer norms inside the blocks and after each stage.
 BLOCK_NORM_EPS = 1e-6
 #: Epsilon of the layer norms after each patch embedding and after the spatial reduction.
@@ -293,4 +295,18 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "mit_b4": _variant((3, 8, 27, 3)),
     "mit_b5": _variant((3, 6, 40, 3)),
     "mini": {**_variant((2, 2, 2, 2), (16, 32, 64, 96)), "heads": (1, 2, 4, 6)},
+}
+#: What each variant starts from: SegFormer, arXiv 2105.15203, section 4.1.
+START_WEIGHTS: Mapping[str, StartWeights] = {
+    "mini": shipped("mit-mini.safetensors"),
+    **{
+        name: StartWeights(
+            data="ImageNet-1k",
+            file=f"{name}.pth",
+            origin="folder pretrained_models of SegFormer's official release",
+            hub=(f"smp-hub/{name}.imagenet", "model.safetensors"),
+        )
+        for name in VARIANTS
+        if name != "mini"
+    },
 }

@@ -8,6 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from adaptbench.data.normalisation import IMAGENET, Normalisation
+from adaptbench.networks.start_weights import StartWeights
+from adaptbench.networks.two_outputs import TwoOutputHead
+
 
 class Segmentor(nn.Module):
     """Backbone and decoder; parameter names are those of mmsegmentation's ``EncoderDecoder``.
@@ -27,6 +31,13 @@ class Segmentor(nn.Module):
         logits: Tensor = self.decode_head(self.backbone(image))
         return logits
 
+    def outputs(self, image: Tensor) -> dict[str, Tensor]:
+        """All logits by name: ``main``, and ``aux`` where the decoder has an auxiliary output, too."""
+        features = self.backbone(image)
+        if isinstance(self.decode_head, TwoOutputHead):
+            return self.decode_head.outputs(features)
+        return {"main": self.decode_head(features)}
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
@@ -36,12 +47,14 @@ class NetworkSpec:
         name: what users type.
         backbone: mmsegmentation configuration of the backbone.
         decode_head: mmsegmentation configuration of the decoder, without ``num_classes``.
-        pretraining: what the backbone's start weights were trained on; ``none`` = random.
+        start: the encoder's start weights; None = random ones.
         recipe: optimiser settings used where no paper states any.
+        normalisation: of its input.
     """
 
     name: str
     backbone: Mapping[str, Any]
     decode_head: Mapping[str, Any]
-    pretraining: str = "none"
+    start: StartWeights | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    normalisation: Normalisation = IMAGENET

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.networks.segmentor import NetworkSpec
+from adaptbench.networks.start_weights import StartWeights
 
 
 @MODELS.register_module()
@@ -50,6 +51,21 @@ def timm_network(name: str) -> NetworkSpec:
         name=name,
         backbone={"type": "TimmEncoder", "model": model, "output_stride": 8 if dilated else None},
         decode_head={"type": "DeepLabV2Head", "in_channels": channels, "dilations": (6, 12)},
+        start=_start(model),
+    )
+
+
+def _start(model: str) -> StartWeights | None:
+    """The weights timm publishes for a model, if any."""
+    import timm
+
+    known = timm.models.get_pretrained_cfg(model)
+    if known is None or not known.hf_hub_id:
+        return None
+    tag = known.tag or "pretrained"
+    file = f"{model}.{tag}.safetensors"
+    return StartWeights(
+        f"timm {tag}", file, f"timm, {known.hf_hub_id}", (known.hf_hub_id, "model.safetensors")
     )
 
 

@@ -28,5 +28,5 @@ def test_it_builds_and_gives_logits(network: str, monkeypatch: pytest.MonkeyPatc
 def test_it_says_how_it_is_trained(network: str) -> None:
     spec = networks.spec(network)
     assert spec.name == network
-    assert spec.pretraining
+    assert spec.start is None or (spec.start.data and spec.start.origin and spec.start.file)
     Settings.model_validate({**spec.recipe, "network": network})

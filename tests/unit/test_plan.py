@@ -15,6 +15,7 @@ from adaptbench.profiles import profile
 from adaptbench.request import Request
 
 MINI = "minicity/gta5_to_cityscapes"
+RANDOM = "pretraining=none"
 
 
 @pytest.fixture(autouse=True)
@@ -108,8 +109,9 @@ def test_a_bare_key_must_exist_in_every_method() -> None:
         {"methods": ("oracle",)},
         {"limit": 5},
         {"settings": ("minicity.gap=0.5",)},
-        {"settings": ("network=deeplabv2-r50",)},
-        {"profile": "paper", "data": "generated"},
+        {"settings": ("network=deeplabv2-r50", RANDOM)},
+        {"settings": (RANDOM,)},
+        {"profile": "paper", "data": "generated", "settings": (RANDOM,)},
     ],
     ids=str,
 )
@@ -123,12 +125,16 @@ def test_settings_and_seeds_do_not_touch_the_ranking() -> None:
     assert hashes(settings=("crop=96",))[2] == base[2]
     assert hashes(seeds=(1,))[1:] == base[1:]
     assert hashes(methods=("oracle",))[2] == base[2]
-    assert hashes(settings=("network=deeplabv2-r50",))[2] == base[2]
+    assert hashes(settings=("network=deeplabv2-r50", RANDOM))[2] == base[2]
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"settings": ("minicity.gap=0.5",)}, {"limit": 5}, {"profile": "paper", "data": "generated"}],
+    [
+        {"settings": ("minicity.gap=0.5",)},
+        {"limit": 5},
+        {"profile": "paper", "data": "generated", "settings": (RANDOM,)},
+    ],
     ids=str,
 )
 def test_the_ranking_hash_moves_with_the_protocol(change: dict[str, Any]) -> None:
@@ -165,9 +171,30 @@ def test_boards_say_where_the_scored_data_comes_from(official: Path) -> None:
     assert job().spec.board == MINI
     assert job(benchmarks=(MINI,)).spec == job().spec
     assert job(data="official", data_root=official).spec.board == "gta5_to_cityscapes"
-    generated = job(benchmarks=(MINI,), profile="paper").spec
+    generated = job(benchmarks=(MINI,), profile="paper", settings=(RANDOM,)).spec
     assert generated.board == MINI
     assert generated.settings["crop"] == 512
+
+
+def test_start_weights_that_are_nowhere() -> None:
+    paper = {"profile": "paper", "data": "generated"}
+    with pytest.raises(DataError, match=r"resnet101_v1c-e67eebb6\.pth.*ADAPTBENCH_WEIGHTS.*pretraining=none"):
+        plan(**paper)
+    smoke = plan(**paper, limit=2)
+    assert smoke.jobs[0].spec.settings["pretraining"] == "none"
+    assert "source_only: smoke run from RANDOM weights" in smoke.notes[0]
+
+
+def test_other_start_weights_are_another_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "resnet101_v1c-e67eebb6.pth"
+    monkeypatch.setenv("ADAPTBENCH_WEIGHTS", str(tmp_path))
+    found = []
+    for content in (b"one", b"other", b"one"):
+        file.write_bytes(content)
+        found.append(hashes(profile="paper", data="generated")[0])
+    assert found[0] == found[2] != found[1]
+    chosen = job(profile="paper", data="generated", settings=(f"pretraining={file}",)).spec
+    assert chosen.settings["pretraining"] == str(file)
 
 
 def test_limit_caps_iterations_and_pictures() -> None:

@@ -32,7 +32,8 @@ def logits_of(name: str, classes: int) -> torch.Tensor:
 def test_a_timm_encoder_that_can_be_dilated() -> None:
     assert logits_of("timm:resnet18", 11).shape == (1, 11, 8, 12)
     spec = networks.spec("timm:resnet18")
-    assert (spec.name, spec.pretraining) == ("timm:resnet18", "none")
+    assert spec.start is not None
+    assert (spec.name, spec.start.data) == ("timm:resnet18", "timm a1_in1k")
 
 
 def test_a_timm_encoder_that_cannot() -> None:

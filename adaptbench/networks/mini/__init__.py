@@ -1,0 +1,1 @@
+"""Start weights of the mini encoders, and the program that made them (`pretrain`)."""
