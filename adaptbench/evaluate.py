@@ -11,30 +11,19 @@ from importlib import metadata
 from pathlib import Path
 
 import cv2
-import numpy as np
-import numpy.typing as npt
-from torch import nn
 
 from adaptbench import networks, plugins
 from adaptbench.benchmark import SplitRef
-from adaptbench.data import firewall, sources, transforms
-from adaptbench.data.files import require_same_size
-from adaptbench.data.framing import Framing
-from adaptbench.data.normalisation import Normalisation
-from adaptbench.data.taxonomy import label_map
-from adaptbench.dataset import Dataset, Sample
-from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
-from adaptbench.evaluation.inference import Mode, segment
+from adaptbench.data import firewall, sources
+from adaptbench.dataset import Sample
 from adaptbench.evaluation.metrics import score
+from adaptbench.evaluation.scorer import Scorer, UInt8
 from adaptbench.jobspec import State, Status, write_status
 from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
 from adaptbench.stages import PlannedStage, trained_method
 from adaptbench.storage import replacing
 from adaptbench.training import checkpoint
-from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import Workplace
-
-UInt8 = npt.NDArray[np.uint8]
 
 #: Predictions of this many pictures per split are kept for the report.
 PICTURES = 4
@@ -79,22 +68,13 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
     splits = {ref: _samples(place, ref) for ref in evaluation_splits(place)}
     with firewall.closed(place.label_folders):
         method = trained_method(place, result)
-        network, mode = method.scored_network().to(place.device).eval(), method.inference()
-    scorer = _Scorer(
-        place,
-        network,
-        mode,
-        result.stage.settings.resolution,
-        method.sampling(result.stage.settings).framing,
-        method.normalisation,
-        stop,
-    )
-    scores = [scorer.score(ref, samples) for ref, samples in splits.items()]
+    scorer = Scorer(method, result.stage.settings, place.device, place.label_folders, stop)
+    scores = [_score(place, scorer, ref, samples) for ref, samples in splits.items()]
     firewall.require_intact()
     return Scored(
         scores=scores,
-        weights_sha256=checkpoint.digest(network.state_dict()),
-        parameters=sum(p.numel() for p in network.parameters()),
+        weights_sha256=checkpoint.digest(scorer.network.state_dict()),
+        parameters=sum(p.numel() for p in scorer.network.parameters()),
         seconds=time.monotonic() - started,
     )
 
@@ -170,57 +150,26 @@ def _samples(place: Workplace, ref: SplitRef) -> list[Sample]:
     return samples
 
 
-@dataclass(frozen=True)
-class _Scorer:
-    """Scores one network on one split after the other."""
+def _score(place: Workplace, scorer: Scorer, ref: SplitRef, samples: Sequence[Sample]) -> Score:
+    """Scores one split; keeps its matrices and the first predictions, and says how far it is."""
+    name = f"{ref.dataset}-{ref.split}"
 
-    place: Workplace
-    network: nn.Module
-    mode: Mode
-    resolution: float
-    framing: Framing
-    normalisation: Normalisation
-    stop: Callable[[], bool]
-
-    def score(self, ref: SplitRef, samples: Sequence[Sample]) -> Score:
-        place, dataset = self.place, self.place.datasets[ref.dataset]
-        matrices = {}
-        for number, sample in enumerate(samples):
-            if self.stop():
-                raise InterruptedTrainingError("Stopped during evaluation; run again to go on.")
-            truth, prediction = self._segment(dataset, sample)
-            matrices[sample.name] = confusion_matrix(truth, prediction, len(place.task.class_set))
-            self._tell(ref, sample, number, len(samples), prediction)
-        confusion = PerImageConfusion.collect(matrices)
-        confusion.save(place.folder / "confusion" / f"{ref.dataset}-{ref.split}.npz")
-        return score(
-            confusion.total(),
-            place.task.class_set,
-            split=str(ref),
-            provenance=place.spec.data[ref.dataset].provenance,
-            images=len(samples),
-        )
-
-    def _segment(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
-        """True and predicted train ids at the size of the label file."""
-        image, raw = dataset.read_image(sample), dataset.read_label(sample)
-        require_same_size(image, raw, sample)
-        box = self.place.input_size(dataset.name, self.resolution)
-        resized = self.framing.image(image, self.framing.size((image.shape[1], image.shape[0]), box))
-        pixels = transforms.normalise(resized, self.normalisation)[None].to(self.place.device)
-        with firewall.closed(self.place.label_folders):
-            prediction = segment(self.network, pixels, self.mode, (raw.shape[0], raw.shape[1]))
-        table = label_map(dataset.id_space, self.place.benchmark.class_set)
-        return table[raw], prediction.cpu().numpy()
-
-    def _tell(self, ref: SplitRef, sample: Sample, number: int, count: int, prediction: UInt8) -> None:
-        """Keeps the first predictions for the report and says how far the scoring is."""
-        folder = self.place.folder
+    def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number < PICTURES:
-            _keep(prediction, folder / "pictures" / f"{ref.dataset}-{ref.split}" / f"{sample.name}.png")
+            _keep(prediction, place.folder / "pictures" / name / f"{sample.name}.png")
         if number % 10 == 0:
-            status = Status(state=State.RUNNING, stage=f"score {ref}", iteration=number, total=count)
-            write_status(folder, status)
+            status = Status(state=State.RUNNING, stage=f"score {ref}", iteration=number, total=len(samples))
+            write_status(place.folder, status)
+
+    confusion = scorer.confusion(place.datasets[ref.dataset], samples, tell)
+    confusion.save(place.folder / "confusion" / f"{name}.npz")
+    return score(
+        confusion.total(),
+        place.task.class_set,
+        split=str(ref),
+        provenance=place.spec.data[ref.dataset].provenance,
+        images=len(samples),
+    )
 
 
 def _keep(prediction: UInt8, path: Path) -> None:

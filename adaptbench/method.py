@@ -26,6 +26,7 @@ from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.profiles import Profile
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import build_optimizer, build_schedule, by_name
+from adaptbench.weights.published import SELF_TRAINING, Layout
 
 #: Named values of one loss group; entries whose last part starts with ``loss`` are summed and differentiated.
 LossGroup = Mapping[str, Tensor]
@@ -90,6 +91,8 @@ class Method(nn.Module):
     Settings: ClassVar[type[BaseSettings]] = BaseSettings
     #: Published settings by (benchmark, network); every other pair is marked ``transferred``.
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
+    #: How the checkpoints that its authors publish are laid out; what ``run_all.py import`` reads.
+    published_files: ClassVar[Layout] = SELF_TRAINING
 
     def __init__(self, task: Task, settings: BaseSettings) -> None:
         super().__init__()

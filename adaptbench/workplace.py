@@ -15,7 +15,7 @@ from adaptbench.dataset import Dataset
 from adaptbench.errors import RunStateError
 from adaptbench.jobspec import JobSpec
 from adaptbench.method import Method, Task
-from adaptbench.profiles import profile
+from adaptbench.profiles import Profile, profile
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,19 @@ class Workplace:
 
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
         """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
-        width, height = self.datasets[dataset].training_size
-        length = self.task.profile.length
-        return length(int(width * resolution)), length(int(height * resolution))
+        return input_size(self.datasets[dataset], resolution, self.task.profile)
+
+
+def input_size(dataset: Dataset, resolution: float, profile: Profile) -> tuple[int, int]:
+    """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile.
+
+    Args:
+        dataset: states the size that trainings use.
+        resolution: factor on it.
+        profile: converts lengths.
+    """
+    width, height = dataset.training_size
+    return profile.length(int(width * resolution)), profile.length(int(height * resolution))
 
 
 def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
