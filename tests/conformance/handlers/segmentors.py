@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from adaptbench.adaptation.ema import teacher_mode
 from adaptbench.evaluation.inference import Sliding, Whole, predict, resize, segment
+from adaptbench.weights.foreign import read_content
+from adaptbench.weights.published import SELF_TRAINING, published_state
 
 from ..case import Case
 from ..reference_config import compare_buffers, load, segmentor
@@ -39,11 +43,24 @@ def check_inference(case: Case) -> None:
 @handler("converted_forward")
 def check_converted(case: Case) -> None:
     network = segmentor(case.hyper("model")).eval()
-    load(case, network, "ckpt/model.")
+    _load_checkpoint(case, network)
     case.compare("out/logits", _whole(network, case.tensor("in/img_crop_sized")))
     softmax = _slide(case, network, case.tensor("in/img"), case.hyper("model")["test_cfg"]).softmax(1)
     case.compare("out/slide_softmax_stride4", softmax[..., ::4, ::4])
     case.compare("out/slide_argmax", softmax.argmax(1), where=_clear(softmax))
+
+
+def _load_checkpoint(case: Case, network: nn.Module) -> None:
+    """The recorded checkpoint as a file of the published layout, read and converted as a user's file is."""
+    state = {name: torch.from_numpy(array.copy()) for name, array in case.arrays("ckpt/").items()}
+    assert case.json["facts"]["checkpoint_layout"] == "dict with meta, state_dict, optimizer"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "iter_40000.pth"
+        torch.save({"meta": {"iter": 40_000}, "state_dict": state, "optimizer": {"param_groups": []}}, file)
+        content = read_content(file)
+    network.load_state_dict(
+        published_state(content, SELF_TRAINING, "student", network.state_dict(), file), strict=True
+    )
 
 
 def _check_teacher(case: Case, teacher: nn.Module) -> None:
