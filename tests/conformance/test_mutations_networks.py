@@ -13,10 +13,12 @@ from torch.nn import functional
 from adaptbench.evaluation.inference import windows
 from adaptbench.networks import daformer, detail_crop, hrda, isa, mit
 from adaptbench.networks.detail_crop import CropBox, Size
+from adaptbench.weights.published import Layout
 
 from .handlers import hrda_head, segmentors
 from .planted import Mutation, assert_noticed
 
+TEACHER_FIRST = Layout(student={"ema_model.": ""}, teacher={}, others=("model.", "imnet_model."))
 PUBLISHED_HEAD_PASS = hrda.HRDAHead.forward_train
 PUBLISHED_ATTENTION = hrda.HRDAHead._attention
 PUBLISHED_LOSS = hrda.hrda_loss
@@ -201,6 +203,7 @@ MUTATIONS = [
     Mutation("last window wins", INFERENCE, hrda, "average_windows", last_window_wins),
     Mutation("context antialiased", INFERENCE, hrda, "_scale", antialiased),
     Mutation("teacher in evaluation mode", INFERENCE, segmentors, "teacher_mode", lambda teacher: None),
+    Mutation("teacher imported", "converted_forward_hrda", segmentors, "SELF_TRAINING", TEACHER_FIRST),
     Mutation("last offset drawn", "hrda_crop_box", detail_crop, "number_of_offsets", last_offset_drawn),
     Mutation("every offset drawn", "hrda_crop_box", detail_crop, "number_of_offsets", every_offset_drawn),
 ]
