@@ -77,7 +77,11 @@ PROFILES: dict[str, Profile] = {
             threads=1,
             workers=0,
             checkpoint_every=100,
-            networks={"deeplabv2-r101": "deeplabv2-mini", "daformer-mit_b5": "daformer-mini"},
+            networks={
+                "deeplabv2-r101": "deeplabv2-mini",
+                "deeplabv2-multi-r101": "deeplabv2-multi-mini",
+                "daformer-mit_b5": "daformer-mini",
+            },
             generated={
                 "gta5/all": 240,
                 "gta5/heldout": 48,

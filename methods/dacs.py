@@ -32,7 +32,6 @@ from adaptbench.adaptation.pseudo_label import PseudoLabel, pseudo_label
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.adaptation.strong_augment import AugmentDraw, draw_augment, strong_augment
 from adaptbench.data.batch import Batch, Images
-from adaptbench.data.transforms import MEAN, STD
 from adaptbench.draws import Draws
 from adaptbench.method import LossGroup, Method, Task
 from adaptbench.settings import Settings as BaseSettings
@@ -164,4 +163,10 @@ class DACS(Method):
         mixed = class_mix(
             source.image, source.label, target.image, pseudo.label, pseudo.weight, draws.classes
         )
-        return mixed._replace(image=strong_augment(mixed.image, draws.augmentations, MEAN, STD))
+        return mixed._replace(image=self.augment(mixed.image, draws.augmentations))
+
+    def augment(self, image: Tensor, draws: Sequence[AugmentDraw]) -> Tensor:
+        """The images with a strong augmentation each. Shape: ``(B, 3, H, W)``, unchanged."""
+        values = self.normalisation
+        rgb = strong_augment(values.swapped(image), draws, values.rgb.mean, values.rgb.std)
+        return values.swapped(rgb)

@@ -152,7 +152,10 @@ class BaseStyles(Hook):  # type: ignore[misc]  # mmengine is untyped
         if runner.iter % self.method.settings.style_refresh:
             return
         seed = derive_seed(runner.stream.stage_seed, "base styles", runner.iter)
-        shuffled = TrainingStream(runner.stream.labelled, None, runner.stream.settings, seed)
+        stream = runner.stream
+        shuffled = TrainingStream(
+            stream.labelled, None, stream.settings, seed, normalisation=stream.normalisation
+        )
         number = max(len(shuffled.labelled) // shuffled.settings.batch_size, 1)
         device = next(self.method.student.parameters()).device
         images = (shuffled[t].source.image.to(device) for t in range(number))

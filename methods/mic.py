@@ -28,7 +28,6 @@ from adaptbench.adaptation.masking import block_mask, draw_blocks, mask_image
 from adaptbench.adaptation.pseudo_label import PseudoLabel
 from adaptbench.adaptation.strong_augment import AugmentDraw, augment, draw_augment
 from adaptbench.data.batch import Batch, Images
-from adaptbench.data.transforms import MEAN, STD
 from adaptbench.method import LossGroup
 from adaptbench.profiles import Length
 from methods.dacs import DACS
@@ -86,7 +85,9 @@ class MaskedConsistency(DACS):
     def hide_blocks(self, image: Tensor, draws: MaskDraws) -> Tensor:
         """Augmented images of which blocks are 0. Shape: unchanged."""
         mask = block_mask(draws.blocks, self.settings.mask_ratio, (image.shape[-2], image.shape[-1]))
-        return mask_image(augment(image, draws.augmentation, MEAN, STD), mask)
+        values = self.normalisation
+        augmented = augment(values.swapped(image), draws.augmentation, values.rgb.mean, values.rgb.std)
+        return mask_image(values.swapped(augmented), mask)
 
 
 class MIC(MaskedConsistency, HRDA):

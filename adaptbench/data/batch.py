@@ -14,7 +14,7 @@ class Images:
     """Pictures of one domain.
 
     Attributes:
-        image: normalised RGB, float32 ``(B, 3, H, W)``.
+        image: in the network's normalisation and order of channels (`NetworkSpec`), float32 ``(B, 3, H, W)``.
         names: sample names.
         trusted: where pseudo-labels may be used, uint8 ``(B, 1, H, W)``: 1 = yes, 0 = no, 255 = padded; None
             where the method asks for no margins.

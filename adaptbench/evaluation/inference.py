@@ -1,8 +1,8 @@
 """From picture to prediction: whole-image and sliding-window inference.
 
-The arithmetic is that of mmsegmentation: logits are resized bilinearly (align_corners=False) to the size of
-the network's input, overlapping windows are averaged as raw logits, and the result is resized once more
-where the label file has another size. No softmax comes in between.
+The arithmetic is that of mmsegmentation unless a mode says otherwise: logits are resized bilinearly
+(align_corners=False) to the size of the network's input, overlapping windows are averaged as raw logits, and the
+result is resized once more where the label file has another size. No softmax comes in between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Whole:
-    """The network sees the whole picture at once."""
+    """The network sees the whole picture at once.
+
+    Attributes:
+        aligned: logits are resized with aligned corners, and at once to the size of the label, as ADVENT and FADA
+            score; else without, and by way of the size of the picture.
+        multiple: sides the network takes are multiples of this; a picture with others is seen in overlapping windows
+            that fall short of it by as little as possible. Units: pixels.
+    """
+
+    aligned: bool = False
+    multiple: int = 1
 
 
 @dataclass(frozen=True)
@@ -49,14 +59,14 @@ class Sliding:
 Mode = Whole | Sliding
 
 
-def resize(logits: Tensor, size: Size) -> Tensor:
-    """Bilinear resize with align_corners=False; unchanged when the size fits already.
+def resize(logits: Tensor, size: Size, aligned: bool = False) -> Tensor:
+    """Bilinear resize, with or without aligned corners; unchanged when the size fits already.
 
     Shape: ``(B, C, h, w)`` to ``(B, C, *size)``.
     """
     if tuple(logits.shape[-2:]) == tuple(size):
         return logits
-    return functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+    return functional.interpolate(logits, size, mode="bilinear", align_corners=aligned)
 
 
 def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
@@ -70,7 +80,7 @@ def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
         mode: whole or sliding.
     """
     with torch.no_grad():
-        return resize(_coarse(network, image, mode), _size(image))
+        return resize(_coarse(network, image, mode), _size(image), _aligned(mode))
 
 
 def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor:
@@ -89,10 +99,12 @@ def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor
     """
     with torch.no_grad():
         logits = _coarse(network, image, mode)
+        if _aligned(mode):
+            return resized_argmax(logits, size, aligned=True)[0]
         return resized_argmax(logits, _size(image), size)[0]
 
 
-def resized_argmax(logits: Tensor, *sizes: Size) -> Tensor:
+def resized_argmax(logits: Tensor, *sizes: Size, aligned: bool = False) -> Tensor:
     """Argmax over the classes after resizing to each of ``sizes`` in turn; on a tie the lower id.
 
     Shape: ``(B, C, h, w)`` to ``(B, *sizes[-1])`` uint8.
@@ -101,7 +113,7 @@ def resized_argmax(logits: Tensor, *sizes: Size) -> Tensor:
     def plane(index: int) -> Tensor:
         resized = logits[:, index : index + 1]
         for size in sizes:
-            resized = resize(resized, size)
+            resized = resize(resized, size, aligned)
         return resized
 
     best = plane(0).clone()
@@ -135,10 +147,17 @@ def _steps(length: int, crop: int, stride: int) -> Iterator[slice]:
 
 def _coarse(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
     """Logits before the last resize: at the network's resolution, or averaged over windows."""
-    if isinstance(mode, Whole):
-        logits: Tensor = network(image)
-        return logits
-    return _slide(network, image, mode)
+    if isinstance(mode, Sliding):
+        return _slide(network, image, mode)
+    height, width = (side // mode.multiple * mode.multiple for side in _size(image))
+    if (height, width) != _size(image):
+        return _slide(network, image, Sliding((height, width), (height, width)))
+    logits: Tensor = network(image)
+    return logits
+
+
+def _aligned(mode: Mode) -> bool:
+    return isinstance(mode, Whole) and mode.aligned
 
 
 def _slide(network: nn.Module, image: Tensor, mode: Sliding) -> Tensor:

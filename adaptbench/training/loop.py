@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from adaptbench.data.batch import Batch, Images
@@ -28,7 +27,7 @@ from adaptbench.errors import AdaptBenchError, RunStateError
 from adaptbench.method import Method
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
-from adaptbench.training.optimizer import build_schedule
+from adaptbench.training.optimizer import by_name
 
 
 class InterruptedTrainingError(AdaptBenchError):
@@ -80,9 +79,7 @@ class TrainingLoop:
         self.max_iters = len(stream)
         self.seconds = 0.0
         self.optim_wrapper = method.optimizers()
-        self.param_schedulers = [
-            s for o in self._optimizers().values() for s in build_schedule(o, method.settings)
-        ]
+        self.param_schedulers = method.schedules(self.optim_wrapper)
         self.hooks: list[Hook] = method.hooks()
         self._device = device
         self._workers = workers
@@ -155,8 +152,7 @@ class TrainingLoop:
             getattr(hook, point)(self, **arguments)
 
     def _optimizers(self) -> Mapping[str, Any]:
-        wrapper = self.optim_wrapper
-        return dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {"student": wrapper}
+        return by_name(self.optim_wrapper)
 
     def _save(self) -> None:
         state = self.model.state_dict()

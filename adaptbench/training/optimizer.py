@@ -2,34 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
-from mmengine.optim import LinearLR, OptimWrapper, PolyLR
+from mmengine.optim import LinearLR, OptimWrapper, OptimWrapperDict, PolyLR
 from torch import nn
 
+from adaptbench.errors import UsageError
 from adaptbench.settings import Settings
+from adaptbench.training.repeated_sgd import Arithmetic, RepeatedSGD
+
+#: How often SGD lists a tensor of the encoder: once, or once for every module it is nested in, with the arithmetic of
+#: the framework that ADVENT used or with that of today.
+Listing: TypeAlias = Literal["once", "repeated", "repeated-current"]
+_ARITHMETICS: dict[Listing, Arithmetic] = {"repeated": "torch-0.4", "repeated-current": "current"}
 
 
-def build_optimizer(network: nn.Module, settings: Settings) -> OptimWrapper:
+def build_optimizer(network: nn.Module, settings: Settings, listing: Listing = "once") -> OptimWrapper:
     """The optimiser of the self-training papers for ``network``.
 
     Names are matched by substring and the first match wins: everything with ``head`` in its name learns
     ``head_lr_factor`` times faster, and of the rest everything with ``norm`` in its name does not decay.
     Parameters with equal rules share a group, so that a step is a few fused calls.
 
+    Raises:
+        UsageError: tensors shall be listed repeatedly by another optimiser than sgd.
+
     Source: HRDA, arXiv 2204.13132, section 4.1 (AdamW, decoder at ten times the learning rate).
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, int], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault(_rates(name, settings), []).append(parameter)
+            times = 1 if listing == "once" else _times_listed(name)
+            groups.setdefault((*_rates(name, settings), times), []).append(parameter)
     if not groups:  # a control that learns nothing
-        groups[(settings.learning_rate, 0.0)] = [nn.Parameter(torch.zeros(1))]
-    parameters = [{"params": p, "lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()]
+        groups[(settings.learning_rate, 0.0, 1)] = [nn.Parameter(torch.zeros(1))]
+    if listing != "once":
+        return _repeated(groups, settings, listing)
+    parameters = [{"params": p, "lr": lr, "weight_decay": decay} for (lr, decay, _), p in groups.items()]
     if settings.optimizer == "adamw":
         return OptimWrapper(torch.optim.AdamW(parameters, betas=(0.9, 0.999)))
     return OptimWrapper(torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=settings.momentum))
+
+
+def _repeated(
+    groups: dict[tuple[float, float, int], list[nn.Parameter]], settings: Settings, listing: Listing
+) -> OptimWrapper:
+    if settings.optimizer != "sgd":
+        raise UsageError(
+            f"Listing parameters repeatedly is defined for optimizer=sgd, not for {settings.optimizer}. "
+            "List them once."
+        )
+    parameters = [
+        {"params": p, "lr": lr, "weight_decay": decay, "times": times}
+        for (lr, decay, times), p in groups.items()
+    ]
+    optimizer = RepeatedSGD(parameters, settings.learning_rate, settings.momentum, _ARITHMETICS[listing])
+    return OptimWrapper(optimizer)
+
+
+def _times_listed(name: str) -> int:
+    """One time for every module below the encoder that holds the parameter called ``name``."""
+    return name.count(".") - 1 if name.startswith("backbone.") else 1
 
 
 def _rates(name: str, settings: Settings) -> tuple[float, float]:
@@ -41,18 +75,31 @@ def _rates(name: str, settings: Settings) -> tuple[float, float]:
     return settings.learning_rate, settings.weight_decay
 
 
-def build_schedule(optimizer: OptimWrapper, settings: Settings) -> list[Any]:
+def by_name(optimizers: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
+    """The optimisers of a method by name; a single one is that of the ``student``."""
+    return dict(optimizers.items()) if isinstance(optimizers, OptimWrapperDict) else {"student": optimizers}
+
+
+def poly_schedule(optimizer: OptimWrapper, power: float, iterations: int) -> PolyLR:
+    """Polynomial decay ``lr(t) = lr * (1 - t/T)^p`` to 0 at iteration T. Units: ``iterations`` is T."""
+    return PolyLR(optimizer, power=power, eta_min=0.0, begin=0, end=max(iterations, 1) + 1, by_epoch=False)
+
+
+def build_schedule(optimizer: OptimWrapper, settings: Settings, iterations: int | None = None) -> list[Any]:
     """Polynomial decay over all iterations, multiplied by a linear warm-up in the first ones.
 
     The decay runs from iteration 0; the warm-up multiplies it and does not delay it:
     ``lr(t) = lr * (1 - t/T)^p * (s + (1 - s) * min(t/w, 1))``.
 
+    Args:
+        optimizer: whose rates are changed.
+        settings: power, warm-up and number of iterations T.
+        iterations: T if the decay ends at another iteration than the training; None = that of the training.
+
     Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up.
     """
-    total = max(settings.iterations, 1)
-    schedule: list[Any] = [
-        PolyLR(optimizer, power=settings.poly_power, eta_min=0.0, begin=0, end=total + 1, by_epoch=False)
-    ]
+    total = settings.iterations if iterations is None else iterations
+    schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, total)]
     if settings.warmup > 0:
         schedule.append(
             LinearLR(

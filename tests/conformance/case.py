@@ -96,6 +96,7 @@ class Case:
         atol: float | None = None,
         rtol: float | None = None,
         where: Comparable | None = None,
+        since: str | None = None,
     ) -> None:
         """Compare a result with the recorded array ``out/...`` and mark that as compared.
 
@@ -105,6 +106,7 @@ class Case:
             atol: absolute tolerance instead of the case file's.
             rtol: relative tolerance instead of the case file's.
             where: compare only here, where the case file says so; must be true somewhere.
+            since: full name of a recorded array; the changes since then are compared, not the values.
 
         Raises:
             AssertionError: the result is wrong.
@@ -118,6 +120,9 @@ class Case:
             tolerance = tolerance_for(self.name, self.kind, self.json.get("tolerance"), name, integral)
         else:
             tolerance = Tolerance(atol or 0.0, rtol or 0.0)
+        if since is not None:
+            before = self.all_arrays[since]
+            got, expected = _array(got) - before, expected - before
         self._record(name, got, expected, tolerance, where)
 
     def expect(

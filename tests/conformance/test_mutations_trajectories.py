@@ -73,7 +73,8 @@ def warm_up_delays_the_decay(wrapper: Any, settings: Settings) -> list[Any]:
 
 def hidden_before_augmentation(self: mic.MaskedConsistency, image: Tensor, draws: mic.MaskDraws) -> Tensor:
     mask = mic.block_mask(draws.blocks, self.settings.mask_ratio, (image.shape[-2], image.shape[-1]))
-    return mic.augment(mic.mask_image(image, mask), draws.augmentation, mic.MEAN, mic.STD)
+    values = self.normalisation
+    return mic.augment(mic.mask_image(image, mask), draws.augmentation, values.mean, values.std)
 
 
 def scales_swapped(self: hrda.HRDA, *args: Any) -> dacs.Learned:

@@ -30,13 +30,32 @@ class Tolerance:
 
 EXACT = Tolerance()
 
+# What the case files of the adversarial trainings name; parameters are compared by how much they have changed.
+_ADVERSARIAL: Mapping[str, str] = {
+    "out/*final/*running_*": "running_statistics",
+    "out/*final/d*": "adam_params",
+    "out/*final/*": "sgd_params",
+    "out/*grad_norm*": "grad_norms",
+    "out/grad_first_iteration_adaptation_part/*": "grad_norms",
+    "out/grad_first_iteration/*": "sgd_params",
+    "out/*": "losses",
+}
+
 # Array pattern -> name of the tolerance in the case file. Integer arrays are exact without an entry.
 NAMED: Mapping[str, Mapping[str, str]] = {
     "mic_mask": {"out/*mask*": "mask", "out/*": "img"},
+    "advent_trajectory": _ADVERSARIAL,
+    "advent_resnet_trajectory": _ADVERSARIAL,
+    "intrada_trajectory": _ADVERSARIAL,
+    "minent_trajectory": _ADVERSARIAL,
+    # These name no tolerance for running statistics.
+    "advseg": {"out/*running_*": "losses", **_ADVERSARIAL},
+    "minent_mmseg": {"out/*running_*": "losses", **_ADVERSARIAL},
 }
 
 # Array pattern -> tolerance that the case file gives in words.
 PROSE: Mapping[str, Mapping[str, Tolerance]] = {
+    "intrada_pseudo_label": {"out/*/image": Tolerance(atol=1.0), "out/*": EXACT},
     "mit_backbone_lowvar": {"out/*": Tolerance(atol=2e-5, rtol=1e-3)},
     "train_trajectory": {
         "out/it*/log/*acc*": Tolerance(atol=0.05),

@@ -1,0 +1,119 @@
+"""DeepLabV2 with two outputs on a Caffe-style ResNet-101: the network of AdaptSegNet, ADVENT and IntraDA.
+
+Source: Chen et al., DeepLab, arXiv 1606.00915, in the form of Tsai et al., AdaptSegNet, arXiv 1802.10349, section 4.1,
+with the four branches that ADVENT's code sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmseg.models.backbones.resnet import Bottleneck
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adaptbench.data.normalisation import CAFFE
+from adaptbench.networks.segmentor import NetworkSpec
+
+_STRIDES = (1, 2, 1, 1)
+_DILATIONS = (1, 1, 2, 4)
+
+
+@MODELS.register_module()
+class CaffeResNet(nn.Module):
+    """ResNet of bottleneck blocks at output stride 8, as converted from Caffe.
+
+    What differs from other ResNets: a 7x7 stem and a max pool that rounds sizes up; the stride of a stage sits in its
+    first 1x1 convolution; every block of the last two stages is dilated, the first one included; every stage begins
+    with a projection. Scale and shift of the batch norms are never trained, but in training the statistics are
+    those of the batch, even of a single picture, and the running ones follow.
+
+    Args:
+        stem: channels of the stem.
+        planes: inner channels of the blocks of each stage; they give four times as many.
+        blocks: blocks of each stage.
+
+    Source: quirks 18 and 26 of the recorded values; He et al., arXiv 1512.03385, table 1.
+    """
+
+    def __init__(
+        self,
+        stem: int = 64,
+        planes: Sequence[int] = (64, 128, 256, 512),
+        blocks: Sequence[int] = (3, 4, 23, 3),
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, stem, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True)
+        inputs = [stem, *(Bottleneck.expansion * width for width in planes)]
+        stages = zip(inputs, planes, blocks, _STRIDES, _DILATIONS, strict=False)
+        for number, stage in enumerate(stages, start=1):
+            self.add_module(f"layer{number}", _stage(*stage))
+        for module in self.modules():
+            _initialise(module)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Output of the four stages. Shape: ``(B, 3, H, W)`` to ``(B, 4 * planes, h, w)`` at strides 4, 8, 8, 8."""
+        features = self.maxpool(functional.relu(self.bn1(self.conv1(image)), inplace=True))
+        maps = []
+        for stage in (1, 2, 3, 4):
+            features = self.get_submodule(f"layer{stage}")(features)
+            maps.append(features)
+        return tuple(maps)
+
+
+def _stage(inputs: int, planes: int, blocks: int, stride: int, dilation: int) -> nn.Sequential:
+    outputs = Bottleneck.expansion * planes
+    projection = nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+    )
+    common = {"planes": planes, "dilation": dilation, "style": "caffe"}
+    first = Bottleneck(inputs, stride=stride, downsample=projection, **common)
+    return nn.Sequential(first, *(Bottleneck(outputs, **common) for _ in range(1, blocks)))
+
+
+def _initialise(module: nn.Module) -> None:
+    """Published initial weights N(0, 0.01); batch norms are not trained."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, std=0.01)
+    elif isinstance(module, nn.BatchNorm2d):
+        module.requires_grad_(False)
+
+
+def _classifier(in_channels: int, in_index: int) -> dict[str, Any]:
+    """Configuration of the sum of four dilated convolutions on a feature map."""
+    return {
+        "type": "DeepLabV2Head",
+        "in_channels": in_channels,
+        "in_index": in_index,
+        "dilations": (6, 12, 18, 24),
+    }
+
+
+def two_classifiers(planes: Sequence[int]) -> dict[str, Any]:
+    """Configuration of both classifiers on a `CaffeResNet`: auxiliary on the third stage, main on the last."""
+    main, aux = (
+        _classifier(Bottleneck.expansion * width, index) for index, width in ((3, planes[3]), (2, planes[2]))
+    )
+    return {"type": "TwoOutputHead", "main": main, "aux": aux}
+
+
+_MINI = (16, 32, 48, 64)
+
+NETWORKS = (
+    NetworkSpec(
+        name="deeplabv2-multi-r101",
+        backbone={"type": "CaffeResNet"},
+        decode_head=two_classifiers((64, 128, 256, 512)),
+        normalisation=CAFFE,
+    ),
+    NetworkSpec(
+        name="deeplabv2-multi-mini",
+        backbone={"type": "CaffeResNet", "stem": 32, "planes": _MINI, "blocks": (2, 2, 2, 2)},
+        decode_head=two_classifiers(_MINI),
+        normalisation=CAFFE,
+    ),
+)
