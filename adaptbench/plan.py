@@ -182,6 +182,17 @@ def _load_methods(
     return classes
 
 
+def method_class(registry: plugins.Registry, name: str) -> type[Method]:
+    """The method called ``name``.
+
+    Raises:
+        UsageError: no such method.
+        PluginError: it cannot be used.
+    """
+    plugin = registry.find("method", name)
+    return _checked(plugins.load(plugin), plugin)
+
+
 def _checked(loaded: Any, plugin: plugins.Plugin) -> type[Method]:
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise PluginError(

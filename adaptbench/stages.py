@@ -25,7 +25,7 @@ from adaptbench.data.taxonomy import label_map
 from adaptbench.errors import AdaptBenchError, RunStateError
 from adaptbench.jobspec import State, Status, content_hash, load_job, write_status
 from adaptbench.launch import processes
-from adaptbench.method import Method, Stage
+from adaptbench.method import Method, Stage, Task
 from adaptbench.profiles import profile
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
@@ -223,9 +223,14 @@ def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:
 
 def trained_method(place: Workplace, entry: PlannedStage) -> Method:
     """The method with the final weights of a finished stage."""
-    settings = entry.stage.settings.model_copy(update={"pretraining": "none"})  # all weights follow
-    method = entry.stage.method(place.task, settings)
-    tensors, _ = checkpoint.load(entry.weights)
+    return filled_method(place.task, entry.stage, entry.weights)
+
+
+def filled_method(task: Task, stage: Stage, weights: Path) -> Method:
+    """The method of ``stage`` with the final weights in a file."""
+    settings = stage.settings.model_copy(update={"pretraining": "none"})  # all weights follow
+    method = stage.method(task, settings)
+    tensors, _ = checkpoint.load(weights)
     load_method(method, tensors)
     return method
 

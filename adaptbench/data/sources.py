@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -55,10 +55,11 @@ def locate(
         kind = benchmark.provenance.get(name, provenance)
         refs = [ref for ref in _refs(benchmark) if ref.dataset == name]
         if kind == "generated":
-            found[name] = _generated(name, refs, profile, request.limit, dials)
+            found[name] = generated_source(name, refs, profile, request.limit, dials)
         else:
             dataset = dataset_class(registry, name)(official_root(registry, name, request))
-            found[name] = _official(dataset, refs, benchmark)
+            labelled = {*benchmark.source, *benchmark.evaluation}
+            found[name] = official_source(dataset, [ref for ref in refs if not ref.generated_only], labelled)
     return found
 
 
@@ -116,9 +117,21 @@ def _refs(benchmark: type[Benchmark]) -> list[SplitRef]:
     return [*benchmark.source, *benchmark.target, *benchmark.evaluation]
 
 
-def _generated(
-    name: str, refs: list[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
+def generated_source(
+    name: str, refs: Sequence[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
 ) -> DataSource:
+    """The splits ``refs`` of the dataset ``name`` in a generated world. Nothing is generated yet.
+
+    Args:
+        name: of the dataset.
+        refs: some of its splits.
+        profile: scale and number of pictures.
+        limit: iterations of a smoke run, which needs few pictures.
+        dials: of the world, where they are not the default.
+
+    Raises:
+        UsageError: a split that is not generated.
+    """
     missing = [str(ref) for ref in refs if str(ref) not in profile.generated]
     if missing:
         raise UsageError(
@@ -153,11 +166,16 @@ def official_root(registry: plugins.Registry, name: str, request: Request) -> Pa
     raise DataError(f"{name}: not found; looked for {looked}. {dataset.where_to_get()}")
 
 
-def _official(dataset: Dataset, refs: list[SplitRef], benchmark: type[Benchmark]) -> DataSource:
+def official_source(dataset: Dataset, refs: Iterable[SplitRef], labelled: Collection[SplitRef]) -> DataSource:
+    """The splits ``refs`` of an official dataset; its version is the list of their pictures.
+
+    Raises:
+        DataError: pictures are missing, or label files of a split in ``labelled``.
+    """
     listing = hashlib.sha256()
-    for ref in sorted({ref for ref in refs if not ref.generated_only}, key=str):
+    for ref in sorted(set(refs), key=str):
         samples = dataset.usable(ref.split)
-        if ref in benchmark.source or ref in benchmark.evaluation:
+        if ref in labelled:
             require_labels(dataset, ref.split, samples)
         listing.update("\n".join([str(ref), *(sample.name for sample in samples)]).encode())
     return DataSource(root=str(dataset.root), provenance="official", version=listing.hexdigest()[:12])
