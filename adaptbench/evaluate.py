@@ -66,9 +66,9 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
     """
     started = time.monotonic()
     splits = {ref: _samples(place, ref) for ref in evaluation_splits(place)}
-    with firewall.closed(place.label_folders):
+    with firewall.closed(place.closed_folders):
         method = trained_method(place, result)
-    scorer = Scorer(method, result.stage.settings, place.device, place.label_folders, stop)
+    scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop)
     scores = [_score(place, scorer, ref, samples) for ref, samples in splits.items()]
     firewall.require_intact()
     return Scored(

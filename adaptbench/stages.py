@@ -86,7 +86,7 @@ def plan_stages(place: Workplace) -> list[PlannedStage]:
     """The job's stages in order, with their hashes."""
     settings = place.method.Settings.model_validate(place.spec.settings)
     planned: list[PlannedStage] = []
-    with firewall.closed(place.label_folders):
+    with firewall.closed(place.closed_folders):
         stages = place.method.stages(settings)
     for stage in stages:
         start = None if stage.start is None else planned[stage.start]
@@ -245,12 +245,8 @@ def training_data(place: Workplace, stage: Stage) -> tuple[Domain, Domain | None
 
 def seal(place: Workplace, stream: TrainingStream) -> None:
     """Puts all labels out of reach of this process, and in DG all target pictures, except what it trains on."""
-    forbidden = place.label_folders
-    if place.benchmark.setting == "dg":
-        refs = [ref for ref in place.benchmark.evaluation if ref not in place.benchmark.source]
-        forbidden += [place.datasets[ref.dataset].root for ref in refs]
     samples = [sample for _, sample, _, _ in stream.labelled.items]
-    firewall.seal(forbidden, [path for sample in samples for path in (sample.image, sample.label)])
+    firewall.seal(place.closed_folders, [path for sample in samples for path in (sample.image, sample.label)])
 
 
 def _labelled_refs(place: Workplace, stage: Stage) -> tuple[SplitRef, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +47,9 @@ class Workplace:
         return self.folder.parents[2 + len(Path(self.spec.board).parts)]
 
     @property
-    def label_folders(self) -> list[Path]:
-        """Folders that hold the labels of the job's datasets."""
-        return [d.root / folder for d in self.datasets.values() for folder in d.label_folders]
+    def closed_folders(self) -> list[Path]:
+        """What a method must not open: all labels, and in domain generalization all datasets that are scored."""
+        return _closed_folders(self.benchmark, self.datasets)
 
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
         """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
@@ -83,7 +84,7 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
         name: sources.dataset_class(registry, name)(Path(source.root)) for name, source in spec.data.items()
     }
     method = registry.find("method", spec.method)
-    with firewall.closed(d.root / labels for d in datasets.values() for labels in d.label_folders):
+    with firewall.closed(_closed_folders(benchmark, datasets)):
         method_class = plugins.load(method)
     return Workplace(
         spec=spec,
@@ -94,3 +95,11 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
         task=Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), profile(spec.profile)),
         device=torch.device(spec.device),
     )
+
+
+def _closed_folders(benchmark: type[Benchmark], datasets: Mapping[str, Dataset]) -> list[Path]:
+    labels = [d.root / folder for d in datasets.values() for folder in d.label_folders]
+    if benchmark.setting != "dg":
+        return labels
+    scored = [ref.dataset for ref in benchmark.evaluation if ref not in benchmark.source]
+    return labels + [datasets[name].root for name in dict.fromkeys(scored)]

@@ -85,8 +85,9 @@ def _check(forbidden: Iterable[Path], allowed: Collection[Path]) -> _Check:
         path = os.path.realpath(os.fsdecode(name))
         if f"{path}{os.sep}".startswith(folders) and path not in exceptions:
             message = (
-                f"A method tried to open {path}, which it must not know. Training may read source "
-                "labels only; target labels are for the final evaluation (the tag 'oracle' is the one exception)."
+                f"A method tried to open {path}, which it must not know. Training may read source labels only; "
+                "target labels, and in domain generalization target pictures, too, are for the final evaluation "
+                "(the tag 'oracle' is the one exception)."
             )
             _breaches.append(message)
             raise FirewallError(message)

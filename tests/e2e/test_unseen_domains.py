@@ -1,0 +1,75 @@
+"""Domain generalization: the scored datasets are closed to methods, their pictures included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adaptbench import stages, workplace
+from adaptbench.data import firewall, sources
+from adaptbench.data.stream import TrainingStream
+from adaptbench.dataset import Sample
+from adaptbench.errors import FirewallError
+from adaptbench.jobspec import save_job
+from adaptbench.plan import make_plan
+from adaptbench.request import Request
+from adaptbench.workplace import Workplace
+
+from .bench import PLUGINS
+from .test_firewall import in_fork
+
+Open = Callable[..., Workplace]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Plans a job, generates its data and loads what it names."""
+    monkeypatch.setenv("ADAPTBENCH_CACHE", str(cache))
+
+    def open_job(method: str, benchmark: str, *plugins: Path) -> Workplace:
+        request = Request((method,), (benchmark,), out=tmp_path, limit=1, device="cpu", plugins=plugins)
+        (job,) = make_plan(request).jobs
+        sources.generate(job.spec.data.items(), lambda *_: lambda *_: None)
+        save_job(job.spec, job.folder)
+        return workplace.open_workplace(job.spec, job.folder)
+
+    return open_job
+
+
+def files(sample: Sample) -> list[Path]:
+    return [sample.image, sample.label]
+
+
+def test_training_reads_the_source_and_nothing_else(opened: Open) -> None:
+    def act() -> None:
+        place = opened("source_only", "gta5_dg")
+        (planned,) = stages.plan_stages(place)
+        labelled, target = stages.training_data(place, planned.stage)
+        stages.seal(place, TrainingStream(labelled, target, planned.stage.settings, 0))
+        assert target is None
+        for path in files(labelled.items[0][1]):
+            path.read_bytes()
+        firewall.require_intact()
+        scored = [(place.datasets[ref.dataset], ref.split) for ref in place.benchmark.evaluation]
+        assert len(scored) == 2
+        for dataset, split in scored:
+            for path in files(dataset.samples(split)[0]):
+                with pytest.raises(FirewallError, match="tried to open"):
+                    path.read_bytes()
+
+    in_fork(act)
+
+
+@pytest.mark.parametrize(("name", "closed"), [("gta5_dg", True), ("gta5_to_cityscapes", False)])
+def test_planning_sees_no_scored_picture_either(opened: Open, name: str, closed: bool) -> None:
+    def act() -> None:
+        place = opened("curious", name, PLUGINS / "curious.py")
+        if closed:
+            with pytest.raises(FirewallError, match=r"tried to open .*leftImg8bit"):
+                stages.plan_stages(place)
+        else:
+            assert len(stages.plan_stages(place)) == 1
+
+    in_fork(act)
