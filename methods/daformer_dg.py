@@ -1,8 +1,9 @@
 """DAFormer for domain generalization: source images alone, with or without SHADE (Hoyer et al., TPAMI 2024).
 
-Cross entropy and feature distance on the source; no teacher and no target. With `style_hallucination`, every image is
-also seen in a hallucinated style (Zhao et al., SHADE, ECCV 2022): the batch is doubled after the first stage of
-the encoder, and the predictions on both halves shall agree.
+Cross entropy and feature distance on the source, whose crops are distorted in colour (`photometric_distortion`); no
+teacher and no target. With `style_hallucination`, which is on in the published trainings, every image is also seen
+in a hallucinated style (Zhao et al., SHADE, ECCV 2022): the batch is doubled after the first stage of the encoder,
+and the predictions on both halves shall agree. ``style_hallucination=false`` is the training without SHADE.
 
 Quirks of the published behaviour beside those of DAFormer, kept as defaults:
 
@@ -10,17 +11,16 @@ Quirks of the published behaviour beside those of DAFormer, kept as defaults:
 - losses are averaged over both halves, batch norm sees both, the feature distance covers both;
 - the consistency counts ignored pixels and compares logits at the decoder's resolution (HRDA: the fused ones);
 - base styles are as many as the first stage has channels, chosen by farthest point sampling over all source images
-  before the first and then every `style_refresh` iterations, with the encoder in evaluation mode. Fewer images than
-  styles (smoke runs) are used more than once.
-
-Not published as it stands: the colour augmentation of the published data pipeline (photometric distortion) is not built
-yet, so every row says ``transferred``.
+  before the first and then every `style_refresh` iterations, with the encoder in evaluation mode, on distorted
+  crops in plain order, without rare class sampling. Fewer images than styles (smoke runs) are used more than once;
+- every step of the colour distortion drops fractions, and the hue is never shifted up by its full range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 from mmengine.hooks import Hook
@@ -36,12 +36,14 @@ from adaptbench.adaptation.style import (
     style_consistency,
 )
 from adaptbench.data.batch import Batch
+from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import TrainingStream
 from adaptbench.draws import Draws, derive_seed
 from adaptbench.errors import UsageError
 from adaptbench.method import LossGroup, Task
 from adaptbench.networks.mit import MiT
 from adaptbench.profiles import Iterations
+from adaptbench.settings import Settings as BaseSettings
 from methods.daformer import SourceStrategies
 
 
@@ -51,8 +53,11 @@ class Generalization(SourceStrategies):
     uses_target_images = False
 
     class Settings(SourceStrategies.Settings):
-        """Settings of SHADE."""
+        """Settings of the colour distortion and of SHADE."""
 
+        photometric_distortion: bool = Field(
+            True, description="distort brightness, contrast, saturation and hue of source crops"
+        )
         style_hallucination: bool = Field(
             True, description="whether images are also seen in hallucinated styles"
         )
@@ -74,6 +79,12 @@ class Generalization(SourceStrategies):
         if settings.style_hallucination:
             encoder = self._encoder()
             encoder.style_hallucination = StyleHallucination(encoder.channels[0])
+
+    @classmethod
+    def sampling(cls, settings: BaseSettings) -> Sampling:
+        """That of the training strategies, with distorted colours unless they are off."""
+        assert isinstance(settings, Generalization.Settings)
+        return replace(super().sampling(settings), distortion=settings.photometric_distortion)
 
     def losses(self, batch: Batch) -> Iterable[LossGroup]:
         """One group: everything that is learned from the source."""
@@ -151,15 +162,18 @@ class BaseStyles(Hook):  # type: ignore[misc]  # mmengine is untyped
         """Shows the method crops of all source pictures, in keyed random order."""
         if runner.iter % self.method.settings.style_refresh:
             return
-        seed = derive_seed(runner.stream.stage_seed, "base styles", runner.iter)
-        stream = runner.stream
-        shuffled = TrainingStream(
-            stream.labelled, None, stream.settings, seed, normalisation=stream.normalisation
-        )
+        shuffled = source_crops(runner.stream, runner.iter)
         number = max(len(shuffled.labelled) // shuffled.settings.batch_size, 1)
         device = next(self.method.student.parameters()).device
         images = (shuffled[t].source.image.to(device) for t in range(number))
         self.method.refresh_styles(images, data_batch.draws)
+
+
+def source_crops(stream: TrainingStream, iteration: int) -> TrainingStream:
+    """The source of a training as it is shown there, but every picture once and in a random order of its own."""
+    seed = derive_seed(stream.stage_seed, "base styles", iteration)
+    plain = replace(stream.sampling, rare=None)
+    return TrainingStream(stream.labelled, None, stream.settings, seed, plain, stream.normalisation)
 
 
 class DAFormerDG(Generalization):
@@ -169,3 +183,6 @@ class DAFormerDG(Generalization):
     title = "DAFormer (DG)"
     paper = "arXiv:2304.13615"
     tags = ("domain-generalization",)
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_dg", "daformer-mit_b5"): {},
+    }
