@@ -138,8 +138,12 @@ class DACS(Method):
 
     def label_target(self, target: Images) -> PseudoLabel:
         """The teacher's labels of the clean target crops."""
+        return self.label_by(self.teacher, target, self.settings.pseudo_threshold)
+
+    def label_by(self, teacher: Teacher, target: Images, threshold: float) -> PseudoLabel:
+        """The labels that a teacher gives to the clean target crops, and how far they are trusted."""
         size = (target.image.shape[-2], target.image.shape[-1])
-        return pseudo_label(resize_logits(self.teacher(target.image), size), self.settings.pseudo_threshold)
+        return pseudo_label(resize_logits(teacher(target.image), size), threshold)
 
     def draw_mix(self, batch: Batch) -> MixDraws:
         """All random decisions of the mixing; the decisions to jitter and blur hold for the whole batch."""

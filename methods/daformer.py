@@ -35,6 +35,7 @@ from pydantic import Field
 from torch import Tensor
 
 from adaptbench.adaptation import feature_distance as fd
+from adaptbench.adaptation.ema import Teacher
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
 from adaptbench.adaptation.pseudo_label import PaddingRule, PseudoLabel, restrict
 from adaptbench.adaptation.pseudo_margins import Margins
@@ -210,8 +211,8 @@ class DAFormer(SourceStrategies, DACS):
         """Side of the synchronised part, or of the crop."""
         return self.settings.synchronized_crop or super().trained_side()
 
-    def label_target(self, target: Images) -> PseudoLabel:
-        """The teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""
-        label, weight = super().label_target(target)
+    def label_by(self, teacher: Teacher, target: Images, threshold: float) -> PseudoLabel:
+        """A teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""
+        label, weight = super().label_by(teacher, target, threshold)
         top, bottom = self.settings.pseudo_ignore_top, self.settings.pseudo_ignore_bottom
         return PseudoLabel(label, restrict(weight, target.trusted, top, bottom, self.settings.padding_weight))

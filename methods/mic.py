@@ -6,7 +6,9 @@ same on DAFormer.
 
 Quirks of the published behaviour beside those of HRDA, kept as defaults:
 
-- label and weight are those of the host method before mixing, with its margins; there is no second teacher;
+- label and weight are those of the host method before mixing, with its margins; there is no second teacher, unless
+  `mask_teacher` is ``own``: the published ablations give the masked pass a moving average of its own, with
+  `mask_ema_alpha` 0 (the student itself labels) or `mask_threshold` 0 (all labels are fully trusted);
 - target images are jittered and blurred by draws of their own before blocks are hidden (`mask_augment`); one order of
   the jitter and one width of the blur serve the whole batch, and the blur is drawn even if `blur` is off;
 - hidden pixels are 0 after normalisation, which is the mean colour; all images have their own mask;
@@ -17,18 +19,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from adaptbench.adaptation.color_jitter import jitter_applies
+from adaptbench.adaptation.ema import Teacher
 from adaptbench.adaptation.gaussian_blur import blur_applies
 from adaptbench.adaptation.masking import block_mask, draw_blocks, mask_image
 from adaptbench.adaptation.pseudo_label import PseudoLabel
 from adaptbench.adaptation.strong_augment import AugmentDraw, augment, draw_augment
 from adaptbench.data.batch import Batch, Images
-from adaptbench.method import LossGroup
+from adaptbench.method import LossGroup, Task
 from adaptbench.profiles import Length
 from methods.dacs import DACS
 from methods.hrda import HRDA
@@ -52,16 +56,54 @@ class MaskedConsistency(DACS):
         mask_block: Length = Field(64, ge=1, description="side of a block in pixels of the crop")
         mask_weight: float = Field(1.0, ge=0, description="factor on the loss of masked images")
         mask_augment: bool = Field(True, description="jitter and blur images before blocks are hidden")
+        mask_teacher: Literal["host", "own"] = Field(
+            "host", description="who labels masked images: the method's teacher, or one of their own"
+        )
+        mask_ema_alpha: float | None = Field(
+            None, ge=0, le=1, description="ema_alpha of their own teacher; none = that of the method"
+        )
+        mask_threshold: float | None = Field(
+            None, ge=0, le=1, description="pseudo_threshold of their own teacher; none = that of the method"
+        )
+
+        @field_validator("mask_ema_alpha", "mask_threshold")
+        @classmethod
+        def _of_their_own_teacher(cls, value: float | None, info: ValidationInfo) -> float | None:
+            """A value that nobody reads would leave a user believing in another training than is run."""
+            if value is not None and info.data.get("mask_teacher") == "host":
+                raise PydanticCustomError("unread", "is read with mask_teacher=own only")
+            return value
 
     settings: Settings
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__(task, settings)
+        self.settings: MaskedConsistency.Settings = settings
+        alpha = settings.ema_alpha if settings.mask_ema_alpha is None else settings.mask_ema_alpha
+        self.mask_teacher = Teacher(self.student, alpha) if settings.mask_teacher == "own" else None
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Those of the host method, whose teacher and theirs move first."""
+        if self.mask_teacher is not None:
+            self.mask_teacher.update(self.student, batch.iteration)
+        yield from super().losses(batch)
 
     def target_losses(self, batch: Batch, target: Images, pseudo: PseudoLabel) -> Iterable[LossGroup]:
         """The losses of the host method, then the loss on masked images."""
         yield from super().target_losses(batch, target, pseudo)
         image = self.hide_blocks(target.image, self.draw_mask(batch, target.image))
-        label = pseudo.label.unsqueeze(1)
-        losses = self.learn(image, label, pseudo.weight, "masked", batch.draws).losses
+        label, weight = self.label_masked(target, pseudo)
+        losses = self.learn(image, label.unsqueeze(1), weight, "masked", batch.draws).losses
         yield {**losses, "masked.loss_seg": self.settings.mask_weight * losses["masked.loss_seg"]}
+
+    def label_masked(self, target: Images, pseudo: PseudoLabel) -> PseudoLabel:
+        """What masked images are to show: the pseudo-labels of the host method, or those of their own teacher."""
+        if self.mask_teacher is None:
+            return pseudo
+        threshold = self.settings.mask_threshold
+        if threshold is None:
+            threshold = self.settings.pseudo_threshold
+        return self.label_by(self.mask_teacher, target, threshold)
 
     def draw_mask(self, batch: Batch, image: Tensor) -> MaskDraws:
         """All random decisions of the masked pass."""

@@ -1,6 +1,7 @@
 """MIC on DAFormer: masked image consistency without HRDA's detail crop (Hoyer et al., CVPR 2023, table 2).
 
-Quirks are those of DAFormer and, for the masked pass, those of `methods/mic.py`.
+Quirks are those of DAFormer and, for the masked pass, those of `methods/mic.py`. Blocks are half as large as there, and
+so are the pictures.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from pydantic import Field
+
+from adaptbench.profiles import Length
 from methods.daformer import DAFormer
 from methods.mic import MaskedConsistency
 
@@ -25,5 +29,7 @@ class MICDAFormer(MaskedConsistency, DAFormer):
 
     class Settings(DAFormer.Settings, MaskedConsistency.Settings):  # pydantic: the first one's defaults win
         """Settings of DAFormer and of the masked pass."""
+
+        mask_block: Length = Field(32, ge=1, description="side of a block in pixels of the crop")
 
     settings: Settings

@@ -31,6 +31,9 @@ def test_mic_keeps_the_defaults_of_its_host(method: type[Method], host: type[Met
         "mask_block",
         "mask_weight",
         "mask_augment",
+        "mask_teacher",
+        "mask_ema_alpha",
+        "mask_threshold",
     }
 
 

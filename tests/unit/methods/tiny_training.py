@@ -1,0 +1,46 @@
+"""Trainings of a few iterations on random pictures whose labels are blocks, of things and of road in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from adaptbench.data.batch import Batch, Images, LabelledImages
+from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.draws import Draws
+from adaptbench.method import Method, Task
+from adaptbench.profiles import profile
+
+#: Side of the crops, and of the blocks of their labels.
+CROP, BLOCK = 128, 64
+
+
+def build(method: type[Method], **changes: Any) -> Method:
+    """The method on the small network, from equal random weights."""
+    settings = method.Settings.model_validate({"network": "daformer-mini", "crop": CROP, **changes})
+    setting = "uda" if method.uses_target_images else "dg"
+    torch.manual_seed(0)
+    return method(Task("test", setting, CITYSCAPES19, profile("mini")), settings)
+
+
+def batch_of(method: type[Method], iteration: int, side: int = CROP) -> Batch:
+    random = torch.Generator().manual_seed(iteration)
+    source, target = torch.randn(2, 1, 3, side, side, generator=random)
+    things = torch.tensor(CITYSCAPES19.things)
+    blocks = things[torch.randint(len(things), (1, 1, side // BLOCK, side // BLOCK), generator=random)]
+    blocks[..., ::2] = 0
+    label = blocks.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    unlabelled = Images(target, ("b",)) if method.uses_target_images else None
+    return Batch(iteration, Draws(7, iteration), LabelledImages(source, ("a",), label), unlabelled)
+
+
+def train(made: Method, iterations: int = 1, side: int = CROP) -> list[dict[str, float]]:
+    """What the iterations log."""
+    optimizers, logs = made.optimizers(), []
+    for iteration in range(iterations):
+        batch = batch_of(type(made), iteration, side)
+        torch.manual_seed(batch.draws.seed("network"))
+        log = made.train().train_step(batch, optimizers)
+        logs.append({name: float(value) for name, value in log.items()})
+    return logs
