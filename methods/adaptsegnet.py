@@ -87,18 +87,19 @@ class OutputAdversarial(OutputAdaptation):
     def deception(self, target: Outputs) -> LossGroup:
         """How far the target's outputs are from being taken for the source's; the discriminators do not learn."""
         weights = {"main": self.settings.adversarial_weight, "aux": self.settings.adversarial_weight_aux}
+        losses: dict[str, Tensor] = {}
         with frozen(self.discriminators):
-            return {
-                named(name, "target.loss_adversarial"): weights[name] * self._distance(name, logits, SOURCE)
-                for name, logits in target.items()
-            }
+            for name, logits in target.items():
+                loss = self._domain_loss(name, logits, SOURCE)
+                losses[named(name, "target.loss_adversarial")] = weights[name] * loss
+        return losses
 
     def discrimination(self, source: Outputs, target: Outputs) -> LossGroup:
         """How far the discriminators are from telling the domains apart; the network does not learn."""
         losses: dict[str, Tensor] = {}
         for key, outputs, domain in (("source", source, SOURCE), ("target", target, TARGET)):
             for name, logits in outputs.items():
-                loss = self._distance(name, logits.detach(), domain) / 2
+                loss = self._domain_loss(name, logits.detach(), domain) / 2
                 losses[named(name, f"discriminator.loss_{key}")] = loss
         return losses
 
@@ -123,7 +124,7 @@ class OutputAdversarial(OutputAdaptation):
             *(poly_schedule(optimizer, power, iterations) for optimizer in others),
         ]
 
-    def _distance(self, name: str, logits: Tensor, domain: float) -> Tensor:
+    def _domain_loss(self, name: str, logits: Tensor, domain: float) -> Tensor:
         scores = self.discriminators[name](self.evidence(logits))
         return domain_loss(scores, domain, self.settings.discriminator_loss)
 

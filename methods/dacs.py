@@ -37,8 +37,8 @@ from adaptbench.method import LossGroup, Method, Task
 from adaptbench.settings import Settings as BaseSettings
 
 #: Training passes of the student in one iteration; they draw apart and are logged under their own prefix.
-Part: TypeAlias = Literal["source", "mixed", "masked"]
-PREFIXES: Mapping[Part, str] = {"source": "", "mixed": "mix.", "masked": "masked."}
+Part: TypeAlias = Literal["source", "mixed", "masked", "target"]
+PREFIXES: Mapping[Part, str] = {"source": "", "mixed": "mix.", "masked": "masked.", "target": "target."}
 
 Region: TypeAlias = tuple[slice, slice]
 WHOLE: Region = (slice(None), slice(None))

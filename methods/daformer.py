@@ -98,15 +98,14 @@ class SourceStrategies(Method):
         """Rare class sampling, unless it is off."""
         assert isinstance(settings, SourceStrategies.Settings)
         if not settings.rare_class_sampling:
-            return Sampling()
-        return Sampling(
-            RareClasses(
-                settings.rare_class_temperature,
-                settings.rare_class_min_pixels,
-                settings.rare_class_min_crop_ratio,
-                settings.rare_class_missing,
-            )
+            return super().sampling(settings)
+        rare = RareClasses(
+            settings.rare_class_temperature,
+            settings.rare_class_min_pixels,
+            settings.rare_class_min_crop_ratio,
+            settings.rare_class_missing,
         )
+        return replace(super().sampling(settings), rare=rare)
 
     def inference(self) -> Mode:
         """Whole pictures, or windows as large as what is trained on, stepping by half of it."""

@@ -24,6 +24,7 @@ Quirks of the published behaviour beside those of DAFormer, kept as defaults:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 
 from adaptbench.adaptation import feature_distance as fd
 from adaptbench.draws import Draws
+from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.networks.detail_crop import CropBox
 from adaptbench.networks.hrda import HRDAOptions, HRDASegmentor, build_hrda, hrda_loss
 from adaptbench.profiles import Length
@@ -114,6 +116,13 @@ class TwoScales(SourceStrategies):
             self.student.detail_image(image)[..., rows, columns], output.hr_features, output.crop_box.slices
         )
         return Learned(losses, output.fused, (context, detail))
+
+    def inference(self) -> Mode:
+        """As `SourceStrategies`; whole pictures as far as both scales have a grid for them."""
+        mode, head = super().inference(), self.student.decode_head
+        return (
+            replace(mode, multiple=round(head.output_stride * head.scale_ratio)) if mode == Whole() else mode
+        )
 
     def draw_detail_crop(self, image: Tensor, part: Part, draws: Draws) -> CropBox:
         """The detail crop of a pass, shared by its batch."""

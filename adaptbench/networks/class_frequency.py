@@ -33,4 +33,6 @@ class ClassFrequencyHead(nn.Module):
         return share.view(1, -1, 1, 1).expand(image.shape[0], -1, 1, 1)
 
 
-NETWORKS = (NetworkSpec("class-frequency", {"type": "NoBackbone"}, {"type": "ClassFrequencyHead"}),)
+NETWORKS = (
+    NetworkSpec("class-frequency", {"type": "NoBackbone"}, {"type": "ClassFrequencyHead"}, recipe={}),
+)

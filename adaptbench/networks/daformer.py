@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from adaptbench.networks.isa import InterlacedAttention
 from adaptbench.networks.mit import START_WEIGHTS, VARIANTS
+from adaptbench.networks.recipes import recipe
 from adaptbench.networks.segmentor import NetworkSpec
 
 Fusion: TypeAlias = Literal["separable_aspp", "aspp", "isa", "conv"]
@@ -159,7 +160,7 @@ def _network(name: str, encoder: str, **head: Any) -> NetworkSpec:
 def _mini(name: str, **head: Any) -> NetworkSpec:
     """The small encoder under a decoder of 48 channels."""
     network = _network(f"{name}-mini", "mini", width=48, **head)
-    return replace(network, recipe={"learning_rate": 1e-3, "head_lr_factor": 1.0})
+    return replace(network, recipe=recipe(learning_rate=1e-3, head_lr_factor=1.0))
 
 
 #: Published changes of the decoder, by the prefix of the network's name; DAFormer, arXiv 2111.14887, table 7.

@@ -13,6 +13,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from adaptbench.networks.recipes import recipe
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights, shipped
 
@@ -70,6 +71,10 @@ def _resnet(depth: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+#: The encoder of the mini networks.
+MINI_RESNET = _resnet(18, base_channels=32, stem_channels=32)
+
+
 def _imagenet(file: str) -> StartWeights:
     """ImageNet weights of a ResNet with a 3x3 stem."""
     return StartWeights("ImageNet-1k", file, "the pretrained third-party ResNets v1c of OpenMMLab")
@@ -90,9 +95,9 @@ NETWORKS = (
     ),
     NetworkSpec(
         name="deeplabv2-mini",
-        backbone=_resnet(18, base_channels=32, stem_channels=32),
+        backbone=MINI_RESNET,
         decode_head={"type": "DeepLabV2Head", "in_channels": 256, "dilations": (6, 12)},
         start=shipped("resnet-mini.safetensors"),
-        recipe={"learning_rate": 2e-3, "head_lr_factor": 1.0},
+        recipe=recipe(learning_rate=2e-3, head_lr_factor=1.0),
     ),
 )

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.data.normalisation import CAFFE
+from adaptbench.networks.deeplabv2 import MINI_RESNET
+from adaptbench.networks.recipes import recipe
 from adaptbench.networks.segmentor import NetworkSpec
+from adaptbench.networks.start_weights import StartWeights, shipped
 
 _STRIDES = (1, 2, 1, 1)
 _DILATIONS = (1, 1, 2, 4)
@@ -93,27 +96,29 @@ def _classifier(in_channels: int, in_index: int) -> dict[str, Any]:
     }
 
 
-def two_classifiers(planes: Sequence[int]) -> dict[str, Any]:
-    """Configuration of both classifiers on a `CaffeResNet`: auxiliary on the third stage, main on the last."""
-    main, aux = (
-        _classifier(Bottleneck.expansion * width, index) for index, width in ((3, planes[3]), (2, planes[2]))
-    )
-    return {"type": "TwoOutputHead", "main": main, "aux": aux}
+def two_classifiers(aux: int, main: int) -> dict[str, Any]:
+    """Configuration of both classifiers: auxiliary on the third feature map, main on the last; by their channels."""
+    return {"type": "TwoOutputHead", "aux": _classifier(aux, 2), "main": _classifier(main, 3)}
 
-
-_MINI = (16, 32, 48, 64)
 
 NETWORKS = (
     NetworkSpec(
         name="deeplabv2-multi-r101",
         backbone={"type": "CaffeResNet"},
-        decode_head=two_classifiers((64, 128, 256, 512)),
+        decode_head=two_classifiers(aux=1024, main=2048),
+        start=StartWeights(
+            "ImageNet-1k (Caffe)",
+            "DeepLab_resnet_pretrained_imagenet.pth",
+            "the release of ADVENT's code, valeoai/ADVENT",
+        ),
+        recipe=recipe(optimizer="sgd", learning_rate=2.5e-4, weight_decay=5e-4, warmup=0, poly_power=0.9),
         normalisation=CAFFE,
     ),
     NetworkSpec(
         name="deeplabv2-multi-mini",
-        backbone={"type": "CaffeResNet", "stem": 32, "planes": _MINI, "blocks": (2, 2, 2, 2)},
-        decode_head=two_classifiers(_MINI),
-        normalisation=CAFFE,
+        backbone=MINI_RESNET,
+        decode_head=two_classifiers(aux=128, main=256),
+        start=shipped("resnet-mini.safetensors"),
+        recipe=recipe(learning_rate=2e-3, head_lr_factor=1.0),
     ),
 )

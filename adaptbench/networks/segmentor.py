@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from adaptbench.data.normalisation import IMAGENET, Normalisation
+from adaptbench.networks.recipes import recipe
 from adaptbench.networks.start_weights import StartWeights
 from adaptbench.networks.two_outputs import TwoOutputHead
 
@@ -48,7 +49,7 @@ class NetworkSpec:
         backbone: mmsegmentation configuration of the backbone.
         decode_head: mmsegmentation configuration of the decoder, without ``num_classes``.
         start: the encoder's start weights; None = random ones.
-        recipe: optimiser settings used where no paper states any.
+        recipe: optimiser settings used where no paper states any; a method's own defaults count for what it lacks.
         normalisation: of its input.
     """
 
@@ -56,5 +57,5 @@ class NetworkSpec:
     backbone: Mapping[str, Any]
     decode_head: Mapping[str, Any]
     start: StartWeights | None = None
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=recipe)
     normalisation: Normalisation = IMAGENET

@@ -57,7 +57,7 @@ def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Pa
         WeightsError: the file is of another encoder or size; names what is missing, surplus or of another shape.
     """
     target = _target(backbone)
-    found = without_prefix(tensors, ("backbone.",))
+    found = without_prefix(tensors, ("backbone.", "Scale."))
     own, foreign = recognised(target.expected), recognised(found)
     if own is not None:
         target, found = _in_common_names(target, own, found, foreign, origin)

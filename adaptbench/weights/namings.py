@@ -21,9 +21,13 @@ Family = Literal["MiT", "ResNet", "ResNet with a deep stem"]
 #: (pattern, replacement), tried in order; the first pattern that matches the whole name decides.
 Rules = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
+#: DeepLab's classifier, four dilated convolutions, which the Caffe weights of ADVENT and IntraDA come with.
+_DILATED = tuple(f"layer5.conv2d_list.{branch}" for branch in range(4))
 #: Classifiers of the published ImageNet files: the only tensors that are ever dropped.
 CLASSIFIERS = frozenset(
-    f"{layer}.{part}" for layer in ("head", "fc", "classifier", "head.fc") for part in ("weight", "bias")
+    f"{layer}.{part}"
+    for layer in ("head", "fc", "classifier", "head.fc", *_DILATED)
+    for part in ("weight", "bias")
 )
 
 

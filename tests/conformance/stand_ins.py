@@ -62,7 +62,7 @@ def tiny_network(case: Case, dilations: Sequence[int], trained_norms: bool) -> S
 def small_deeplab(case: Case) -> Segmentor:
     """The narrow twin of the published network."""
     planes = case.hyper("planes")
-    config = two_classifiers(planes)
+    config = two_classifiers(*(4 * width for width in planes[2:]))
     head = TwoOutputHead(config["main"], config["aux"], case.hyper("num_classes"))
     return Segmentor(CaffeResNet(case.hyper("stem"), planes, case.hyper("blocks")), head)
 

@@ -77,7 +77,7 @@ def test_what_the_stream_is_asked_for() -> None:
         (DAFormer, {"inference": "sliding", "synchronized_crop": 32}, Sliding((32, 32), (16, 16))),
         (HRDA, {"detail_crop": 32}, Sliding((64, 64), (32, 32))),
         (HRDA, {"detail_crop": 32, "synchronized_crop": 32}, Sliding((32, 32), (16, 16))),
-        (HRDA, {"detail_crop": 32, "inference": "whole"}, Whole()),
+        (HRDA, {"detail_crop": 32, "inference": "whole"}, Whole(multiple=8)),
     ],
 )
 def test_test_windows_are_as_large_as_what_is_trained_on(
