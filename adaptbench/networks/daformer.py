@@ -160,7 +160,7 @@ def _network(name: str, encoder: str, **head: Any) -> NetworkSpec:
 def _mini(name: str, **head: Any) -> NetworkSpec:
     """The small encoder under a decoder of 48 channels."""
     network = _network(f"{name}-mini", "mini", width=48, **head)
-    return replace(network, recipe=recipe(learning_rate=1e-3, head_lr_factor=1.0))
+    return replace(network, recipe=recipe(learning_rate=6e-3, head_lr_factor=1.0))
 
 
 #: Published changes of the decoder, by the prefix of the network's name; DAFormer, arXiv 2111.14887, table 7.
