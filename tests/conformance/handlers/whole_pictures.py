@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from adaptbench.data import transforms
 from adaptbench.data.framing import WholePictures
 from adaptbench.data.normalisation import CAFFE
 from adaptbench.data.taxonomy import IGNORE, label_map
-from adaptbench.data.transforms import normalise
 from adaptbench.evaluation.confusion import confusion_matrix
 from adaptbench.evaluation.inference import Whole, segment
 from adaptbench.evaluation.metrics import iou, miou
@@ -55,4 +55,4 @@ def check_scoring(case: Case) -> None:
 
 
 def _image(image: Array, size: tuple[int, ...]) -> torch.Tensor:
-    return normalise(_WHOLE.image(image, (size[0], size[1])), CAFFE)
+    return transforms.normalise(_WHOLE.image(image, (size[0], size[1])), CAFFE)
