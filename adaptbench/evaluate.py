@@ -19,6 +19,7 @@ from adaptbench.dataset import Sample
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer, UInt8
 from adaptbench.jobspec import State, Status, write_status
+from adaptbench.reporting.pseudo_labels import summarise
 from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
 from adaptbench.stages import PlannedStage, trained_method
 from adaptbench.storage import replacing
@@ -128,6 +129,9 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
         overrides=spec.overrides,
         data={name: source.identity() for name, source in sorted(spec.data.items())},
         scores=scored.scores,
+        pseudo_labels=summarise(
+            results[-1].folder / "metrics.jsonl", settings.iterations, place.task.class_set.classes
+        ),
         weights_sha256=scored.weights_sha256,
         cost=cost,
         environment=environment(),

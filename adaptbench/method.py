@@ -6,7 +6,7 @@ implements `Method.losses`; a method of several stages also overrides `Method.st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -31,6 +31,8 @@ from adaptbench.weights.published import SELF_TRAINING, Layout
 #: Named values of one loss group; entries whose last part starts with ``loss`` are summed and differentiated.
 LossGroup = Mapping[str, Tensor]
 Optimizers: TypeAlias = "OptimWrapper | OptimWrapperDict"
+#: Told what a training step made: its group (``"mixed"``) and parts (``image``, ``label``); see `Method.observe`.
+Observer: TypeAlias = Callable[[str, Mapping[str, Tensor]], None]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Method(nn.Module):
         super().__init__()
         self.task = task
         self.settings = settings
+        #: Who watches the training steps; hooks put themselves here, and nobody else does.
+        self.observers: list[Observer] = []
         self.student = self.build_student()
 
     @classmethod
@@ -168,6 +172,23 @@ class Method(nn.Module):
         for wrapper in wrappers:
             wrapper.step()
         return log
+
+    def observe(self, group: str, **parts: Tensor) -> None:
+        """Shows intermediate results of a training step to whoever watches; it changes nothing in the training.
+
+        Integers are labels, three channels are a picture as networks get it, and anything else is a map with
+        values in [0, 1]. The parts ``weight``, ``confident`` and ``mask`` say how far the others of their group
+        count. What a teacher labels is the ``label`` of the group ``pseudo``.
+
+        Shape: ``(B, H, W)`` or ``(B, channels, H, W)``, of any size.
+
+        Args:
+            group: what was made, for example ``"mixed"``.
+            parts: tensors by name.
+        """
+        detached = {name: part.detach() for name, part in parts.items()}
+        for observer in self.observers:
+            observer(group, detached)
 
     def segmentation_loss(
         self, logits: Tensor, label: Tensor, weight: Tensor | None = None, prefix: str = ""

@@ -124,7 +124,9 @@ class DACS(Method):
 
     def target_losses(self, batch: Batch, target: Images, pseudo: PseudoLabel) -> Iterable[LossGroup]:
         """Everything that is learned from the pseudo-labelled target."""
+        self.observe("pseudo", **pseudo._asdict())
         mixed = self.mix(batch, target, pseudo, self.draw_mix(batch))
+        self.observe("mixed", **mixed._asdict())
         losses = self.learn(mixed.image, mixed.label, mixed.weight, "mixed", batch.draws).losses
         yield {**losses, "mix.confidence": pseudo.weight.mean(), "mix.pasted": mixed.mask.float().mean()}
 

@@ -128,6 +128,8 @@ class SourceStrategies(Method):
         if self.imagenet is None:
             return {}
         distances = self.distances(label, views)
+        if distances[0].mask is not None:
+            self.observe("source", compared_features=distances[0].mask)
         weight = self.settings.feature_distance_weight
         return {"source.loss_feature_distance": fd.feature_distance_loss(distances, weight)}
 
@@ -212,6 +214,7 @@ class DAFormer(SourceStrategies, DACS):
 
     def label_by(self, teacher: Teacher, target: Images, threshold: float) -> PseudoLabel:
         """A teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""
-        label, weight = super().label_by(teacher, target, threshold)
+        pseudo = super().label_by(teacher, target, threshold)
         top, bottom = self.settings.pseudo_ignore_top, self.settings.pseudo_ignore_bottom
-        return PseudoLabel(label, restrict(weight, target.trusted, top, bottom, self.settings.padding_weight))
+        rule = self.settings.padding_weight
+        return pseudo._replace(weight=restrict(pseudo.weight, target.trusted, top, bottom, rule))

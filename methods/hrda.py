@@ -27,14 +27,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from adaptbench.adaptation import feature_distance as fd
+from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.draws import Draws
 from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.networks.detail_crop import CropBox
-from adaptbench.networks.hrda import HRDAOptions, HRDASegmentor, build_hrda, hrda_loss
+from adaptbench.networks.hrda import HRDAOptions, HRDAOutput, HRDASegmentor, build_hrda, hrda_loss
 from adaptbench.profiles import Length
 from methods.dacs import PREFIXES, Learned, Part, View
 from methods.daformer import DAFormer, SourceStrategies
@@ -110,6 +112,8 @@ class TwoScales(SourceStrategies):
             lr_weight=self.settings.context_loss_weight,
             prefix=PREFIXES[part],
         )
+        if part == "mixed" and self.observers:
+            self.observe(part, attention=expected_attention(output))
         rows, columns = box.slices
         context = View(self.student.context_image(image), output.lr_features)
         detail = View(
@@ -159,3 +163,14 @@ class HRDA(TwoScales, DAFormer):
         margins: bool = Field(True, description="whether borders of target pictures carry no weight")
 
     settings: Settings
+
+
+@torch.no_grad()
+def expected_attention(output: HRDAOutput) -> Tensor:
+    """How far the detail is trusted, over the classes that the fused prediction expects; to look at.
+
+    Shape: returns ``(B, 1, h, w)`` at the decoder's stride on the context, in [0, 1].
+    """
+    size = (output.attention.shape[-2], output.attention.shape[-1])
+    expected = resize_logits(output.fused, size).softmax(dim=1)
+    return (expected * output.attention).sum(dim=1, keepdim=True)

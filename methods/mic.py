@@ -92,8 +92,10 @@ class MaskedConsistency(DACS):
         """The losses of the host method, then the loss on masked images."""
         yield from super().target_losses(batch, target, pseudo)
         image = self.hide_blocks(target.image, self.draw_mask(batch, target.image))
-        label, weight = self.label_masked(target, pseudo)
-        losses = self.learn(image, label.unsqueeze(1), weight, "masked", batch.draws).losses
+        labelled = self.label_masked(target, pseudo)
+        self.observe("masked", image=image, weight=labelled.weight)
+        label = labelled.label.unsqueeze(1)
+        losses = self.learn(image, label, labelled.weight, "masked", batch.draws).losses
         yield {**losses, "masked.loss_seg": self.settings.mask_weight * losses["masked.loss_seg"]}
 
     def label_masked(self, target: Images, pseudo: PseudoLabel) -> PseudoLabel:
@@ -103,7 +105,9 @@ class MaskedConsistency(DACS):
         threshold = self.settings.mask_threshold
         if threshold is None:
             threshold = self.settings.pseudo_threshold
-        return self.label_by(self.mask_teacher, target, threshold)
+        own = self.label_by(self.mask_teacher, target, threshold)
+        self.observe("masked", **own._asdict())
+        return own
 
     def draw_mask(self, batch: Batch, image: Tensor) -> MaskDraws:
         """All random decisions of the masked pass."""

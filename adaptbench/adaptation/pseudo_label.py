@@ -19,10 +19,12 @@ class PseudoLabel(NamedTuple):
     Shape:
         - label: int64 (B, H, W), class indices 0..C-1, never 255.
         - weight: float32 (B, H, W), 0..1 before region masks; one value for the whole batch.
+        - confident: bool (B, H, W), the pixels whose share the weight is; to look at, no loss uses it.
     """
 
     label: Tensor
     weight: Tensor
+    confident: Tensor
 
 
 def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
@@ -37,7 +39,7 @@ def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
 
     Shape:
         - logits: float (B, C, H, W), any real values.
-        - returns: label int64 (B, H, W) in 0..C-1; weight float32 (B, H, W) in 0..1.
+        - returns: label int64 (B, H, W) in 0..C-1; weight float32 (B, H, W) in 0..1; confident bool (B, H, W).
 
     Raises:
         ValueError: the logits are not four-dimensional or the threshold lies outside 0..1.
@@ -51,9 +53,10 @@ def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
     # Half-precision probabilities near the threshold would be rounded to it.
     scores = logits.detach() if logits.dtype == torch.float64 else logits.detach().float()
     confidence, label = scores.softmax(dim=1).max(dim=1)
-    share = (confidence >= threshold).sum().double() / label.numel()
+    confident = confidence >= threshold
+    share = confident.sum().double() / label.numel()
     weight = torch.empty_like(label, dtype=torch.float32)
-    return PseudoLabel(label, weight.copy_(share.expand_as(weight)))
+    return PseudoLabel(label, weight.copy_(share.expand_as(weight)), confident)
 
 
 def restrict(

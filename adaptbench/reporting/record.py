@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adaptbench.errors import RunStateError
 from adaptbench.storage import write_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class _Part(BaseModel):
@@ -57,6 +57,24 @@ class Cost(_Part):
     device: str
 
 
+class PseudoLabels(_Part):
+    """What a teacher labelled in the last tenth of the scored training; from its predictions alone.
+
+    Attributes:
+        batches: number of batches the means are over.
+        confidence: share of the pixels that are labelled confidently.
+        pasted: share of the pixels of mixed pictures that come from the source; None = nothing is mixed.
+        class_share: share of the pixels that are labelled with a class, by its name.
+        confident_share: share of a class's pixels that are confident; None = it was never seen.
+    """
+
+    batches: int
+    confidence: float
+    pasted: float | None
+    class_share: dict[str, float]
+    confident_share: dict[str, float | None]
+
+
 class Record(_Part):
     """Everything a report needs to know about a finished job.
 
@@ -97,6 +115,8 @@ class Record(_Part):
     data: dict[str, dict[str, Any]]
     #: The first score is the ranked one.
     scores: list[Score] = Field(min_length=1)
+    #: None where nothing is pseudo-labelled, and in records of version 1.
+    pseudo_labels: PseudoLabels | None = None
     #: sha256 of the scored weights.
     weights_sha256: str
     cost: Cost

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -163,7 +163,8 @@ def _options(record: Record) -> dict[str, Any]:
 def _fill(run: Any, record: Record, out: Path) -> None:
     """History of the training, then scores and cost as the run's summary."""
     folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
-    for step, values in history(folder / "metrics.jsonl"):
+    classes = list(record.pseudo_labels.class_share) if record.pseudo_labels else []
+    for step, values in history(folder / "metrics.jsonl", classes):
         if step >= run.step:  # a resumed run has the earlier ones
             run.log({f"train/{key}": value for key, value in values.items()}, step=step)
     run.summary.update(summary(record))
@@ -181,10 +182,10 @@ def summary(record: Record) -> dict[str, float]:
     return found | {f"cost/{key}": value for key, value in cost.items()}
 
 
-def history(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+def history(path: Path, classes: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, float]]]:
     """Step and values of every line of a job's ``metrics.jsonl``; none where the file is gone.
 
-    Iterations start at 0 in every stage; steps count on from stage to stage.
+    Iterations start at 0 in every stage; steps count on from stage to stage. A vector is a value per class.
     """
     offset, last = 0, -1
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
@@ -193,6 +194,9 @@ def history(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
         if offset + iteration <= last:
             offset = last + 1
         last = offset + iteration
+        vectors = [key for key, value in values.items() if isinstance(value, list)]
+        for key in vectors:
+            values |= {f"{key}/{name}": v for name, v in zip(classes, values.pop(key), strict=False)}
         yield last, {key: value for key, value in values.items() if value is not None}
 
 

@@ -11,7 +11,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from adaptbench.errors import AdaptBenchError, RunStateError
 from adaptbench.method import Method
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
+from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.optimizer import by_name
 
 
@@ -39,7 +40,7 @@ class TrainingLoop:
 
     Hooks of mmengine are called at their usual points with this object in the place of the runner; it has
     ``iter``, ``max_iters``, ``epoch``, ``max_epochs``, ``model``, ``optim_wrapper``, ``param_schedulers``,
-    ``logger``, ``work_dir``, ``rank`` and ``world_size``.
+    ``logger``, ``work_dir``, ``rank`` and ``world_size``. What they add to ``outputs`` is logged.
 
     Args:
         method: what is trained.
@@ -49,6 +50,7 @@ class TrainingLoop:
         workers: data loading processes.
         checkpoint_every: iterations between two checkpoints.
         log_every: iterations between two lines of ``metrics.jsonl``.
+        hooks: further hooks beside those of the method.
         report: called with (iteration, total, loss) with every line of ``metrics.jsonl``.
         should_stop: asked after every iteration; True saves and raises `InterruptedTrainingError`.
     """
@@ -68,6 +70,7 @@ class TrainingLoop:
         workers: int,
         checkpoint_every: int,
         log_every: int = 10,
+        hooks: Sequence[Hook] = (),
         report: Callable[[int, int, float], None] = lambda *_: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -80,7 +83,7 @@ class TrainingLoop:
         self.seconds = 0.0
         self.optim_wrapper = method.optimizers()
         self.param_schedulers = method.schedules(self.optim_wrapper)
-        self.hooks: list[Hook] = method.hooks()
+        self.hooks: list[Hook] = [*method.hooks(), ClassShares(log_every), *hooks]
         self._device = device
         self._workers = workers
         self._checkpoint_every = checkpoint_every
@@ -93,6 +96,10 @@ class TrainingLoop:
     def checkpoint_file(self) -> Path:
         """Where the state is kept."""
         return self._folder / "checkpoint.safetensors"
+
+    def due(self, every: int) -> bool:
+        """Whether this iteration is the first of ``every`` ones, or the last of all."""
+        return self.iter % every == 0 or self.iter + 1 == self.max_iters
 
     def run(self) -> None:
         """Trains from the last checkpoint, if there is one, to the end.
@@ -126,25 +133,25 @@ class TrainingLoop:
         self._call_hooks("before_train_iter", batch_idx=self.iter, data_batch=batch)
         seed_global_generators(batch.draws.seed("network"))  # dropout and drop path
         self.model.train()
-        log = self.model.train_step(batch, self.optim_wrapper)
-        self._log(log)
+        log = dict(self.model.train_step(batch, self.optim_wrapper))
         self._call_hooks("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=log)
+        if self.due(self._log_every):
+            self._log(log)
         for scheduler in self.param_schedulers:  # last, as in mmengine: hooks see the rate that was used
             scheduler.step()
         self.iter += 1
 
     def _log(self, log: Mapping[str, Tensor]) -> None:
-        if self.iter % self._log_every and self.iter + 1 != self.max_iters:
-            return
-        values = {key: float(value) for key, value in sorted(log.items())}
+        scalars = {key: float(value) for key, value in sorted(log.items()) if value.numel() == 1}
         loss = sum(
-            v for k, v in values.items() if k.rsplit(".", 1)[-1].startswith("loss") and math.isfinite(v)
+            v for k, v in scalars.items() if k.rsplit(".", 1)[-1].startswith("loss") and math.isfinite(v)
         )
         rate = next(iter(self._optimizers().values())).optimizer.param_groups[0]["lr"]
-        line = {"iteration": self.iter, "loss": loss, "learning_rate": rate, **values}
-        text = json.dumps({k: (v if math.isfinite(v) else None) for k, v in line.items()})
+        line = {"iteration": self.iter, "loss": loss, "learning_rate": rate, **scalars}
+        finite = {k: (v if math.isfinite(v) else None) for k, v in line.items()}
+        vectors = {key: _rounded(value) for key, value in sorted(log.items()) if value.numel() != 1}
         with (self._folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(json.dumps({**finite, **vectors}) + "\n")
         self._report(self.iter, self.max_iters, loss)
 
     def _call_hooks(self, point: str, **arguments: Any) -> None:
@@ -190,6 +197,11 @@ class TrainingLoop:
             scheduler.load_state_dict(state)
         self.iter, self.seconds = facts["iteration"], facts["seconds"]
         _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
+
+
+def _rounded(vector: Tensor) -> list[float | None]:
+    """A vector as a log wants it: short."""
+    return [round(value, 5) if math.isfinite(value) else None for value in vector.tolist()]
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

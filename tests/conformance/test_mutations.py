@@ -29,18 +29,17 @@ def strict_threshold(logits: Tensor, threshold: float) -> pseudo_label.PseudoLab
 
 def share_per_image(logits: Tensor, threshold: float) -> pseudo_label.PseudoLabel:
     parts = [PUBLISHED_LABEL(image[None], threshold) for image in logits]
-    label, weight = (torch.cat(column) for column in zip(*parts, strict=True))
-    return pseudo_label.PseudoLabel(label, weight)
+    return pseudo_label.PseudoLabel(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def weight_per_pixel(logits: Tensor, threshold: float) -> pseudo_label.PseudoLabel:
     confident = logits.softmax(1).amax(1) >= threshold
-    return pseudo_label.PseudoLabel(logits.argmax(1), confident.float())
+    return pseudo_label.PseudoLabel(logits.argmax(1), confident.float(), confident)
 
 
 def ties_to_higher_class(logits: Tensor, threshold: float) -> pseudo_label.PseudoLabel:
-    label, weight = PUBLISHED_LABEL(logits.flip(1), threshold)
-    return pseudo_label.PseudoLabel(logits.shape[1] - 1 - label, weight)
+    label, weight, confident = PUBLISHED_LABEL(logits.flip(1), threshold)
+    return pseudo_label.PseudoLabel(logits.shape[1] - 1 - label, weight, confident)
 
 
 def padding_has_no_weight(

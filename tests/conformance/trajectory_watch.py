@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -14,24 +14,21 @@ from torch import Tensor
 from adaptbench.data.batch import Batch
 from adaptbench.method import LossGroup, Method, total_loss
 
-from .case import Case, Comparable
+from .case import Case
 
 _DISTANCE = "source.loss_feature_distance"
 
-#: Parts of the methods that are watched -> recorded arrays and how they follow from what the part returns.
-_PARTS: dict[str, dict[str, Callable[[Any], Comparable]]] = {
-    "label_target": {
-        "pseudo_label": lambda pseudo: pseudo.label,
-        "pseudo_weight": lambda pseudo: pseudo.weight,
-    },
-    "mix": {
-        "class_mask": lambda mixed: mixed.mask,
-        "mixed_label": lambda mixed: mixed.label,
-        "mixed_weight": lambda mixed: mixed.weight,
-        "mixed_img_stride2": lambda mixed: mixed.image[..., ::2, ::2],
-    },
-    "hide_blocks": {"masked_img_stride2": lambda image: image[..., ::2, ::2]},
-    "distances": {"fd_mask": lambda distances: distances[0].mask},
+#: Names of recorded arrays -> group and part under which methods show them (`Method.observe`).
+_SHOWN: Mapping[str, tuple[str, str]] = {
+    "pseudo_label": ("pseudo", "label"),
+    "pseudo_weight": ("pseudo", "weight"),
+    "class_mask": ("mixed", "mask"),
+    "mixed_label": ("mixed", "label"),
+    "mixed_weight": ("mixed", "weight"),
+    "mixed_img_stride2": ("mixed", "image"),
+    "masked_img_stride2": ("masked", "image"),
+    "masked_weight": ("masked", "weight"),
+    "fd_mask": ("source", "compared_features"),
 }
 
 #: Arrays that an arg-max or a threshold decided.
@@ -39,7 +36,7 @@ _DECIDED = frozenset({"pseudo_label", "pseudo_weight", "mixed_label", "mixed_wei
 
 
 class Watch:
-    """Looks over the shoulder of one training step: results of the method's parts, and gradients.
+    """Looks over the shoulder of one training step: what the method shows of it, and gradients.
 
     The reference back-propagates source loss and feature distance one after the other, ours at once. The
     gradient norm that it has in between is that of the source loss alone, which is computed apart here.
@@ -56,22 +53,19 @@ class Watch:
         self._prefix = f"out/it{iteration}/"
         self._norms: list[Tensor] = []
         self._gradients: dict[str, Tensor] = {}
-        self._seen: dict[str, Comparable] = {}
+        self._seen: dict[tuple[str, str], Tensor] = {}
         self._group: LossGroup = {}
 
     @contextlib.contextmanager
     def watching(self, optimizers: OptimWrapper) -> Iterator[None]:
-        """Within the block, the parts of the method and its optimiser report to this object."""
+        """Within the block, the method and its optimiser report to this object."""
         with contextlib.ExitStack() as stack:
+            stack.enter_context(mock.patch.object(self._method, "observers", [self._see]))
 
             def replace(owner: object, name: str, wrapper: Callable[[Any], Any]) -> None:
                 stack.enter_context(mock.patch.object(owner, name, wrapper(getattr(owner, name))))
 
-            for part, arrays in _PARTS.items():
-                if hasattr(self._method, part):
-                    replace(self._method, part, lambda call, arrays=arrays: self._reporting(call, arrays))
             replace(self._method, "losses", self._noting_groups)
-            replace(self._method, "learn", self._noting_weights)
             replace(optimizers, "backward", self._noting_norms)
             replace(optimizers, "step", self._noting_gradients)
             yield
@@ -87,31 +81,17 @@ class Watch:
             AssertionError: something is wrong.
         """
         self._case.compare(f"{self._prefix}grad_norm_after_each_backward", torch.stack(self._norms))
-        for name, value in self._seen.items():
+        for name, shown in _SHOWN.items():
             if name in _DECIDED and not decisions:
                 continue
             if f"{self._prefix}{name}" in self._case.all_arrays:
-                self._case.compare(f"{self._prefix}{name}", value)
+                step = 2 if name.endswith("stride2") else 1
+                self._case.compare(f"{self._prefix}{name}", self._seen[shown][..., ::step, ::step])
         for name in self._case.arrays(f"{self._prefix}grad/"):
             self._case.compare(f"{self._prefix}grad/{name}", self._gradients[name])
 
-    def _reporting(
-        self, call: Callable[..., Any], arrays: dict[str, Callable[[Any], Comparable]]
-    ) -> Callable[..., Any]:
-        def reporting(*args: Any) -> Any:
-            result = call(*args)
-            self._seen.update({name: view(result) for name, view in arrays.items()})
-            return result
-
-        return reporting
-
-    def _noting_weights(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def learn(image: Tensor, label: Tensor, weight: Tensor | None, part: str, draws: Any) -> Any:
-            if part == "masked" and weight is not None:
-                self._seen["masked_weight"] = weight
-            return call(image, label, weight, part, draws)
-
-        return learn
+    def _see(self, group: str, parts: Mapping[str, Tensor]) -> None:
+        self._seen.update({(group, part): value for part, value in parts.items()})
 
     def _noting_groups(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def losses(batch: Batch) -> Iterator[LossGroup]:

@@ -12,7 +12,7 @@ from ..registry import handler
 
 @handler("pseudo_label")
 def check(case: Case) -> None:
-    label, weight = pseudo_label.pseudo_label(case.tensor("in/logits"), case.hyper("pseudo_threshold"))
+    label, weight, _ = pseudo_label.pseudo_label(case.tensor("in/logits"), case.hyper("pseudo_threshold"))
     case.compare("out/pseudo_label", label)
     case.compare("out/plain/pseudo_weight", pseudo_label.restrict(weight))
     if "weight_before_masks" in case.facts:
@@ -29,6 +29,6 @@ def check(case: Case) -> None:
         restricted = pseudo_label.restrict(weight, ignore_top=top, ignore_bottom=bottom)
         case.compare("out/ignore_top_bottom/pseudo_weight", restricted)
     if "in/tie_logits" in case.all_arrays:
-        label, weight = pseudo_label.pseudo_label(case.tensor("in/tie_logits"), case.hyper("tie_threshold"))
-        case.compare("out/tie/pseudo_label", label)
-        case.compare("out/tie/pseudo_weight", weight)
+        tie = pseudo_label.pseudo_label(case.tensor("in/tie_logits"), case.hyper("tie_threshold"))
+        case.compare("out/tie/pseudo_label", tie.label)
+        case.compare("out/tie/pseudo_weight", tie.weight)

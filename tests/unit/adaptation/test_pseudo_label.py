@@ -27,11 +27,14 @@ def naive(logits: Tensor, threshold: float) -> tuple[list[int], float]:
 def test_equals_the_naive_version(shape: tuple[int, ...], threshold: float) -> None:
     logits = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
     labels, share = naive(logits, threshold)
-    label, weight = pseudo_label(logits, threshold)
+    label, weight, confident = pseudo_label(logits, threshold)
     assert label.flatten().tolist() == labels
     assert label.dtype == torch.int64
     assert weight.dtype == torch.float32
     assert torch.equal(weight, torch.full((shape[0], *shape[2:]), share))
+    assert confident.shape == label.shape
+    assert confident.dtype == torch.bool
+    assert int(confident.sum()) == round(share * label.numel())
 
 
 def test_half_precision_does_not_round_probabilities_to_the_threshold() -> None:

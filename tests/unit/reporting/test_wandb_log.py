@@ -197,3 +197,11 @@ def test_steps_count_on_over_stages(record: Maker, tmp_path: Path) -> None:
     path = job_folder(tmp_path, one.benchmark, one.method, one.seed, one.job_hash) / "metrics.jsonl"
     assert [step for step, _ in history(path)] == [0, 10, 19, 20, 30]
     assert list(history(tmp_path / "none.jsonl")) == []
+
+
+def test_a_vector_is_a_value_per_class(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text('{"iteration": 0, "loss": 2.0, "share": [0.75, 0.25]}\n')
+    assert list(history(tmp_path / "m.jsonl", ["road", "sky"])) == [
+        (0, {"loss": 2.0, "share/road": 0.75, "share/sky": 0.25})
+    ]
+    assert list(history(tmp_path / "m.jsonl")) == [(0, {"loss": 2.0})]
