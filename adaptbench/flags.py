@@ -47,6 +47,8 @@ class Run:
     """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
     limit: Annotated[int | None, _words("ITERATIONS")] = None
     """Smoke run of this many iterations and few images: never ranked."""
+    debug_pictures: Annotated[int | None, _words("ITERATIONS")] = None
+    """Draw what a training step made, every so many iterations, into the job's folder debug/."""
     dry_run: Flag = False
     """Show the plan and stop."""
     force: Flag = False

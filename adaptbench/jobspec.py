@@ -16,7 +16,7 @@ from adaptbench.errors import RunStateError
 from adaptbench.profiles import Provenance
 from adaptbench.storage import write_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class State(StrEnum):
@@ -78,6 +78,8 @@ class JobSpec(BaseModel):
     settings_origin: str
     overrides: dict[str, Any]
     data: dict[str, DataSource]
+    #: Iterations from one debug picture to the next; in no hash.
+    debug_pictures: int | None = None
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 

@@ -24,6 +24,7 @@ class Request:
         out: results folder.
         settings: raw ``key=value`` texts.
         limit: iterations of a smoke run.
+        debug_pictures: iterations from one debug picture to the next; None = none.
         device: ``cpu``, ``cuda`` or ``auto``.
         plugins: files or folders with further plug-ins.
     """
@@ -38,5 +39,6 @@ class Request:
     out: Path = Path("results")
     settings: Sequence[str] = ()
     limit: int | None = None
+    debug_pictures: int | None = None
     device: str = "auto"
     plugins: Sequence[Path] = ()

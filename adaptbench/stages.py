@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.hooks import Hook
 
 from adaptbench import networks
 from adaptbench.benchmark import SplitRef
@@ -29,6 +30,7 @@ from adaptbench.method import Method, Stage, Task
 from adaptbench.profiles import profile
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
+from adaptbench.training.debug_pictures import DebugPictures
 from adaptbench.training.loop import (
     InterruptedTrainingError,
     TrainingLoop,
@@ -199,6 +201,7 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         device=place.device,
         workers=chosen.workers,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
+        hooks=_debug_pictures(place, stage),
         report=_reporter(place.folder, stage.name),
         should_stop=stop,
     )
@@ -209,6 +212,17 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(place)}
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
     loop.checkpoint_file.unlink(missing_ok=True)
+
+
+def _debug_pictures(place: Workplace, stage: Stage) -> list[Hook]:
+    """The hook that draws them, if they are asked for; a job of several stages has a folder for each."""
+    spec = place.spec
+    if spec.debug_pictures is None:
+        return []
+    several = len(place.method.stages(place.method.Settings.model_validate(spec.settings))) > 1
+    folder = place.folder / "debug" / (stage.name if several else "")
+    title = f"{stage.method.title} · {spec.board} · seed {spec.seed}"
+    return [DebugPictures(spec.debug_pictures, folder, title)]
 
 
 def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:

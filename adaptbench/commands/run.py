@@ -41,6 +41,8 @@ def execute(command: Run) -> int:
     concurrency = command.jobs or default_concurrency(command.profile, jobs)
     with LiveView(console) if console.is_terminal else LogView(console) as view:
         ended = run_jobs(jobs, concurrency, view)
+    if command.debug_pictures is not None:
+        _show_pictures(console, ended)
     return _summary(console, ended, command.out) or (EXIT_UNFINISHED if plan.broken else 0)
 
 
@@ -57,6 +59,8 @@ def request_of(command: Run) -> Request:
         raise UsageError(f"--limit {command.limit}: give at least 1 iteration.")
     if command.jobs is not None and command.jobs < 1:
         raise UsageError(f"--jobs {command.jobs}: give at least 1.")
+    if command.debug_pictures is not None and command.debug_pictures < 1:
+        raise UsageError(f"--debug-pictures {command.debug_pictures}: give at least 1 iteration.")
     return Request(
         methods=command.methods,
         benchmarks=command.benchmarks,
@@ -68,6 +72,7 @@ def request_of(command: Run) -> Request:
         out=command.out.resolve(),
         settings=command.set,
         limit=command.limit,
+        debug_pictures=command.debug_pictures,
         device=command.device,
         plugins=command.plugins,
     )
@@ -129,6 +134,20 @@ def _show_plan(console: Console, plan: Plan) -> None:
             job.folder.name,
         )
     console.print(table)
+
+
+def _show_pictures(console: Console, ended: Sequence[JobProgress]) -> None:
+    """Says where debug pictures are, and for which finished jobs there are none."""
+    for progress in ended:
+        folder = progress.job.folder / "debug"
+        text = f"debug pictures of {job_name(progress)}: "
+        if any(folder.rglob("*.png")):
+            text += str(folder)
+        elif progress.status.state is State.DONE:
+            text += "none, since its training was in the store already; --force trains it again."
+        else:
+            continue
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _summary(console: Console, ended: Sequence[JobProgress], out: Path) -> int:

@@ -57,6 +57,11 @@ def batch_of(method: type[Method], iteration: int = 0) -> Batch:
 
 def step(method: Method, iteration: int = 0) -> dict[str, float]:
     """One training iteration, as the training loop does it, and what it logs."""
+    return {key: float(value) for key, value in logged(method, iteration).items()}
+
+
+def logged(method: Method, iteration: int) -> dict[str, torch.Tensor]:
+    """The same; what it logs as tensors."""
     optimizers = method.optimizers()
     batch = batch_of(type(method), iteration)
     torch.manual_seed(batch.draws.seed("network"))
@@ -66,4 +71,4 @@ def step(method: Method, iteration: int = 0) -> dict[str, float]:
         assert isinstance(value, torch.Tensor), f"{key} is a {type(value).__name__}, not a tensor"
         assert value.numel() == 1, f"{key} has shape {tuple(value.shape)}; log scalars"
         assert not value.requires_grad, f"{key} is not detached"
-    return {key: float(value) for key, value in log.items()}
+    return log

@@ -85,6 +85,23 @@ def test_finished_jobs_are_known_as_done(reference: Bench, monkeypatch: Any) -> 
     assert Path(job.folder) == reference.folder("dacs")
 
 
+def test_what_is_finished_makes_no_debug_pictures(reference: Bench) -> None:
+    answer = reference.run("dacs", options=("--debug-pictures", "2"))
+    assert answer.code == 0, answer.output
+    assert "seed 0: none, since its training was in the store already" in answer.output
+    assert not list(reference.out.rglob("debug"))
+
+
+def test_the_record_tells_what_the_teacher_labelled(reference: Bench) -> None:
+    found = reference.record("dacs")["pseudo_labels"]
+    assert found["batches"] == 1
+    assert sum(found["class_share"].values()) == pytest.approx(1, abs=1e-4)
+    assert found["class_share"].keys() == found["confident_share"].keys()
+    assert len(found["class_share"]) == 19
+    assert 0 < found["pasted"] < 1
+    assert reference.record("source_only")["pseudo_labels"] is None
+
+
 def distance(left: Tensor, right: Tensor) -> float:
     return float((left - right).norm())
 

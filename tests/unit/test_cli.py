@@ -21,12 +21,10 @@ def test_run_is_the_verb_where_there_is_none() -> None:
 
 def test_flags() -> None:
     text = (
-        "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3"
+        "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
+        "--device cpu --limit 7 --debug-pictures 9 --dry-run --force --plugins p q"
     )
-    command = parse(
-        [*text.split(), "--device", "cpu", "--limit", "7", "--dry-run", "--force", "--plugins", "p", "q"]
-    )
-    assert command == Run(
+    assert parse(text.split()) == Run(
         methods=("hrda", "fada"),
         benchmarks=("a", "b"),
         seeds=(0, 1, 2),
@@ -36,6 +34,7 @@ def test_flags() -> None:
         jobs=3,
         device="cpu",
         limit=7,
+        debug_pictures=9,
         dry_run=True,
         force=True,
         plugins=(Path("p"), Path("q")),
@@ -68,6 +67,7 @@ def test_what_to_list_may_stand_anywhere() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--debug-pictures", "often"], "--debug-pictures"),
         (["--frobnicate", "3"], "Unrecognized options: --frobnicate"),
         (["--method", "dacs"], "--methods"),
         (["--profile", "big"], "invalid choice 'big'"),
@@ -123,7 +123,7 @@ def test_an_empty_list_is_no_request(flag: str, capsys: pytest.CaptureFixture[st
     assert f"{flag}: give at least one" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["--limit", "--jobs"])
+@pytest.mark.parametrize("flag", ["--limit", "--jobs", "--debug-pictures"])
 def test_numbers_start_at_one(flag: str) -> None:
     command = parse([flag, "0"])
     assert isinstance(command, Run)

@@ -159,6 +159,12 @@ def test_where_data_and_results_lie_does_not_matter(
     assert hashes() == base
 
 
+def test_debug_pictures_are_in_no_hash() -> None:
+    assert job().spec.debug_pictures is None
+    assert job(debug_pictures=5).spec.debug_pictures == 5
+    assert hashes(debug_pictures=5) == hashes(debug_pictures=7) == hashes()
+
+
 def test_other_official_pictures_are_another_problem(official: Path) -> None:
     before = hashes(data="official", data_root=official)
     next(iter((official / "gta5" / "images").iterdir())).unlink()
