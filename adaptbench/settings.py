@@ -25,7 +25,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     network: str = Field(
-        "deeplabv2-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
+        "deeplabv2-r101", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
     )
     pretraining: str = Field(
         "default",

@@ -56,7 +56,7 @@ class SourceStrategies(Method):
         """Settings of the training strategies."""
 
         network: str = Field(
-            "daformer-mit_b5", description="network plug-in, timm:ENCODER or an mmseg config file"
+            "daformer-mit_b5", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
         )
         rare_class_sampling: bool = Field(True, description="draw source pictures by rare classes")
         rare_class_temperature: float = Field(

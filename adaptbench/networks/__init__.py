@@ -1,4 +1,4 @@
-"""Networks by name: our plug-ins, any timm encoder (``timm:NAME``), or an mmsegmentation config file.
+"""Networks by name: our plug-ins, timm encoders (``timm:NAME``, ``daformer-timm:NAME``), or an mmsegmentation config.
 
 Importing this package makes mmsegmentation importable (see `mmcv_ops`).
 """
@@ -45,14 +45,16 @@ def names() -> list[str]:
 
 
 def spec(name: str) -> NetworkSpec:
-    """The network called ``name``: one of ours, ``timm:ENCODER``, or the path of an mmsegmentation config.
+    """The network called ``name``: one of ours, an encoder of timm, or the path of an mmsegmentation config.
+
+    ``timm:ENCODER`` is under the DeepLabV2 head, ``daformer-timm:ENCODER`` under the DAFormer decoder.
 
     Raises:
         UsageError: no such network.
     """
     if name in _NETWORKS:
         return _NETWORKS[name]
-    if name.startswith("timm:"):
+    if name.startswith(("timm:", "daformer-timm:")):
         from adaptbench.networks.timm_encoder import timm_network
 
         return timm_network(name)
@@ -60,7 +62,7 @@ def spec(name: str) -> NetworkSpec:
         from adaptbench.networks.mmseg_config import config_network
 
         return config_network(Path(name))
-    raise unknown_name("network", name, [*_NETWORKS, "timm:ENCODER", "CONFIG.py"])
+    raise unknown_name("network", name, [*_NETWORKS, "timm:ENCODER", "daformer-timm:ENCODER", "CONFIG.py"])
 
 
 def start_of(name: str, pretraining: str) -> start_weights.Found | None:

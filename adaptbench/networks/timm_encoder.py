@@ -1,15 +1,37 @@
-"""Any timm encoder under the DeepLabV2 head: ``timm:NAME``. timm takes seconds to import, so only when used."""
+"""Any timm encoder: ``timm:NAME`` under the DeepLabV2 head, ``daformer-timm:NAME`` under the DAFormer decoder.
+
+An encoder must take pictures of any size, because training crops and test pictures differ: convolutional networks do,
+and of the hierarchical transformers, for example, Swin, PVTv2, Twins, DaViT, FocalNet, MViTv2 and TinyViT. Others, such
+as MaxViT, CoAtNet, Hiera and NesT, have the size of their pictures built in; asking for them is an error. Feature
+maps are taken as timm gives them. timm takes seconds to import, so only when used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.errors import UsageError, unknown_name
+from adaptbench.networks.daformer import daformer_head
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights
+
+#: Ways to ask timm for a model of any picture size; the first that a model knows is used.
+_ANY_SIZE: Sequence[Mapping[str, Any]] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
+#: Height and width of the pictures an encoder is tried with: multiples of 32, of no common ratio.
+_TRIED = ((192, 320), (256, 160))
+#: Stride of the finest map that the DAFormer decoder reads.
+_FINEST = 4
+#: What timm's models raise when they are asked for what they cannot do.
+_REFUSALS = (TypeError, NotImplementedError, AssertionError, RuntimeError, AttributeError, ValueError)
 
 
 @MODELS.register_module()
@@ -18,41 +40,135 @@ class TimmEncoder(nn.Module):
 
     Args:
         model: timm's name.
-        output_stride: stride of the coarsest feature map, or None for the model's own.
+        options: passed to timm.
+        channels_last: whether it gives its feature maps as ``(B, h, w, c)``.
+        skip: number of fine feature maps to leave out.
     """
 
-    def __init__(self, model: str, output_stride: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        channels_last: bool = False,
+        skip: int = 0,
+    ) -> None:
         super().__init__()
         import timm
 
-        options = {} if output_stride is None else {"output_stride": output_stride}
+        self.channels_last = channels_last
+        self.skip = skip
         self.model = timm.create_model(model, features_only=True, pretrained=False, **options)
 
     def forward(self, image: Tensor) -> Sequence[Tensor]:
         """Feature maps, fine to coarse. Shape: ``(B, 3, H, W)`` to several ``(B, c, h, w)``."""
-        features: Sequence[Tensor] = self.model(image)
-        return features
+        features: Sequence[Tensor] = self.model(image)[self.skip :]
+        return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
+
+
+class _Pyramid(NamedTuple):
+    """What an encoder gives.
+
+    Attributes:
+        options: with which timm builds it.
+        channels_last: whether its feature maps are ``(B, h, w, c)``.
+        channels: of its feature maps, fine to coarse.
+        strides: of its feature maps, in pixels.
+        aligned: whether the maps cover the picture exactly, ``ceil(side / stride)`` cells along each side.
+    """
+
+    options: Mapping[str, Any]
+    channels_last: bool
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    aligned: bool
+
+    def backbone(self) -> dict[str, Any]:
+        """Arguments of `TimmEncoder`."""
+        return {"options": self.options, "channels_last": self.channels_last}
 
 
 def timm_network(name: str) -> NetworkSpec:
-    """The spec of ``timm:ENCODER``; at output stride 8 where the encoder can be dilated.
+    """The spec of ``timm:ENCODER`` or ``daformer-timm:ENCODER``.
+
+    Under the DeepLabV2 head an encoder is at output stride 8 where it can be dilated. Under the DAFormer decoder
+    it keeps its strides, and all feature maps from stride 4 on are used.
 
     Raises:
-        UsageError: timm has no such model, or it gives no feature maps.
+        UsageError: timm has no such model, or it cannot be used; says why.
     """
     import timm
 
-    model = name.removeprefix("timm:")
+    decoder, _, model = name.partition(":")
     if not timm.is_model(model):
         raise unknown_name("timm model", model, timm.list_models())
-    encoder, dilated = _encoder(model)
-    channels = encoder.model.feature_info.channels()[-1]
-    return NetworkSpec(
-        name=name,
-        backbone={"type": "TimmEncoder", "model": model, "output_stride": 8 if dilated else None},
-        decode_head={"type": "DeepLabV2Head", "in_channels": channels, "dilations": (6, 12)},
-        start=_start(model),
+    backbone, head = (_daformer if decoder == "daformer-timm" else _deeplabv2)(model)
+    spec = {"type": "TimmEncoder", "model": model, **backbone}
+    return NetworkSpec(name, spec, head, start=_start(model), normalisation=_normalisation(model))
+
+
+def _deeplabv2(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Encoder options and head configuration."""
+    try:
+        pyramid = _pyramid(model, output_stride=8)
+    except UsageError:
+        pyramid = _pyramid(model)
+    head = {"type": "DeepLabV2Head", "in_channels": pyramid.channels[-1], "dilations": (6, 12)}
+    return pyramid.backbone(), head
+
+
+def _daformer(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    pyramid = _pyramid(model)
+    skip = sum(stride < _FINEST for stride in pyramid.strides)
+    strides = pyramid.strides[skip:]
+    if not pyramid.aligned:
+        raise UsageError(
+            f"daformer-timm:{model}: the feature maps of this encoder do not cover the picture exactly, so that they "
+            f"cannot be fused. Use another encoder, or timm:{model} with the DeepLabV2 head."
+        )
+    if len(set(strides)) < 2 or strides[0] != _FINEST:
+        raise UsageError(
+            f"daformer-timm:{model}: the DAFormer decoder fuses feature maps from stride {_FINEST} on, but those of "
+            f"this encoder have strides {', '.join(map(str, pyramid.strides))}. Use a convolutional or "
+            f"hierarchical encoder, or timm:{model} with the DeepLabV2 head."
+        )
+    return {**pyramid.backbone(), "skip": skip}, daformer_head(pyramid.channels[skip:])
+
+
+@lru_cache(maxsize=64)
+def _pyramid(model: str, output_stride: int | None = None) -> _Pyramid:
+    """What an encoder gives, found out on the meta device: shapes without weights.
+
+    Raises:
+        UsageError: it gives no feature maps, or takes pictures of one size only.
+    """
+    dilated = {} if output_stride is None else {"output_stride": output_stride}
+    for any_size in _ANY_SIZE:
+        try:
+            return _tried(model, {**any_size, **dilated})
+        except _REFUSALS as error:
+            reason = textwrap.shorten(str(error), 120) or type(error).__name__
+    raise UsageError(
+        f"timm:{model} cannot be used: an encoder has to give feature maps of pictures of any size; timm says: {reason}"
     )
+
+
+def _tried(model: str, options: Mapping[str, Any]) -> _Pyramid:
+    """Builds the encoder and shows it pictures of two sizes."""
+    with torch.device("meta"), torch.no_grad():
+        encoder = TimmEncoder(model, options).eval()
+        seen = [encoder(torch.empty(1, 3, *size)) for size in _TRIED]
+    info = encoder.model.feature_info
+    channels, strides = tuple(info.channels()), tuple(info.reduction())
+    found = [tuple(feature.shape[1:]) for features in seen for feature in features]
+    channels_last = [shape[-1] for shape in found] == [*channels, *channels]
+    if channels_last:
+        found = [(shape[-1], *shape[:-1]) for shape in found]
+    elif [shape[0] for shape in found] != [*channels, *channels]:
+        raise ValueError(f"its feature maps have {found} channels, height and width, not {channels} channels")
+    expected = [
+        (c, -(-h // s), -(-w // s)) for h, w in _TRIED for c, s in zip(channels, strides, strict=True)
+    ]
+    return _Pyramid(options, channels_last, channels, strides, aligned=found == expected)
 
 
 def _start(model: str) -> StartWeights | None:
@@ -69,12 +185,15 @@ def _start(model: str) -> StartWeights | None:
     )
 
 
-def _encoder(model: str) -> tuple[TimmEncoder, bool]:
-    try:
-        return TimmEncoder(model, output_stride=8), True
-    except (TypeError, NotImplementedError, AssertionError, RuntimeError):
-        pass
-    try:
-        return TimmEncoder(model), False
-    except (RuntimeError, AttributeError, TypeError) as error:
-        raise UsageError(f"timm:{model} gives no feature pyramid: {error}") from error
+def _normalisation(model: str) -> Normalisation:
+    """That of the pictures which timm's weights were trained on."""
+    import timm
+
+    known = timm.models.get_pretrained_cfg(model)
+    if known is None or (known.mean, known.std) == (
+        timm.data.IMAGENET_DEFAULT_MEAN,
+        timm.data.IMAGENET_DEFAULT_STD,
+    ):
+        return IMAGENET
+    mean, std = ((255.0 * a, 255.0 * b, 255.0 * c) for a, b, c in (known.mean, known.std))
+    return Normalisation(mean, std)

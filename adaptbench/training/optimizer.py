@@ -16,6 +16,8 @@ from adaptbench.training.repeated_sgd import Arithmetic, RepeatedSGD
 #: the framework that ADVENT used or with that of today.
 Listing: TypeAlias = Literal["once", "repeated", "repeated-current"]
 _ARITHMETICS: dict[Listing, Arithmetic] = {"repeated": "torch-0.4", "repeated-current": "current"}
+#: Parts of the names of learned positions in transformers; the first is the papers', and ours have none.
+_POSITIONS = ("pos_block", "pos_embed", "relative_position")
 
 
 def build_optimizer(network: nn.Module, settings: Settings, listing: Listing = "once") -> OptimWrapper:
@@ -25,16 +27,21 @@ def build_optimizer(network: nn.Module, settings: Settings, listing: Listing = "
     ``head_lr_factor`` times faster, and of the rest everything with ``norm`` in its name does not decay.
     Parameters with equal rules share a group, so that a step is a few fused calls.
 
+    Encoders of other naming are treated alike: nothing of a ``backbone`` belongs to the head, LayerNorm does not
+    decay whatever it is called, and neither do learned positions. (Batch norm called ``bn`` decays, as in the papers'
+    ResNets.)
+
     Raises:
         UsageError: tensors shall be listed repeatedly by another optimiser than sgd.
 
     Source: HRDA, arXiv 2204.13132, section 4.1 (AdamW, decoder at ten times the learning rate).
     """
     groups: dict[tuple[float, float, int], list[nn.Parameter]] = {}
+    norms = _layer_norms(network)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             times = 1 if listing == "once" else _times_listed(name)
-            groups.setdefault((*_rates(name, settings), times), []).append(parameter)
+            groups.setdefault((*_rates(name, name in norms, settings), times), []).append(parameter)
     if not groups:  # a control that learns nothing
         groups[(settings.learning_rate, 0.0, 1)] = [nn.Parameter(torch.zeros(1))]
     if listing != "once":
@@ -66,13 +73,21 @@ def _times_listed(name: str) -> int:
     return name.count(".") - 1 if name.startswith("backbone.") else 1
 
 
-def _rates(name: str, settings: Settings) -> tuple[float, float]:
+def _rates(name: str, layer_norm: bool, settings: Settings) -> tuple[float, float]:
     """Learning rate and weight decay of the parameter called ``name``."""
-    if "head" in name:
+    if "head" in name and not name.startswith("backbone."):
         return settings.learning_rate * settings.head_lr_factor, settings.weight_decay
-    if "norm" in name and not settings.norm_weight_decay:
+    if (layer_norm or "norm" in name) and not settings.norm_weight_decay:
+        return settings.learning_rate, 0.0
+    if any(table in name for table in _POSITIONS):
         return settings.learning_rate, 0.0
     return settings.learning_rate, settings.weight_decay
+
+
+def _layer_norms(network: nn.Module) -> frozenset[str]:
+    """Names of the parameters of layer normalisations."""
+    norms = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.LayerNorm)]
+    return frozenset(f"{name}.{own}" for name, module in norms for own, _ in module.named_parameters())
 
 
 def by_name(optimizers: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:

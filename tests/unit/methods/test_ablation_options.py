@@ -11,6 +11,7 @@ from tiny_training import CROP, build, train
 
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder
 from adaptbench.data.sampling import Sampling
+from adaptbench.errors import UsageError
 from adaptbench.method import Method
 from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.training.optimizer import build_schedule
@@ -102,6 +103,19 @@ def test_small_parts_of_crops_can_be_trained_on(method: type[DAFormer]) -> None:
     made = build(method, synchronized_crop=64, feature_distance="off", **detail)
     assert method.sampling(made.settings).part == 64
     assert all(math.isfinite(value) for value in train(made, side=64)[0].values())
+
+
+@pytest.mark.parametrize("method", [DAFormer, HRDA, DAFormerDG])
+def test_any_encoder_can_be_trained_on(method: type[Method]) -> None:
+    network = {"network": "daformer-timm:test_convnext", "pretraining": "none"}
+    own = {DAFormer: {}, HRDA: HALF, DAFormerDG: {"style_hallucination": False}}[method]
+    (log,) = train(build(method, **network, **own))
+    assert all(math.isfinite(value) for value in log.values()) and "source.loss_feature_distance" in log
+
+
+def test_hallucinated_styles_need_our_own_encoder() -> None:
+    with pytest.raises(UsageError, match=r"needs a MiT encoder, not TimmEncoder.*style_hallucination=false"):
+        build(DAFormerDG, network="daformer-timm:test_convnext", pretraining="none")
 
 
 def test_colours_of_domain_generalization_can_stay() -> None:
