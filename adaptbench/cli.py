@@ -9,9 +9,26 @@ from dataclasses import fields
 import tyro
 
 from adaptbench.errors import AdaptBenchError, unknown_name
-from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Doctor, Ls, Report, Run
+from adaptbench.flags import (
+    EXIT_UNFINISHED,
+    EXIT_USAGE,
+    Command,
+    Doctor,
+    Evaluate,
+    Import,
+    Ls,
+    Report,
+    Run,
+)
 
-_VERBS: dict[str, type[Command]] = {"run": Run, "ls": Ls, "report": Report, "doctor": Doctor}
+_VERBS: dict[str, type[Command]] = {
+    "run": Run,
+    "import": Import,
+    "evaluate": Evaluate,
+    "ls": Ls,
+    "report": Report,
+    "doctor": Doctor,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,6 +72,14 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import run
 
         return run.execute(command)
+    if isinstance(command, Import):
+        from adaptbench.commands import import_
+
+        return import_.execute(command)
+    if isinstance(command, Evaluate):
+        from adaptbench.commands import evaluate
+
+        return evaluate.execute(command)
     if isinstance(command, Ls):
         from adaptbench.commands import ls
 

@@ -21,7 +21,7 @@ def _words(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class Run:
-    """Train, score and rank methods. Other verbs: ls, report, doctor (each has --help)."""
+    """Train, score and rank methods. Other verbs: import, evaluate, ls, report, doctor (each has --help)."""
 
     methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD ...")] = ("all",)
     """Methods, or 'all'."""
@@ -53,6 +53,60 @@ class Run:
     """Show the plan and stop."""
     force: Flag = False
     """Run again what is finished."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further methods, datasets and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """Take over a published checkpoint: converted, checked against the network, and kept for evaluate."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """The checkpoint: .pth, .pt, .bin or .safetensors."""
+    method: Annotated[str, tyro.conf.arg(metavar="METHOD")]
+    """Whose network it is."""
+    weights: Literal["student", "teacher"] = "student"
+    """Which network of the file; the papers score the student."""
+    network: Annotated[str | None, _words("NETWORK")] = None
+    """Network of the method, if not its published one."""
+    set: Annotated[tuple[str, ...], _words("KEY=VALUE ...")] = ()
+    """Settings that differ from the method's defaults, in full-size pixels."""
+    classes: Annotated[str, tyro.conf.arg(metavar="CLASS_SET")] = "cityscapes19"
+    """Class set of the network's logits."""
+    trust_pickle: Flag = False
+    """Also read files that run code when they are read; only if you trust whoever made them."""
+    name: Annotated[str | None, _words("NAME")] = None
+    """Under which to keep it; by default made from method and file."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further methods."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score imported weights, or finished runs, on every labelled split that is found."""
+
+    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
+    """Names of imports, or folders of imports or of finished runs."""
+    benchmarks: Annotated[tuple[str, ...], _words("BENCHMARK ...")] = ()
+    """Only the splits that these benchmarks score; by default every labelled split."""
+    profile: Annotated[Literal["mini", "paper"] | None, _words("{mini,paper}")] = None
+    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    data: Annotated[Literal["generated", "official"] | None, _words("{generated,official}")] = None
+    """Where data comes from; by default official in paper and generated in mini."""
+    data_root: Annotated[Path | None, _words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], _words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    out: Path = Path("results")
+    """Results folder."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    limit: Annotated[int | None, _words("N")] = None
+    """Smoke evaluation: 2 N pictures per split, at least 4; marked as such."""
+    force: Flag = False
+    """Score again what is scored already."""
     plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
     """Files or folders with further methods, datasets and benchmarks."""
 
@@ -99,4 +153,4 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
-Command = Run | Ls | Report | Doctor
+Command = Run | Import | Evaluate | Ls | Report | Doctor

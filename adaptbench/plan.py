@@ -272,7 +272,7 @@ def _job(
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
         settings["iterations"] = min(settings["iterations"], request.limit)
-    device = _device(request.device)
+    device = device_name(request.device)
     found = networks.start_of(resolved.settings.network, resolved.settings.pretraining)
     group = {
         "method": [method.name, method.version],
@@ -309,7 +309,7 @@ def _job(
     return _with_state(spec, folder, method.skip(task))
 
 
-def _device(name: str) -> str:
+def device_name(name: str) -> str:
     """``cpu`` or ``cuda``; ``auto`` is the GPU where there is one.
 
     Raises:

@@ -10,6 +10,7 @@ from rich.console import Console
 from adaptbench import plugins
 from adaptbench.flags import Report
 from adaptbench.reporting.board import boards
+from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
 from adaptbench.reporting.records import publishable, scan_records
 from adaptbench.reporting.terminal import leaderboard_table
@@ -53,3 +54,6 @@ def show_boards(console: Console, out: Path, names: Collection[str] | None = Non
     for unreadable in found.unreadable:
         console.print(f"left out {unreadable.path}: {unreadable.reason}", style="yellow", markup=False)
     console.print(f"Leaderboard: {written[0]}", soft_wrap=True, highlight=False)
+    page = write_checkpoints(out)
+    if page is not None:
+        console.print(f"Single checkpoints: {page}", soft_wrap=True, highlight=False)

@@ -15,7 +15,7 @@ from adaptbench.commands.report import show_boards
 from adaptbench.data import sources
 from adaptbench.errors import UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Run
-from adaptbench.jobspec import State
+from adaptbench.jobspec import DataSource, State
 from adaptbench.launch.local import Progress as JobProgress
 from adaptbench.launch.local import discard, prepare, run_jobs, to_do
 from adaptbench.launch.views import LiveView, LogView, job_name
@@ -37,7 +37,9 @@ def execute(command: Run) -> int:
         return EXIT_UNFINISHED if plan.broken else 0
     jobs = [discard(job, command.out) for job in plan.jobs] if command.force else plan.jobs
     prepare(jobs)
-    _generate(console, jobs)
+    generate_missing(
+        console, [(name, source) for job in to_do(jobs) for name, source in job.spec.data.items()]
+    )
     concurrency = command.jobs or default_concurrency(command.profile, jobs)
     with LiveView(console) if console.is_terminal else LogView(console) as view:
         ended = run_jobs(jobs, concurrency, view)
@@ -100,8 +102,8 @@ def default_concurrency(profile_name: str, jobs: Sequence[Job]) -> int:
     return max(1, len(os.sched_getaffinity(0)) // profile(profile_name).threads)
 
 
-def _generate(console: Console, jobs: Sequence[Job]) -> None:
-    wanted = [(name, source) for job in to_do(jobs) for name, source in job.spec.data.items()]
+def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]]) -> None:
+    """Generates what the cache lacks of the sources of datasets, and shows how far it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
 

@@ -189,15 +189,16 @@ def _board_blocks(board: Board) -> list[str]:
         f"Protocol `{board.ranking_hash[:8]}`: {words.markdown(board.protocol)}."
     ]
     if board.rows:
-        blocks += [_markdown_table(main_cells(board, board.rows))]
+        blocks += [markdown_table(main_cells(board, board.rows))]
         blocks += [f"IoU per class ({words.markdown(str(board.view))}), mean over seeds:"]
-        blocks += [_markdown_table(class_cells(board, board.rows))]
+        blocks += [markdown_table(class_cells(board, board.rows))]
     if board.smoke:
-        blocks += [f"**{SMOKE_TITLE}**", _markdown_table(main_cells(board, board.smoke))]
+        blocks += [f"**{SMOKE_TITLE}**", markdown_table(main_cells(board, board.smoke))]
     return blocks
 
 
-def _markdown_table(cells: Cells) -> str:
+def markdown_table(cells: Cells) -> str:
+    """The table as markdown."""
     from tabulate import tabulate
 
     def cell(i: int, j: int) -> str:

@@ -14,11 +14,13 @@ from adaptbench.storage import write_text
 SCHEMA_VERSION = 2
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Base of all parts of a document: nothing unknown, nothing infinite, never changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Score(_Part):
+class Score(Part):
     """Scores on one split under one class set; IoU and accuracy in percent, None = class absent.
 
     Attributes:
@@ -40,7 +42,7 @@ class Score(_Part):
     accuracy: float
 
 
-class NetworkInfo(_Part):
+class NetworkInfo(Part):
     """The scored network: name, number of parameters, and what its encoder was pretrained on."""
 
     name: str
@@ -48,16 +50,14 @@ class NetworkInfo(_Part):
     pretraining: str
 
 
-class Cost(_Part):
+class Cost(Part):
     """What the job cost. Units: seconds, MiB (resident on CPU, allocated on GPU)."""
 
     training_seconds: float
     evaluation_seconds: float
     peak_memory_mib: float
     device: str
-
-
-class PseudoLabels(_Part):
+class PseudoLabels(Part):
     """What a teacher labelled in the last tenth of the scored training; from its predictions alone.
 
     Attributes:
@@ -75,7 +75,9 @@ class PseudoLabels(_Part):
     confident_share: dict[str, float | None]
 
 
-class Record(_Part):
+
+
+class Record(Part):
     """Everything a report needs to know about a finished job.
 
     ``cost`` and ``environment`` describe the run and may differ between two runs of one job; every

@@ -83,7 +83,12 @@ SELF_TRAINING = Layout()
 
 
 def published_state(
-    content: Content, layout: Layout, which: Which, network: Tensors, origin: Path
+    content: Content,
+    layout: Layout,
+    which: Which,
+    network: Tensors,
+    origin: Path,
+    title: str = "the scored network",
 ) -> dict[str, Tensor]:
     """The state dict of our scored network, from a published checkpoint.
 
@@ -93,12 +98,13 @@ def published_state(
         which: student or teacher.
         network: the state dict of the scored network; only names, shapes and types are read.
         origin: the file, for messages.
+        title: the network in words, for messages.
 
     Raises:
         WeightsError: the file does not hold that network, or names are missing or surplus, or shapes differ.
     """
     found = layout.tensors(content, which, origin)
-    state = fitted(found, network, origin, "the scored network of this method", _hint(found, network))
+    state = fitted(found, network, origin, title, _hint(found, network))
     broken = [name for name, tensor in state.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise WeightsError(

@@ -1,0 +1,133 @@
+"""``evaluate``: scores single checkpoints on every labelled split that is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from adaptbench import plugins
+from adaptbench.benchmark import Provenance, SplitRef
+from adaptbench.commands.run import generate_missing, parse_paths
+from adaptbench.data import labelled
+from adaptbench.data.labelled import LabelledSplit
+from adaptbench.errors import UsageError
+from adaptbench.flags import Evaluate
+from adaptbench.plan import PREFIX, device_name
+from adaptbench.reporting import checkpoints
+from adaptbench.reporting.evaluation import Evaluation, load_evaluation
+from adaptbench.request import Request
+from adaptbench.weights import imported
+from adaptbench.weights.scored import Checkpoint, open_checkpoint
+from adaptbench.weights.scoring import Scoring, score_all
+
+
+def execute(command: Evaluate) -> int:
+    """Scores what is not scored yet, and shows everything that was asked for."""
+    console = Console()
+    _check(command)
+    device, out = device_name(command.device), command.out.resolve()
+    opened = [open_checkpoint(text, out, command.profile, command.plugins) for text in command.checkpoints]
+    scorings = {
+        checkpoint.name: [
+            Scoring(checkpoint, split, device) for split in _splits(console, command, checkpoint)
+        ]
+        for checkpoint in opened
+    }
+    wanted = [scoring for group in scorings.values() for scoring in group]
+    to_do = [scoring for scoring in wanted if command.force or not scoring.file(out).is_file()]
+    generate_missing(console, [(scoring.split.ref.dataset, scoring.split.source) for scoring in to_do])
+    for name in scorings:
+        with ExitStack() as stack:
+            score_all([s for s in to_do if s.checkpoint.name == name], out, _announcing(console, stack, name))
+    for group in scorings.values():
+        console.print(_table([load_evaluation(scoring.file(out)) for scoring in group]))
+    page = checkpoints.write_checkpoints(out)
+    console.print(f"All evaluations: {page}", soft_wrap=True, highlight=False)
+    return 0
+
+
+def _check(command: Evaluate) -> None:
+    if not command.checkpoints:
+        known = ", ".join(imported.names(command.out)) or "none"
+        raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
+    if command.limit is not None and command.limit < 1:
+        raise UsageError(f"--limit {command.limit}: give at least 1.")
+
+
+def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list[LabelledSplit]:
+    """The splits that ``checkpoint`` can be scored on; says which are left out, and why.
+
+    Raises:
+        DataError: there is none.
+    """
+    registry = plugins.discover(command.plugins)
+    request = Request(
+        data_root=command.data_root, data_paths=parse_paths(command.data_path), limit=command.limit
+    )
+    for name in request.data_paths:
+        registry.find("dataset", name)
+    search = labelled.Search(registry, request, checkpoint.profile, checkpoint.class_set, checkpoint.dials)
+    found, missing = search.find(_wanted(command, registry, checkpoint))
+    labelled.require_any(found, missing, checkpoint.class_set)
+    for ref, reason in missing.items():
+        text = f"{checkpoint.name}: {ref} is left out. {reason}"
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return found
+
+
+def _wanted(
+    command: Evaluate, registry: plugins.Registry, checkpoint: Checkpoint
+) -> dict[SplitRef, Provenance]:
+    """The splits to look for: those of the benchmarks asked for, or all."""
+    generated = any(name.startswith(PREFIX) for name in command.benchmarks)
+    if generated and command.data == "official":
+        raise UsageError(f"--benchmarks {PREFIX}...: scored on generated data; drop --data official.")
+    provenance = "generated" if generated else command.data or checkpoint.profile.data
+    if not command.benchmarks:
+        return labelled.all_splits(registry, provenance, checkpoint.class_set)
+    names = [name.removeprefix(PREFIX) for name in command.benchmarks]
+    return labelled.benchmark_splits(registry, names, provenance)
+
+
+def _announcing(
+    console: Console, stack: ExitStack, name: str
+) -> Callable[[LabelledSplit, int], Callable[[int], None]]:
+    """Shows a bar per split on a terminal, and a line elsewhere."""
+    progress = stack.enter_context(Progress(console=console)) if console.is_terminal else None
+
+    def announce(split: LabelledSplit, count: int) -> Callable[[int], None]:
+        text = f"{name} on {split.ref}"
+        if progress is None:
+            console.print(f"{text}: {count} pictures", highlight=False, soft_wrap=True)
+            return lambda done: None
+        bar = progress.add_task(text, total=count)
+        return lambda done: progress.update(bar, completed=done)
+
+    return announce
+
+
+def _table(evaluations: Sequence[Evaluation]) -> Table:
+    """The scores of one checkpoint, one row per split."""
+    columns: dict[str, Callable[[Evaluation], str]] = {
+        "split": lambda e: e.score.split,
+        "class set": lambda e: e.score.class_set,
+        "data": lambda e: e.score.provenance,
+        "images": lambda e: str(e.score.images),
+        "mIoU": lambda e: f"{e.score.miou:.1f}",
+        "pixel accuracy": lambda e: f"{e.score.accuracy:.1f}",
+    }
+    first = evaluations[0]
+    title = f"{first.checkpoint}: {checkpoints.origin(first)}; {first.method_title} on {first.network.name}"
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    for header in columns:
+        table.add_column(
+            header, justify="right" if header in ("images", "mIoU", "pixel accuracy") else "left"
+        )
+    for evaluation in evaluations:
+        table.add_row(*(Text(cell(evaluation)) for cell in columns.values()))
+    return table

@@ -1,0 +1,113 @@
+"""``import``: a published checkpoint becomes weights of one of our networks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from adaptbench import plugins
+from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import UsageError
+from adaptbench.flags import Import
+from adaptbench.method import Method
+from adaptbench.plan import method_class
+from adaptbench.profiles import profile
+from adaptbench.settings import check_key, parse_value, resolve
+from adaptbench.training import checkpoint
+from adaptbench.weights import imported
+from adaptbench.weights.foreign import read_content
+from adaptbench.weights.published import published_state
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def execute(command: Import) -> int:
+    """Converts the file, checks it by filling the network, and keeps it."""
+    console = Console()
+    class_set(command.classes)
+    if command.name is not None and not _NAME.fullmatch(command.name):
+        raise UsageError(f"--name {command.name!r}: use letters, digits, dots, dashes and underscores.")
+    method = method_class(plugins.discover(command.plugins), command.method)
+    network, overrides = _choices(command, method)
+    content = read_content(command.file, command.trust_pickle)
+    paper = profile("paper")
+    settings = imported.settings_of(method, network, overrides, paper)
+    target = imported.build(method, settings, command.classes, paper).scored_network()
+    state = published_state(
+        content,
+        method.published_files,
+        command.weights,
+        target.state_dict(),
+        command.file,
+        f"the scored network of {method.name} on {network}",
+    )
+    target.load_state_dict(state, strict=True)
+    digest = _sha256(command.file)
+    facts = imported.Imported(
+        name=command.name or _name(command, digest),
+        method=method.name,
+        network=network,
+        class_set=command.classes,
+        weights=command.weights,
+        overrides=overrides,
+        source_file=command.file.name,
+        source_sha256=digest,
+        weights_sha256=checkpoint.digest(target.state_dict()),
+        parameters=sum(parameter.numel() for parameter in target.parameters()),
+        plugins=[str(path.resolve()) for path in command.plugins],
+    )
+    new = imported.keep(command.out, facts, target.state_dict())
+    _report(console, facts, imported.folder(command.out, facts.name), new)
+    return 0
+
+
+def _choices(command: Import, method: type[Method]) -> tuple[str, dict[str, Any]]:
+    """The network, and the settings that differ from the method's defaults.
+
+    Raises:
+        UsageError: no such setting, or a value of the wrong type or range.
+    """
+    overrides = {}
+    for text in command.set:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise UsageError(f"--set {text!r}: expected KEY=VALUE, without spaces.")
+        check_key(method.Settings, key, method.name)
+        overrides[key] = parse_value(value)
+    network = command.network or overrides.pop("network", method.Settings.model_fields["network"].default)
+    overrides.pop("network", None)
+    resolved = resolve(method.Settings, profile("paper"), None, {}, str(network), overrides)
+    return str(network), _plain(resolved.settings.model_dump(mode="json"), overrides)
+
+
+def _plain(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overridden settings as they were understood."""
+    return {key: settings[key] for key in sorted(overrides)}
+
+
+def _name(command: Import, digest: str) -> str:
+    """Method, which network if not the student, and the beginning of the file's sha256."""
+    which = "" if command.weights == "student" else f"-{command.weights}"
+    return f"{command.method}{which}-{digest[:8]}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _report(console: Console, facts: imported.Imported, place: Path, new: bool) -> None:
+    lines = [
+        f"{'Imported' if new else 'Already imported'}: {facts.name}",
+        f"  the {facts.weights} of {facts.source_file} (sha256 {facts.source_sha256[:16]})",
+        f"  as the scored network of {facts.method} on {facts.network}, {facts.parameters:,} parameters, in the "
+        f"classes of {facts.class_set}",
+        f"  kept in {place}",
+        f"Score it: python run_all.py evaluate {facts.name} --data-root DATA",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,148 @@
+"""Scores one checkpoint on the splits it can be scored on; every result is kept as soon as it is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adaptbench.benchmark import Protocol
+from adaptbench.data import firewall
+from adaptbench.data.labelled import LabelledSplit
+from adaptbench.dataset import Dataset, Sample
+from adaptbench.errors import RunStateError
+from adaptbench.evaluate import environment
+from adaptbench.evaluation.metrics import score
+from adaptbench.evaluation.scorer import Scorer
+from adaptbench.jobspec import content_hash
+from adaptbench.launch.processes import fix_threads
+from adaptbench.reporting.evaluation import Evaluation, file_of, save_evaluation
+from adaptbench.reporting.record import NetworkInfo
+from adaptbench.training.checkpoint import digest
+from adaptbench.weights.scored import Checkpoint
+
+#: Called with a split and its number of pictures; returns what is called with the number of pictures done.
+Announce = Callable[[LabelledSplit, int], Callable[[int], None]]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """One checkpoint on one split.
+
+    Attributes:
+        checkpoint: what is scored.
+        split: on what.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    checkpoint: Checkpoint
+    split: LabelledSplit
+    device: str
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the score."""
+        checkpoint = self.checkpoint
+        return {
+            "weights": checkpoint.weights_sha256,
+            "method": [checkpoint.method.name, checkpoint.method.version],
+            "settings": checkpoint.settings.model_dump(mode="json"),
+            "class_set": checkpoint.class_set,
+            "profile": checkpoint.profile.name,
+            "split": str(self.split.ref),
+            "data": self.split.source.identity(),
+            "protocol": asdict(Protocol()),
+            "limit": self.split.limit,
+            "device": self.device,
+            "threads": checkpoint.profile.threads,
+        }
+
+    def file(self, out: Path) -> Path:
+        """Where the result is kept."""
+        return file_of(out, self.checkpoint.name, str(self.split.ref), content_hash(self.identity()))
+
+
+def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> None:
+    """Scores one checkpoint on several splits; keeps the results and, beside them, one matrix per picture.
+
+    Args:
+        scorings: of one checkpoint; their data exist.
+        out: results folder.
+        announce: shows how far it is.
+
+    Raises:
+        DataError: a picture or label cannot be used.
+        RunStateError: the weights are damaged, or a result cannot be written.
+    """
+    if not scorings:
+        return
+    checkpoint = scorings[0].checkpoint
+    fix_threads(checkpoint.profile.threads)
+    opened = [scoring.split.open() for scoring in scorings]
+    scorer = _scorer(scorings[0], [dataset for dataset, _ in opened])
+    for scoring, (dataset, samples) in zip(scorings, opened, strict=True):
+        evaluation = _evaluate(scoring, scorer, dataset, samples, out, announce)
+        firewall.require_intact()
+        save_evaluation(evaluation, scoring.file(out))
+
+
+def _scorer(scoring: Scoring, datasets: Sequence[Dataset]) -> Scorer:
+    """The checkpoint's network; labels are out of reach of its code."""
+    checkpoint = scoring.checkpoint
+    closed = [dataset.root / folder for dataset in datasets for folder in dataset.label_folders]
+    with firewall.closed(closed):
+        method = checkpoint.fill()
+    scorer = Scorer(method, checkpoint.settings, torch.device(scoring.device), closed, lambda: False)
+    if digest(scorer.network.state_dict()) != checkpoint.weights_sha256:
+        raise RunStateError(
+            f"The weights of {checkpoint.name} are not those that its record names. Train it again."
+        )
+    return scorer
+
+
+def _evaluate(
+    scoring: Scoring,
+    scorer: Scorer,
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    out: Path,
+    announce: Announce,
+) -> Evaluation:
+    checkpoint, split, started = scoring.checkpoint, scoring.split, time.monotonic()
+    progress = announce(split, len(samples))
+    confusion = scorer.confusion(dataset, samples, lambda sample, number, prediction: progress(number + 1))
+    confusion.save(scoring.file(out).with_suffix(".npz"))
+    parameters = sum(parameter.numel() for parameter in scorer.network.parameters())
+    return Evaluation(
+        evaluation_hash=content_hash(scoring.identity()),
+        checkpoint=checkpoint.name,
+        origin=checkpoint.origin,
+        method=checkpoint.method.name,
+        method_title=checkpoint.method.title,
+        method_version=checkpoint.method.version,
+        paper=checkpoint.method.paper,
+        oracle=checkpoint.oracle,
+        smoke=checkpoint.smoke or split.limit is not None,
+        profile=checkpoint.profile.name,
+        network=NetworkInfo(
+            name=checkpoint.network, parameters=parameters, pretraining=checkpoint.pretraining
+        ),
+        settings=checkpoint.settings.model_dump(mode="json"),
+        overrides=dict(checkpoint.overrides),
+        protocol=asdict(Protocol()),
+        data=split.source.identity(),
+        score=score(
+            confusion.total(),
+            scorer.method.task.class_set,
+            split=str(split.ref),
+            provenance=split.source.provenance,
+            images=len(samples),
+        ),
+        weights_sha256=checkpoint.weights_sha256,
+        device=scoring.device,
+        seconds=time.monotonic() - started,
+        environment=environment(),
+    )
