@@ -1,6 +1,6 @@
 """Profiles: at which size the published definitions are run.
 
-A method states full-size numbers, each with its unit (`Length`, `PixelCount`, `Iterations`); the profile's
+A method states full-size numbers, each with its unit (`Length`, `PixelCount`, `Channels`, `Iterations`); the profile's
 geometry converts them. A method never asks which profile it is in.
 """
 
@@ -18,6 +18,8 @@ Provenance = Literal["generated", "official"]
 Length = Annotated[int, "length"]
 #: A number of full-size pixels.
 PixelCount = Annotated[int, "pixel_count"]
+#: Width of a module that a method trains beside the network, like a discriminator.
+Channels = Annotated[int, "channels"]
 #: A number of training iterations, out of the published total.
 Iterations = Annotated[int, "iterations"]
 
@@ -57,6 +59,10 @@ class Profile:
     def pixel_count(self, pixels: int) -> int:
         """A full-size number of pixels in pixels of this profile, rounded half up."""
         return int(pixels * self.scale**2 + 0.5)
+
+    def channels(self, number: int) -> int:
+        """A full-size number of channels in this profile, rounded half up; mini narrows with its pictures."""
+        return max(int(number * self.scale + 0.5), 1)
 
     def budget(self, iterations: int, published_total: int) -> int:
         """A number of iterations out of ``published_total``, in proportion to this profile's budget."""

@@ -124,6 +124,8 @@ def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
             values[name] = profile.length(values[name])
         elif "pixel_count" in info.metadata:
             values[name] = profile.pixel_count(values[name])
+        elif "channels" in info.metadata:
+            values[name] = profile.channels(values[name])
         elif "iterations" in info.metadata and total > 0:
             values[name] = profile.budget(values[name], total)
     return values

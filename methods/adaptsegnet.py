@@ -37,6 +37,7 @@ from adaptbench.adaptation.discriminator import (
 )
 from adaptbench.data.batch import Batch
 from adaptbench.method import LossGroup, Optimizers, Task
+from adaptbench.profiles import Channels
 from adaptbench.training.optimizer import by_name, poly_schedule
 from methods.minent import RERUN, OutputAdaptation, Outputs, RerunSettings, named
 
@@ -60,7 +61,7 @@ class OutputAdversarial(OutputAdaptation):
         discriminator_poly_power: float = Field(
             0.9, gt=0, description="power of the polynomial decay to zero"
         )
-        discriminator_width: int = Field(64, ge=1, description="channels after its first convolution")
+        discriminator_width: Channels = Field(64, ge=1, description="channels after its first convolution")
 
     settings: Settings
 
@@ -125,8 +126,13 @@ class OutputAdversarial(OutputAdaptation):
         ]
 
     def _domain_loss(self, name: str, logits: Tensor, domain: float) -> Tensor:
+        kind = self.settings.discriminator_loss
         scores = self.discriminators[name](self.evidence(logits))
-        return domain_loss(scores, domain, self.settings.discriminator_loss)
+        if not logits.requires_grad and self.observers:
+            target = scores if kind == "ls" else scores.sigmoid()
+            observed = "source" if domain == SOURCE else "target"
+            self.observe(observed, **{f"discriminator_{name}": target.clamp(0, 1)})
+        return domain_loss(scores, domain, kind)
 
 
 class AdaptSegNet(OutputAdversarial):

@@ -31,7 +31,7 @@ from mmengine.optim import OptimWrapper
 from pydantic import Field
 from torch import Tensor
 
-from adaptbench.adaptation.entropy import entropy_loss
+from adaptbench.adaptation.entropy import entropy_loss, self_information
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, pixel_accuracy, resize_logits
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import Crops, WholePictures
@@ -223,6 +223,9 @@ class MinEnt(OutputAdaptation):
     def entropies(self, outputs: Outputs) -> LossGroup:
         """The weighted entropy of every output's predictions, and the main one's without weight."""
         weights = {"main": self.settings.entropy_weight, "aux": self.settings.entropy_weight_aux}
-        entropies = {name: entropy_loss(logits.softmax(dim=1)) for name, logits in outputs.items()}
+        probabilities = {name: logits.softmax(dim=1) for name, logits in outputs.items()}
+        if self.observers:
+            self.observe("target", entropy=self_information(probabilities["main"]).sum(dim=1))
+        entropies = {name: entropy_loss(probability) for name, probability in probabilities.items()}
         losses = {named(name, "target.loss_entropy"): weights[name] * e for name, e in entropies.items()}
         return {**losses, "target.entropy": entropies["main"]}

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from adaptbench.errors import UsageError
-from adaptbench.profiles import PROFILES, Iterations, Length, PixelCount, profile
+from adaptbench.profiles import PROFILES, Channels, Iterations, Length, PixelCount, profile
 from adaptbench.settings import Resolved, Settings, check_key, parse_value, resolve
 
 BUDGET = PROFILES["mini"].iterations or 0
@@ -23,6 +23,7 @@ def share(iterations: int) -> int:
 class Example(Settings):
     patch: Length = Field(64, description="side of a patch")
     rare_pixels: PixelCount = Field(3000, description="pixels of a rare class")
+    width: Channels = Field(64, description="channels of a discriminator")
     start: Iterations = Field(10_000, description="when it starts")
     window: Length | None = Field(None, description="may be absent")
     sizes: tuple[int, ...] = Field((1, 2), description="a tuple")
@@ -42,13 +43,18 @@ def resolved(
 def test_mini_is_a_quarter_of_the_size() -> None:
     settings = resolved().settings
     assert isinstance(settings, Example)
-    assert (settings.crop, settings.patch, settings.rare_pixels) == (128, 16, 188)
+    assert (settings.crop, settings.patch, settings.rare_pixels, settings.width) == (128, 16, 188, 16)
     assert (settings.iterations, settings.warmup, settings.start) == (BUDGET, share(1500), share(10_000))
     assert (settings.batch_size, settings.learning_rate, settings.window) == (2, 6e-5, None)
 
 
 def test_paper_is_the_full_size() -> None:
     assert resolved("paper").settings == Example(network="deeplabv2-mini")  # type: ignore[call-arg]
+
+
+def test_there_is_always_a_channel() -> None:
+    assert [PROFILES["mini"].channels(number) for number in (1, 2, 6, 64)] == [1, 1, 2, 16]
+    assert PROFILES["paper"].channels(3) == 3
 
 
 @pytest.mark.parametrize("pixels", range(1, 50))

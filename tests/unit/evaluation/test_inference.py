@@ -162,3 +162,25 @@ def test_resolution_conventions(case: str, input_size: tuple[int, int]) -> None:
 def test_windows_that_leave_gaps_are_refused(settings: tuple[tuple[int, int], tuple[int, int], int]) -> None:
     with pytest.raises(UsageError, match="0 < stride <= crop"):
         Sliding(*settings)
+
+
+def test_whole_pictures_of_sides_the_network_does_not_take() -> None:
+    """Two by two windows of the largest sides it takes, averaged where they overlap."""
+    network, image = Coarse(), torch.randn(1, 3, 37, 50)
+    logits = predict(network, image, Whole(multiple=8))
+    assert {call[-2:] for call in network.calls} == {(32, 48)} and len(network.calls) == 4
+    assert torch.equal(logits, predict(network, image, Sliding((32, 48), (32, 48))))
+    network.calls.clear()
+    fitting = torch.randn(1, 3, 32, 48)
+    assert torch.equal(predict(network, fitting, Whole(multiple=8)), predict(network, fitting, Whole()))
+    assert network.calls == [(1, 3, 32, 48)] * 2
+
+
+def test_aligned_corners_and_a_single_resize() -> None:
+    network, image, size = Coarse(), torch.randn(1, 3, 32, 48), (70, 90)
+    with torch.no_grad():
+        resized = functional.interpolate(network(image), size, mode="bilinear", align_corners=True)
+    assert torch.equal(
+        segment(network, image, Whole(aligned=True), size), resized.argmax(1)[0].to(torch.uint8)
+    )
+    assert not torch.equal(segment(network, image, Whole(), size), resized.argmax(1)[0].to(torch.uint8))
