@@ -17,6 +17,11 @@ from methods.daformer_dg import DAFormerDG, source_crops
 from methods.hrda_dg import HRDADG
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def source(small_world: Path) -> Domain:
     gta5 = plugins.load(plugins.discover().find("dataset", "gta5"))(small_world / "gta5")
@@ -57,3 +62,15 @@ def test_base_styles_come_from_distorted_crops_in_plain_order(source: Domain) ->
     assert all(a.names == b.names and torch.equal(a.label, b.label) for a, b in pairs)
     assert any(not torch.equal(a.image, b.image) for a, b in pairs)
     assert not torch.equal(source_crops(training, 4)[0].source.image, crops[0].source.image)
+
+
+def test_rare_class_sampling_is_the_same_with_distorted_colours(source: Domain) -> None:
+    settings = Settings.model_validate({"crop": 24, "batch_size": 2, "iterations": 4})
+    rare = RareClasses(min_pixels=5)
+    plain, distorted = (
+        TrainingStream(source, None, settings, 3, Sampling(rare, distortion=distortion))
+        for distortion in (False, True)
+    )
+    pairs = [(plain[t].source, distorted[t].source) for t in range(4)]
+    assert all(a.names == b.names and torch.equal(a.label, b.label) for a, b in pairs)
+    assert any(not torch.equal(a.image, b.image) for a, b in pairs)
