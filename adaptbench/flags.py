@@ -23,10 +23,13 @@ def _words(metavar: str) -> Any:
 class Run:
     """Train, score and rank methods. Other verbs: import, evaluate, ls, report, doctor (each has --help)."""
 
-    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD ...")] = ("all",)
-    """Methods, or 'all'."""
-    benchmarks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="BENCHMARK ...")] = ("gta5_to_cityscapes",)
-    """Benchmarks; minicity/NAME means generated data, which is what profile mini uses anyway."""
+    methods: Annotated[tuple[str, ...] | None, _words("METHOD ...")] = None
+    """Methods, or 'all', which is the default."""
+    benchmarks: Annotated[tuple[str, ...] | None, _words("BENCHMARK ...")] = None
+    """Benchmarks, by default gta5_to_cityscapes or those of the study; minicity/NAME means generated data, which is
+    what profile mini uses anyway."""
+    study: Annotated[str | None, _words("STUDY")] = None
+    """Run all variants of an ablation study in the place of methods, and compare them with what its paper printed."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED ...")] = (0,)
     """One job per seed."""
     profile: Literal["mini", "paper"] = "mini"
@@ -54,7 +57,7 @@ class Run:
     force: Flag = False
     """Run again what is finished."""
     plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
-    """Files or folders with further methods, datasets and benchmarks."""
+    """Files or folders with further methods, datasets, benchmarks and studies."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,12 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Ls:
-    """List methods, benchmarks, datasets, profiles and runs."""
+    """List methods, benchmarks, datasets, studies, profiles and runs."""
 
     what: Annotated[
-        tuple[Literal["methods", "benchmarks", "datasets", "profiles", "runs"], ...], tyro.conf.Positional
-    ] = ("methods", "benchmarks", "datasets", "profiles", "runs")
+        tuple[Literal["methods", "benchmarks", "datasets", "studies", "profiles", "runs"], ...],
+        tyro.conf.Positional,
+    ] = ("methods", "benchmarks", "datasets", "studies", "profiles", "runs")
     """What to list."""
     out: Path = Path("results")
     """Results folder whose runs are listed."""
@@ -127,7 +131,7 @@ class Ls:
 
 @dataclass(frozen=True)
 class Report:
-    """Rebuild the leaderboards from the records of finished runs."""
+    """Rebuild the leaderboards and the tables of studies from the records of finished runs."""
 
     out: Path = Path("results")
     """Results folder."""

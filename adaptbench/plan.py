@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from adaptbench.profiles import Profile, Provenance, profile
 from adaptbench.reporting.record import load_record
 from adaptbench.request import Request
 from adaptbench.settings import Resolved, Settings, check_key, parse_value, resolve
+from adaptbench.study import Study, load_study
+from adaptbench.study_plan import Asked, asked_for, methods_of, require_distinct
 
 PREFIX = "minicity/"
 
@@ -51,11 +53,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of a request, plug-in files that had to be left out, with the reason, and what a user must know."""
+    """All jobs of a request, plug-in files that had to be left out, with the reason, and what a user must know.
+
+    For a study also what it is, and the variant of every job by the job's folder.
+    """
 
     jobs: list[Job]
     broken: list[tuple[Path, str]]
     notes: list[str]
+    study: type[Study] | None = None
+    variants: Mapping[Path, str] = field(default_factory=dict)
 
 
 def make_plan(request: Request) -> Plan:
@@ -63,19 +70,22 @@ def make_plan(request: Request) -> Plan:
 
     Raises:
         UsageError: an unknown name, key or value.
-        PluginError: no method, or a benchmark or dataset, can be loaded.
+        PluginError: no method, or a benchmark, dataset or study, can be loaded.
         DataError: official data or labels are missing.
         RunStateError: a job folder was written by a newer version.
     """
     registry = plugins.discover(request.plugins)
     broken = list(registry.broken)
-    methods = _load_methods(registry, request.methods, broken)
+    study = None if request.study is None else load_study(registry, request.study)
+    methods = _load_methods(registry, methods_of(study, registry) if study else request.methods, broken)
     overrides = _Overrides.parse(request.settings, methods)
+    asked = asked_for(study, methods, broken, overrides.of)
     chosen = profile(request.profile)
     jobs: dict[Path, Job] = {}  # two names of one benchmark are one job
+    variants: dict[Path, str] = {}
     located: list[Mapping[str, DataSource]] = []
     notes: list[str] = []
-    for text in request.benchmarks:
+    for text in request.benchmarks or (study.benchmarks if study else ()):
         benchmark, provenance = _benchmark(
             registry, text, request.data or chosen.data, request.data is not None
         )
@@ -83,15 +93,17 @@ def make_plan(request: Request) -> Plan:
         if overrides.world and not any(source.provenance == "generated" for source in data.values()):
             raise UsageError(f"--set minicity...: {text} uses no generated data. Leave the dials out.")
         located.append(data)
-        for method in methods:
-            resolved = _resolve(method, benchmark, data, chosen, overrides)
-            resolved, note = _with_start_weights(method, resolved, smoke=request.limit is not None)
+        for one in asked:
+            resolved = _resolve(one, benchmark, data, chosen, overrides)
+            resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
             notes += [note] if note and note not in notes else []
             for seed in request.seeds:
-                job = _job(request, method, benchmark, data, chosen, resolved, overrides.world, seed)
+                job = _job(request, one.method, benchmark, data, chosen, resolved, overrides.world, seed)
                 jobs[job.folder] = job
+                if study:
+                    require_distinct(study, chosen, one.label, variants.setdefault(job.folder, one.label))
     _require_paths_used(request.data_paths, registry, located)
-    return Plan(list(jobs.values()), broken, notes)
+    return Plan(list(jobs.values()), broken, notes, study, variants)
 
 
 def _require_paths_used(
@@ -219,26 +231,31 @@ def _benchmark(
 
 
 def _resolve(
-    method: type[Method],
+    asked: Asked,
     benchmark: type[Benchmark],
     data: Mapping[str, DataSource],
     chosen: Profile,
     overrides: _Overrides,
 ) -> Resolved:
+    method, stated = asked.method, asked.stated(chosen)
     wanted = overrides.of(method)
     default = str(method.Settings.model_fields["network"].default)
-    network = str(wanted.get("network", chosen.networks.get(default, default)))
+    usual = chosen.networks.get(default, default)
+    if stated.get("network") == usual:
+        del stated["network"]
+    network = str(wanted.get("network", stated.get("network", usual)))
     known = networks.spec(network)
     # What a paper states holds for its data and its start weights, too.
-    pretrained = known.start is not None and wanted.get("pretraining", "default") == "default"
+    pretrained = known.start is not None and {**stated, **wanted}.get("pretraining", "default") == "default"
     as_published = pretrained and all(s.provenance == "official" for s in data.values())
-    published = method.published.get((benchmark.name, network)) if as_published else None
+    printed: dict[str, Any] | None = {} if benchmark.name in asked.printed_for else None
+    published = method.published.get((benchmark.name, network), printed) if as_published else None
     try:
-        return resolve(method.Settings, chosen, published, known.recipe, network, wanted)
+        return resolve(method.Settings, chosen, published, known.recipe, network, wanted, stated)
     except UsageError as error:
         several = overrides.common and len(overrides.by_method) > 1
         hint = " METHOD.KEY=VALUE sets it for one method only." if several else ""
-        raise UsageError(f"{method.name}: {error}{hint}") from error
+        raise UsageError(f"{asked.name}: {error}{hint}") from error
 
 
 def _with_start_weights(method: type[Method], resolved: Resolved, *, smoke: bool) -> tuple[Resolved, str]:

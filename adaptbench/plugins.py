@@ -1,4 +1,4 @@
-"""Discovery of plug-ins: one file in methods/, datasets/, benchmarks/ or a --plugins path is one plug-in.
+"""Discovery of plug-ins: one file in methods/, datasets/, benchmarks/, studies/ or a --plugins path is one plug-in.
 
 Names, titles, tags and papers are read from the source as literals, so that listing never imports torch.
 Classes are imported only when they are used.
@@ -18,16 +18,19 @@ from typing import Any
 
 from adaptbench.errors import PluginError, UsageError, unknown_name
 
-#: The checkout (or installation) that holds methods/, datasets/ and benchmarks/.
+#: The checkout (or installation) that holds methods/, datasets/, benchmarks/ and studies/.
 ROOT = Path(__file__).resolve().parents[1]
 
-KINDS = ("method", "dataset", "benchmark")
-_FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks"}
+KINDS = ("method", "dataset", "benchmark", "study")
+_FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks", "study": "studies"}
+#: Studies lie in folders, one per paper; the other folders may hold folders of something else.
+_PATTERNS = {"method": "*.py", "dataset": "*.py", "benchmark": "*.py", "study": "**/*.py"}
 #: Literals a class must have to count as a plug-in of the kind.
 _REQUIRED = {
     "method": ("name", "title", "tags"),
     "dataset": ("name", "title", "splits"),
     "benchmark": ("name", "title", "class_set", "source", "target", "evaluation"),
+    "study": ("name", "title", "table", "benchmarks", "variants"),
 }
 
 _NO_PLUGIN = "it defines no plug-in. " + "; ".join(
@@ -40,7 +43,7 @@ class Plugin:
     """A plug-in file, as far as it can be known without running it.
 
     Attributes:
-        kind: ``method``, ``dataset`` or ``benchmark``.
+        kind: ``method``, ``dataset``, ``benchmark`` or ``study``.
         name: the name users type.
         file: where it is defined.
         class_name: the class in that file.
@@ -103,7 +106,7 @@ def discover(extra: Iterable[Path] = ()) -> Registry:
         except (SyntaxError, ValueError, OSError) as error:
             broken.append((file, f"{type(error).__name__}: {error}"))
             continue
-        if not plugins and (file in extra or file.parent.parent == ROOT):
+        if not plugins and (file in extra or in_checkout(file)):
             broken.append((file, _NO_PLUGIN))
         for plugin in plugins:
             other = found[plugin.kind].get(plugin.name)
@@ -132,7 +135,7 @@ def load(plugin: Plugin) -> Any:
 
 
 def _files(extra: Iterable[Path]) -> list[Path]:
-    paths = [file for folder in _FOLDERS.values() for file in sorted((ROOT / folder).glob("*.py"))]
+    paths = [file for kind in KINDS for file in sorted((ROOT / _FOLDERS[kind]).glob(_PATTERNS[kind]))]
     for path in extra:
         if path.is_dir():
             paths += sorted(path.glob("*.py"))
@@ -157,7 +160,7 @@ def _read(file: Path) -> list[Plugin]:
 
 
 def _kind(literals: Mapping[str, Any]) -> str | None:
-    for kind in ("benchmark", "dataset", "method"):
+    for kind in ("benchmark", "dataset", "method", "study"):
         if all(key in literals for key in _REQUIRED[kind]):
             return kind
     return None
@@ -190,8 +193,19 @@ def _import(plugin: Plugin) -> ModuleType:
         sys.path.append(str(ROOT))
     if plugin.kind == "method" and folder == ROOT / "methods":
         return importlib.import_module(f"methods.{plugin.file.stem}")
-    prefix = "adaptbench" if folder.parent == ROOT else "adaptbench_external"
-    return _import_file(plugin.file, f"{prefix}_{_FOLDERS[plugin.kind]}_{plugin.file.stem}")
+    if in_checkout(plugin.file):
+        return _import_file(plugin.file, "_".join(("adaptbench", *_place(plugin.file))))
+    return _import_file(plugin.file, f"adaptbench_external_{_FOLDERS[plugin.kind]}_{plugin.file.stem}")
+
+
+def in_checkout(file: Path) -> bool:
+    """Whether ``file`` lies in one of the checkout's plug-in folders."""
+    return any(file.is_relative_to(ROOT / folder) for folder in _FOLDERS.values())
+
+
+def _place(file: Path) -> tuple[str, ...]:
+    """Folders and name of a file of the checkout, without suffix."""
+    return file.relative_to(ROOT).with_suffix("").parts
 
 
 def _import_file(file: Path, name: str) -> ModuleType:

@@ -34,7 +34,7 @@ class Profile:
         data: provenance of the data unless the user or the benchmark says otherwise.
         scale: linear scale of pictures, crops and all other lengths.
         iterations: training budget of every method; None = as published.
-        networks: network chosen by a method -> network used in its place.
+        networks: network chosen by a method or a study -> network used in its place.
         generated: generated pictures per ``dataset/split``.
         threads: CPU threads of a training; other numbers give other bits.
         workers: data loading processes beside the training.
@@ -71,6 +71,9 @@ class Profile:
         return int(iterations * self.iterations / published_total + 0.5)
 
 
+#: Decoders around MiT that exist at both sizes.
+_MIT_DECODERS = ("daformer", "daformer_aspp", "daformer_conv", "daformer_f4", "daformer_isa", "segformer")
+
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
@@ -86,7 +89,7 @@ PROFILES: dict[str, Profile] = {
             networks={
                 "deeplabv2-r101": "deeplabv2-mini",
                 "deeplabv2-multi-r101": "deeplabv2-multi-mini",
-                "daformer-mit_b5": "daformer-mini",
+                **{f"{name}-mit_b5": f"{name}-mini" for name in _MIT_DECODERS},
             },
             generated={
                 "gta5/all": 240,

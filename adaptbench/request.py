@@ -14,8 +14,8 @@ class Request:
     """What the user asked for.
 
     Attributes:
-        methods: names, or ``all``.
-        benchmarks: names; ``minicity/NAME`` means generated data.
+        methods: names, or ``all``; not looked at where a study is asked for.
+        benchmarks: names; ``minicity/NAME`` means generated data. None at all = those of the study.
         seeds: one job each.
         profile: ``mini`` or ``paper``.
         data: provenance; None = the profile's.
@@ -27,6 +27,7 @@ class Request:
         debug_pictures: iterations from one debug picture to the next; None = none.
         device: ``cpu``, ``cuda`` or ``auto``.
         plugins: files or folders with further plug-ins.
+        study: name of the study whose variants are run.
     """
 
     methods: Sequence[str] = ("all",)
@@ -42,3 +43,4 @@ class Request:
     debug_pictures: int | None = None
     device: str = "auto"
     plugins: Sequence[Path] = ()
+    study: str | None = None

@@ -62,7 +62,7 @@ class Resolved:
     Attributes:
         settings: every value, in pixels and iterations of the profile.
         origin: ``published`` if a paper states them for this benchmark and network, else ``transferred``.
-        overrides: what the user set.
+        overrides: what the user or a study set, where it changes anything.
     """
 
     settings: Settings
@@ -77,6 +77,7 @@ def resolve(
     recipe: Mapping[str, Any],
     network: str,
     overrides: Mapping[str, Any],
+    stated: Mapping[str, Any] | None = None,
 ) -> Resolved:
     """Settings of one training.
 
@@ -88,16 +89,19 @@ def resolve(
         recipe: optimiser settings the network declares.
         network: name of the network in use.
         overrides: the user's values, already checked to exist.
+        stated: what a study states for this training, as full-size numbers; it goes before paper and recipe.
 
     Raises:
         UsageError: a value of the wrong type or range.
     """
-    stated = dict(published) if published is not None else dict(recipe)
-    origin = "--set" if "network" in overrides else "published settings"
-    full_size = _validate(schema, {**stated, "network": network}, origin)
-    values = {**_scaled(full_size, profile), **overrides}
-    settings = _validate(schema, values, "--set")
-    return Resolved(settings, "transferred" if published is None else "published", dict(overrides))
+    stated = stated or {}
+    usual = {**(recipe if published is None else published), "network": network}
+    where = "--set" if "network" in overrides else "published settings"
+    plain = _scaled(_validate(schema, usual, where), profile)
+    varied = _scaled(_validate(schema, {**usual, **stated}, "study:"), profile) if stated else plain
+    settings = _validate(schema, {**varied, **overrides}, "--set")
+    shown = {key: varied[key] for key in stated if key == "network" or varied[key] != plain[key]}
+    return Resolved(settings, "transferred" if published is None else "published", {**shown, **overrides})
 
 
 def parse_value(text: str) -> Any:

@@ -24,7 +24,8 @@ class FrozenEncoder(nn.Module):
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
-        self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
+        self.encoder = copy.deepcopy(encoder).requires_grad_(False)
+        self.encoder.eval()  # in a line of its own: train() of mmsegmentation's ResNet returns nothing
 
     def train(self, mode: bool = True) -> FrozenEncoder:
         """Stays in evaluation mode, whatever ``mode`` says."""

@@ -24,6 +24,7 @@ def execute(command: Ls) -> int:
         "methods": lambda: _methods(registry),
         "benchmarks": lambda: _benchmarks(registry),
         "datasets": lambda: _datasets(registry),
+        "studies": lambda: _studies(registry),
         "profiles": _profiles,
         "runs": lambda: _runs(command.out),
     }
@@ -67,6 +68,15 @@ def _datasets(registry: plugins.Registry) -> Table:
         table.add_row(
             name, Text(str(literals["title"])), Text(str(literals["licence"])), str(literals["homepage"])
         )
+    return table
+
+
+def _studies(registry: plugins.Registry) -> Table:
+    table = _table("Studies (--study NAME)", "name", "title", "paper", "table")
+    for name in registry.names("study"):
+        literals = registry.plugins["study"][name].literals
+        title, mirrored = Text(str(literals["title"])), Text(str(literals["table"]))
+        table.add_row(name, title, str(literals.get("paper") or ""), mirrored)
     return table
 
 

@@ -1,4 +1,4 @@
-"""``report``: leaderboards from records."""
+"""``report``: leaderboards and tables of studies from records."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from pathlib import Path
 from rich.console import Console
 
 from adaptbench import plugins
+from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
 from adaptbench.reporting.records import publishable, scan_records
-from adaptbench.reporting.terminal import leaderboard_table
+from adaptbench.reporting.series import Series, find_series
+from adaptbench.reporting.study_page import caution, circumstances, write_studies
+from adaptbench.reporting.study_table import study_table
+from adaptbench.reporting.terminal import leaderboard_table, study_tables
+from adaptbench.study import Study, load_study
 
 
 def execute(command: Report) -> int:
-    """Writes the leaderboards of ``--out``, and the committed one with ``--publish``."""
+    """Writes leaderboards and studies of ``--out``, and the committed leaderboard with ``--publish``."""
     console = Console()
     show_boards(console, command.out)
+    show_studies(console, command.out)
     found = scan_records(command.out)
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
@@ -39,6 +45,35 @@ def execute(command: Report) -> int:
 
 def _say(console: Console, text: str, style: str = "") -> None:
     console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+
+
+def show_studies(console: Console, out: Path, name: str | None = None) -> None:
+    """Rewrites ``OUT/leaderboards/studies`` and prints the tables (those of the study ``name``, if given)."""
+    found = find_series(out)
+    records = scan_records(out).records if found.series else []
+    tables = []
+    for series in found.series:
+        try:
+            tables.append(study_table(_study(series), series, records))
+        except AdaptBenchError as error:
+            _say(console, f"left out study {series.study}: {error}", "yellow")
+    pages = write_studies(tables, out / "leaderboards" / "studies")
+    for table in tables:
+        if name in (None, table.study.name):
+            for drawn in study_tables(table):
+                console.print(drawn)
+            for sentence in (circumstances(table), caution(table)):
+                console.print(sentence, style="italic", highlight=False, markup=False)
+    for unreadable in found.unreadable:
+        _say(console, f"left out {unreadable.path}: {unreadable.reason}", "yellow")
+    for page in pages:
+        _say(console, f"Study: {page}")
+
+
+def _study(series: Series) -> type[Study]:
+    """The declaration behind a series, which may lie outside of the checkout."""
+    extra = [] if series.file is None else [Path(series.file)]
+    return load_study(plugins.discover(extra), series.study)
 
 
 def show_boards(console: Console, out: Path, names: Collection[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,8 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
+from rich.text import Text
 
-from adaptbench.commands.report import show_boards
+from adaptbench import plugins
+from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.data import sources
 from adaptbench.errors import UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Run
@@ -21,6 +24,8 @@ from adaptbench.launch.local import discard, prepare, run_jobs, to_do
 from adaptbench.launch.views import LiveView, LogView, job_name
 from adaptbench.plan import Job, Plan, make_plan
 from adaptbench.profiles import profile
+from adaptbench.reporting import words
+from adaptbench.reporting.series import save_series, series_of
 from adaptbench.request import Request
 
 
@@ -33,9 +38,10 @@ def execute(command: Run) -> int:
     for note in plan.notes:
         console.print(note, style="yellow", markup=False, soft_wrap=True)
     if command.dry_run:
-        _show_plan(console, plan)
+        (_show_study_plan if plan.study else _show_plan)(console, plan)
         return EXIT_UNFINISHED if plan.broken else 0
     jobs = [discard(job, command.out) for job in plan.jobs] if command.force else plan.jobs
+    _note_study(plan, command)
     prepare(jobs)
     generate_missing(
         console, [(name, source) for job in to_do(jobs) for name, source in job.spec.data.items()]
@@ -45,7 +51,10 @@ def execute(command: Run) -> int:
         ended = run_jobs(jobs, concurrency, view)
     if command.debug_pictures is not None:
         _show_pictures(console, ended)
-    return _summary(console, ended, command.out) or (EXIT_UNFINISHED if plan.broken else 0)
+    unfinished = _summary(console, ended, command.out)
+    if plan.study is not None:
+        show_studies(console, command.out, plan.study.name)
+    return unfinished or (EXIT_UNFINISHED if plan.broken else 0)
 
 
 def request_of(command: Run) -> Request:
@@ -55,8 +64,10 @@ def request_of(command: Run) -> Request:
         UsageError: a flag's value makes no sense.
     """
     for flag in ("methods", "benchmarks", "seeds"):
-        if not getattr(command, flag):
+        if getattr(command, flag) == ():
             raise UsageError(f"--{flag}: give at least one.")
+    if command.study is not None and command.methods is not None:
+        raise UsageError(f"--study {command.study} says itself which methods are run. Leave --methods out.")
     if command.limit is not None and command.limit < 1:
         raise UsageError(f"--limit {command.limit}: give at least 1 iteration.")
     if command.jobs is not None and command.jobs < 1:
@@ -64,8 +75,8 @@ def request_of(command: Run) -> Request:
     if command.debug_pictures is not None and command.debug_pictures < 1:
         raise UsageError(f"--debug-pictures {command.debug_pictures}: give at least 1 iteration.")
     return Request(
-        methods=command.methods,
-        benchmarks=command.benchmarks,
+        methods=command.methods or Request.methods,
+        benchmarks=command.benchmarks or (() if command.study else Request.benchmarks),
         seeds=command.seeds,
         profile=command.profile,
         data=command.data,
@@ -77,6 +88,7 @@ def request_of(command: Run) -> Request:
         debug_pictures=command.debug_pictures,
         device=command.device,
         plugins=command.plugins,
+        study=command.study,
     )
 
 
@@ -120,6 +132,17 @@ def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]])
         sources.generate(wanted, announce)
 
 
+def _note_study(plan: Plan, command: Run) -> None:
+    """Keeps which jobs are which variant, so that reports find them among all records."""
+    if plan.study is None:
+        return
+    file = Path(inspect.getfile(plan.study))
+    place = None if plugins.in_checkout(file) else file
+    jobs = [(plan.variants[job.folder], job.spec) for job in plan.jobs]
+    for series in series_of(plan.study.name, place, command.set, jobs):
+        save_series(series, command.out)
+
+
 def _show_plan(console: Console, plan: Plan) -> None:
     headers = ("method", "benchmark", "seed", "network", "iterations", "state", "folder")
     table = Table(*(Column(header, overflow="fold") for header in headers), box=None, pad_edge=False)
@@ -136,6 +159,28 @@ def _show_plan(console: Console, plan: Plan) -> None:
             job.folder.name,
         )
     console.print(table)
+
+
+def _show_study_plan(console: Console, plan: Plan) -> None:
+    """Per benchmark one row per variant: how its settings differ from those of its method, and its seeds."""
+    rows: dict[str, dict[str, list[Job]]] = {}
+    for job in plan.jobs:
+        rows.setdefault(job.spec.board, {}).setdefault(plan.variants[job.folder], []).append(job)
+    for board, variants in rows.items():
+        columns = (Column("variant"), Column("method"), Column("differs in", overflow="fold"))
+        table = Table(*columns, "seeds", "state", title=board, title_justify="left", box=None, pad_edge=False)
+        for label, jobs in variants.items():
+            spec = jobs[0].spec
+            differs = [f"{key}={words.value(content)}" for key, content in sorted(spec.overrides.items())]
+            states = [f"{job.state}: {job.reason}" if job.reason else str(job.state) for job in jobs]
+            table.add_row(
+                Text(label),
+                spec.method,
+                Text("\n".join(differs) or "nothing"),
+                words.seed_list(job.spec.seed for job in jobs),
+                Text("\n".join(dict.fromkeys(states))),
+            )
+        console.print(table)
 
 
 def _show_pictures(console: Console, ended: Sequence[JobProgress]) -> None:

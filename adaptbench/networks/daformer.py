@@ -159,7 +159,7 @@ def _network(name: str, encoder: str, **head: Any) -> NetworkSpec:
 
 def _mini(name: str, **head: Any) -> NetworkSpec:
     """The small encoder under a decoder of 48 channels."""
-    network = _network(f"{name}-mini", "mini", width=48, **head)
+    network = _network(f"{name}-mini", "mini", **{"width": 48, **head})
     return replace(network, recipe=recipe(learning_rate=6e-3, head_lr_factor=1.0))
 
 
@@ -188,6 +188,6 @@ NETWORKS = (
     ),
     *(_network(f"{name}-mit_b5", "mit_b5", **changes) for name, changes in _DECODERS.items()),
     _mini("daformer"),
-    _mini("segformer", fusion="conv"),
+    _mini("segformer", fusion="conv", width=144),  # three times as wide as daformer_conv, as on MiT-B5
     *(_mini(name, **changes) for name, changes in _DECODERS.items()),
 )

@@ -1,4 +1,4 @@
-"""The leaderboard on the terminal."""
+"""Leaderboards and tables of studies on the terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from rich.text import Text
 
 from adaptbench.reporting.board import Board, Standing
 from adaptbench.reporting.leaderboard import Cells, main_cells
+from adaptbench.reporting.study_page import check_cells, variant_cells
+from adaptbench.reporting.study_table import StudyTable
 
 _STYLES: dict[Standing, str] = {"ranked": "", "control": "dim", "oracle": "dim", "smoke": "dim italic"}
 #: Columns shown if there is room, after the scores on further splits; the most wanted one first.
 _OPTIONAL = ("time", "network", "iterations", "peak memory", "device", "pretraining")
+#: Columns of a study that only its page shows.
+_NOT_SHOWN = frozenset({"method", "settings", "peak memory", "published memory"})
 #: Width from which a text may be folded.
 _FOLD = 28
 
@@ -44,6 +48,25 @@ def leaderboard_table(board: Board, width: int | None = None) -> Table:
         texts = [Text(cells.rows[i][j], style="bold" if (i, j) in cells.best else "") for j in shown]
         table.add_row(*texts, style=_STYLES[row.standing], end_section=i == len(board.rows) - 1)
     return table
+
+
+def study_tables(table: StudyTable) -> list[Table]:
+    """Variants (their settings are on the page) and checks of a study, for rich."""
+    drawn = [_plain(variant_cells(table), f"{table.study.title} · {table.series.board}", _NOT_SHOWN)]
+    return (
+        [*drawn, _plain(check_cells(table), "Checks", frozenset({"difference"}))] if table.checks else drawn
+    )
+
+
+def _plain(cells: Cells, title: str, left_out: frozenset[str]) -> Table:
+    drawn = Table(title=Text(title), title_justify="left", header_style="bold")
+    shown = [j for j, header in enumerate(cells.headers) if header not in left_out]
+    for j in shown:
+        justify: JustifyMethod = "right" if j in cells.numeric else "left"
+        drawn.add_column(Text(_broken(cells.headers[j])), justify=justify, overflow="fold")
+    for row in cells.rows:
+        drawn.add_row(*(Text(row[j]) for j in shown))
+    return drawn
 
 
 def _broken(header: str) -> str:

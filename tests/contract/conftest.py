@@ -1,4 +1,4 @@
-"""Every test with an argument ``method``, ``dataset``, ``problem`` or ``network`` runs for each one found."""
+"""Every test with an argument ``method``, ``dataset``, ``problem``, ``study``, ``network`` runs for each one found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT_OF_REAL_DATA = Path(os.environ.get("ADAPTBENCH_TEST_DATA", plugins.ROOT.par
 WORLD = minicity.WorldSpec(scale=0.06)
 
 #: Arguments of tests. (``benchmark`` is a fixture of pytest-benchmark.)
-_KINDS = {"method": "method", "dataset": "dataset", "problem": "benchmark"}
+_KINDS = {"method": "method", "dataset": "dataset", "problem": "benchmark", "study": "study"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,12 +12,12 @@ from adaptbench import plugins
 
 from . import found
 
-MINENT, WARM_START = "my_minent", "my_warm_start"
+MINENT, WARM_START, STUDY = "my_minent", "my_warm_start", "my_study.py"
 
 
 def test_the_pages_hold_the_examples() -> None:
     names = {path.name for path in found.example_folder().iterdir()}
-    assert names >= {f"{MINENT}.py", f"{WARM_START}.py", "my_city.py", "gta5_to_my_city.py"}
+    assert names >= {f"{MINENT}.py", f"{WARM_START}.py", "my_city.py", "gta5_to_my_city.py", STUDY}
     assert len((found.example_folder() / f"{MINENT}.py").read_text().splitlines()) < 60
 
 

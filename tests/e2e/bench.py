@@ -44,7 +44,11 @@ class Bench:
 
     def start(self, *methods: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         """Starts ``run_all.py``; its output can be read from ``stdout``."""
-        command = [sys.executable, str(REPOSITORY / "run_all.py"), "--methods", *methods]
+        command = [
+            sys.executable,
+            str(REPOSITORY / "run_all.py"),
+            *(["--methods", *methods] if methods else []),
+        ]
         command += ["--benchmarks", "tiny", "--out", str(self.out), "--limit", str(ITERATIONS)]
         command += ["--device", "cpu", "--plugins", *map(str, self.plugins), *options]
         if self.settings:

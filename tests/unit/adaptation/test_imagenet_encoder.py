@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from adaptbench import networks
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
 
 
@@ -19,6 +20,14 @@ def test_it_never_changes() -> None:
     assert not features.requires_grad
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
     assert all(torch.equal(value, before[name]) for name, value in frozen.state_dict().items())
+
+
+@pytest.mark.parametrize("network", ["deeplabv2-mini", "daformer-mini"])
+def test_our_encoders_can_be_frozen(network: str) -> None:
+    encoder = networks.build(network, 5).get_submodule("backbone")
+    frozen = FrozenEncoder(encoder)
+    assert encoder.training and not any(part.training for part in frozen.encoder.modules())
+    assert all(torch.isfinite(part).all() for part in frozen(torch.randn(1, 3, 64, 64)))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""What every study must keep."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from adaptbench import plugins
+from adaptbench.data.batch import Batch, Images, LabelledImages
+from adaptbench.data.synchronized_crop import synchronized
+from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.draws import Draws
+from adaptbench.evaluation.inference import predict
+from adaptbench.method import Method, Task
+from adaptbench.plan import Plan, make_plan, method_class
+from adaptbench.plugins import Plugin
+from adaptbench.profiles import PROFILES
+from adaptbench.request import Request
+from adaptbench.settings import Settings
+from adaptbench.study import Study, load_study
+
+from . import found
+from .conftest import plugin_paths
+
+
+@pytest.fixture
+def declared(study: Plugin, registry: plugins.Registry) -> type[Study]:
+    return load_study(registry, study.name)
+
+
+@pytest.fixture
+def extra(pytestconfig: pytest.Config) -> list[Path]:
+    given = plugin_paths(pytestconfig)
+    return [*found.examples(given), *given]
+
+
+def planned(study: type[Study], profile: str, extra: list[Path]) -> Plan:
+    request = Request(
+        study=study.name,
+        benchmarks=(),
+        profile=profile,
+        data="generated",
+        device="cpu",
+        seeds=(0, 1),
+        plugins=extra,
+        out=Path("nowhere"),
+        settings=("pretraining=none",),  # which is not on every machine at full size
+    )
+    return make_plan(request)
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_it_can_be_planned_and_its_variants_are_distinct(
+    declared: type[Study], profile: str, extra: list[Path]
+) -> None:
+    plan = planned(declared, profile, extra)
+    labels = [plan.variants[job.folder] for job in plan.jobs]
+    assert sorted(labels) == sorted(2 * [variant.label for variant in declared.variants])
+    groups = {(plan.variants[job.folder], job.spec.group_hash) for job in plan.jobs}
+    assert len({group for _, group in groups}) == len(groups) == len(declared.variants)
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_a_profile_gives_no_network_of_another_size(
+    declared: type[Study], profile: str, extra: list[Path]
+) -> None:
+    foreign = {name for other in PROFILES.values() for name in other.networks} if profile == "mini" else set()
+    for job in planned(declared, profile, extra).jobs:
+        assert job.spec.settings["network"] not in foreign
+
+
+def test_what_a_variant_states_changes_something(declared: type[Study], extra: list[Path]) -> None:
+    """A setting that equals the method's own would pretend a difference."""
+    plan = planned(declared, "paper", extra)
+    for job in plan.jobs:
+        variant = declared.variant(plan.variants[job.folder])
+        assert set(variant.settings) | {"pretraining"} == set(job.spec.overrides), variant.label
+
+
+def test_every_variant_takes_a_step_and_predicts(
+    declared: type[Study], extra: list[Path], registry: plugins.Registry
+) -> None:
+    """At the size of profile mini: crops, windows and networks of all variants have to fit together."""
+    plan = planned(declared, "mini", extra)
+    for job in [job for job in plan.jobs if job.spec.seed == 0]:
+        label, method = plan.variants[job.folder], method_class(registry, job.spec.method)
+        settings = method.Settings.model_validate(job.spec.settings)
+        torch.manual_seed(0)
+        made = method(Task("contract", "uda", CITYSCAPES19, PROFILES["mini"]), settings).train()
+        log = made.train_step(batch_of(method, settings), made.optimizers())
+        assert all(math.isfinite(value) for value in log.values()), label
+        with torch.no_grad():
+            logits = predict(made.scored_network().eval(), torch.randn(1, 3, 128, 256), made.inference())
+        assert logits.shape == (1, len(CITYSCAPES19), 128, 256), label
+        assert bool(logits.isfinite().all()), label
+
+
+def batch_of(method: type[Method], settings: Settings) -> Batch:
+    """Random pictures with labels in blocks, as the training stream would cut them."""
+    sampling, crop = method.sampling(settings), settings.crop
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(2, settings.batch_size, 3, crop, crop, generator=random)
+    blocks = torch.randint(len(CITYSCAPES19), (settings.batch_size, 1, 4, 4), generator=random)
+    label = blocks.repeat_interleave(crop // 4, 2).repeat_interleave(crop // 4, 3)
+    names = ("a",) * settings.batch_size
+    trusted = torch.ones_like(label, dtype=torch.uint8) if sampling.margins else None
+    target = Images(images[1], names, trusted=trusted) if method.uses_target_images else None
+    batch = Batch(0, Draws(7, 0), LabelledImages(images[0], names, label), target)
+    return batch if sampling.part is None else synchronized(batch, sampling.part)
+
+
+def test_benchmarks_exist(declared: type[Study], registry: plugins.Registry) -> None:
+    assert declared.benchmarks
+    for name in declared.benchmarks:
+        registry.find("benchmark", name)
+
+
+def test_printed_values_are_percentages_of_one_kind(declared: type[Study]) -> None:
+    printed = [variant.published for variant in declared.variants if variant.published is not None]
+    assert all(0 < one.miou < 100 and (one.std is None or 0 <= one.std < 10) for one in printed)
+    assert len({(one.class_set, one.split) for one in printed}) <= 1
+
+
+def test_stated_differences_are_those_of_the_printed_values(declared: type[Study]) -> None:
+    """Papers subtract before they round, so that a tenth may be missing."""
+    for check in declared.checks:
+        first, second = (declared.variant(label).published for label in (check.variant, check.minus))
+        if check.published is not None and first is not None and second is not None:
+            assert abs(first.miou - second.miou - check.published) < 0.11, check.claim
