@@ -67,11 +67,14 @@ def circumstances(table: StudyTable) -> str:
 
 def caution(table: StudyTable) -> str:
     """What the published values may be compared with."""
-    if table.series.profile == "paper" and _data(table) == "official data":
-        return "Published: official data at full size, like ours, with the libraries of their time."
+    problems = words.enumeration(table.study.benchmarks)
+    if table.series.board in table.study.benchmarks and table.series.profile == "paper":
+        return (
+            f"Published: {problems}, official data at full size, like ours, with the libraries of their time."
+        )
     return (
-        "Published: official data at full size, with pretrained encoders. Ours differ in that: compare signs of "
-        "differences, never values."
+        f"Published: {problems}, official data at full size, with pretrained encoders. Ours differ in that: compare "
+        "signs of differences, never values."
     )
 
 
