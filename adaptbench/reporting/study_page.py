@@ -68,10 +68,9 @@ def circumstances(table: StudyTable) -> str:
 def caution(table: StudyTable) -> str:
     """What the published values may be compared with."""
     problems = words.enumeration(table.study.benchmarks)
-    if table.series.board in table.study.benchmarks and table.series.profile == "paper":
-        return (
-            f"Published: {problems}, official data at full size, like ours, with the libraries of their time."
-        )
+    alike = table.series.board in table.study.benchmarks and table.series.profile == "paper"
+    if alike and all(record.network.pretraining != "none" for record in table.records):
+        return f"Published: {problems}, official data at full size, like ours, with libraries of their time."
     return (
         f"Published: {problems}, official data at full size, with pretrained encoders. Ours differ in that: compare "
         "signs of differences, never values."
