@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adaptbench.networks.depthwise import QuickDepthwiseConv2d
 from adaptbench.networks.isa import InterlacedAttention
 from adaptbench.networks.mit import START_WEIGHTS, VARIANTS
 from adaptbench.networks.recipes import recipe
@@ -23,6 +24,7 @@ from adaptbench.networks.segmentor import NetworkSpec
 Fusion: TypeAlias = Literal["separable_aspp", "aspp", "isa", "conv"]
 
 _NORM_AND_RELU: Mapping[str, Any] = {"norm_cfg": {"type": "BN"}, "act_cfg": {"type": "ReLU"}}
+_DILATED: Mapping[str, Any] = {"conv_cfg": {"type": QuickDepthwiseConv2d}, **_NORM_AND_RELU}
 
 
 class ASPP(nn.Module):
@@ -46,7 +48,7 @@ class ASPP(nn.Module):
         self.aspp_modules = nn.ModuleList(
             ConvModule(in_channels, channels, 1, **_NORM_AND_RELU)
             if dilation == 1
-            else wide(in_channels, channels, 3, padding=dilation, dilation=dilation, **_NORM_AND_RELU)
+            else wide(in_channels, channels, 3, padding=dilation, dilation=dilation, **_DILATED)
             for dilation in dilations
         )
         self.bottleneck = ConvModule(len(dilations) * channels, channels, 3, padding=1, **_NORM_AND_RELU)
@@ -68,7 +70,7 @@ class _Embedding(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Shape: ``(B, in_channels, h, w)`` to ``(B, width, h, w)``."""
         tokens: Tensor = self.proj(features.flatten(2).transpose(1, 2))
-        return tokens.transpose(1, 2).view(features.shape[0], -1, *features.shape[2:])
+        return tokens.reshape(features.shape[0], *features.shape[2:], -1).permute(0, 3, 1, 2)
 
 
 @MODELS.register_module()

@@ -256,7 +256,9 @@ class MiT(nn.Module):
 
 def _to_map(tokens: Tensor, size: MapSize) -> Tensor:
     """Shape: ``(B, h * w, C)`` to ``(B, C, h, w)``."""
-    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *size)
+    return tokens.reshape(tokens.shape[0], *size, -1).permute(
+        0, 3, 1, 2
+    )  # in memory as it was: channels last
 
 
 def _to_tokens(feature_map: Tensor) -> Tensor:
