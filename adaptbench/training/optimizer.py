@@ -48,7 +48,7 @@ def build_optimizer(network: nn.Module, settings: Settings, listing: Listing = "
         return _repeated(groups, settings, listing)
     parameters = [{"params": p, "lr": lr, "weight_decay": decay} for (lr, decay, _), p in groups.items()]
     if settings.optimizer == "adamw":
-        return OptimWrapper(torch.optim.AdamW(parameters, betas=(0.9, 0.999)))
+        return OptimWrapper(torch.optim.AdamW(parameters, betas=(0.9, 0.999), fused=True))
     return OptimWrapper(torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=settings.momentum))
 
 
