@@ -15,7 +15,13 @@ from pathlib import Path
 from adaptbench import evaluate, jobspec, stages
 from adaptbench.errors import AdaptBenchError
 from adaptbench.jobspec import State, Status
-from adaptbench.launch.processes import StopFlag, end_with_parent, fix_threads, locked
+from adaptbench.launch.processes import (
+    StopFlag,
+    end_with_parent,
+    fix_threads,
+    keep_freed_memory,
+    locked,
+)
 from adaptbench.reporting.record import Record, load_record, save_record
 from adaptbench.storage import write_text
 from adaptbench.training.loop import InterruptedTrainingError
@@ -67,6 +73,7 @@ def _guarded(folder: Path, stop: StopFlag) -> int:
 def _run(folder: Path, stop: Callable[[], bool]) -> None:
     spec = jobspec.load_job(folder)
     fix_threads(spec.threads)
+    keep_freed_memory()
     place = open_workplace(spec, folder)
     results = stages.run_all(place, stop)
     scored = evaluate.run(place, results[-1], stop)

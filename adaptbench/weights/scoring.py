@@ -19,7 +19,7 @@ from adaptbench.evaluate import environment
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.jobspec import content_hash
-from adaptbench.launch.processes import fix_threads
+from adaptbench.launch.processes import fix_threads, keep_freed_memory
 from adaptbench.reporting.evaluation import Evaluation, file_of, save_evaluation
 from adaptbench.reporting.record import NetworkInfo
 from adaptbench.training.checkpoint import digest
@@ -81,6 +81,7 @@ def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> Non
         return
     checkpoint = scorings[0].checkpoint
     fix_threads(checkpoint.profile.threads)
+    keep_freed_memory()
     opened = [scoring.split.open() for scoring in scorings]
     scorer = _scorer(scorings[0], [dataset for dataset, _ in opened])
     for scoring, (dataset, samples) in zip(scorings, opened, strict=True):
