@@ -130,6 +130,7 @@ def _identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
     """Everything that decides the result of a stage; the name of the method that asks is not part of it."""
     stage, start = entry.stage, entry.start
     target = place.benchmark.target if stage.method.uses_target_images else ()
+    labelled = _labelled_refs(place, stage) if entry.labels is None else place.benchmark.target
     spec = place.spec
     found = networks.start_of(stage.settings.network, stage.settings.pretraining)
     return {
@@ -139,7 +140,7 @@ def _identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
         "start_weights": None if found is None else found.identity(),
         "class_set": place.benchmark.class_set,
         "setting": place.benchmark.setting,
-        "labelled": {str(r): spec.data[r.dataset].identity() for r in _labelled_refs(place, stage)},
+        "labelled": {str(r): spec.data[r.dataset].identity() for r in labelled},
         "target": {str(r): spec.data[r.dataset].identity() for r in target},
         "scale": place.task.profile.scale,
         "seed": spec.seed,
