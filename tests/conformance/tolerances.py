@@ -41,6 +41,15 @@ _ADVERSARIAL: Mapping[str, str] = {
     "out/*": "losses",
 }
 
+_FADA: Mapping[str, str] = {
+    "out/final/discriminator/*": "adam_params",
+    "out/final/*": "sgd_params",
+    "out/*grad_norm*": "grad_norms",
+    "out/grad_first_iteration_adversarial_part/*": "grad_norms",
+    "out/grad_first_iteration/*": "sgd_params",
+    "out/*": "losses",
+}
+
 # Array pattern -> name of the tolerance in the case file. Integer arrays are exact without an entry.
 NAMED: Mapping[str, Mapping[str, str]] = {
     "mic_mask": {"out/*mask*": "mask", "out/*": "img"},
@@ -48,6 +57,8 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "advent_resnet_trajectory": _ADVERSARIAL,
     "intrada_trajectory": _ADVERSARIAL,
     "minent_trajectory": _ADVERSARIAL,
+    "fada_trajectory": _FADA,
+    "fada_self_distill_trajectory": _FADA,
     # These name no tolerance for running statistics.
     "advseg": {"out/*running_*": "losses", **_ADVERSARIAL},
     "minent_mmseg": {"out/*running_*": "losses", **_ADVERSARIAL},

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adaptbench.adaptation.class_discriminator import class_label
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.draws import Draws
-from adaptbench.evaluation.inference import resize
+from adaptbench.evaluation.inference import Averaged, averaged_probability
 from adaptbench.labelling import Labeller
 from adaptbench.networks import Segmentor
 from adaptbench.networks.deeplabv2 import DeepLabV2Head
@@ -74,18 +74,29 @@ def check_distillation(case: Case) -> None:
 
 @handler("fada_self_distill_inference")
 def check_labels(case: Case) -> None:
-    """The network of a training labels a picture; versions that the published labels do not use are left out."""
+    """The network of a training labels a picture, and gives probabilities at several scales and mirrored."""
     method = _method(case, AlignedTraining, {}).eval()
     image, size = case.tensor("in/image"), tuple(case.hyper("label_size"))
     with torch.no_grad():
         label = Labeller().label(method, image, size).label
-        probability = resize(method.student(image), size, aligned=True).softmax(dim=1)
-    case.compare("out/prob", probability)
+        probability = averaged_probability(method.student, image, Averaged((1.0,)), size)
+        flipped = averaged_probability(method.student, image, Averaged((1.0,), flip=True), size)
+        scales = tuple(case.hyper("scales"))
+        both = averaged_probability(method.student, image, Averaged(scales, flip=True), size)
+        several = averaged_probability(method.student, image, Averaged(scales), size)
+    for name, got in (("", probability), ("_flip", flipped), ("_multiscale_flip", both)):
+        _compare_like(case, f"out/prob{name}", got)
+    _compare_like(case, "out/prob_multiscale_per_class_mean", several.mean(dim=(2, 3)))
     two = probability.topk(2, dim=1).values[0]
     clear = two[0] - two[1] > 1e-5
     for name in ("out/pseudo_label", "out/pseudo_label_png_index"):
         recorded = case.all_arrays[name]
         case.compare(name, label.reshape(recorded.shape), where=clear.reshape(recorded.shape))
+
+
+def _compare_like(case: Case, name: str, got: Tensor) -> None:
+    """Compares with an array that may lack the axis of the only picture."""
+    case.compare(name, got.reshape(case.all_arrays[name].shape))
 
 
 class _Training:
