@@ -277,7 +277,9 @@ class FADA(AlignedTraining):
         test_scales: tuple[float, ...] = Field(
             (1.0,), min_length=1, description="scales at which the last network is tested"
         )
-        test_flip: bool = Field(False, description="whether the last network is tested with mirrored pictures, too")
+        test_flip: bool = Field(
+            False, description="whether the last network is tested with mirrored pictures, too"
+        )
         distillation_resolution: float = Field(
             2.0,
             gt=0,

@@ -235,7 +235,7 @@ def _pair(case: Case, iteration: int) -> Batch:
 def _clipped(case: Case) -> Tensor:
     """Share of target pixels of the first iteration whose soft label is clipped."""
     clip = case.hyper("clip")
-    method = _method(case, AlignedTraining, {}).train()
+    method = _method(case, ClassAlignment, {"discriminator_width": case.hyper("ndf")}).train()
     image = case.tensor("in/tgt_image/0")
     with torch.no_grad():
         logits = method.aligned(method.student(image), image) / case.hyper("temperature")

@@ -28,7 +28,9 @@ def test_both_halves_share_one_softmax() -> None:
     loss = domain_cross_entropy(scores, label, "source")
     assert float(loss) == pytest.approx(torch.log(torch.tensor(6.0)).item())
     scores[:, :3] = 3 * label
-    assert domain_cross_entropy(scores, label, "source") < loss < domain_cross_entropy(scores, label, "target")
+    assert (
+        domain_cross_entropy(scores, label, "source") < loss < domain_cross_entropy(scores, label, "target")
+    )
 
 
 def test_as_many_scores_as_labels_are_refused() -> None:
