@@ -288,7 +288,9 @@ def _job(
     ranking = _ranking(benchmark, data, chosen, request.limit)
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
-        settings["iterations"] = min(settings["iterations"], request.limit)
+        for name in settings:  # those of every stage; where a schedule would end is another matter
+            if name.endswith("iterations") and "schedule" not in name:
+                settings[name] = min(settings[name], request.limit)
     device = device_name(request.device)
     found = networks.start_of(resolved.settings.network, resolved.settings.pretraining)
     group = {
