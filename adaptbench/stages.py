@@ -194,8 +194,11 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     normalisation = networks.spec(stage.settings.network).normalisation
     stream = TrainingStream(*training_data(place, stage), stage.settings, seed, sampling, normalisation)
     seal(place, stream)
+    method = build_method(place, entry, seed)
+    if place.spec.activation_checkpointing:
+        networks.checkpoint_activations(method.student)
     loop = TrainingLoop(
-        build_method(place, entry, seed),
+        method,
         stream,
         entry.folder,
         device=place.device,
