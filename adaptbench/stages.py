@@ -208,8 +208,11 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     data = training_data(place, stage, entry.labels)
     stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
     seal(place, stream)
+    method = build_method(place, entry, seed)
+    if place.spec.activation_checkpointing:
+        networks.checkpoint_activations(method.student)
     loop = TrainingLoop(
-        build_method(place, entry, seed),
+        method,
         stream,
         entry.folder,
         device=place.device,

@@ -9,7 +9,7 @@ import pytest
 from adaptbench.cli import main, parse
 from adaptbench.commands.run import default_concurrency, parse_paths, request_of
 from adaptbench.errors import UsageError
-from adaptbench.flags import Doctor, Ls, Report, Run
+from adaptbench.flags import Doctor, Evaluate, Import, Ls, Report, Run
 
 
 def test_run_is_the_verb_where_there_is_none() -> None:
@@ -19,10 +19,29 @@ def test_run_is_the_verb_where_there_is_none() -> None:
     assert isinstance(parse(["doctor", "--data-root", "/d"]), Doctor)
 
 
+def test_import_and_evaluate() -> None:
+    assert parse(
+        [
+            "import",
+            "a.pth",
+            "--method",
+            "hrda",
+            "--set",
+            "crop=512",
+            "--set",
+            "resolution=1",
+            "--trust-pickle",
+        ]
+    ) == Import(Path("a.pth"), "hrda", set=("crop=512", "resolution=1"), trust_pickle=True)
+    assert parse(
+        ["evaluate", "one", "two", "--benchmarks", "a", "--data", "generated", "--limit", "3"]
+    ) == Evaluate(("one", "two"), benchmarks=("a",), data="generated", limit=3)
+
+
 def test_flags() -> None:
     text = (
         "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
-        "--device cpu --limit 7 --debug-pictures 9 --dry-run --force --plugins p q"
+        "--device cpu --limit 7 --debug-pictures 9 --activation-checkpointing --dry-run --force --plugins p q"
     )
     assert parse(text.split()) == Run(
         methods=("hrda", "fada"),
@@ -35,6 +54,7 @@ def test_flags() -> None:
         device="cpu",
         limit=7,
         debug_pictures=9,
+        activation_checkpointing=True,
         dry_run=True,
         force=True,
         plugins=(Path("p"), Path("q")),
