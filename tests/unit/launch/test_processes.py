@@ -73,6 +73,7 @@ def _pages_asked_for(prepare: Callable[[], None]) -> int:
         _ = [torch.ones(6 << 20) for _ in range(5)]
 
     def child() -> None:
+        torch.set_num_threads(1)  # threads do not survive the fork, and waiting for them never ends
         prepare()
         make()
         first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
