@@ -32,12 +32,12 @@ LEARN = hrda.HRDA.learn
 STEP = Method.train_step
 
 
-def same_rate_for_the_head(name: str, settings: Settings) -> tuple[float, float]:
-    return settings.learning_rate, RATES(name, settings)[1]
+def same_rate_for_the_head(name: str, layer_norm: bool, settings: Settings) -> tuple[float, float]:
+    return settings.learning_rate, RATES(name, layer_norm, settings)[1]
 
 
-def norms_decay(name: str, settings: Settings) -> tuple[float, float]:
-    return RATES(name, settings)[0], settings.weight_decay
+def norms_decay(name: str, layer_norm: bool, settings: Settings) -> tuple[float, float]:
+    return RATES(name, layer_norm, settings)[0], settings.weight_decay
 
 
 def teacher_in_eval_mode(module: nn.Module) -> None:

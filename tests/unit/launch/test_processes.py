@@ -3,16 +3,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
-import resource
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from adaptbench.launch.processes import end_with_parent, keep_freed_memory, locked
+from adaptbench.launch.processes import end_with_parent, locked
 from adaptbench.training.loop import InterruptedTrainingError
 
 
@@ -58,33 +57,35 @@ def test_process_ends_with_its_parent() -> None:
         time.sleep(0.01)
 
 
+_PAGES = """
+import resource, sys, torch
+from adaptbench.launch.processes import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def make():
+    _ = [torch.ones(6 << 20) for _ in range(5)]
+for _ in range(5):
+    make()
+first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    make()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
+"""
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
 def test_freed_memory_is_kept() -> None:
-    before, after = (_pages_asked_for(prepare) for prepare in (lambda: None, keep_freed_memory))
-    assert after < before / 10
+    assert _pages_asked_for("keep") < _pages_asked_for("return") / 10
 
 
-def _pages_asked_for(prepare: Callable[[], None]) -> int:
-    """Pages that a process gets from the kernel while it makes and frees five tensors of 24 MiB again and again."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
+def _pages_asked_for(freed: str) -> int:
+    """Pages that a process gets from the kernel while it makes and frees five tensors of 24 MiB again and again.
 
-    def make() -> None:
-        _ = [torch.ones(6 << 20) for _ in range(5)]
-
-    def child() -> None:
-        prepare()
-        make()
-        first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for _ in range(10):
-            make()
-        theirs.send(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
-
-    process = context.Process(target=child)
-    process.start()
-    process.join()
-    pages: int = ours.recv()
-    return pages
+    A fresh process: one forked from here would count pages that it shares with this one.
+    """
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _PAGES, freed]
+    return int(subprocess.run(command, env=alone, capture_output=True, text=True, check=True).stdout)
 
 
 def _alive(pid: int) -> bool:
