@@ -198,9 +198,11 @@ class ClassAlignment(AlignedTraining):
         with frozen(self.discriminator):
             loss = self._domain_loss(target, target_label, "source")
         yield {"target.loss_adversarial": self.settings.adversarial_weight * loss}
-        for half, features, label in (("source", source, source_label), ("target", target, target_label)):
-            loss = self._domain_loss(features.detach(), label, half)
-            yield {f"discriminator.loss_{half}": self.settings.discriminator_weight * loss}
+        weight = self.settings.discriminator_weight
+        loss = self._domain_loss(source.detach(), source_label, "source")
+        yield {"discriminator.loss_source": weight * loss}
+        loss = self._domain_loss(target.detach(), target_label, "target")
+        yield {"discriminator.loss_target": weight * loss}
 
     def optimizers(self) -> Optimizers:
         """That of the student, and Adam for the discriminator."""

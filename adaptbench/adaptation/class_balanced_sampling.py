@@ -54,7 +54,7 @@ def balanced_picks(
 
     Source: code of FADA, arXiv 2007.09222; quirk 14 of the recorded values.
     """
-    present = shows.any(axis=0)
+    present = np.asarray(shows.any(axis=0))
     if not present.any():
         raise ValueError("No picture shows any class to balance.")
     waiting = [list(queue) for queue in queues]

@@ -54,8 +54,10 @@ class DrawnJitter:
 def draw_jitter(jitter: Jitter, rng: np.random.Generator) -> DrawnJitter:
     """Draws order and amounts."""
     order = tuple(int(step) for step in rng.permutation(len(_STEPS)))
-    factors = [rng.uniform(1 - d, 1 + d) for d in (jitter.brightness, jitter.contrast, jitter.saturation)]
-    return DrawnJitter(order, (*map(float, factors), float(rng.uniform(-jitter.hue, jitter.hue))))
+    spread = (jitter.brightness, jitter.contrast, jitter.saturation)
+    brightness, contrast, saturation = (float(rng.uniform(1 - d, 1 + d)) for d in spread)
+    hue = float(rng.uniform(-jitter.hue, jitter.hue))
+    return DrawnJitter(order, (brightness, contrast, saturation, hue))
 
 
 def apply_jitter(image: UInt8, drawn: DrawnJitter) -> UInt8:

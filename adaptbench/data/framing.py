@@ -47,7 +47,7 @@ class WholePictures:
     Attributes:
         interpolation: of images; labels take the nearest pixel.
 
-    Source: loaders of ADVENT and IntraDA (bicubic) and FADA (bilinear); resizing by Pillow, which averages where
+    Source: loaders of ADVENT, IntraDA and FADA (bicubic); resizing by Pillow, which averages where
         it shrinks.
     """
 

@@ -37,7 +37,8 @@ class DilatedVGG(nn.Sequential):
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         """Its one feature map. Shape: ``(B, 3, H, W)`` to ``(B, 1024, H/8, W/8)``."""
-        return (super().forward(image),)
+        features: Tensor = super().forward(image)  # type: ignore[no-untyped-call]  # torch's lacks types
+        return (features,)
 
 
 def _vgg_layers() -> Iterator[nn.Module]:

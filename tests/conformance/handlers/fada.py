@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -113,7 +115,8 @@ def check_loaders(case: Case) -> None:
     low, high = case.hyper("scale_range")
     crops = ScaledCrops(crop=(case.hyper("crop")[1], case.hyper("crop")[0]), scales=(low, high))
     for number, draw in enumerate(case.json["recorded_draws"]):
-        drawn = ScaledCrop(draw["scale"], *draw["crop_top_left"], draw["flipped"])
+        top, left = draw["crop_top_left"]
+        drawn = ScaledCrop(draw["scale"], top, left, draw["flipped"])
         cut = crops.cut(image, label, drawn)
         _compare_image(case, f"out/random_{number}/image", cut[0], IMAGENET)
         case.compare(f"out/random_{number}/label", cut[1])
@@ -170,7 +173,7 @@ def _load(case: Case, module: nn.Module, prefix: str, names: dict[str, str]) -> 
     )
 
 
-def _compare_gradients(case: Case, prefix: str, loss: Tensor, tensors: dict[str, Tensor]) -> None:
+def _compare_gradients(case: Case, prefix: str, loss: Tensor, tensors: Mapping[str, Tensor]) -> None:
     gradients = torch.autograd.grad(loss, list(tensors.values()), retain_graph=True)
     for name, gradient in zip(tensors, gradients, strict=True):
         case.compare(prefix + name, gradient)

@@ -239,4 +239,5 @@ def _clipped(case: Case) -> Tensor:
     image = case.tensor("in/tgt_image/0")
     with torch.no_grad():
         logits = method.aligned(method.student(image), image) / case.hyper("temperature")
-    return (class_label(logits, "soft", clip) == clip).any(dim=1).float().mean()
+    clipped: Tensor = class_label(logits, "soft", clip) == clip
+    return clipped.any(dim=1).float().mean()

@@ -18,5 +18,5 @@ def test_statistics_are_kept_in_training_and_no_epsilon_is_added() -> None:
     torch.testing.assert_close(module(image), expected, rtol=1e-5, atol=1e-4)
     frozen = module[0][0]  # type: ignore[index]
     assert isinstance(frozen, FrozenBatchNorm2d)
-    assert torch.equal(frozen.running_mean, norm.running_mean)
+    torch.testing.assert_close(frozen.running_mean, norm.running_mean, rtol=0, atol=0)
     assert not any(parameter.requires_grad for parameter in module.parameters())
