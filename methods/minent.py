@@ -88,7 +88,7 @@ class OutputAdaptation(Method):
         ignored_pixels: Literal["left-out", "counted"] = Field(
             "left-out", description="whether ignored pixels count in the mean of the cross entropy"
         )
-        color_distortion: bool = Field(False, description="distort the colours of source pictures")
+        photometric_distortion: bool = Field(False, description="distort the colours of source pictures")
 
     settings: Settings
     student: Segmentor
@@ -102,7 +102,7 @@ class OutputAdaptation(Method):
         """Whole pictures or crops, with or without distorted colours."""
         assert isinstance(settings, OutputAdaptation.Settings)
         framing = WholePictures() if settings.pictures == "whole" else Crops()
-        return Sampling(framing=framing, distortion=settings.color_distortion)
+        return Sampling(framing=framing, distortion=settings.photometric_distortion)
 
     def output_names(self) -> tuple[str, ...]:
         """Names of the network's outputs."""
@@ -180,7 +180,7 @@ class RerunSettings(OutputAdaptation.Settings):
     ignored_pixels: Literal["left-out", "counted"] = Field(
         "counted", description="whether ignored pixels count in the mean of the cross entropy"
     )
-    color_distortion: bool = Field(True, description="distort the colours of source pictures")
+    photometric_distortion: bool = Field(True, description="distort the colours of source pictures")
 
 
 #: The same as values; the network is the key they are published under.

@@ -167,7 +167,9 @@ def _draw_names(figure: Figure, board: Board) -> None:
 def _small_print(row: Row) -> str:
     seeds = f"{len(row.seeds)} seed{'s' if len(row.seeds) > 1 else ''}"
     mark = [] if row.rank is not None else [row.standing]
-    return " · ".join([*mark, seeds, f"{row.first.iterations} it.", row.first.network.name])
+    network = row.first.network.name
+    told = [] if network in row.details.split(", ") else [network]
+    return " · ".join([*mark, seeds, f"{row.first.iterations} it.", *told])
 
 
 def _shortened(text: str, length: int) -> str:
