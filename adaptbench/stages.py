@@ -38,10 +38,10 @@ from adaptbench.training.label_pass import label_pictures
 from adaptbench.training.loop import (
     InterruptedTrainingError,
     TrainingLoop,
-    load_method,
     seed_global_generators,
     stage_seed,
 )
+from adaptbench.weights.fit import fitted
 from adaptbench.workplace import Workplace, open_workplace
 
 _EXIT_FAILED = 1
@@ -263,12 +263,18 @@ def _debug_pictures(place: Workplace, stage: Stage) -> list[Hook]:
 
 
 def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:
-    """The method with initial weights drawn from ``seed``, or the network of the stage it starts from."""
+    """The method with initial weights drawn from ``seed``, or the network of the stage it starts from.
+
+    Raises:
+        WeightsError: that stage trains another network.
+    """
     seed_global_generators(seed)
     method = entry.stage.method(place.task, entry.stage.settings)
     if entry.start is not None:
-        earlier = trained_method(place, entry.start)
-        method.student.load_state_dict(earlier.scored_network().state_dict())
+        earlier = trained_method(place, entry.start).scored_network().state_dict()
+        title = f"stage {entry.stage.name!r}, which starts from it and trains {entry.stage.settings.network}"
+        state = fitted(earlier, method.student.state_dict(), entry.start.weights, title)
+        method.student.load_state_dict(state)
     return method
 
 
@@ -281,8 +287,8 @@ def filled_method(task: Task, stage: Stage, weights: Path) -> Method:
     """The method of ``stage`` with the final weights in a file."""
     settings = stage.settings.model_copy(update={"pretraining": "none"})  # all weights follow
     method = stage.method(task, settings)
-    tensors, _ = checkpoint.load(weights)
-    load_method(method, tensors)
+    tensors = {name.removeprefix("method."): tensor for name, tensor in checkpoint.load(weights)[0].items()}
+    method.load_state_dict(fitted(tensors, method.state_dict(), weights, f"the method {method.name}"))
     return method
 
 

@@ -22,7 +22,7 @@ Where its numbers are claimed, learning rates also decay towards an iteration th
 (`schedule_iterations` and the like).
 
 Differences: colours are jittered after resizing instead of before; the list of source pictures is as long as the
-training and not as its schedule; weights of VGG-16 have to be given (`pretraining`).
+training and not as its schedule.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ from adaptbench.networks.frozen_norm import freeze_norms
 from adaptbench.profiles import Channels, Iterations
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import build_schedule, by_name, poly_schedule
+from adaptbench.weights.adversarial import ENCODER_AND_CLASSIFIER
 
 
 class AlignedTraining(Method):
@@ -247,6 +248,7 @@ class FADA(AlignedTraining):
     paper = "arXiv:2007.09222"
     tags = ("adversarial", "self-training")
     uses_target_images = False
+    published_files = ENCODER_AND_CLASSIFIER
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-fada-r101"): _ORIGINAL,
         ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},

@@ -43,6 +43,7 @@ from adaptbench.networks.two_outputs import TwoOutputHead
 from adaptbench.profiles import Iterations
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import Listing, build_optimizer, build_schedule, by_name
+from adaptbench.weights.adversarial import TWO_CLASSIFIERS
 
 #: Logits of every output of the network by name: ``main``, and ``aux`` where it has an auxiliary one.
 Outputs = dict[str, Tensor]
@@ -200,6 +201,7 @@ class MinEnt(OutputAdaptation):
     title = "MinEnt"
     paper = "arXiv:1811.12833"
     tags = ("entropy",)
+    published_files = TWO_CLASSIFIERS
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
         ("gta5_to_cityscapes", "deeplabv2-r101"): RERUN,

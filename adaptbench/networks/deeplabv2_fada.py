@@ -80,6 +80,9 @@ NETWORKS = (
         name="deeplabv2-fada-vgg16",
         backbone={"type": "DilatedVGG"},
         decode_head=_classifier(1024),
+        start=StartWeights(
+            "ImageNet-1k (Caffe)", "vgg16-00b39a1b.pth", "Caffe's VGG-16 in jcjohnson/pytorch-vgg"
+        ),
         recipe=_RECIPE,
         normalisation=CAFFE_VGG,
     ),
