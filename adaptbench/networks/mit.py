@@ -256,9 +256,8 @@ class MiT(nn.Module):
 
 def _to_map(tokens: Tensor, size: MapSize) -> Tensor:
     """Shape: ``(B, h * w, C)`` to ``(B, C, h, w)``."""
-    return tokens.reshape(tokens.shape[0], *size, -1).permute(
-        0, 3, 1, 2
-    )  # in memory as it was: channels last
+    # Not by transposing first: a single picture would then lose its channels-last order.
+    return tokens.reshape(tokens.shape[0], *size, -1).permute(0, 3, 1, 2)
 
 
 def _to_tokens(feature_map: Tensor) -> Tensor:

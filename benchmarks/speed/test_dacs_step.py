@@ -9,28 +9,18 @@ and one iteration ends with equal weights (`test_the_steps_are_equal`), so that 
 from __future__ import annotations
 
 import copy
-import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
+from problem import new_batch, new_method
+from restated import mix, move_average
 
-from adaptbench import networks, plugins
-from adaptbench.adaptation.color_jitter import color_jitter
-from adaptbench.adaptation.ema import ema_alpha, teacher_mode
-from adaptbench.adaptation.gaussian_blur import kernel_side
+from adaptbench.adaptation.ema import teacher_mode
 from adaptbench.adaptation.seg_loss import resize_logits
-from adaptbench.data.batch import Batch, Images, LabelledImages
-from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.data.transforms import MEAN, STD
-from adaptbench.draws import Draws
-from adaptbench.method import Task
+from adaptbench.data.batch import Batch
 from adaptbench.profiles import profile
-from adaptbench.settings import resolve
 
 GROUP = pytest.mark.benchmark(group="one DACS step, mini: batch 2, crop 128, jitter and blur on")
 
@@ -44,40 +34,12 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def new_method() -> Any:
-    mini = profile("mini")
-    dacs = plugins.load(plugins.discover().find("method", "dacs"))
-    recipe = networks.spec("deeplabv2-mini").recipe
-    settings = resolve(dacs.Settings, mini, None, recipe, "deeplabv2-mini", {}).settings
-    torch.manual_seed(0)
-    return dacs(Task("gta5_to_cityscapes", "uda", CITYSCAPES19, mini), settings).train()
-
-
-def new_batch(method: Any) -> Batch:
-    """Random pictures and labels in patches, at the first iteration whose draws ask for jitter and blur."""
-    side, random = method.settings.crop, torch.Generator().manual_seed(0)
-    images = torch.randn(2, 2, 3, side, side, generator=random)
-    patches = torch.randint(19, (2, 1, 8, 8), generator=random)
-    label = patches.repeat_interleave(side // 8, 2).repeat_interleave(side // 8, 3)
-    source, target = LabelledImages(images[0], ("a", "b"), label), Images(images[1], ("c", "d"))
-    for iteration in itertools.count(500):
-        batch = Batch(iteration, Draws(0, iteration), source, target)
-        (first, _) = method.draw_mix(batch).augmentations
-        if first.jitter is not None and first.sigma is not None:
-            return batch
-    raise AssertionError
-
-
 def restated_step(method: Any, batch: Batch, optimizers: Any) -> None:
     """The published training step, loop by loop."""
     assert batch.target is not None
-    teacher, student = method.teacher.network, method.student
-    alpha = ema_alpha(batch.iteration, method.settings.ema_alpha)
-    for average, value in zip(teacher.parameters(), student.parameters(), strict=True):
-        average.data[:] = alpha * average.data[:] + (1 - alpha) * value.data[:]
-
+    move_average(method, batch.iteration)
     optimizers.zero_grad()
-    source = batch.source
+    source, teacher, student = batch.source, method.teacher.network, method.student
     optimizers.backward(method.segmentation_loss(student(source.image), source.label)["loss_seg"])
 
     teacher_mode(teacher)
@@ -89,33 +51,14 @@ def restated_step(method: Any, batch: Batch, optimizers: Any) -> None:
         share = confident.sum().item() / confident.numel()
         weight = share * torch.ones(confidence.shape)
 
-    draws = method.draw_mix(batch)
-    images, labels, weights = [], [], []
-    for i, (classes, augmentation) in enumerate(zip(draws.classes, draws.augmentations, strict=True)):
-        mask = sum((source.label[i] == int(c)).float() for c in classes)
-        assert isinstance(mask, Tensor)
-        image = mask * source.image[i] + (1 - mask) * batch.target.image[i]
-        image = color_jitter(image[None], augmentation.jitter, MEAN, STD)
-        images.append(square_blur(image, augmentation.sigma))
-        labels.append((mask * source.label[i] + (1 - mask) * pseudo[i][None]).long())
-        weights.append(mask[0] * torch.ones(size) + (1 - mask[0]) * weight[i])
-    loss = method.segmentation_loss(student(torch.cat(images)), torch.stack(labels), torch.stack(weights))
-    optimizers.backward(loss["loss_seg"])
+    image, label, weight = mix(method, batch, pseudo, weight)
+    optimizers.backward(method.segmentation_loss(student(image), label, weight)["loss_seg"])
     optimizers.step()
-
-
-def square_blur(image: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur with the whole square kernel, one group per channel."""
-    side = kernel_side(image.shape[-1])
-    taps = torch.tensor([math.exp(-0.5 * ((t - side // 2) / sigma) ** 2) for t in range(side)])
-    taps = taps / taps.sum()
-    kernel = torch.outer(taps, taps).expand(3, 1, side, side)
-    return functional.conv2d(functional.pad(image, [side // 2] * 4, mode="reflect"), kernel, groups=3)
 
 
 def test_the_steps_are_equal() -> None:
     """Otherwise their times could not be compared."""
-    ours = new_method()
+    ours = new_method("dacs")
     theirs, batch = copy.deepcopy(ours), new_batch(ours)
     for method, step in ((ours, type(ours).train_step), (theirs, restated_step)):
         with torch.no_grad():
@@ -128,13 +71,13 @@ def test_the_steps_are_equal() -> None:
 
 @GROUP
 def test_ours(benchmark: Any) -> None:
-    method = new_method()
+    method = new_method("dacs")
     benchmark(method.train_step, new_batch(method), method.optimizers())
 
 
 @GROUP
 def test_restated(benchmark: Any) -> None:
-    method = new_method()
+    method = new_method("dacs")
     benchmark(restated_step, method, new_batch(method), method.optimizers())
 
 
@@ -143,18 +86,10 @@ EMA_GROUP = pytest.mark.benchmark(group="moving average of the mini network")
 
 @EMA_GROUP
 def test_ours_moving_average(benchmark: Any) -> None:
-    method = new_method()
+    method = new_method("dacs")
     benchmark(method.teacher.update, method.student, 500)
 
 
 @EMA_GROUP
 def test_restated_moving_average(benchmark: Any) -> None:
-    method = new_method()
-
-    def update() -> None:
-        for average, value in zip(
-            method.teacher.network.parameters(), method.student.parameters(), strict=True
-        ):
-            average.data[:] = 0.99 * average.data[:] + (1 - 0.99) * value.data[:]
-
-    benchmark(update)
+    benchmark(move_average, new_method("dacs"), 500)

@@ -9,7 +9,7 @@ import pytest
 from adaptbench.cli import main, parse
 from adaptbench.commands.run import default_concurrency, parse_paths, request_of
 from adaptbench.errors import UsageError
-from adaptbench.flags import Doctor, Ls, Report, Run
+from adaptbench.flags import Doctor, Evaluate, Import, Ls, Report, Run
 
 
 def test_run_is_the_verb_where_there_is_none() -> None:
@@ -17,6 +17,25 @@ def test_run_is_the_verb_where_there_is_none() -> None:
     assert isinstance(parse(["ls"]), Ls)
     assert isinstance(parse(["report", "--publish"]), Report)
     assert isinstance(parse(["doctor", "--data-root", "/d"]), Doctor)
+
+
+def test_import_and_evaluate() -> None:
+    assert parse(
+        [
+            "import",
+            "a.pth",
+            "--method",
+            "hrda",
+            "--set",
+            "crop=512",
+            "--set",
+            "resolution=1",
+            "--trust-pickle",
+        ]
+    ) == Import(Path("a.pth"), "hrda", set=("crop=512", "resolution=1"), trust_pickle=True)
+    assert parse(
+        ["evaluate", "one", "two", "--benchmarks", "a", "--data", "generated", "--limit", "3"]
+    ) == Evaluate(("one", "two"), benchmarks=("a",), data="generated", limit=3)
 
 
 def test_flags() -> None:
