@@ -123,7 +123,7 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
             parameters=scored.parameters,
             pretraining="none" if start is None else start.data,
         ),
-        iterations=sum(result.stage.settings.iterations for result in results),
+        iterations=sum(r.stage.settings.iterations for r in results if r.stage.labeller is None),
         settings=spec.settings,
         settings_origin=spec.settings_origin,
         overrides=spec.overrides,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,15 +36,21 @@ UInt8 = npt.NDArray[np.uint8]
 CACHE_BYTES = 1 << 30
 
 
+#: Dataset, sample, size to resize to as (width, height), and label map (None = unlabelled).
+Item: TypeAlias = tuple[SegmentationDataset, Sample, tuple[int, int], LabelMap | None]
+
+
 @dataclass(frozen=True)
 class Domain:
     """Pictures of one or several datasets that are trained on as one domain.
 
     Attributes:
-        items: dataset, sample, size to resize to as (width, height), and label map (None = unlabelled).
+        items: the pictures.
+        predicted: whether the labels are pseudo-labels, which may have another size than their pictures.
     """
 
-    items: Sequence[tuple[SegmentationDataset, Sample, tuple[int, int], LabelMap | None]]
+    items: Sequence[Item]
+    predicted: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -251,7 +257,8 @@ class TrainingStream(Dataset[Batch]):
         size = framing.size(file_size, box)
         if label_map is not None:
             raw = dataset.read_label(sample)
-            require_same_size(image, raw, sample)
+            if not pictures.predicted:
+                require_same_size(image, raw, sample)
             label = framing.label(label_map[raw], size)
         trusted = self._trusted(file_size, box) if label_map is None else None
         picture = _Picture(framing.image(image, size), label, trusted)
