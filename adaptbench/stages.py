@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from adaptbench.jobspec import State, Status, content_hash, load_job, write_stat
 from adaptbench.launch import processes
 from adaptbench.method import Method, Stage, Task
 from adaptbench.profiles import profile
+from adaptbench.reporting import ranking
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.debug_pictures import DebugPictures
@@ -207,6 +209,8 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     data = training_data(place, stage, entry.labels)
     stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
     seal(place, stream)
+    if entry.labels is not None:
+        _keep_ranking(place, entry, PseudoLabels(entry.labels.folder))
     loop = TrainingLoop(
         build_method(place, entry, seed),
         stream,
@@ -245,6 +249,18 @@ def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(place)}
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
+
+
+def _keep_ranking(place: Workplace, entry: PlannedStage, kept: PseudoLabels) -> None:
+    """Writes which pseudo-labelled pictures the training uses, in the order of its method, for people to look at."""
+    stage = entry.stage
+    pictures = {_name(ref, s): (ref, s) for ref in place.benchmark.target for s in _samples(place, ref)}
+    chosen = ranking.of(stage.method.partition, stage.settings, kept.entries())
+    ranking.write_table(chosen, entry.folder / ranking.TABLE)
+    if not (sheet := entry.folder / ranking.SHEET).exists():
+        images = {name: partial(place.datasets[r.dataset].read_image, s) for name, (r, s) in pictures.items()}
+        title = f"{stage.method.title} · {place.spec.board} · seed {place.spec.seed}"
+        ranking.draw_sheet(chosen, kept, images, place.task.class_set, title, sheet)
 
 
 def _debug_pictures(place: Workplace, stage: Stage) -> list[Hook]:
