@@ -33,7 +33,7 @@ from adaptbench.launch import processes
 from adaptbench.method import Method, Stage, Task
 from adaptbench.profiles import profile
 from adaptbench.reporting import ranking
-from adaptbench.storage import write_text
+from adaptbench.storage import relative_link, write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.debug_pictures import DebugPictures
 from adaptbench.training.label_pass import label_pictures
@@ -117,7 +117,7 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
     planned = plan_stages(place)
     for index, entry in enumerate(planned):
         entry.folder.mkdir(parents=True, exist_ok=True)
-        _link(place.folder / "stages" / entry.stage.name, entry.folder)
+        relative_link(place.folder / "stages" / entry.stage.name, entry.folder)
         write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop):
             if not entry.done:
@@ -397,10 +397,3 @@ def _sweep(folder: Path) -> None:
     """Removes what a training that was killed while it wrote left behind; the caller holds the stage's lock."""
     for unfinished in folder.glob(".*.tmp"):
         unfinished.unlink(missing_ok=True)
-
-
-def _link(link: Path, folder: Path) -> None:
-    """A relative link from the job to its stage, so that the results folder can be moved."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(folder, link.parent), target_is_directory=True)

@@ -11,7 +11,7 @@ Quirks of the original release that are defaults:
 - the last stage starts from ImageNet weights with new discriminators, not from the first stage's network (`start`);
 - pseudo-labels are the likeliest classes at the size of the network's input, without threshold, and nothing is ignored;
 - the share of easy pictures is rounded down; pictures of equal score keep their order (the original's is random);
-- the last stage takes one iteration less than the first (`extra_inter_iterations`).
+- the last stage takes one iteration less than the first (`fewer_intra_iterations`).
 
 The factor for rare classes makes pictures that show more of them *easier*. The original's switch for it takes any
 word for yes, "False" included; here it is off unless asked for (`rare_class_factor`). The original ranks with the
@@ -83,9 +83,8 @@ class IntraDA(AdvEnt):
     class Settings(AdvEnt.Settings):
         """Settings of the stages; all that is not named here holds for both trainings."""
 
-        iterations: Iterations = Field(120_000, ge=0, description="iterations of the intra-domain training")
-        extra_inter_iterations: Iterations = Field(
-            1, ge=0, description="iterations that the inter-domain training takes beyond these"
+        fewer_intra_iterations: Iterations = Field(
+            1, ge=0, description="iterations by which the intra-domain training is shorter than the other"
         )
         easy_share: float = Field(
             0.67, gt=0, lt=1, description="share of the target's pictures that are easy (lambda)"
@@ -103,15 +102,14 @@ class IntraDA(AdvEnt):
     def stages(cls, settings: BaseSettings) -> list[Stage]:
         """AdvEnt, the labels of its network, and AdvEnt from easy to hard pictures."""
         assert isinstance(settings, IntraDA.Settings)
-        shared = settings.model_dump(include=set(AdvEnt.Settings.model_fields))
-        iterations = settings.iterations + settings.extra_inter_iterations
-        first = AdvEnt.Settings.model_validate({**shared, "iterations": iterations})
+        first = AdvEnt.Settings.model_validate(settings.model_dump(include=set(AdvEnt.Settings.model_fields)))
+        shorter = max(settings.iterations - settings.fewer_intra_iterations, 0)
+        last = settings.model_copy(update={"iterations": shorter})
+        start = 0 if settings.start == "inter-domain" else None
         return [
             Stage("inter-domain", AdvEnt, first),
             Stage("ranking", AdvEnt, first, start=0, labeller=EntropyLabeller()),
-            Stage(
-                "intra-domain", cls, settings, start=0 if settings.start == "inter-domain" else None, labels=1
-            ),
+            Stage("intra-domain", cls, last, start=start, labels=1),
         ]
 
     @classmethod
