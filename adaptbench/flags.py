@@ -52,6 +52,9 @@ class Run:
     """Smoke run of this many iterations and few images: never ranked."""
     debug_pictures: Annotated[int | None, _words("ITERATIONS")] = None
     """Draw what a training step made, every so many iterations, into the job's folder debug/."""
+    activation_checkpointing: Flag = False
+    """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
+    due. The numbers stay the same."""
     dry_run: Flag = False
     """Show the plan and stop."""
     force: Flag = False

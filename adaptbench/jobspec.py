@@ -80,6 +80,8 @@ class JobSpec(BaseModel):
     data: dict[str, DataSource]
     #: Iterations from one debug picture to the next; in no hash.
     debug_pictures: int | None = None
+    #: Whether encoders recompute their activations, with the same bits; in no hash.
+    activation_checkpointing: bool = False
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 

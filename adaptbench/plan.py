@@ -319,6 +319,7 @@ def _job(
         overrides={**resolved.overrides, **{f"minicity.{dial}": value for dial, value in dials.items()}},
         data=dict(data),
         debug_pictures=request.debug_pictures,
+        activation_checkpointing=request.activation_checkpointing,
         plugins=[str(path.resolve()) for path in request.plugins],
     )
     folder = job_folder(request.out, board, method.name, seed, spec.job_hash)

@@ -25,6 +25,7 @@ class Request:
         settings: raw ``key=value`` texts.
         limit: iterations of a smoke run.
         debug_pictures: iterations from one debug picture to the next; None = none.
+        activation_checkpointing: whether encoders that can do it recompute their activations.
         device: ``cpu``, ``cuda`` or ``auto``.
         plugins: files or folders with further plug-ins.
         study: name of the study whose variants are run.
@@ -41,6 +42,7 @@ class Request:
     settings: Sequence[str] = ()
     limit: int | None = None
     debug_pictures: int | None = None
+    activation_checkpointing: bool = False
     device: str = "auto"
     plugins: Sequence[Path] = ()
     study: str | None = None

@@ -211,8 +211,11 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     seal(place, stream)
     if entry.labels is not None:
         _keep_ranking(place, entry, PseudoLabels(entry.labels.folder))
+    method = build_method(place, entry, seed)
+    if place.spec.activation_checkpointing:
+        networks.checkpoint_activations(method.student)
     loop = TrainingLoop(
-        build_method(place, entry, seed),
+        method,
         stream,
         entry.folder,
         device=place.device,

@@ -57,6 +57,8 @@ class Cost(Part):
     evaluation_seconds: float
     peak_memory_mib: float
     device: str
+
+
 class PseudoLabels(Part):
     """What a teacher labelled in the last tenth of the scored training; from its predictions alone.
 
@@ -73,8 +75,6 @@ class PseudoLabels(Part):
     pasted: float | None
     class_share: dict[str, float]
     confident_share: dict[str, float | None]
-
-
 
 
 class Record(Part):

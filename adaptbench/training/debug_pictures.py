@@ -18,6 +18,9 @@ from adaptbench.reporting.contact_sheet import Column, contact_sheet
 from adaptbench.reporting.panels import IGNORED, OVERLAYS, Painter
 from adaptbench.training.watch import Shown, Watch
 
+#: How labels are to be read.
+_KEY = "Labels are darker where they weigh less, and hatched where they are not confident."
+
 
 class DebugPictures(Watch):
     """Writes ``NNNNNN.png``, named by the iteration, with a row for every sample of the batch.
@@ -45,7 +48,7 @@ class DebugPictures(Watch):
         method: Method = runner.model
         classes = method.task.class_set
         facts = [f"{key} {float(value):.4g}" for key, value in sorted(log.items()) if value.numel() == 1]
-        heading = [f"{self._title} · iteration {runner.iter} of {runner.max_iters}", "   ".join(facts)]
+        heading = [f"{self._title} · iteration {runner.iter} of {runner.max_iters}", "   ".join(facts), _KEY]
         legend = [*zip(classes.classes, classes.palette, strict=True), ("ignored", IGNORED)]
         painter = Painter(classes, runner.stream.normalisation)
         sheet = columns(with_batch(method, batch, shown), sample_names(method, batch), painter)

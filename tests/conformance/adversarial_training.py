@@ -34,6 +34,8 @@ class Training:
         network: the stand-in, without the recorded weights.
         discriminators: recorded owners of discriminators -> names of outputs.
         constant_rate: whether the network's schedule is left out, as in the recorded training.
+        dtype: of all numbers. Final weights are compared in float64: in float32 those of discriminators hang on how a
+            machine rounds, since Adam turns rounding noise of next to no gradient into steps.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Training:
         network: nn.Module,
         discriminators: Mapping[str, str],
         constant_rate: bool = False,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.case = case
         self._owners = {
@@ -57,6 +60,8 @@ class Training:
         with mock.patch.object(kind, "build_student", lambda _: network):
             self.method = kind(task_of(case), kind.Settings.model_validate(settings))
         self.method.load_state_dict(self._recorded("param/"))
+        self.method.to(dtype)
+        self._dtype = dtype
         self._optimizers = self.method.optimizers()
         self._wrappers = by_name(self._optimizers)
         self._logs: list[dict[str, Tensor]] = []
@@ -115,7 +120,7 @@ class Training:
             self._rates[name].append([group["lr"] for group in wrapper.optimizer.param_groups])
         self.method.train()
         with self._watching(iteration):
-            self._logs.append(self.method.train_step(_batch(self.case, iteration), self._optimizers))
+            self._logs.append(self.method.train_step(self._batch(iteration), self._optimizers))
         for schedule in self._schedules:
             schedule.step()
 
@@ -162,10 +167,11 @@ class Training:
                 names[f"{prefix}{owner}/{name}"] = f"{ours}.{translated(name)}"
         return names
 
-
-def _batch(case: Case, iteration: int) -> Batch:
-    label = case.tensor(f"in/src_label/{iteration}").long()[:, None]
-    names = tuple(str(i) for i in range(len(label)))
-    source = LabelledImages(case.tensor(f"in/src_image/{iteration}"), names, label)
-    target = Images(case.tensor(f"in/tgt_image/{iteration}"), names)
-    return Batch(iteration, Draws(0, iteration), source, target)
+    def _batch(self, iteration: int) -> Batch:
+        source, target = (
+            self.case.tensor(f"in/{domain}_image/{iteration}").to(self._dtype) for domain in ("src", "tgt")
+        )
+        label = self.case.tensor(f"in/src_label/{iteration}").long()[:, None]
+        names = tuple(str(i) for i in range(len(label)))
+        labelled = LabelledImages(source, names, label)
+        return Batch(iteration, Draws(0, iteration), labelled, Images(target, names))

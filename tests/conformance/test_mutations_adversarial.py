@@ -109,8 +109,8 @@ def over_labelled_pixels(logits: Tensor, label: Tensor, weight: Tensor | None = 
     return functional.cross_entropy(logits, label.squeeze(1), ignore_index=255)
 
 
-def same_rate_for_the_head(name: str, settings: Any) -> tuple[float, float]:
-    return settings.learning_rate, RATES(name, settings)[1]
+def same_rate_for_the_head(name: str, layer_norm: bool, settings: Any) -> tuple[float, float]:
+    return settings.learning_rate, RATES(name, layer_norm, settings)[1]
 
 
 def no_decay_of_the_rate(optimizer: Any, settings: Any, iterations: int | None = None) -> list[Any]:

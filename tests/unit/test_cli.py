@@ -41,7 +41,7 @@ def test_import_and_evaluate() -> None:
 def test_flags() -> None:
     text = (
         "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
-        "--device cpu --limit 7 --debug-pictures 9 --dry-run --force --plugins p q"
+        "--device cpu --limit 7 --debug-pictures 9 --activation-checkpointing --dry-run --force --plugins p q"
     )
     assert parse(text.split()) == Run(
         methods=("hrda", "fada"),
@@ -54,6 +54,7 @@ def test_flags() -> None:
         device="cpu",
         limit=7,
         debug_pictures=9,
+        activation_checkpointing=True,
         dry_run=True,
         force=True,
         plugins=(Path("p"), Path("q")),

@@ -165,6 +165,12 @@ def test_debug_pictures_are_in_no_hash() -> None:
     assert hashes(debug_pictures=5) == hashes(debug_pictures=7) == hashes()
 
 
+def test_activation_checkpointing_is_in_no_hash() -> None:
+    assert not job().spec.activation_checkpointing
+    assert job(activation_checkpointing=True).spec.activation_checkpointing
+    assert hashes(activation_checkpointing=True) == hashes()
+
+
 def test_other_official_pictures_are_another_problem(official: Path) -> None:
     before = hashes(data="official", data_root=official)
     next(iter((official / "gta5" / "images").iterdir())).unlink()

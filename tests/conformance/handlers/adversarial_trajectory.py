@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from adaptbench.training.optimizer import build_optimizer
@@ -27,14 +28,19 @@ _RERUN = {"discriminator/aux": "aux", "discriminator/main": "main"}
 def check_original(case: Case) -> None:
     """The original release; the second stage of IntraDA is AdvEnt on other pictures."""
     kind = MinEnt if case.kind == "minent_trajectory" else AdvEnt
-    network = tiny_network(case, _FOUR, trained_norms=False)
     discriminators = _ORIGINAL if kind is AdvEnt else {}
-    training = Training(case, kind, _original_settings(case, kind), network, discriminators)
+
+    def train(dtype: torch.dtype) -> Training:
+        network = tiny_network(case, _FOUR, trained_norms=False)
+        settings = _original_settings(case, kind)
+        return Training(case, kind, settings, network, discriminators, dtype=dtype)
+
+    training = train(torch.float32)
     training.compare_logs("out/", _original_log(case))
     training.compare_norms()
     training.compare_rates()
     training.compare_first_gradients()
-    training.compare_final()
+    train(torch.float64).compare_final()
     for output in discriminators.values():
         half = training.at_first(named(output, "discriminator.loss_source"))
         case.compare(f"out/d_source_half/{output}", half)
@@ -49,8 +55,9 @@ def check_listings(case: Case) -> None:
         training = Training(case, AdvEnt, settings, small_deeplab(case), _ORIGINAL)
         training.compare_logs(f"out/{reading}/", _original_log(case))
         training.compare_norm(f"out/{reading}/grad_norm/model")
-        training.compare_final(f"out/{reading}/final/")
         training.compare_first_gradients()
+        exact = Training(case, AdvEnt, settings, small_deeplab(case), _ORIGINAL, dtype=torch.float64)
+        exact.compare_final(f"out/{reading}/final/")
     _check_listing(case, small_deeplab(case))
 
 
@@ -58,15 +65,19 @@ def check_listings(case: Case) -> None:
 def check_rerun(case: Case) -> None:
     """The re-runs in the framework of HRDA, without the schedule of the network."""
     kind = {"AdvSeg": AdaptSegNet, "MinEnt": MinEnt}[case.hyper("method")]
-    network = tiny_network(case, case.hyper("dilations"), trained_norms=True)
     discriminators = _RERUN if kind is AdaptSegNet else {}
-    settings = _rerun_settings(case, kind)
-    training = Training(case, kind, settings, network, discriminators, constant_rate=True)
+
+    def train(dtype: torch.dtype) -> Training:
+        network = tiny_network(case, case.hyper("dilations"), trained_norms=True)
+        settings = _rerun_settings(case, kind)
+        return Training(case, kind, settings, network, discriminators, constant_rate=True, dtype=dtype)
+
+    training = train(torch.float32)
     training.compare_logs("out/log/", _rerun_log(kind))
     training.compare_norms()
     training.compare_rates()
     training.compare_first_gradients()
-    training.compare_final()
+    train(torch.float64).compare_final()
 
 
 def _original_settings(case: Case, kind: type[OutputAdaptation]) -> dict[str, Any]:
