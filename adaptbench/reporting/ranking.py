@@ -53,6 +53,19 @@ def of(
     return Ranking(labelled, unlabelled, entries)
 
 
+def keep(
+    ranking: Ranking,
+    kept: PseudoLabels,
+    images: Mapping[str, Callable[[], Pixels]],
+    classes: ClassSet,
+    title: str,
+    folder: Path,
+) -> None:
+    """Writes the table and the contact sheet into a folder; see `write_table` and `draw_sheet`."""
+    write_table(ranking, folder / TABLE)
+    draw_sheet(ranking, kept, images, classes, title, folder / SHEET)
+
+
 def write_table(ranking: Ranking, path: Path) -> None:
     """Writes a line per picture: place, name, whether its pseudo-label is used, and what was noted of it.
 
