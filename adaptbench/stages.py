@@ -256,11 +256,10 @@ def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
 
 def _keep_ranking(place: Workplace, entry: PlannedStage, kept: PseudoLabels) -> None:
     """Writes which pseudo-labelled pictures the training uses, in the order of its method, for people to look at."""
-    method = entry.stage.method
     pictures = {_name(ref, s): (ref, s) for ref in place.benchmark.target for s in _samples(place, ref)}
     images = {name: partial(place.datasets[r.dataset].read_image, s) for name, (r, s) in pictures.items()}
-    title = f"{method.title} · {place.spec.board} · seed {place.spec.seed}"
-    chosen = ranking.of(method.partition, entry.stage.settings, kept.entries())
+    title = f"{entry.stage.method.title} · {place.spec.board} · seed {place.spec.seed}"
+    chosen = ranking.of(entry.stage.method.partition, entry.stage.settings, kept.entries())
     ranking.keep(chosen, kept, images, place.task.class_set, title, entry.folder)
 
 
