@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from adaptbench.jobspec import State, Status, content_hash, load_job, write_stat
 from adaptbench.launch import processes
 from adaptbench.method import Method, Stage, Task
 from adaptbench.profiles import profile
-from adaptbench.storage import write_text
+from adaptbench.reporting import ranking
+from adaptbench.storage import relative_link, write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.debug_pictures import DebugPictures
 from adaptbench.training.label_pass import label_pictures
@@ -115,7 +117,7 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
     planned = plan_stages(place)
     for index, entry in enumerate(planned):
         entry.folder.mkdir(parents=True, exist_ok=True)
-        _link(place.folder / "stages" / entry.stage.name, entry.folder)
+        relative_link(place.folder / "stages" / entry.stage.name, entry.folder)
         write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop):
             if not entry.done:
@@ -208,6 +210,8 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     data = training_data(place, stage, entry.labels)
     stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
     seal(place, stream)
+    if entry.labels is not None:
+        _keep_ranking(place, entry, PseudoLabels(entry.labels.folder))
     method = build_method(place, entry, seed)
     if place.spec.activation_checkpointing:
         networks.checkpoint_activations(method.student)
@@ -249,6 +253,15 @@ def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(place)}
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
+
+
+def _keep_ranking(place: Workplace, entry: PlannedStage, kept: PseudoLabels) -> None:
+    """Writes which pseudo-labelled pictures the training uses, in the order of its method, for people to look at."""
+    pictures = {_name(ref, s): (ref, s) for ref in place.benchmark.target for s in _samples(place, ref)}
+    images = {name: partial(place.datasets[r.dataset].read_image, s) for name, (r, s) in pictures.items()}
+    title = f"{entry.stage.method.title} · {place.spec.board} · seed {place.spec.seed}"
+    chosen = ranking.of(entry.stage.method.partition, entry.stage.settings, kept.entries())
+    ranking.keep(chosen, kept, images, place.task.class_set, title, entry.folder)
 
 
 def _debug_pictures(place: Workplace, stage: Stage) -> list[Hook]:
@@ -391,10 +404,3 @@ def _sweep(folder: Path) -> None:
     """Removes what a training that was killed while it wrote left behind; the caller holds the stage's lock."""
     for unfinished in folder.glob(".*.tmp"):
         unfinished.unlink(missing_ok=True)
-
-
-def _link(link: Path, folder: Path) -> None:
-    """A relative link from the job to its stage, so that the results folder can be moved."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(folder, link.parent), target_is_directory=True)

@@ -16,12 +16,12 @@ from adaptbench.adaptation import entropy
 from adaptbench.adaptation.discriminator import SOURCE, TARGET
 from adaptbench.data import framing, transforms
 from adaptbench.data.normalisation import Normalisation
-from adaptbench.evaluation import inference
+from adaptbench.evaluation import fada_scores, inference, metrics
 from adaptbench.method import LossGroup
 from adaptbench.networks import deeplabv2_multi
 from adaptbench.training import optimizer
 from adaptbench.training.repeated_sgd import RepeatedSGD
-from methods import adaptsegnet, advent, minent
+from methods import adaptsegnet, advent, intrada, minent
 from methods.adaptsegnet import OutputAdversarial
 from methods.minent import Outputs
 
@@ -35,6 +35,7 @@ RATES = optimizer._rates
 INITIALISE = deeplabv2_multi._initialise
 UPDATE = RepeatedSGD._update
 NORMALISE = transforms.normalise
+FACTOR = intrada.rare_class_factor
 
 RESNET, RERUN = "advent_resnet_trajectory", "minent_mmseg_trajectory"
 
@@ -144,6 +145,22 @@ def not_aligned(mode: Any) -> bool:
     return False
 
 
+def entropy_of_pixels(logits: Tensor) -> float:
+    return float(entropy.entropy_loss(logits.softmax(dim=1)))
+
+
+def rare_is_harder(label: Tensor, rare: Any) -> float:
+    return 2.0 - FACTOR(label, rare)
+
+
+def rounded_up(pictures: int, share: float) -> int:
+    return -int(-pictures * share // 1)
+
+
+def absent_left_out(scores: fada_scores.FadaScores) -> float:
+    return metrics.miou(scores.matrix)
+
+
 def on(case: str, *mutations: tuple[str, object, str, object]) -> Sequence[Mutation]:
     return [Mutation(name, case, *rest) for name, *rest in mutations]  # type: ignore[arg-type]
 
@@ -181,6 +198,15 @@ MUTATIONS = [
         "intrada_pseudo_label",
         ("pictures resized by OpenCV", framing.WholePictures, "image", by_opencv),
         ("red first", transforms, "normalise", red_first),
+    ),
+    *on(
+        "intrada_rank",
+        ("summed over the classes", intrada, "uncertainty", entropy_of_pixels),
+        ("rare classes make it harder", intrada, "rare_class_factor", rare_is_harder),
+        ("share rounded up", intrada, "easy_count", rounded_up),
+    ),
+    *on(
+        "fada_metric", ("absent classes left out", fada_scores.FadaScores, "miou", property(absent_left_out))
     ),
 ]
 

@@ -55,6 +55,7 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "mic_mask": {"out/*mask*": "mask", "out/*": "img"},
     "advent_trajectory": _ADVERSARIAL,
     "advent_resnet_trajectory": _ADVERSARIAL,
+    "intrada_rank": {"out/mean_self_information": "mean_self_information", "out/normaliser": "order"},
     "intrada_trajectory": _ADVERSARIAL,
     "minent_trajectory": _ADVERSARIAL,
     "fada_trajectory": _FADA,

@@ -1,0 +1,79 @@
+"""Ranking of unlabelled pictures by how certain a network is of them, and their split into easy and hard ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from torch import Tensor
+
+from adaptbench.adaptation.entropy import self_information
+from adaptbench.data.taxonomy import ClassSet
+
+#: Classes that IntraDA calls rare, by their names in Cityscapes; ``sign`` is CamVid's name of two of them.
+RARE = frozenset(
+    (
+        "wall", "fence", "pole", "traffic light", "traffic sign", "terrain", "rider", "truck", "bus", "train",
+        "motorcycle", "sign",
+    )
+)  # fmt: skip
+
+
+def rare_classes(classes: ClassSet) -> frozenset[int]:
+    """Return the train ids of the rare classes."""
+    return frozenset(index for index, name in enumerate(classes.classes) if name in RARE)
+
+
+def seen_classes(label: Tensor) -> set[int]:
+    """Return the train ids in a label, of any shape."""
+    return set(label.unique().tolist())
+
+
+def uncertainty(logits: Tensor) -> float:
+    """Return the mean self-information of a picture, over all pixels and channels.
+
+    It is the entropy averaged over the pixels and divided by the number of classes, which does not change the order.
+
+    Shape: logits float ``(1, C, H, W)``.
+
+    Units: 0 (certain) to 1 / C (uniform).
+
+    Raises:
+        ValueError: the logits have another number of dimensions, or a single class.
+
+    Source: IntraDA, arXiv 2004.07703, section 3.2, equation 4; the mean over channels is that of its code.
+    """
+    return float(self_information(logits.softmax(dim=1)).mean())
+
+
+def rare_class_factor(label: Tensor, rare: AbstractSet[int]) -> float:
+    """Return the factor on the uncertainty that makes pictures with rare classes easier.
+
+    It is (R - r) / R + 0.5 with R rare classes, r of them in the picture; 1 where there is no rare class at all.
+
+    Args:
+        label: predicted train ids, of any shape.
+        rare: train ids of the rare classes.
+
+    Units: 0.5 (all rare classes in the picture) to 1.5 (none).
+
+    Source: IntraDA, its released code; the paper calls it entropy normalisation.
+    """
+    if not rare:
+        return 1.0
+    return (len(rare) - len(seen_classes(label) & rare)) / len(rare) + 0.5
+
+
+def ranked(scores: Mapping[str, float]) -> list[str]:
+    """Return the names by ascending score; equal scores stay in the order in which they are given."""
+    return sorted(scores, key=lambda name: scores[name])
+
+
+def easy_count(pictures: int, share: float) -> int:
+    """Return how many pictures are easy: ``share`` of all, rounded down.
+
+    Example:
+        >>> easy_count(2975, 0.67)
+        1993
+    """
+    return int(pictures * share)

@@ -1,0 +1,135 @@
+"""IntraDA: adaptation from easy to hard target pictures (Pan et al., CVPR 2020).
+
+Three stages: AdvEnt from the source to the target (`methods/advent.py`, the very same training); a ranking of the
+target's training pictures by the entropy of its predictions, which are kept as pseudo-labels; and AdvEnt once more,
+from the pictures it is sure of (easy, with their pseudo-labels) to the others (hard, without).
+
+Paper: 46.3 mIoU on GTA5 to Cityscapes (cityscapes19, val) with `easy_share` 0.67.
+
+Quirks of the original release that are defaults:
+
+- the last stage starts from ImageNet weights with new discriminators, not from the first stage's network (`start`);
+- pseudo-labels are the likeliest classes at the size of the network's input, without threshold, and nothing is ignored;
+- the share of easy pictures is rounded down; pictures of equal score keep their order (the original's is random);
+- the last stage takes one iteration less than the first (`fewer_intra_iterations`).
+
+The factor for rare classes makes pictures that show more of them *easier*. The original's switch for it takes any
+word for yes, "False" included; here it is off unless asked for (`rare_class_factor`). The original ranks with the
+snapshot that is best on target labels; here with the last iterate.
+
+The stage of the last training keeps ``ranking.csv``, all pictures from the easiest to the hardest with what was noted
+of them: mean self-information, rare classes, and the factor; and ``ranking.png``, which shows both ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from adaptbench.adaptation.entropy_ranking import (
+    easy_count,
+    ranked,
+    rare_class_factor,
+    rare_classes,
+    seen_classes,
+    uncertainty,
+)
+from adaptbench.errors import DataError
+from adaptbench.evaluation.inference import Size, Whole, predict, resized_argmax
+from adaptbench.labelling import Facts, Labeller, PseudoLabel
+from adaptbench.method import Method, Stage
+from adaptbench.profiles import Iterations
+from adaptbench.settings import Settings as BaseSettings
+from methods.advent import AdvEnt
+from methods.minent import ORIGINAL
+
+
+@dataclass(frozen=True)
+class EntropyLabeller(Labeller):
+    """The likeliest class of every pixel, and what the ranking needs to know of the picture."""
+
+    size: Literal["file", "input"] = "input"
+
+    def label(self, method: Method, image: Tensor, size: Size) -> PseudoLabel:
+        """Labels one picture; notes its mean self-information, rare classes and factor."""
+        mode = method.inference()
+        logits = predict(method.student, image, mode)
+        aligned = isinstance(mode, Whole) and mode.aligned
+        label = resized_argmax(logits, size, aligned=aligned)[0]
+        rare = rare_classes(method.task.class_set)
+        facts = {
+            "information": uncertainty(logits),
+            "rare": len(seen_classes(label) & rare),
+            "factor": rare_class_factor(label, rare),
+        }
+        return PseudoLabel(label, facts)
+
+
+class IntraDA(AdvEnt):
+    """What the network is unsure of on the target is made to look like what it is sure of."""
+
+    name = "intrada"
+    title = "IntraDA"
+    paper = "arXiv:2004.07703"
+    tags = ("adversarial", "entropy", "self-training")
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
+    }
+
+    class Settings(AdvEnt.Settings):
+        """Settings of the stages; all that is not named here holds for both trainings."""
+
+        fewer_intra_iterations: Iterations = Field(
+            1, ge=0, description="iterations by which the intra-domain training is shorter than the other"
+        )
+        easy_share: float = Field(
+            0.67, gt=0, lt=1, description="share of the target's pictures that are easy (lambda)"
+        )
+        rare_class_factor: bool = Field(
+            False, description="whether pictures that show rare classes count as easier"
+        )
+        start: Literal["pretrained", "inter-domain"] = Field(
+            "pretrained", description="what the intra-domain training starts from"
+        )
+
+    settings: Settings
+
+    @classmethod
+    def stages(cls, settings: BaseSettings) -> list[Stage]:
+        """AdvEnt, the labels of its network, and AdvEnt from easy to hard pictures."""
+        assert isinstance(settings, IntraDA.Settings)
+        first = AdvEnt.Settings.model_validate(settings.model_dump(include=set(AdvEnt.Settings.model_fields)))
+        shorter = max(settings.iterations - settings.fewer_intra_iterations, 0)
+        last = settings.model_copy(update={"iterations": shorter})
+        start = 0 if settings.start == "inter-domain" else None
+        return [
+            Stage("inter-domain", AdvEnt, first),
+            Stage("ranking", AdvEnt, first, start=0, labeller=EntropyLabeller()),
+            Stage("intra-domain", cls, last, start=start, labels=1),
+        ]
+
+    @classmethod
+    def partition(cls, settings: BaseSettings, pictures: Mapping[str, Facts]) -> tuple[list[str], list[str]]:
+        """The easy pictures and the hard ones, in the order of the ranking.
+
+        Raises:
+            DataError: there are too few pictures to make two parts.
+        """
+        assert isinstance(settings, IntraDA.Settings)
+        names = ranked({name: score(facts, settings.rare_class_factor) for name, facts in pictures.items()})
+        count = easy_count(len(names), settings.easy_share)
+        if not 0 < count < len(names):
+            raise DataError(
+                f"{len(names)} target pictures cannot be split into easy and hard ones with easy_share="
+                f"{settings.easy_share}: {count} would be easy. Use more pictures, or another share."
+            )
+        return names[:count], names[count:]
+
+
+def score(facts: Facts, with_factor: bool) -> float:
+    """By what a picture is ranked: its mean self-information, with or without the factor for rare classes."""
+    return facts["information"] * (facts["factor"] if with_factor else 1.0)

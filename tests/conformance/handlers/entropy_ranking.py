@@ -1,0 +1,73 @@
+"""The ranking of IntraDA, its split and its pseudo-labels."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adaptbench.adaptation.entropy_ranking import easy_count, rare_classes
+from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.evaluation.inference import Whole, predict
+from adaptbench.labelling import Facts
+from adaptbench.method import Method
+from methods.intrada import EntropyLabeller, IntraDA
+
+from ..case import Case
+from ..registry import handler
+
+#: Recorded name -> ours.
+_FACTS = {
+    "mean_self_information": "information",
+    "rare_class_count": "rare",
+    "normaliser": "factor",
+}
+#: Two best logits that differ by less are a tie, and the share of pixels they may be, as the case file says.
+_TIE, _TIES = 1e-5, 1e-4
+
+
+class _Recorded(nn.Module):
+    """A network that gives the recorded logits, whatever it sees."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.logits
+
+
+@handler("intrada_rank")
+def check(case: Case) -> None:
+    case.expect("rare_classes", sorted(rare_classes(CITYSCAPES19)), case.hyper("rare_classes"))
+    facts = {str(number): _labelled(case, number) for number in range(case.hyper("num_images"))}
+    for recorded, ours in _FACTS.items():
+        case.compare(f"out/{recorded}", np.array([entry[ours] for entry in facts.values()]))
+    for recorded, factor in (("plain", False), ("normalised", True)):
+        for share in case.hyper("lambda1"):
+            parts = IntraDA.partition(IntraDA.Settings(easy_share=share, rare_class_factor=factor), facts)
+            for part, names in zip(("easy", "hard"), parts, strict=True):
+                case.compare(
+                    f"out/{recorded}/lambda_{share:.2f}/{part}", np.array([int(name) for name in names])
+                )
+    counts, shares = case.hyper("split_table_n"), case.hyper("split_table_lambda")
+    case.compare("out/split_table", np.array([[easy_count(n, share) for share in shares] for n in counts]))
+
+
+def _labelled(case: Case, number: int) -> Facts:
+    """Compares the pseudo-label of a picture and returns what is noted of it."""
+    width, height = case.hyper("input_size_wh")
+    image, mode = torch.zeros(1, 3, height, width), Whole(aligned=True)
+    network = _Recorded(case.tensor(f"in/logits/{number}"))
+    method: Any = SimpleNamespace(
+        student=network, inference=lambda: mode, task=SimpleNamespace(class_set=CITYSCAPES19)
+    )
+    made = EntropyLabeller().label(cast("Method", method), image, (height, width))
+    best, second = predict(network, image, mode)[0].topk(2, dim=0).values
+    clear = best - second >= _TIE
+    assert (~clear).float().mean() < _TIES
+    case.compare(f"out/pseudo_label/{number}", made.label, where=clear)
+    return made.facts
