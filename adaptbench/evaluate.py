@@ -21,7 +21,8 @@ from adaptbench.evaluation.scorer import Scorer, UInt8
 from adaptbench.jobspec import State, Status, write_status
 from adaptbench.reporting.pseudo_labels import summarise
 from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
-from adaptbench.stages import PlannedStage, trained_method
+from adaptbench.stages.planned import PlannedStage
+from adaptbench.stages.weights import trained_method
 from adaptbench.storage import replacing
 from adaptbench.training import checkpoint
 from adaptbench.workplace import Workplace

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from adaptbench import evaluate, jobspec, stages
+from adaptbench import evaluate, jobspec
 from adaptbench.errors import AdaptBenchError
 from adaptbench.jobspec import State, Status
 from adaptbench.launch.processes import (
@@ -23,6 +23,7 @@ from adaptbench.launch.processes import (
     locked,
 )
 from adaptbench.reporting.record import Record, load_record, save_record
+from adaptbench.stages.run import run_all
 from adaptbench.storage import write_text
 from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import open_workplace
@@ -75,7 +76,7 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     fix_threads(spec.threads)
     keep_freed_memory()
     place = open_workplace(spec, folder)
-    results = stages.run_all(place, stop)
+    results = run_all(place, stop)
     scored = evaluate.run(place, results[-1], stop)
     record = evaluate.build_record(place, results, scored)
     _join_metrics(folder, [result.folder for result in results])

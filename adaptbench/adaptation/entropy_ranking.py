@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
+import numpy as np
 from torch import Tensor
 
 from adaptbench.adaptation.entropy import self_information
@@ -26,7 +27,7 @@ def rare_classes(classes: ClassSet) -> frozenset[int]:
 
 def seen_classes(label: Tensor) -> set[int]:
     """Return the train ids in a label, of any shape."""
-    return set(label.unique().tolist())
+    return set(np.unique(label.numpy()).tolist())
 
 
 def uncertainty(logits: Tensor) -> float:

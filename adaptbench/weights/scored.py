@@ -17,7 +17,7 @@ from adaptbench.profiles import Profile, profile
 from adaptbench.reporting.evaluation import Origin
 from adaptbench.reporting.record import Record, load_record
 from adaptbench.settings import Settings
-from adaptbench.stages import filled_method
+from adaptbench.stages.weights import filled_method
 from adaptbench.weights import imported
 
 

@@ -22,7 +22,7 @@ PLUGINS = Path(__file__).parent / "plugins"
 ITERATIONS = 6
 #: Small crops, but slow enough for dacs that a test can interrupt it between two checkpoints.
 SETTINGS = ("crop=64", "dacs.crop=128")
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,14 @@ import pytest
 import torchvision.io
 from PIL import Image
 
-from adaptbench import stages, workplace
+from adaptbench import workplace
 from adaptbench.data import firewall
 from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import FirewallError, PluginError
 from adaptbench.jobspec import load_job
+from adaptbench.stages.child import seal
+from adaptbench.stages.data import training_data
+from adaptbench.stages.planned import plan_stages
 
 from .bench import PLUGINS, Bench
 
@@ -130,9 +133,9 @@ def test_oracle_reads_target_labels_of_training_alone(reference: Bench) -> None:
     def act() -> None:
         folder = reference.folder("after_oracle")
         place = workplace.open_workplace(load_job(folder), folder)
-        first = stages.plan_stages(place)[0]
-        labelled, target = stages.training_data(place, first.stage)
-        stages.seal(place, TrainingStream(labelled, target, first.stage.settings, 0))
+        first = plan_stages(place)[0]
+        labelled, target = training_data(place, first.stage)
+        seal(place, TrainingStream(labelled, target, first.stage.settings, 0))
         cityscapes, gta5 = place.datasets["cityscapes"], place.datasets["gta5"]
         cityscapes.read_label(cityscapes.samples("train")[0])
         firewall.require_intact()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptbench import stages, workplace
+from adaptbench import workplace
 from adaptbench.data import firewall, sources
 from adaptbench.data.stream import TrainingStream
 from adaptbench.dataset import Sample
@@ -15,6 +15,9 @@ from adaptbench.errors import FirewallError
 from adaptbench.jobspec import save_job
 from adaptbench.plan import make_plan
 from adaptbench.request import Request
+from adaptbench.stages.child import seal
+from adaptbench.stages.data import training_data
+from adaptbench.stages.planned import plan_stages
 from adaptbench.workplace import Workplace
 
 from .bench import PLUGINS
@@ -45,9 +48,9 @@ def files(sample: Sample) -> list[Path]:
 def test_training_reads_the_source_and_nothing_else(opened: Open) -> None:
     def act() -> None:
         place = opened("source_only", "gta5_dg")
-        (planned,) = stages.plan_stages(place)
-        labelled, target = stages.training_data(place, planned.stage)
-        stages.seal(place, TrainingStream(labelled, target, planned.stage.settings, 0))
+        (planned,) = plan_stages(place)
+        labelled, target = training_data(place, planned.stage)
+        seal(place, TrainingStream(labelled, target, planned.stage.settings, 0))
         assert target is None
         for path in files(labelled.items[0][1]):
             path.read_bytes()
@@ -68,8 +71,8 @@ def test_planning_sees_no_scored_picture_either(opened: Open, name: str, closed:
         place = opened("curious", name, PLUGINS / "curious.py")
         if closed:
             with pytest.raises(FirewallError, match=r"tried to open .*leftImg8bit"):
-                stages.plan_stages(place)
+                plan_stages(place)
         else:
-            assert len(stages.plan_stages(place)) == 1
+            assert len(plan_stages(place)) == 1
 
     in_fork(act)

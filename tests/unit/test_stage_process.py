@@ -11,8 +11,10 @@ from typing import Any, cast
 import pytest
 import torch
 
-from adaptbench import stages
 from adaptbench.errors import RunStateError
+from adaptbench.method import Stage
+from adaptbench.stages import run
+from adaptbench.stages.planned import PlannedStage
 from adaptbench.training.loop import InterruptedTrainingError
 
 Train = Callable[..., None]
@@ -22,10 +24,10 @@ def _train(
     child: Train, folder: Path, monkeypatch: pytest.MonkeyPatch, *, done: bool = False, stop: bool = False
 ) -> None:
     """What happens when the process that trains behaves like ``child``."""
-    monkeypatch.setattr(stages, "_child", child)
+    monkeypatch.setattr(run.child, "main", child)
     place = cast("Any", SimpleNamespace(folder=folder, device=torch.device("cpu")))
     entry = cast("Any", SimpleNamespace(done=done))
-    stages._train_in_child(place, 0, entry, lambda: stop)
+    run._train_in_child(place, 0, entry, lambda: stop)
 
 
 @pytest.mark.parametrize("status", [0, 3, 130])
@@ -61,13 +63,13 @@ def test_stop_reaches_a_training_that_does_not_listen_yet(
 def test_half_written_files_are_swept(tmp_path: Path) -> None:
     (tmp_path / ".checkpoint.safetensors.abc.tmp").touch()
     (tmp_path / "checkpoint.safetensors").touch()
-    stages._sweep(tmp_path)
+    run._sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
 def test_target_supervision_is_marked_even_without_the_tag() -> None:
     method = cast("Any", SimpleNamespace(supervision="target", tags=()))
-    first = stages.PlannedStage(stages.Stage("a", method, cast("Any", None)), "", Path(), None)
+    first = PlannedStage(Stage("a", method, cast("Any", None)), "", Path(), None)
     blind = cast("Any", SimpleNamespace(supervision="source", tags=()))
     assert first.oracle
-    assert stages.PlannedStage(stages.Stage("b", blind, cast("Any", None)), "", Path(), first).oracle
+    assert PlannedStage(Stage("b", blind, cast("Any", None)), "", Path(), first).oracle

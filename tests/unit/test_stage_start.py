@@ -13,7 +13,8 @@ from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import WeightsError
 from adaptbench.method import Stage, Task
 from adaptbench.profiles import profile
-from adaptbench.stages import PlannedStage, build_method
+from adaptbench.stages.planned import PlannedStage
+from adaptbench.stages.weights import build_method
 from adaptbench.training import checkpoint
 from methods.source_only import SourceOnly
 

@@ -1,0 +1,160 @@
+"""The process that trains a stage, or labels pictures with a trained one: out of reach of all labels."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from mmengine.hooks import Hook
+
+from adaptbench import networks
+from adaptbench.data import firewall
+from adaptbench.data.pseudo_labels import PseudoLabels
+from adaptbench.data.stream import TrainingStream
+from adaptbench.errors import AdaptBenchError, PluginError
+from adaptbench.jobspec import State, Status, load_job, write_status
+from adaptbench.launch import processes
+from adaptbench.method import Stage
+from adaptbench.profiles import profile
+from adaptbench.reporting import ranking
+from adaptbench.stages.data import target_pictures, training_data
+from adaptbench.stages.planned import PlannedStage, plan_stages
+from adaptbench.stages.weights import build_method
+from adaptbench.storage import write_text
+from adaptbench.training import checkpoint
+from adaptbench.training.debug_pictures import DebugPictures
+from adaptbench.training.label_pass import label_pictures
+from adaptbench.training.loop import InterruptedTrainingError, TrainingLoop, stage_seed
+from adaptbench.workplace import Workplace, open_workplace
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(folder: Path, index: int, parent: int) -> None:
+    """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
+    processes.end_with_parent(parent)
+    stop = processes.StopFlag()
+    try:
+        spec = load_job(folder)
+        processes.fix_threads(spec.threads)
+        place = open_workplace(spec, folder)
+        entry = plan_stages(place)[index]
+        (_train if entry.stage.labeller is None else _label)(place, entry, stop)
+    except InterruptedTrainingError:
+        os._exit(EXIT_INTERRUPTED)
+    except BaseException as error:
+        text = str(error) if isinstance(error, AdaptBenchError) else f"{type(error).__name__}: {error}"
+        (folder / "reason.txt").write_text(text, encoding="utf-8")
+        (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(EXIT_FAILED)
+
+
+def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+    stage, chosen = entry.stage, profile(place.spec.profile)
+    seed = stage_seed(entry.hash)
+    sampling = stage.method.sampling(stage.settings)
+    normalisation = networks.spec(stage.settings.network).normalisation
+    labels = None if entry.labels is None else PseudoLabels(entry.labels.folder)
+    data = training_data(place, stage, labels)
+    stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
+    seal(place, stream)
+    if labels is not None:
+        _keep_ranking(place, entry, labels)
+    method = build_method(place, entry, seed)
+    if place.spec.activation_checkpointing:
+        networks.checkpoint_activations(method.student)
+    loop = TrainingLoop(
+        method,
+        stream,
+        entry.folder,
+        device=place.device,
+        workers=chosen.workers,
+        checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
+        hooks=_debug_pictures(place, stage),
+        report=_reporter(place.folder, stage.name),
+        should_stop=stop,
+    )
+    loop.run()
+    firewall.require_intact()
+    state = {f"method.{name}": tensor for name, tensor in loop.model.state_dict().items()}
+    checkpoint.save(entry.weights, state, {"stage": entry.hash, "iterations": loop.iter})
+    cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(place)}
+    write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
+    loop.checkpoint_file.unlink(missing_ok=True)
+
+
+def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+    """Labels every target training picture with the network of the stage it starts from."""
+    if entry.start is None or entry.stage.labeller is None:
+        raise PluginError(f"The labelling stage {entry.stage.name!r} needs a stage to start from.")
+    firewall.seal(place.closed_folders)
+    started = time.monotonic()
+    resolution = entry.stage.settings.resolution
+    items = [
+        (name, picture.dataset, picture.sample, place.input_size(picture.ref.dataset, resolution))
+        for name, picture in target_pictures(place).items()
+    ]
+    method = build_method(place, entry, stage_seed(entry.hash)).to(place.device)
+    report = _reporter(place.folder, entry.stage.name)
+    label_pictures(method, entry.stage.labeller, items, PseudoLabels(entry.folder), report, stop)
+    firewall.require_intact()
+    cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(place)}
+    write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
+
+
+def seal(place: Workplace, stream: TrainingStream) -> None:
+    """Puts all labels out of reach of this process, and in DG all target pictures, except what it trains on."""
+    samples = [sample for _, sample, _, _ in stream.labelled.items]
+    firewall.seal(place.closed_folders, [path for sample in samples for path in (sample.image, sample.label)])
+
+
+def _keep_ranking(place: Workplace, entry: PlannedStage, kept: PseudoLabels) -> None:
+    """Writes which pseudo-labelled pictures the training uses, in the order of its method, for people to look at."""
+    images = {name: partial(p.dataset.read_image, p.sample) for name, p in target_pictures(place).items()}
+    title = f"{entry.stage.method.title} · {place.spec.board} · seed {place.spec.seed}"
+    chosen = ranking.of(entry.stage.method.partition, entry.stage.settings, kept.entries())
+    ranking.keep(chosen, kept, images, place.task.class_set, title, entry.folder)
+
+
+def _debug_pictures(place: Workplace, stage: Stage) -> list[Hook]:
+    """The hook that draws them, if they are asked for; a job of several stages has a folder for each."""
+    spec = place.spec
+    if spec.debug_pictures is None:
+        return []
+    several = len(place.method.stages(place.method.Settings.model_validate(spec.settings))) > 1
+    folder = place.folder / "debug" / (stage.name if several else "")
+    title = f"{stage.method.title} · {spec.board} · seed {spec.seed}"
+    return [DebugPictures(spec.debug_pictures, folder, title)]
+
+
+def _reporter(folder: Path, stage: str) -> Callable[..., None]:
+    """Writes the job's status on behalf of its process, our parent; at most twice a second."""
+    job, last = os.getppid(), 0.0
+
+    def report(iteration: int, total: int, loss: float | None = None) -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            running = Status(
+                state=State.RUNNING, stage=stage, iteration=iteration, total=total, loss=loss, pid=job
+            )
+            write_status(folder, running)
+
+    return report
+
+
+def _peak_memory(place: Workplace) -> float:
+    if place.device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

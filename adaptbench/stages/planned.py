@@ -1,0 +1,97 @@
+"""The stages of a job, each with the identity of its result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from adaptbench import networks
+from adaptbench.data import firewall
+from adaptbench.jobspec import content_hash
+from adaptbench.method import Stage
+from adaptbench.stages.data import labelled_refs
+from adaptbench.workplace import Workplace
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage of a job, with its identity.
+
+    Attributes:
+        stage: what is trained.
+        hash: identity of its weights.
+        folder: where they are kept.
+        start: the earlier stage whose network it starts from.
+        labels: the earlier stage whose pseudo-labels it trains on.
+    """
+
+    stage: Stage
+    hash: str
+    folder: Path
+    start: PlannedStage | None
+    labels: PlannedStage | None = None
+
+    @property
+    def weights(self) -> Path:
+        """The final weights."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def oracle(self) -> bool:
+        """Whether target labels were used, here or in a stage whose network or labels it takes."""
+        method = self.stage.method
+        here = method.supervision == "target" or "oracle" in method.tags
+        return here or any(stage is not None and stage.oracle for stage in (self.start, self.labels))
+
+    @property
+    def done(self) -> bool:
+        """Whether it is finished."""
+        return (self.folder / "result.json").exists()
+
+    def cost(self) -> dict[str, float]:
+        """``seconds`` of training over all resumptions and ``peak_memory_mib``, once it is done."""
+        facts: dict[str, float] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        return facts
+
+
+def plan_stages(place: Workplace) -> list[PlannedStage]:
+    """The job's stages in order, with their hashes."""
+    settings = place.method.Settings.model_validate(place.spec.settings)
+    planned: list[PlannedStage] = []
+    with firewall.closed(place.closed_folders):
+        stages = place.method.stages(settings)
+    for stage in stages:
+        start = None if stage.start is None else planned[stage.start]
+        labels = None if stage.labels is None else planned[stage.labels]
+        entry = PlannedStage(stage, "", place.out / "stages", start, labels)
+        stage_hash = content_hash(identity(place, entry))
+        planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
+    return planned
+
+
+def identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
+    """Everything that decides the result of a stage; the name of the method that asks is not part of it."""
+    stage, start = entry.stage, entry.start
+    target = place.benchmark.target if stage.method.uses_target_images else ()
+    labelled = labelled_refs(place, stage) if entry.labels is None else place.benchmark.target
+    spec = place.spec
+    found = networks.start_of(stage.settings.network, stage.settings.pretraining)
+    return {
+        "training": [stage.method.name, stage.method.version],
+        "settings": stage.settings.model_dump(mode="json"),
+        "start": None if start is None else start.hash,
+        "start_weights": None if found is None else found.identity(),
+        "class_set": place.benchmark.class_set,
+        "setting": place.benchmark.setting,
+        "labelled": {str(r): spec.data[r.dataset].identity() for r in labelled},
+        "target": {str(r): spec.data[r.dataset].identity() for r in target},
+        "scale": place.task.profile.scale,
+        "seed": spec.seed,
+        "limit": spec.limit,
+        "threads": spec.threads,
+        "device": spec.device,
+        **({} if entry.labels is None else {"pseudo_labels": entry.labels.hash}),
+        **({} if stage.labeller is None else stage.labeller.identity()),
+    }
