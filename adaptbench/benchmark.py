@@ -8,9 +8,10 @@ from typing import ClassVar, Literal
 
 from adaptbench.profiles import Provenance
 
-__all__ = ["Benchmark", "Protocol", "Provenance", "Setting", "SplitRef"]
+__all__ = ["Benchmark", "CheckpointRule", "Protocol", "Provenance", "Setting", "SplitRef"]
 
 Setting = Literal["uda", "dg"]
+CheckpointRule = Literal["last", "oracle-best"]
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,15 @@ class Protocol:
         label_size: size at which labels are scored; ``"native"`` = size of the label file.
         ignore: how ignored ground truth is treated; ``"drop"`` = the pixel is not counted.
         absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean.
-        checkpoint: which weights are scored; ``"last"`` = the last iterate.
+        checkpoint: which weights are scored; ``"last"`` = the last iterate, ``"oracle-best"`` = the snapshot that is
+            best on the labels of the ranked split, in every stage, as several papers report it. Such rows are oracles.
         test_time_augmentation: ``"none"``, or what is averaged.
     """
 
     label_size: Literal["native"] = "native"
     ignore: Literal["drop"] = "drop"
     absent_classes: Literal["skip"] = "skip"
-    checkpoint: Literal["last"] = "last"
+    checkpoint: CheckpointRule = "last"
     test_time_augmentation: Literal["none"] = "none"
 
 

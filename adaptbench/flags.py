@@ -50,6 +50,9 @@ class Run:
     """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
     limit: Annotated[int | None, _words("ITERATIONS")] = None
     """Smoke run of this many iterations and few images: never ranked."""
+    checkpoint: Literal["last", "oracle-best"] = "last"
+    """Which weights are scored. oracle-best: the best of 20 snapshots on the target labels that are scored, a rule of
+    several papers; such rows are marked as oracles and have a board of their own."""
     debug_pictures: Annotated[int | None, _words("ITERATIONS")] = None
     """Draw what a training step made, every so many iterations, into the job's folder debug/."""
     activation_checkpointing: Flag = False

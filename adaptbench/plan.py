@@ -233,7 +233,7 @@ def _job(
     seed: int,
 ) -> Job:
     board = board_name(benchmark, data)
-    ranking = _ranking(benchmark, data, chosen, request.limit)
+    ranking = _ranking(request, benchmark, data, chosen)
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
         for name in settings:  # those of every stage; where a schedule would end is another matter
@@ -298,7 +298,7 @@ def board_name(benchmark: type[Benchmark], data: Mapping[str, DataSource]) -> st
 
 
 def _ranking(
-    benchmark: type[Benchmark], data: Mapping[str, DataSource], chosen: Profile, limit: int | None
+    request: Request, benchmark: type[Benchmark], data: Mapping[str, DataSource], chosen: Profile
 ) -> dict[str, Any]:
     """Everything that must be equal for two numbers to be comparable, in words a table can show."""
     return {
@@ -308,9 +308,9 @@ def _ranking(
         "head_width": len(class_set(benchmark.class_set)),
         "profile": chosen.name,
         "splits": [str(ref) for ref in benchmark.evaluation],
-        **asdict(benchmark.protocol),
+        **asdict(replace(benchmark.protocol, checkpoint=request.checkpoint)),
         "data": {name: source.identity() for name, source in sorted(data.items())},
-        "limit": limit,
+        "limit": request.limit,
     }
 
 

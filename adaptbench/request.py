@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adaptbench.benchmark import CheckpointRule
 from adaptbench.profiles import Provenance
 
 
@@ -24,6 +25,7 @@ class Request:
         out: results folder.
         settings: raw ``key=value`` texts.
         limit: iterations of a smoke run.
+        checkpoint: which weights are scored.
         debug_pictures: iterations from one debug picture to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
         device: ``cpu``, ``cuda`` or ``auto``.
@@ -41,6 +43,7 @@ class Request:
     out: Path = Path("results")
     settings: Sequence[str] = ()
     limit: int | None = None
+    checkpoint: CheckpointRule = "last"
     debug_pictures: int | None = None
     activation_checkpointing: bool = False
     device: str = "auto"

@@ -86,6 +86,7 @@ def request_of(command: Run) -> Request:
         settings=command.set,
         limit=command.limit,
         debug_pictures=command.debug_pictures,
+        checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
         device=command.device,
         plugins=command.plugins,

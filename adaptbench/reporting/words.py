@@ -18,6 +18,7 @@ _PROTOCOL_PHRASES: dict[tuple[str, str], str] = {
     ("ignore", "drop"): "ignored pixels are not counted",
     ("absent_classes", "skip"): "classes in neither truth nor prediction are left out of the mean",
     ("checkpoint", "last"): "the last iterate is scored",
+    ("checkpoint", "oracle-best"): "the snapshot that is best on the labels it is scored on is scored",
     ("test_time_augmentation", "none"): "no test-time augmentation",
 }
 _HASH = re.compile(r"[0-9a-f]{24,}")

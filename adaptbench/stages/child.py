@@ -19,7 +19,7 @@ from adaptbench import networks
 from adaptbench.data import firewall
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.stream import TrainingStream
-from adaptbench.errors import AdaptBenchError, PluginError
+from adaptbench.errors import AdaptBenchError, PluginError, RunStateError
 from adaptbench.jobspec import State, Status, load_job, write_status
 from adaptbench.launch import processes
 from adaptbench.method import Stage
@@ -33,6 +33,7 @@ from adaptbench.training import checkpoint
 from adaptbench.training.debug_pictures import DebugPictures
 from adaptbench.training.label_pass import label_pictures
 from adaptbench.training.loop import InterruptedTrainingError, TrainingLoop, stage_seed
+from adaptbench.training.snapshots import Snapshots
 from adaptbench.workplace import Workplace, open_workplace
 
 EXIT_FAILED = 1
@@ -74,24 +75,45 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     method = build_method(place, entry, seed)
     if place.spec.activation_checkpointing:
         networks.checkpoint_activations(method.student)
+    folder = entry.folder if entry.selection is None else entry.snapshots
+    folder.mkdir(exist_ok=True)
     loop = TrainingLoop(
         method,
         stream,
-        entry.folder,
+        folder,
         device=place.device,
         workers=chosen.workers,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
-        hooks=_debug_pictures(place, stage),
+        hooks=[*_debug_pictures(place, stage), *([] if entry.selection is None else [Snapshots()])],
         report=_reporter(place.folder, stage.name),
         should_stop=stop,
     )
     loop.run()
     firewall.require_intact()
-    state = {f"method.{name}": tensor for name, tensor in loop.model.state_dict().items()}
-    checkpoint.save(entry.weights, state, {"stage": entry.hash, "iterations": loop.iter})
+    _keep(place, entry, loop)
+    loop.checkpoint_file.unlink(missing_ok=True)
+
+
+def _keep(place: Workplace, entry: PlannedStage, loop: TrainingLoop) -> None:
+    """Keeps the last iterate. A training that was repeated for its snapshots must have come to the same one.
+
+    Raises:
+        RunStateError: it has not.
+    """
+    state = loop.model_state()
+    if entry.trained:
+        if checkpoint.digest(state) != checkpoint.digest(checkpoint.load(entry.last_weights)[0]):
+            raise RunStateError(
+                f"Trained again for snapshots, {entry.folder} ends with other weights than before: machine or "
+                "libraries are others. Use another --out folder, or delete this one."
+            )
+        return
+    checkpoint.save(entry.last_weights, state, {"stage": entry.hash, "iterations": loop.iter})
+    metrics = Path(loop.work_dir) / "metrics.jsonl"
+    if metrics.exists():
+        metrics.replace(entry.folder / "metrics.jsonl")
     cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(place)}
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
-    loop.checkpoint_file.unlink(missing_ok=True)
 
 
 def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from adaptbench import networks
 from adaptbench.data import firewall
-from adaptbench.jobspec import content_hash
+from adaptbench.jobspec import JobSpec, content_hash
 from adaptbench.method import Stage
 from adaptbench.stages.data import labelled_refs
 from adaptbench.workplace import Workplace
@@ -25,6 +25,7 @@ class PlannedStage:
         folder: where they are kept.
         start: the earlier stage whose network it starts from.
         labels: the earlier stage whose pseudo-labels it trains on.
+        selection: identity of the labels by which its network is chosen among snapshots; None = the last iterate.
     """
 
     stage: Stage
@@ -32,23 +33,44 @@ class PlannedStage:
     folder: Path
     start: PlannedStage | None
     labels: PlannedStage | None = None
+    selection: str | None = None
+
+    @property
+    def result_hash(self) -> str:
+        """Identity of the network that later stages start from."""
+        return self.hash if self.selection is None else f"{self.hash}-{self.selection}"
+
+    @property
+    def last_weights(self) -> Path:
+        """The weights of the last iterate."""
+        return self.folder / "weights.safetensors"
 
     @property
     def weights(self) -> Path:
-        """The final weights."""
-        return self.folder / "weights.safetensors"
+        """The weights that are scored and that later stages start from."""
+        return self.folder / weights_name(self.selection)
+
+    @property
+    def snapshots(self) -> Path:
+        """Where a training that keeps snapshots works."""
+        return self.folder / "snapshots"
 
     @property
     def oracle(self) -> bool:
         """Whether target labels were used, here or in a stage whose network or labels it takes."""
         method = self.stage.method
-        here = method.supervision == "target" or "oracle" in method.tags
+        here = method.supervision == "target" or "oracle" in method.tags or self.selection is not None
         return here or any(stage is not None and stage.oracle for stage in (self.start, self.labels))
 
     @property
-    def done(self) -> bool:
-        """Whether it is finished."""
+    def trained(self) -> bool:
+        """Whether the training, or the labelling, is finished."""
         return (self.folder / "result.json").exists()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do: trained, and its network chosen."""
+        return self.trained and (self.selection is None or self.weights.exists())
 
     def cost(self) -> dict[str, float]:
         """``seconds`` of training over all resumptions and ``peak_memory_mib``, once it is done."""
@@ -65,10 +87,27 @@ def plan_stages(place: Workplace) -> list[PlannedStage]:
     for stage in stages:
         start = None if stage.start is None else planned[stage.start]
         labels = None if stage.labels is None else planned[stage.labels]
-        entry = PlannedStage(stage, "", place.out / "stages", start, labels)
+        selection = None if stage.labeller else selection_of(place.spec)
+        entry = PlannedStage(stage, "", place.out / "stages", start, labels, selection)
         stage_hash = content_hash(identity(place, entry))
         planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
     return planned
+
+
+def selection_of(spec: JobSpec) -> str | None:
+    """Identity of the labels by which the networks of a job are chosen; None where the last iterate counts."""
+    if spec.ranking["checkpoint"] == "last":
+        return None
+    split = spec.ranking["splits"][0]
+    data = spec.data[split.partition("/")[0]].identity()
+    return content_hash(
+        {"split": split, "data": data, "limit": spec.limit, "scale": spec.ranking["profile"]}
+    )[:8]
+
+
+def weights_name(selection: str | None) -> str:
+    """Name of the file with the scored weights of a stage."""
+    return "weights.safetensors" if selection is None else f"best-{selection}.safetensors"
 
 
 def identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
@@ -81,7 +120,7 @@ def identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
     return {
         "training": [stage.method.name, stage.method.version],
         "settings": stage.settings.model_dump(mode="json"),
-        "start": None if start is None else start.hash,
+        "start": None if start is None else start.result_hash,
         "start_weights": None if found is None else found.identity(),
         "class_set": place.benchmark.class_set,
         "setting": place.benchmark.setting,

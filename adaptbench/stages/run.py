@@ -14,6 +14,7 @@ from adaptbench.jobspec import State, Status, write_status
 from adaptbench.launch import processes
 from adaptbench.stages import child
 from adaptbench.stages.planned import PlannedStage, identity, plan_stages
+from adaptbench.stages.selection import complete, select
 from adaptbench.storage import relative_link, write_text
 from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import Workplace
@@ -34,11 +35,13 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
         relative_link(place.folder / "stages" / entry.stage.name, entry.folder)
         write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop):
-            if not entry.done:
+            if not entry.trained or (not entry.done and not complete(entry)):
                 _sweep(entry.folder)
                 facts = json.dumps(identity(place, entry), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", facts + "\n")
                 _train_in_child(place, index, entry, stop)
+            if not entry.done:
+                select(place, entry, stop)
     return planned
 
 
@@ -57,7 +60,7 @@ def _train_in_child(place: Workplace, index: int, entry: PlannedStage, stop: Cal
             process.terminate()
     if stop() and process.exitcode in (child.EXIT_INTERRUPTED, -signal.SIGTERM):
         raise InterruptedTrainingError("Stopped during training; run again to go on.")
-    if process.exitcode != 0 or not entry.done:
+    if process.exitcode != 0 or not entry.trained:
         raise RunStateError(_failure(place.folder, process.exitcode))
 
 
@@ -71,5 +74,5 @@ def _failure(folder: Path, code: int | None) -> str:
 
 def _sweep(folder: Path) -> None:
     """Removes what a training that was killed while it wrote left behind; the caller holds the stage's lock."""
-    for unfinished in folder.glob(".*.tmp"):
+    for unfinished in folder.rglob(".*.tmp"):
         unfinished.unlink(missing_ok=True)

@@ -97,6 +97,10 @@ class TrainingLoop:
         """Where the state is kept."""
         return self._folder / "checkpoint.safetensors"
 
+    def model_state(self) -> dict[str, Tensor]:
+        """Everything the method holds, under the names of a checkpoint."""
+        return {f"method.{name}": tensor for name, tensor in self.model.state_dict().items()}
+
     def due(self, every: int) -> bool:
         """Whether this iteration is the first of ``every`` ones, or the last of all."""
         return self.iter % every == 0 or self.iter + 1 == self.max_iters
@@ -168,7 +172,7 @@ class TrainingLoop:
                 f"Training diverged: weights are not finite at iteration {self.iter}. "
                 "A lower learning_rate, a longer warmup or another seed may help."
             )
-        tensors = {f"method.{name}": tensor for name, tensor in state.items()}
+        tensors = self.model_state()
         rest = {
             "optimizers": {k: o.state_dict() for k, o in self._optimizers().items()},
             "schedulers": [s.state_dict() for s in self.param_schedulers],

@@ -17,6 +17,7 @@ from adaptbench.profiles import Profile, profile
 from adaptbench.reporting.evaluation import Origin
 from adaptbench.reporting.record import Record, load_record
 from adaptbench.settings import Settings
+from adaptbench.stages.planned import selection_of, weights_name
 from adaptbench.stages.weights import filled_method
 from adaptbench.weights import imported
 
@@ -122,14 +123,19 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         )
     method = method_class(_registry(spec.plugins, extra), spec.method)
     stage = method.stages(method.Settings.model_validate(spec.settings))[-1]
-    weights = folder / "stages" / stage.name / "weights.safetensors"
+    selection = selection_of(spec)
+    weights = folder / "stages" / stage.name / weights_name(selection)
     dials = {
         key.removeprefix("minicity."): v for key, v in spec.overrides.items() if key.startswith("minicity.")
     }
     return Checkpoint(
         name=f"{spec.method}-{folder.name}",
         origin=Origin(
-            kind="run", weights="last iterate", source=spec.board, seed=spec.seed, job_hash=spec.job_hash
+            kind="run",
+            weights="last iterate" if selection is None else "best on target labels",
+            source=spec.board,
+            seed=spec.seed,
+            job_hash=spec.job_hash,
         ),
         method=stage.method,
         settings=stage.settings,

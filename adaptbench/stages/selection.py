@@ -1,0 +1,71 @@
+"""The network of a stage, chosen among snapshots by target labels: a rule of several papers, and an oracle.
+
+It runs in the job's own process, after the training; the process that trains never sees a label of the target.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+
+from adaptbench.benchmark import SplitRef
+from adaptbench.data import firewall
+from adaptbench.evaluate import evaluation_splits, scored_samples
+from adaptbench.evaluation.metrics import score
+from adaptbench.evaluation.scorer import Scorer
+from adaptbench.jobspec import State, Status, write_status
+from adaptbench.stages.planned import PlannedStage
+from adaptbench.stages.weights import filled_method
+from adaptbench.storage import write_text
+from adaptbench.training import snapshots
+from adaptbench.workplace import Workplace
+
+
+def complete(entry: PlannedStage) -> bool:
+    """Whether all snapshots of the stage are there."""
+    expected = snapshots.due(entry.stage.settings.iterations)
+    return all(snapshots.file_of(entry.snapshots, iterations).exists() for iterations in expected)
+
+
+def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+    """Keeps the snapshot with the highest mean IoU on the ranked split, the earliest of equals, and removes the others.
+
+    Beside it, a JSON file of the same name says what all of them scored, in percent.
+
+    Raises:
+        InterruptedTrainingError: asked to stop.
+        DataError: labels are missing, or a picture or label cannot be used.
+    """
+    ref = evaluation_splits(place)[0]
+    miou: dict[int, float] = {}
+    expected = snapshots.due(entry.stage.settings.iterations)
+    for number, iterations in enumerate(expected):
+        choosing = Status(
+            state=State.RUNNING, stage=f"choose on {ref}", iteration=number, total=len(expected)
+        )
+        write_status(place.folder, choosing)
+        miou[iterations] = _miou(place, entry, iterations, ref, stop)
+    best = max(miou, key=lambda iterations: (miou[iterations], -iterations))
+    facts = {"split": str(ref), "iterations": best, "miou": miou}
+    write_text(entry.weights.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
+    snapshots.file_of(entry.snapshots, best).replace(entry.weights)
+    shutil.rmtree(entry.snapshots, ignore_errors=True)
+
+
+def _miou(
+    place: Workplace, entry: PlannedStage, iterations: int, ref: SplitRef, stop: Callable[[], bool]
+) -> float:
+    with firewall.closed(place.closed_folders):
+        method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
+    scorer = Scorer(method, entry.stage.settings, place.device, place.closed_folders, stop)
+    samples = scored_samples(place, ref)
+    confusion = scorer.confusion(place.datasets[ref.dataset], samples, lambda *_: None)
+    firewall.require_intact()
+    return score(
+        confusion.total(),
+        place.task.class_set,
+        split=str(ref),
+        provenance=place.spec.data[ref.dataset].provenance,
+        images=len(samples),
+    ).miou
