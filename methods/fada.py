@@ -6,7 +6,7 @@ those of the same class on the source. The third starts again from ImageNet weig
 labels that the second predicts for it.
 
 Published: 49.2 mIoU on GTA5 to Cityscapes, cityscapes19, val, with the checkpoint that is best on target labels (50.1
-with tests at several scales, `test_scales`). Ours scores the last iterate.
+with tests at several scales, `test_scales`, which have a board of their own). Ours scores the last iterate.
 
 Quirks that are defaults:
 
@@ -318,8 +318,22 @@ class FADA(AlignedTraining):
 
     def inference(self) -> Mode:
         """Whole pictures, at several scales if asked for."""
-        scales, flip = tuple(self.settings.test_scales), self.settings.test_flip
-        return super().inference() if scales == (1.0,) and not flip else Averaged(scales, flip)
+        return _averaged(self.settings) or super().inference()
+
+    @classmethod
+    def test_time_augmentation(cls, settings: BaseSettings) -> str:
+        """The scales, and whether pictures are mirrored, too."""
+        assert isinstance(settings, FADA.Settings)
+        mode = _averaged(settings)
+        if mode is None:
+            return super().test_time_augmentation(settings)
+        scales = ", ".join(f"{scale:g}" for scale in mode.scales)
+        return f"scales {scales}" + (", mirrored" if mode.flip else "")
+
+
+def _averaged(settings: FADA.Settings) -> Averaged | None:
+    scales, flip = settings.test_scales, settings.test_flip
+    return None if scales == (1.0,) and not flip else Averaged(scales, flip)
 
 
 def _source(settings: FADA.Settings) -> AlignedTraining.Settings:
