@@ -12,6 +12,9 @@ Where its numbers are claimed, the learning rate also decays towards an iteratio
 (`schedule_iterations`).
 
 Difference: the list of source pictures is as long as the training and not as its schedule.
+
+At full size this is the very first stage of `fada` and is trained once for both. In profile mini, where every method
+has the same budget for its main training, it has twice the iterations of that stage.
 """
 
 from __future__ import annotations

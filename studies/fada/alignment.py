@@ -2,7 +2,8 @@
 
 Binary labels are ordinary adversarial learning of features; with hard ones a pixel belongs to the class that is
 predicted, with soft ones to every class by its probability. The first training is the same in all variants and is run
-once. The paper states no number of seeds, and scores the checkpoint that is best on target labels; ours the last one.
+once (in profile mini all but the source-only row, which has the whole budget for itself). The paper states no number of
+seeds, and scores the checkpoint that is best on target labels; ours the last one.
 """
 
 from __future__ import annotations
