@@ -42,7 +42,7 @@ class Protocol:
         absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean.
         checkpoint: which weights are scored; ``"last"`` = the last iterate, ``"oracle-best"`` = the snapshot that is
             best on the labels of the ranked split, in every stage, as several papers report it. Such rows are oracles.
-        test_time_augmentation: ``"none"``, or what is averaged.
+        test_time_augmentation: what is averaged; a method may depart from ``"none"`` where its settings say so.
     """
 
     label_size: Literal["native"] = "native"

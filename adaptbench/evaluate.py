@@ -147,7 +147,11 @@ def environment() -> dict[str, str]:
 
 
 def scored_samples(place: Workplace, ref: SplitRef) -> list[Sample]:
-    """The pictures of ``ref`` that are scored; all of them have a label file."""
+    """The pictures of ``ref`` that are scored; all of them have a label file.
+
+    Raises:
+        DataError: labels are missing.
+    """
     dataset = place.datasets[ref.dataset]
     samples = dataset.usable(ref.split)
     samples = samples[: sources.cap(len(samples), place.spec.limit)]

@@ -159,6 +159,11 @@ class Method(nn.Module):
         """How the scored network sees a test picture: whole (default), or in sliding windows."""
         return Whole()
 
+    @classmethod
+    def test_time_augmentation(cls, settings: BaseSettings) -> str:
+        """What the test averages over, in words; anything but ``none`` puts a run on a board of its own."""
+        return "none"
+
     def optimizers(self) -> Optimizers:
         """The optimisers of `train_step`. Default: one for the student, from the settings."""
         return build_optimizer(self.student, self.settings)

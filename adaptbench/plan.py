@@ -234,6 +234,7 @@ def _job(
 ) -> Job:
     board = board_name(benchmark, data)
     ranking = _ranking(request, benchmark, data, chosen)
+    ranking["test_time_augmentation"] = method.test_time_augmentation(resolved.settings)
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
         for name in settings:  # those of every stage; where a schedule would end is another matter

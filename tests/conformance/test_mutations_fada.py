@@ -16,8 +16,9 @@ from adaptbench.data import framing, transforms
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.evaluation.class_centers import ClassMoments
 from adaptbench.training import optimizer
-from methods import fada
-from methods.fada import AlignedTraining, ClassAlignment
+from methods import fada_alignment, fada_source
+from methods.fada_alignment import FADAAlignment
+from methods.fada_source import FADASource
 
 from .handlers import fada_training
 from .planted import Mutation, assert_noticed
@@ -27,7 +28,7 @@ DOMAIN_LOSS = class_discriminator.domain_cross_entropy
 RESIZE = seg_loss.resize_logits
 SCHEDULE = optimizer.build_schedule
 POLY = optimizer.poly_schedule
-SEEN = ClassAlignment._seen
+SEEN = FADAAlignment._seen
 WEIGHTS = class_balanced_sampling.class_weights
 NORMALISE = transforms.normalise
 
@@ -60,7 +61,7 @@ def corners_not_aligned(logits: Tensor, size: tuple[int, int], align_corners: bo
     return RESIZE(logits, size, False)
 
 
-def temperature_left_out(self: ClassAlignment, image: Tensor) -> tuple[Tensor, Tensor]:
+def temperature_left_out(self: FADAAlignment, image: Tensor) -> tuple[Tensor, Tensor]:
     features, logits = SEEN(self, image)
     return features, logits * self.settings.temperature
 
@@ -82,7 +83,7 @@ def constant_rate(wrapper: Any, power: float, iterations: int) -> Any:
     return POLY(wrapper, 0.0, iterations)
 
 
-def evaluation_mode(self: AlignedTraining, mode: bool = True) -> AlignedTraining:
+def evaluation_mode(self: FADASource, mode: bool = True) -> FADASource:
     nn.Module.train(self, False)
     return self
 
@@ -124,22 +125,22 @@ def on(case: str, *mutations: tuple[str, object, str, object]) -> Sequence[Mutat
 MUTATIONS = [
     *on(
         ALIGNMENT,
-        ("soft labels not clipped", fada, "class_label", not_clipped),
-        ("soft labels normalised again", fada, "class_label", normalised_again),
-        ("hard labels", fada, "class_label", hard),
-        ("domains swapped", fada, "domain_cross_entropy", halves_swapped),
-        ("a softmax per domain", fada, "domain_cross_entropy", softmax_per_half),
-        ("corners not aligned", fada, "resize_logits", corners_not_aligned),
-        ("no temperature", ClassAlignment, "_seen", temperature_left_out),
-        ("the discriminator learns from deception", fada, "frozen", not_frozen),
+        ("soft labels not clipped", fada_alignment, "class_label", not_clipped),
+        ("soft labels normalised again", fada_alignment, "class_label", normalised_again),
+        ("hard labels", fada_alignment, "class_label", hard),
+        ("domains swapped", fada_alignment, "domain_cross_entropy", halves_swapped),
+        ("a softmax per domain", fada_alignment, "domain_cross_entropy", softmax_per_half),
+        ("corners not aligned", fada_source, "resize_logits", corners_not_aligned),
+        ("no temperature", FADAAlignment, "_seen", temperature_left_out),
+        ("the discriminator learns from deception", fada_alignment, "frozen", not_frozen),
         ("norms trained", fada_training, "freeze_norms", trained_norms),
-        ("decay to the last iteration", fada, "build_schedule", decay_to_the_last_iteration),
-        ("constant rate of the discriminator", fada, "poly_schedule", constant_rate),
+        ("decay to the last iteration", fada_source, "build_schedule", decay_to_the_last_iteration),
+        ("constant rate of the discriminator", fada_alignment, "poly_schedule", constant_rate),
     ),
     *on(
         DISTILLATION,
-        ("norms in evaluation mode", AlignedTraining, "train", evaluation_mode),
-        ("corners not aligned in the distillation", fada, "resize_logits", corners_not_aligned),
+        ("norms in evaluation mode", FADASource, "train", evaluation_mode),
+        ("corners not aligned in the distillation", fada_source, "resize_logits", corners_not_aligned),
     ),
     *on(
         "fada_sampler",

@@ -18,7 +18,8 @@ from adaptbench.networks import Segmentor
 from adaptbench.networks.deeplabv2 import DeepLabV2Head
 from adaptbench.networks.frozen_norm import freeze_norms
 from adaptbench.training.optimizer import by_name
-from methods.fada import AlignedTraining, ClassAlignment
+from methods.fada_alignment import FADAAlignment
+from methods.fada_source import FADASource
 
 from ..case import Case
 from ..registry import handler
@@ -39,7 +40,7 @@ def check_alignment(case: Case) -> None:
         "soft_label_clip": case.hyper("clip"),
         "adversarial_weight": case.hyper("lambda_adv"),
     }
-    method = _method(case, ClassAlignment, settings)
+    method = _method(case, FADAAlignment, settings)
     training = _Training(case, method, [_pair(case, i) for i in range(case.hyper("iterations"))])
     names = {
         "loss_seg": "loss_seg",
@@ -62,7 +63,7 @@ def check_alignment(case: Case) -> None:
 @handler("fada_self_distill_trajectory")
 def check_distillation(case: Case) -> None:
     settings = {**_settings(case), "learning_rate": case.hyper("base_lr"), "batch_size": case.hyper("batch")}
-    method = _method(case, AlignedTraining, {**settings, "frozen_norm": False})
+    method = _method(case, FADASource, {**settings, "frozen_norm": False})
     batches = [
         Batch(i, Draws(0, i), _labelled(case, f"in/image/{i}", f"in/pseudo_label/{i}"), None)
         for i in range(case.hyper("iterations"))
@@ -75,7 +76,7 @@ def check_distillation(case: Case) -> None:
 @handler("fada_self_distill_inference")
 def check_labels(case: Case) -> None:
     """The network of a training labels a picture, and gives probabilities at several scales and mirrored."""
-    method = _method(case, AlignedTraining, {}).eval()
+    method = _method(case, FADASource, {}).eval()
     image, size = case.tensor("in/image"), tuple(case.hyper("label_size"))
     with torch.no_grad():
         label = Labeller().label(method, image, size).label
@@ -102,7 +103,7 @@ def _compare_like(case: Case, name: str, got: Tensor) -> None:
 class _Training:
     """Trains for the recorded number of iterations and notes losses, gradients and rates."""
 
-    def __init__(self, case: Case, method: AlignedTraining, batches: list[Batch]) -> None:
+    def __init__(self, case: Case, method: FADASource, batches: list[Batch]) -> None:
         self.case, self.method = case, method
         self.logs: list[Mapping[str, Tensor]] = []
         self.gradients: list[dict[str, Tensor]] = []
@@ -201,7 +202,7 @@ def _settings(case: Case) -> dict[str, Any]:
     }
 
 
-def _method(case: Case, kind: type[AlignedTraining], settings: Mapping[str, Any]) -> AlignedTraining:
+def _method(case: Case, kind: type[FADASource], settings: Mapping[str, Any]) -> FADASource:
     """The method on the stand-in network, with the recorded weights."""
     extractor = TinyExtractor(case.hyper("widths"), trained_norms=True)
     if case.hyper("norm") == "frozen":
@@ -235,7 +236,7 @@ def _pair(case: Case, iteration: int) -> Batch:
 def _clipped(case: Case) -> Tensor:
     """Share of target pixels of the first iteration whose soft label is clipped."""
     clip = case.hyper("clip")
-    method = _method(case, ClassAlignment, {"discriminator_width": case.hyper("ndf")}).train()
+    method = _method(case, FADAAlignment, {"discriminator_width": case.hyper("ndf")}).train()
     image = case.tensor("in/tgt_image/0")
     with torch.no_grad():
         logits = method.aligned(method.student(image), image) / case.hyper("temperature")
