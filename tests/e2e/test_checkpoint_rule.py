@@ -66,11 +66,10 @@ def test_the_training_is_the_same(chosen: Bench) -> None:
     ) == (facts["iterations"] == ITERATIONS)
 
 
-def test_what_starts_from_a_chosen_network_is_another_training(chosen: Bench, reference: Bench) -> None:
+def test_what_starts_from_a_chosen_network_is_another_training(chosen: Bench) -> None:
     assert read_json(records(chosen, "after_source")["oracle-best"] / "record.json")["oracle"]
     stage = records(chosen, "after_source")["oracle-best"] / "stages" / "second"
     identity = read_json(stage / "stage.json")
     first = (stage.parent / "first").resolve()
     (best,) = first.glob("best-*.safetensors")
     assert identity["start"] == f"{first.name}-{best.stem.removeprefix('best-')}"
-    assert read_json(reference.stage("after_source", "second") / "stage.json")["start"].isalnum()
