@@ -23,7 +23,7 @@ of them: mean self-information, rare classes, and the factor; and ``ranking.png`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -38,10 +38,11 @@ from adaptbench.adaptation.entropy_ranking import (
     seen_classes,
     uncertainty,
 )
+from adaptbench.data.batch import Batch
 from adaptbench.errors import DataError
 from adaptbench.evaluation.inference import Size, Whole, predict, resized_argmax
 from adaptbench.labelling import Facts, Labeller, PseudoLabel
-from adaptbench.method import Method, Stage
+from adaptbench.method import LossGroup, Method, Stage
 from adaptbench.profiles import Iterations
 from adaptbench.settings import Settings as BaseSettings
 from methods.advent import AdvEnt
@@ -87,7 +88,10 @@ class IntraDA(AdvEnt):
             1, ge=0, description="iterations by which the intra-domain training is shorter than the other"
         )
         easy_share: float = Field(
-            0.67, gt=0, lt=1, description="share of the target's pictures that are easy (lambda)"
+            0.67,
+            gt=0,
+            le=1,
+            description="share of the target's pictures that are easy (lambda); 1 = self-training alone",
         )
         rare_class_factor: bool = Field(
             False, description="whether pictures that show rare classes count as easier"
@@ -112,15 +116,26 @@ class IntraDA(AdvEnt):
             Stage("intra-domain", cls, last, start=start, labels=1),
         ]
 
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """As in AdvEnt; without hard pictures only that of the pseudo-labels."""
+        if self.settings.easy_share < 1:
+            yield from super().losses(batch)
+        else:
+            yield self.source_pass(batch)[0]
+
     @classmethod
     def partition(cls, settings: BaseSettings, pictures: Mapping[str, Facts]) -> tuple[list[str], list[str]]:
         """The easy pictures and the hard ones, in the order of the ranking.
+
+        Where all are easy, they stand for the hard ones, too, from which nothing is learned then.
 
         Raises:
             DataError: there are too few pictures to make two parts.
         """
         assert isinstance(settings, IntraDA.Settings)
         names = ranked({name: score(facts, settings.rare_class_factor) for name, facts in pictures.items()})
+        if settings.easy_share == 1:
+            return names, names
         count = easy_count(len(names), settings.easy_share)
         if not 0 < count < len(names):
             raise DataError(

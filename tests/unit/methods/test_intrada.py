@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_training import build, train
 
 from adaptbench import networks
 from adaptbench.adaptation.entropy_ranking import uncertainty
@@ -54,6 +55,14 @@ def test_published_lengths() -> None:
 def test_both_trainings_follow_the_length_that_is_set() -> None:
     settings = resolved(IntraDA, "mini", "deeplabv2-multi-mini", iterations=7)
     assert [stage.settings.iterations for stage in IntraDA.stages(settings)] == [7, 7, 7]
+
+
+def test_all_pictures_can_be_easy() -> None:
+    settings = resolved(IntraDA, "mini", "deeplabv2-multi-mini", easy_share=1.0)
+    assert IntraDA.partition(settings, FACTS) == (["b", "a", "c"], ["b", "a", "c"])
+    (log,) = train(build(IntraDA, easy_share=1.0))
+    assert log["loss_seg"] > 0
+    assert not any("adversarial" in key or "discriminator" in key for key in log)
 
 
 def test_it_can_start_from_the_first_network() -> None:
