@@ -98,7 +98,7 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
 
 
 def _closed_folders(benchmark: type[Benchmark], datasets: Mapping[str, Dataset]) -> list[Path]:
-    labels = [d.root / folder for d in datasets.values() for folder in d.label_folders]
+    labels = [place for dataset in datasets.values() for place in dataset.label_places]
     if benchmark.setting != "dg":
         return labels
     scored = [ref.dataset for ref in benchmark.evaluation if ref not in benchmark.source]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from adaptbench.adaptation.rare_class_sampling import count_classes
+from adaptbench.data import archives
 from adaptbench.data.taxonomy import LabelMap
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.storage import write_text
@@ -47,5 +48,6 @@ def _content(items: Sequence[LabelledItem]) -> str:
     digest = hashlib.sha256()
     for _, sample, table in items:
         digest.update(hashlib.sha256(np.asarray(table).tobytes()).digest())
-        digest.update(hashlib.sha256(sample.label.read_bytes()).digest() if sample.label.is_file() else b"")
+        label = archives.read_bytes(sample.label) if archives.is_file(sample.label) else None
+        digest.update(b"" if label is None else hashlib.sha256(label).digest())
     return digest.hexdigest()[:32]

@@ -10,7 +10,7 @@ from typing import Any
 
 from adaptbench import plugins
 from adaptbench.benchmark import Benchmark, Provenance, SplitRef
-from adaptbench.data import minicity
+from adaptbench.data import archives, minicity
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import DataError, PluginError, UsageError, unknown_name
 from adaptbench.jobspec import DataSource
@@ -104,7 +104,7 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
     """Raises DataError unless every sample's label file exists: says how many lack one, with examples."""
     everything = list(samples)
-    missing = [sample.label for sample in everything if not sample.label.is_file()]
+    missing = [sample.label for sample in everything if not archives.is_file(sample.label)]
     if missing:
         examples = ", ".join(str(path) for path in missing[:3])
         raise DataError(
