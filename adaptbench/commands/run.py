@@ -43,9 +43,7 @@ def execute(command: Run) -> int:
     jobs = [discard(job, command.out) for job in plan.jobs] if command.force else plan.jobs
     _note_study(plan, command)
     prepare(jobs)
-    generate_missing(
-        console, [(name, source) for job in to_do(jobs) for name, source in job.spec.data.items()]
-    )
+    generate_missing(console, [entry for job in to_do(jobs) for entry in _sources(job)])
     concurrency = command.jobs or default_concurrency(command.profile, jobs)
     with LiveView(console) if console.is_terminal else LogView(console) as view:
         ended = run_jobs(jobs, concurrency, view)
@@ -131,6 +129,12 @@ def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]])
             return lambda done, total: bar.update(task, completed=done)
 
         sources.generate(wanted, announce)
+
+
+def _sources(job: Job) -> list[tuple[str, DataSource]]:
+    """Datasets of a job with their sources, those of splits that are scored beside included."""
+    beside = ((split.partition("/")[0], source) for split, source in job.spec.also.items())
+    return [*job.spec.data.items(), *beside]
 
 
 def _note_study(plan: Plan, command: Run) -> None:

@@ -63,6 +63,39 @@ def locate(
     return found
 
 
+def locate_also(
+    benchmark: type[Benchmark],
+    provenance: Provenance,
+    profile: Profile,
+    registry: plugins.Registry,
+    request: Request,
+    dials: Mapping[str, Any],
+) -> tuple[dict[str, DataSource], list[str]]:
+    """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits."""
+    found: dict[str, DataSource] = {}
+    missing: list[str] = []
+    for ref in benchmark.also:
+        try:
+            if benchmark.provenance.get(ref.dataset, provenance) == "generated":
+                refs = [other for other in benchmark.also if other.dataset == ref.dataset]
+                found[str(ref)] = generated_source(ref.dataset, refs, profile, request.limit, dials)
+            else:
+                dataset = dataset_class(registry, ref.dataset)(official_root(registry, ref.dataset, request))
+                found[str(ref)] = official_source(dataset, [ref], [ref])
+        except (DataError, UsageError):
+            missing.append(str(ref))
+    return found, missing
+
+
+def unlabelled_targets(benchmark: type[Benchmark], registry: plugins.Registry) -> list[str]:
+    """Target splits that have no public labels."""
+    return [
+        str(ref)
+        for ref in benchmark.target
+        if not dataset_class(registry, ref.dataset).splits[ref.split].labelled
+    ]
+
+
 def cap(count: int, limit: int | None) -> int:
     """Number of pictures used of ``count`` in a smoke run of ``limit`` iterations (None: all)."""
     return (
