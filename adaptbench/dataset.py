@@ -83,6 +83,10 @@ class Dataset(ABC):
     archives: ClassVar[tuple[str, ...]] = ()
     #: Other sizes that official pictures have, (width, height) in pixels; None = any.
     other_sizes: ClassVar[tuple[tuple[int, int], ...] | None] = ()
+    #: Where it lies unless the user says otherwise.
+    default_root: ClassVar[Path | None] = None
+    #: What beside its files decides what is read; part of the data's version.
+    definition: ClassVar[str] = ""
     #: Samples of the official release that are known to be unusable: name -> what is wrong with it.
     broken: ClassVar[Mapping[str, str]] = {}
 

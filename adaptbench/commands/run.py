@@ -72,9 +72,10 @@ def request_of(command: Run) -> Request:
         raise UsageError(f"--jobs {command.jobs}: give at least 1.")
     if command.debug_pictures is not None and command.debug_pictures < 1:
         raise UsageError(f"--debug-pictures {command.debug_pictures}: give at least 1 iteration.")
+    benchmarks, plugin_files = _named(command.benchmarks or ())
     return Request(
         methods=command.methods or Request.methods,
-        benchmarks=command.benchmarks or (() if command.study else Request.benchmarks),
+        benchmarks=benchmarks or (() if command.study else Request.benchmarks),
         seeds=command.seeds,
         profile=command.profile,
         data=command.data,
@@ -86,9 +87,27 @@ def request_of(command: Run) -> Request:
         debug_pictures=command.debug_pictures,
         activation_checkpointing=command.activation_checkpointing,
         device=command.device,
-        plugins=command.plugins,
+        plugins=(*command.plugins, *plugin_files),
         study=command.study,
     )
+
+
+def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Names of benchmarks, and the YAML files among ``benchmarks``, which are plug-ins to be found."""
+    from adaptbench import described
+
+    names, found = [], []
+    for text in benchmarks:
+        if Path(text).suffix not in plugins.DESCRIPTIONS:
+            names.append(text)
+            continue
+        path = Path(text).expanduser()
+        kind, name, _ = described.facts(path)
+        if kind != "benchmark":
+            raise UsageError(f"--benchmarks {text}: this file describes a dataset. Name one of a benchmark.")
+        names.append(name)
+        found.append(path)
+    return names, found
 
 
 def parse_paths(texts: Sequence[str]) -> dict[str, Path]:

@@ -189,6 +189,8 @@ def official_root(registry: plugins.Registry, name: str, request: Request) -> Pa
     dataset = dataset_class(registry, name)
     if name in request.data_paths:
         return request.data_paths[name].resolve()
+    if dataset.default_root is not None:
+        return dataset.default_root
     if request.data_root is None:
         raise DataError(f"{name}: no data folder given. {dataset.where_to_get()}")
     candidates = [request.data_root / folder for folder in dataset.folders]
@@ -205,7 +207,7 @@ def official_source(dataset: Dataset, refs: Iterable[SplitRef], labelled: Collec
     Raises:
         DataError: pictures are missing, or label files of a split in ``labelled``.
     """
-    listing = hashlib.sha256()
+    listing = hashlib.sha256(dataset.definition.encode())
     for ref in sorted(set(refs), key=str):
         samples = dataset.usable(ref.split)
         if ref in labelled:

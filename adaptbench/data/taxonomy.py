@@ -8,7 +8,7 @@ every id it does not list becomes `IGNORE`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -178,13 +178,19 @@ def known_ids(id_space: str) -> frozenset[int]:
     return _IDS[id_space]
 
 
-def register(class_set: ClassSet | None, id_space: str, tables: Mapping[str, Mapping[int, int]]) -> None:
+def register(
+    class_set: ClassSet | None,
+    id_space: str,
+    tables: Mapping[str, Mapping[int, int]],
+    ignored: Iterable[int] = (),
+) -> None:
     """Adds an id space that a user describes, and the class set it comes with.
 
     Args:
         class_set: a new one, or None; saying the same twice is fine.
         id_space: name of the id space.
-        tables: class set -> raw id -> train id; ids that no table lists are unknown.
+        tables: class set -> raw id -> train id; ids that are listed nowhere are unknown.
+        ignored: further known ids.
 
     Raises:
         UsageError: the class set is another one than the one of that name.
@@ -193,4 +199,4 @@ def register(class_set: ClassSet | None, id_space: str, tables: Mapping[str, Map
         raise UsageError(f"There is another class set called {class_set.name!r}. Give yours another name.")
     for name, table in tables.items():
         _TABLES[id_space, name] = dict(table)
-    _IDS[id_space] = frozenset(raw for table in tables.values() for raw in table) | {IGNORE}
+    _IDS[id_space] = frozenset(raw for table in tables.values() for raw in table).union(ignored)
