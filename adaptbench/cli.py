@@ -13,6 +13,7 @@ from adaptbench.flags import (
     EXIT_UNFINISHED,
     EXIT_USAGE,
     Command,
+    Data,
     Doctor,
     Evaluate,
     Import,
@@ -25,6 +26,7 @@ _VERBS: dict[str, type[Command]] = {
     "run": Run,
     "import": Import,
     "evaluate": Evaluate,
+    "data": Data,
     "ls": Ls,
     "report": Report,
     "doctor": Doctor,
@@ -80,6 +82,10 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import evaluate
 
         return evaluate.execute(command)
+    if isinstance(command, Data):
+        from adaptbench.commands import data
+
+        return data.execute(command)
     if isinstance(command, Ls):
         from adaptbench.commands import ls
 
