@@ -96,7 +96,8 @@ class Evaluate:
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
     """Names of imports, or folders of imports or of finished runs."""
     benchmarks: Annotated[tuple[str, ...], _words("BENCHMARK ...")] = ()
-    """Only the splits that these benchmarks score; by default every labelled split."""
+    """Only the splits that these benchmarks score; by default every labelled split, in generated worlds every one that
+    any benchmark scores."""
     profile: Annotated[Literal["mini", "paper"] | None, _words("{mini,paper}")] = None
     """Size of pictures and windows; by default paper for imports and its own for a run."""
     data: Annotated[Literal["generated", "official"] | None, _words("{generated,official}")] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,19 +97,23 @@ class Search:
 def all_splits(
     registry: plugins.Registry, provenance: Provenance, class_set: str
 ) -> dict[SplitRef, Provenance]:
-    """Every split with public labels that ``class_set`` can express; those that benchmarks score come first."""
-    scored, trained = set(), set()
+    """Every split with public labels that ``class_set`` can express, those that most benchmarks score first.
+
+    In generated worlds only those that benchmarks score: the others could be made in any number.
+    """
+    scored: Counter[str] = Counter()
     for name in registry.names("benchmark"):
         benchmark = _benchmark(registry, name)
-        scored |= {str(ref) for ref in benchmark.evaluation}
-        trained |= {str(ref) for ref in (*benchmark.source, *benchmark.target)}
+        scored.update(str(ref) for ref in (*benchmark.evaluation, *benchmark.also))
     refs = [
         SplitRef(name, split)
         for name in registry.names("dataset")
         for split, facts in sources.dataset_class(registry, name).splits.items()
         if facts.labelled and _expressible(sources.dataset_class(registry, name), class_set)
     ]
-    refs.sort(key=lambda ref: (str(ref) not in scored, str(ref) in trained, str(ref)))
+    if provenance == "generated":
+        refs = [ref for ref in refs if str(ref) in scored]
+    refs.sort(key=lambda ref: (-scored[str(ref)], str(ref)))
     return dict.fromkeys(refs, provenance)
 
 
