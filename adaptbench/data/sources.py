@@ -53,13 +53,13 @@ def locate(
     found = {}
     for name in benchmark.datasets():
         kind = benchmark.provenance.get(name, provenance)
-        refs = [ref for ref in _refs(benchmark) if ref.dataset == name]
+        used = [ref for ref in refs(benchmark) if ref.dataset == name]
         if kind == "generated":
-            found[name] = generated_source(name, refs, profile, request.limit, dials)
+            found[name] = generated_source(name, used, profile, request.limit, dials)
         else:
             dataset = dataset_class(registry, name)(official_root(registry, name, request))
             labelled = {*benchmark.source, *benchmark.evaluation}
-            found[name] = official_source(dataset, [ref for ref in refs if not ref.generated_only], labelled)
+            found[name] = official_source(dataset, [ref for ref in used if not ref.generated_only], labelled)
     return found
 
 
@@ -77,8 +77,7 @@ def locate_also(
     for ref in benchmark.also:
         try:
             if benchmark.provenance.get(ref.dataset, provenance) == "generated":
-                refs = [other for other in benchmark.also if other.dataset == ref.dataset]
-                found[str(ref)] = generated_source(ref.dataset, refs, profile, request.limit, dials)
+                found[str(ref)] = generated_source(ref.dataset, [ref], profile, request.limit, dials)
             else:
                 dataset = dataset_class(registry, ref.dataset)(official_root(registry, ref.dataset, request))
                 found[str(ref)] = official_source(dataset, [ref], [ref])
@@ -146,7 +145,8 @@ def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> N
         )
 
 
-def _refs(benchmark: type[Benchmark]) -> list[SplitRef]:
+def refs(benchmark: type[Benchmark]) -> list[SplitRef]:
+    """Every split that training or ranking needs."""
     return [*benchmark.source, *benchmark.target, *benchmark.evaluation]
 
 
