@@ -31,6 +31,12 @@ class SplitRef:
     def __str__(self) -> str:
         return f"{self.dataset}/{self.split}"
 
+    @classmethod
+    def parse(cls, text: str) -> SplitRef:
+        """The split written ``dataset/split``."""
+        dataset, _, split = text.partition("/")
+        return cls(dataset, split)
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -67,6 +73,9 @@ class Benchmark:
     source: ClassVar[tuple[SplitRef, ...]]
     target: ClassVar[tuple[SplitRef, ...]]
     evaluation: ClassVar[tuple[SplitRef, ...]]
+    #: Further labelled splits, scored with the same network where their data is there. They are columns of the
+    #: leaderboard and part of no hash: neither weights nor ranked numbers depend on them.
+    also: ClassVar[tuple[SplitRef, ...]] = ()
     #: Datasets whose provenance is fixed whatever ``--data`` says.
     provenance: ClassVar[Mapping[str, Provenance]] = {}
     protocol: ClassVar[Protocol] = Protocol()
@@ -75,6 +84,6 @@ class Benchmark:
 
     @classmethod
     def datasets(cls) -> list[str]:
-        """Names of all datasets the benchmark touches, in order of first use."""
+        """Names of all datasets that training or ranking need, in order of first use."""
         refs = (*cls.source, *cls.target, *cls.evaluation)
         return list(dict.fromkeys(ref.dataset for ref in refs))

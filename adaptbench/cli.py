@@ -14,6 +14,7 @@ from adaptbench.flags import (
     EXIT_USAGE,
     Analyse,
     Command,
+    Data,
     Doctor,
     Evaluate,
     Import,
@@ -26,6 +27,7 @@ _VERBS: dict[str, type[Command]] = {
     "run": Run,
     "import": Import,
     "evaluate": Evaluate,
+    "data": Data,
     "ls": Ls,
     "report": Report,
     "analyse": Analyse,
@@ -82,6 +84,10 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import evaluate
 
         return evaluate.execute(command)
+    if isinstance(command, Data):
+        from adaptbench.commands import data
+
+        return data.execute(command)
     if isinstance(command, Ls):
         from adaptbench.commands import ls
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from adaptbench.data import files
+from adaptbench.data.archives import Archive, archive
 from adaptbench.errors import DataError, unknown_name
 
 
@@ -76,6 +78,15 @@ class Dataset(ABC):
     splits: ClassVar[Mapping[str, Split]]
     #: Folders (relative to the root) that hold labels: sealed off from training processes.
     label_folders: ClassVar[tuple[str, ...]]
+    #: Zip archives of the official download, as names or patterns in the root, that are read where they are not
+    #: unpacked. Folders in them are those of the unpacked tree.
+    archives: ClassVar[tuple[str, ...]] = ()
+    #: Other sizes that official pictures have, (width, height) in pixels; None = any.
+    other_sizes: ClassVar[tuple[tuple[int, int], ...] | None] = ()
+    #: Where it lies unless the user says otherwise.
+    default_root: ClassVar[Path | None] = None
+    #: What beside its files decides what is read; part of the data's version.
+    definition: ClassVar[str] = ""
     #: Samples of the official release that are known to be unusable: name -> what is wrong with it.
     broken: ClassVar[Mapping[str, str]] = {}
 
@@ -125,6 +136,18 @@ class Dataset(ABC):
             f"Get it from {cls.homepage} and pass --data-root (its parent) or --data-path {cls.name}=FOLDER."
         )
 
+    @property
+    def label_places(self) -> list[Path]:
+        """The label folders, unpacked and in every archive: sealed off from training processes."""
+        containers = [self.root, *(packed.path for packed in self._archives)]
+        return [container / folder for container in containers for folder in self.label_folders]
+
+    @cached_property
+    def _archives(self) -> list[Archive]:
+        """The archives that the root holds."""
+        found = {path for pattern in self.archives for path in self.root.glob(pattern)}
+        return [archive(path) for path in sorted(found) if not path.name.startswith(".")]
+
     def _split(self, split: str) -> Split:
         if split not in self.splits:
             raise unknown_name(f"split of {self.name}", split, self.splits)
@@ -135,7 +158,7 @@ class Dataset(ABC):
 
         Hidden files are left out: archives made on macOS hold a ``._name.png`` beside each picture.
         """
-        paths = (path for path in (self.root / folder).glob(pattern) if not path.name.startswith("."))
+        paths = (path for path in self._glob(folder, pattern) if not path.name.startswith("."))
         found = sorted(paths, key=Path.as_posix)
         if not found:
             raise DataError(
@@ -143,3 +166,23 @@ class Dataset(ABC):
                 f"Expected the official layout. {self.where_to_get()}"
             )
         return found
+
+    def _glob(self, folder: str, pattern: str) -> list[Path]:
+        """What matches on disk, else what matches in the archives; in any order."""
+        unpacked = list((self.root / folder).glob(pattern))
+        return unpacked or [path for packed in self._archives for path in packed.glob(folder, pattern)]
+
+    def _place(self, path: str) -> Path:
+        """Where a file of the official tree belongs: in an archive if that holds it and it is not unpacked."""
+        unpacked = self.root / path
+        if not self._archives or (self.root / PurePosixPath(path).parts[0]).is_dir():
+            return unpacked
+        holding = (packed.path / path for packed in self._archives if path in packed.files)
+        return next(holding, unpacked)
+
+    def _first_folder(self, *folders: str) -> str:
+        """The first of ``folders`` that exists, on disk or in an archive; else the first."""
+        for folder in folders:
+            if (self.root / folder).is_dir() or any(packed.holds_folder(folder) for packed in self._archives):
+                return folder
+        return folders[0]

@@ -9,16 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import cv2
 
 from adaptbench import networks, plugins
-from adaptbench.benchmark import SplitRef
+from adaptbench.benchmark import Provenance, SplitRef
 from adaptbench.data import firewall, sources
-from adaptbench.dataset import Sample
+from adaptbench.dataset import Dataset, Sample
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer, UInt8
-from adaptbench.jobspec import State, Status, write_status
+from adaptbench.jobspec import JobSpec, State, Status, write_status
 from adaptbench.reporting.pseudo_labels import summarise
 from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
 from adaptbench.stages.planned import PlannedStage
@@ -67,11 +68,11 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
         DataError: labels are missing (says how many), or a picture or label cannot be used.
     """
     started = time.monotonic()
-    splits = {ref: scored_samples(place, ref) for ref in evaluation_splits(place)}
+    splits = scored_splits(place)
     with firewall.closed(place.closed_folders):
         method = trained_method(place, result)
     scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop)
-    scores = [_score(place, scorer, ref, samples) for ref, samples in splits.items()]
+    scores = [_score(place, scorer, split) for split in splits]
     firewall.require_intact()
     return Scored(
         scores=scores,
@@ -81,14 +82,57 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
     )
 
 
-def evaluation_splits(place: Workplace) -> list[SplitRef]:
-    """The splits that exist in this job's data; the first is ranked."""
-    data = place.spec.data
+@dataclass(frozen=True)
+class ScoredSplit:
+    """A split that is scored.
+
+    Attributes:
+        ref: dataset and split.
+        dataset: the dataset, opened.
+        provenance: of its pictures.
+        samples: those that are scored; all of them have a label file.
+    """
+
+    ref: SplitRef
+    dataset: Dataset
+    provenance: Provenance
+    samples: Sequence[Sample]
+
+
+def scored_splits(place: Workplace) -> list[ScoredSplit]:
+    """The splits that exist in this job's data, the ranked one first; those that are scored beside come last.
+
+    Raises:
+        DataError: labels are missing (says how many).
+    """
+    also = place.spec.also
+    beside = [(SplitRef.parse(text), dataset, also[text]) for text, dataset in place.also.items()]
+    return [
+        *(_own_split(place, ref) for ref in _own_refs(place)),
+        *(_split(place, ref, dataset, source.provenance) for ref, dataset, source in beside),
+    ]
+
+
+def ranked_split(place: Workplace) -> ScoredSplit:
+    """The split that is ranked.
+
+    Raises:
+        DataError: labels are missing (says how many).
+    """
+    return _own_split(place, _own_refs(place)[0])
+
+
+def _own_refs(place: Workplace) -> list[SplitRef]:
+    """What the benchmark scores, as far as it exists in this job's data."""
     return [
         ref
         for ref in place.benchmark.evaluation
-        if not ref.generated_only or data[ref.dataset].provenance == "generated"
+        if not ref.generated_only or place.spec.data[ref.dataset].provenance == "generated"
     ]
+
+
+def _own_split(place: Workplace, ref: SplitRef) -> ScoredSplit:
+    return _split(place, ref, place.datasets[ref.dataset], place.spec.data[ref.dataset].provenance)
 
 
 def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) -> Record:
@@ -128,7 +172,7 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
         settings=spec.settings,
         settings_origin=spec.settings_origin,
         overrides=spec.overrides,
-        data={name: source.identity() for name, source in sorted(spec.data.items())},
+        data=_data(spec),
         scores=scored.scores,
         pseudo_labels=summarise(
             results[-1].folder / "metrics.jsonl", settings.iterations, place.task.class_set.classes
@@ -146,39 +190,40 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
 
 
-def scored_samples(place: Workplace, ref: SplitRef) -> list[Sample]:
-    """The pictures of ``ref`` that are scored; all of them have a label file.
-
-    Raises:
-        DataError: labels are missing.
-    """
-    dataset = place.datasets[ref.dataset]
+def _split(place: Workplace, ref: SplitRef, dataset: Dataset, provenance: Provenance) -> ScoredSplit:
     samples = dataset.usable(ref.split)
     samples = samples[: sources.cap(len(samples), place.spec.limit)]
     sources.require_labels(dataset, ref.split, samples)
-    return samples
+    return ScoredSplit(ref, dataset, provenance, samples)
 
 
-def _score(place: Workplace, scorer: Scorer, ref: SplitRef, samples: Sequence[Sample]) -> Score:
+def _score(place: Workplace, scorer: Scorer, split: ScoredSplit) -> Score:
     """Scores one split; keeps its matrices and the first predictions, and says how far it is."""
-    name = f"{ref.dataset}-{ref.split}"
+    name, total = f"{split.ref.dataset}-{split.ref.split}", len(split.samples)
 
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number < PICTURES:
             _keep(prediction, place.folder / "pictures" / name / f"{sample.name}.png")
         if number % 10 == 0:
-            status = Status(state=State.RUNNING, stage=f"score {ref}", iteration=number, total=len(samples))
+            status = Status(state=State.RUNNING, stage=f"score {split.ref}", iteration=number, total=total)
             write_status(place.folder, status)
 
-    confusion = scorer.confusion(place.datasets[ref.dataset], samples, tell)
+    confusion = scorer.confusion(split.dataset, split.samples, tell)
     confusion.save(place.folder / "confusion" / f"{name}.npz")
     return score(
         confusion.total(),
         place.task.class_set,
-        split=str(ref),
-        provenance=place.spec.data[ref.dataset].provenance,
-        images=len(samples),
+        split=str(split.ref),
+        provenance=split.provenance,
+        images=total,
     )
+
+
+def _data(spec: JobSpec) -> dict[str, dict[str, Any]]:
+    """Identity of the data of every dataset; of one that is also scored beside, that of the training."""
+    beside = {SplitRef.parse(text).dataset: source for text, source in sorted(spec.also.items())}
+    everything = {**beside, **spec.data}
+    return {name: everything[name].identity() for name in sorted(everything)}
 
 
 def _keep(prediction: UInt8, path: Path) -> None:

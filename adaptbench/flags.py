@@ -21,7 +21,7 @@ def _words(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class Run:
-    """Train, score and rank methods. Other verbs: import, evaluate, ls, report, analyse, doctor (each has --help)."""
+    """Train, score and rank methods. Other verbs: import, evaluate, analyse, data, ls, report, doctor."""
 
     methods: Annotated[tuple[str, ...] | None, _words("METHOD ...")] = None
     """Methods, or 'all', which is the default."""
@@ -99,7 +99,8 @@ class Evaluate:
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
     """Names of imports, or folders of imports or of finished runs."""
     benchmarks: Annotated[tuple[str, ...], _words("BENCHMARK ...")] = ()
-    """Only the splits that these benchmarks score; by default every labelled split."""
+    """Only the splits that these benchmarks score; by default every labelled split, in generated worlds every one that
+    any benchmark scores."""
     profile: Annotated[Literal["mini", "paper"] | None, _words("{mini,paper}")] = None
     """Size of pictures and windows; by default paper for imports and its own for a run."""
     data: Annotated[Literal["generated", "official"] | None, _words("{generated,official}")] = None
@@ -168,6 +169,25 @@ class Analyse:
 
 
 @dataclass(frozen=True)
+class Data:
+    """Verify datasets file by file, or count their classes (which rare class sampling needs)."""
+
+    action: Annotated[Literal["verify", "stats"], tyro.conf.Positional]
+    """verify: counts, pairs, sizes, encodings and ids against the official release. stats: class statistics, counted
+    once and kept in the cache."""
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")] = ()
+    """Datasets; by default all that are found."""
+    data_root: Annotated[Path | None, _words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], _words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    jobs: Annotated[int | None, _words("N")] = None
+    """Processes at once; by default one per core."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further datasets."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check versions, GPU, disk and data."""
 
@@ -181,4 +201,4 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
-Command = Run | Import | Evaluate | Ls | Report | Analyse | Doctor
+Command = Run | Import | Evaluate | Analyse | Data | Ls | Report | Doctor

@@ -78,6 +78,8 @@ class JobSpec(BaseModel):
     settings_origin: str
     overrides: dict[str, Any]
     data: dict[str, DataSource]
+    #: Splits (``dataset/split``) that are scored beside the benchmark's own, where their data is there; in no hash.
+    also: dict[str, DataSource] = {}
     #: Iterations from one debug picture to the next; in no hash.
     debug_pictures: int | None = None
     #: Whether encoders recompute their activations, with the same bits; in no hash.

@@ -93,13 +93,22 @@ def make_plan(request: Request) -> Plan:
         data = sources.locate(benchmark, provenance, chosen, registry, request, overrides.world)
         if overrides.world and not any(source.provenance == "generated" for source in data.values()):
             raise UsageError(f"--set minicity...: {text} uses no generated data. Leave the dials out.")
-        located.append(data)
+        also, missing = sources.locate_also(benchmark, provenance, chosen, registry, request, overrides.world)
+        located += [data, {ref.partition("/")[0]: source for ref, source in also.items()}]
+        if missing:
+            notes.append(f"{benchmark.name}: not scored beside, since not there: {', '.join(missing)}.")
+        unlabelled = sources.unlabelled_targets(benchmark, registry)
         for one in asked:
             resolved = _resolve(one, benchmark, data, chosen, overrides)
             resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
             notes += [note] if note and note not in notes else []
             for seed in request.seeds:
-                job = _job(request, one.method, benchmark, data, chosen, resolved, overrides.world, seed)
+                job = _job(
+                    request, one.method, benchmark, data, also, chosen, resolved, overrides.world, seed
+                )
+                if unlabelled and one.method.supervision == "target":
+                    reason = f"It trains on target labels, and {', '.join(unlabelled)} has none."
+                    job = replace(job, state=State.SKIPPED, reason=reason)
                 jobs[job.folder] = job
                 if study:
                     require_distinct(study, chosen, one.label, variants.setdefault(job.folder, one.label))
@@ -227,6 +236,7 @@ def _job(
     method: type[Method],
     benchmark: type[Benchmark],
     data: Mapping[str, DataSource],
+    also: Mapping[str, DataSource],
     chosen: Profile,
     resolved: Resolved,
     dials: Mapping[str, Any],
@@ -269,6 +279,7 @@ def _job(
         settings_origin=resolved.origin,
         overrides={**resolved.overrides, **{f"minicity.{dial}": value for dial, value in dials.items()}},
         data=dict(data),
+        also=dict(also),
         debug_pictures=request.debug_pictures,
         activation_checkpointing=request.activation_checkpointing,
         plugins=[str(path.resolve()) for path in request.plugins],

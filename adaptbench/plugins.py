@@ -1,7 +1,7 @@
 """Discovery of plug-ins: one file in methods/, datasets/, benchmarks/, studies/ or a --plugins path is one plug-in.
 
 Names, titles, tags and papers are read from the source as literals, so that listing never imports torch.
-Classes are imported only when they are used.
+Classes are imported only when they are used. A YAML file given with --plugins describes a dataset or a benchmark.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from adaptbench.errors import PluginError, UsageError, unknown_name
 #: The checkout (or installation) that holds methods/, datasets/, benchmarks/ and studies/.
 ROOT = Path(__file__).resolve().parents[1]
 
+#: Suffixes of files that describe a dataset or a benchmark without code.
+DESCRIPTIONS = (".yaml", ".yml")
 KINDS = ("method", "dataset", "benchmark", "study")
 _FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks", "study": "studies"}
 #: Studies lie in folders, one per paper; the other folders may hold folders of something else.
@@ -96,6 +98,7 @@ def discover(extra: Iterable[Path] = ()) -> Registry:
 
     Raises:
         PluginError: a path in ``extra`` does not exist, or two files define the same name.
+        UsageError: a YAML file in ``extra`` does not say what it must.
     """
     found: dict[str, dict[str, Plugin]] = {kind: {} for kind in KINDS}
     broken: list[tuple[Path, str]] = []
@@ -125,6 +128,8 @@ def load(plugin: Plugin) -> Any:
     Raises:
         PluginError: the file raises on import; names the file and the error.
     """
+    if plugin.file.suffix in DESCRIPTIONS:
+        return _described().load(plugin.file)
     try:
         return getattr(_import(plugin), plugin.class_name)
     except (Exception, SystemExit) as error:
@@ -134,13 +139,18 @@ def load(plugin: Plugin) -> Any:
         ) from error
 
 
+def _described() -> ModuleType:
+    """Reading of YAML files; not needed without one."""
+    return importlib.import_module("adaptbench.described")
+
+
 def _files(extra: Iterable[Path]) -> list[Path]:
     paths = [file for kind in KINDS for file in sorted((ROOT / _FOLDERS[kind]).glob(_PATTERNS[kind]))]
     for path in extra:
         if path.is_dir():
             paths += sorted(path.glob("*.py"))
         elif path.is_file():
-            paths.append(path)
+            paths += [path, *(_described().companions(path) if path.suffix in DESCRIPTIONS else ())]
         else:
             raise PluginError(f"--plugins {path}: no such file or folder.")
     return [path for path in dict.fromkeys(paths) if not path.name.startswith("_")]
@@ -148,6 +158,9 @@ def _files(extra: Iterable[Path]) -> list[Path]:
 
 def _read(file: Path) -> list[Plugin]:
     """Plug-in classes of a file: those whose literals hold all that their kind requires."""
+    if file.suffix in DESCRIPTIONS:
+        kind, name, shown = _described().facts(file)
+        return [Plugin(kind, name, file, "", shown)]
     tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
     plugins = []
     for node in tree.body:

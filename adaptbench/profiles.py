@@ -71,6 +71,20 @@ class Profile:
         return int(iterations * self.iterations / published_total + 0.5)
 
 
+def _other_splits(trained: int, scored: int) -> dict[str, int]:
+    """Generated pictures of every split of the further datasets: trained on, or scored."""
+    training = ("synthia/all", "synscapes/all", "acdc/train", "bdd100k/train", "mapillary/training")
+    scoring = ("acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation")
+    hours = [f"dark_zurich/train_{time}" for time in ("day", "twilight", "night")]
+    cities = ("rio", "rome", "taipei", "tokyo")
+    return {
+        **dict.fromkeys((*training, *hours, *(f"crosscity/{city}_train" for city in cities)), trained),
+        **dict.fromkeys((*scoring, *(f"crosscity/{city}_test" for city in cities)), scored),
+        "mapillary_v2/training": trained,
+        "mapillary_v2/validation": scored,
+    }
+
+
 #: Decoders around MiT that exist at both sizes.
 _MIT_DECODERS = ("daformer", "daformer_aspp", "daformer_conv", "daformer_f4", "daformer_isa", "segformer")
 
@@ -98,6 +112,7 @@ PROFILES: dict[str, Profile] = {
                 "gta5/heldout": 48,
                 "cityscapes/train": 240,
                 "cityscapes/val": 72,
+                **_other_splits(240, 48),
             },
         ),
         Profile(
@@ -114,6 +129,7 @@ PROFILES: dict[str, Profile] = {
                 "gta5/heldout": 50,
                 "cityscapes/train": 500,
                 "cityscapes/val": 100,
+                **_other_splits(500, 100),
             },
         ),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from adaptbench import plugins
-from adaptbench.benchmark import Benchmark
+from adaptbench.benchmark import Benchmark, SplitRef
 from adaptbench.data import firewall, sources
 from adaptbench.data.taxonomy import class_set
 from adaptbench.dataset import Dataset
@@ -29,6 +29,7 @@ class Workplace:
         method: the method's class.
         benchmark: the benchmark's class.
         datasets: opened datasets by name.
+        also: opened datasets of the splits that are scored beside, by split; those that are there.
         task: what methods may know.
         device: where it runs.
     """
@@ -38,6 +39,7 @@ class Workplace:
     method: type[Method]
     benchmark: type[Benchmark]
     datasets: dict[str, Dataset]
+    also: dict[str, Dataset]
     task: Task
     device: torch.device
 
@@ -48,8 +50,8 @@ class Workplace:
 
     @property
     def closed_folders(self) -> list[Path]:
-        """What a method must not open: all labels, and in domain generalization all datasets that are scored."""
-        return _closed_folders(self.benchmark, self.datasets)
+        """What a method must not open: all labels, and pictures of scored datasets that it does not adapt to."""
+        return _closed_folders(self.benchmark, self.datasets, self.also)
 
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
         """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
@@ -83,8 +85,13 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
     datasets = {
         name: sources.dataset_class(registry, name)(Path(source.root)) for name, source in spec.data.items()
     }
+    also = {
+        text: sources.dataset_class(registry, SplitRef.parse(text).dataset)(Path(source.root))
+        for text, source in spec.also.items()
+        if Path(source.root).is_dir()
+    }
     method = registry.find("method", spec.method)
-    with firewall.closed(_closed_folders(benchmark, datasets)):
+    with firewall.closed(_closed_folders(benchmark, datasets, also)):
         method_class = plugins.load(method)
     return Workplace(
         spec=spec,
@@ -92,14 +99,19 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
         method=method_class,
         benchmark=benchmark,
         datasets=datasets,
+        also=also,
         task=Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), profile(spec.profile)),
         device=torch.device(spec.device),
     )
 
 
-def _closed_folders(benchmark: type[Benchmark], datasets: Mapping[str, Dataset]) -> list[Path]:
-    labels = [d.root / folder for d in datasets.values() for folder in d.label_folders]
-    if benchmark.setting != "dg":
-        return labels
-    scored = [ref.dataset for ref in benchmark.evaluation if ref not in benchmark.source]
-    return labels + [datasets[name].root for name in dict.fromkeys(scored)]
+def _closed_folders(
+    benchmark: type[Benchmark], datasets: Mapping[str, Dataset], also: Mapping[str, Dataset]
+) -> list[Path]:
+    labels = [place for dataset in (*datasets.values(), *also.values()) for place in dataset.label_places]
+    used = {dataset.root for dataset in datasets.values()}
+    unseen = [dataset.root for dataset in also.values() if dataset.root not in used]
+    if benchmark.setting == "dg":
+        scored = [ref.dataset for ref in benchmark.evaluation if ref not in benchmark.source]
+        unseen += [datasets[name].root for name in dict.fromkeys(scored)]
+    return [*labels, *dict.fromkeys(unseen)]

@@ -1,8 +1,8 @@
 """GTA5 to unseen real streets: domain generalization, 19 classes.
 
-Training sees GTA5 alone, pictures and labels; every other dataset is closed while it runs, its pictures included. The
-labelled splits of real streets are scored: the first is ranked, each further one is a column and one more entry of
-`evaluation`. The held-out source pictures exist in generated worlds only: they show what the domain gap costs.
+Training sees GTA5 alone, pictures and labels; every other dataset is closed while it runs, its pictures included.
+Cityscapes val is ranked, BDD100K val and Mapillary validation are columns. The held-out source pictures exist in
+generated worlds only: they show what the domain gap costs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ class GTA5DG(Benchmark):
 
     name = "gta5_dg"
     title = "GTA5 to unseen domains (domain generalization)"
+    version = 2
     setting = "dg"
     class_set = "cityscapes19"
     source = (SplitRef("gta5", "all"),)
     target = ()
     evaluation = (
         SplitRef("cityscapes", "val"),
+        SplitRef("bdd100k", "val"),
+        SplitRef("mapillary", "validation"),
         SplitRef("gta5", "heldout", generated_only=True),
     )
+    also = (SplitRef("acdc", "val"), SplitRef("dark_zurich", "val"))
     published = "dg_gta5_to_cityscapes"

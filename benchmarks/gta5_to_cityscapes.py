@@ -18,4 +18,10 @@ class GTA5ToCityscapes(Benchmark):
     source = (SplitRef("gta5", "all"),)
     target = (SplitRef("cityscapes", "train"),)
     evaluation = (SplitRef("cityscapes", "val"), SplitRef("gta5", "heldout", generated_only=True))
+    also = (
+        SplitRef("acdc", "val"),
+        SplitRef("dark_zurich", "val"),
+        SplitRef("bdd100k", "val"),
+        SplitRef("mapillary", "validation"),
+    )
     published = "gta5_to_cityscapes"

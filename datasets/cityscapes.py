@@ -7,7 +7,7 @@ Licence: non-commercial use such as research and teaching; the data must not be 
 Splits: train 2,975 (18 cities), val 500 (frankfurt 267, lindau 59, munster 174), test 1,525 (6 cities; its
     label files hold void ids only and are never read). train_extra and demoVideo are not used.
 Layout: leftImg8bit/<split>/<city>/<stem>_leftImg8bit.png (RGB, 2048x1024) and
-    gtFine/<split>/<city>/<stem>_gtFine_labelIds.png (8-bit grey, ids 0..33).
+    gtFine/<split>/<city>/<stem>_gtFine_labelIds.png (8-bit grey, ids 0..33). Both zip archives can stay packed.
 Labels: labelIds where the folder has any. A copy that holds only the output of a converter,
     *_gtFine_labelTrainIds.png (0..18 and 255), is read too, then with id space ``cityscapes_train``. The
     choice is made once per folder, by file names.
@@ -45,6 +45,7 @@ class Cityscapes(Dataset):
         "test": Split(count=1525, labelled=False, note="labels are held back by the test server"),
     }
     label_folders = ("gtFine",)
+    archives = ("leftImg8bit*.zip", "gtFine*.zip", "gt_trainvaltest.zip")
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -58,13 +59,13 @@ class Cityscapes(Dataset):
 
     def _sample(self, image: Path, split: str) -> Sample:
         city, stem = image.parent.name, image.name.removesuffix(_IMAGE_SUFFIX)
-        label = self.root / "gtFine" / split / city / f"{stem}{_LABEL_SUFFIX[self.id_space]}"
+        label = self._place(f"gtFine/{split}/{city}/{stem}{_LABEL_SUFFIX[self.id_space]}")
         return Sample(name=stem, image=image, label=label, tags={"city": city})
 
     def _id_space_of_labels(self) -> str:
         """The id space of the label files that exist; without any, as in a sealed copy, the official one."""
         for id_space, suffix in _LABEL_SUFFIX.items():
             for split, facts in self.splits.items():
-                if facts.labelled and any((self.root / "gtFine" / split).glob(f"*/*{suffix}")):
+                if facts.labelled and self._glob(f"gtFine/{split}", f"*/*{suffix}"):
                     return id_space
         return "cityscapes"

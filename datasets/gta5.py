@@ -5,9 +5,9 @@ Source: Richter, Vineet, Roth, Koltun: Playing for Data: Ground Truth from Compu
 Licence: research and education only, see the homepage; the game's own terms apply beside it.
 Splits: ``all``, 24,966 pairs. Adaptation papers train on all of them; the authors' lists (12,403 train,
     6,382 val, 6,181 test) are in split.mat and not used here. ``heldout`` exists in generated worlds only.
-Layout: images/<id>.png (RGB, most 1914x1052, some 1914x1046), labels/<id>.png (palette PNG: the index is
-    the Cityscapes label id 0..33, also 34 for a licence plate; several ids share a colour, so colours
-    cannot be mapped back). labels/<id>_labelTrainIds.png is the output of a converter and never read.
+Layout: images/<id>.png (RGB, most 1914x1052, some 1914x1046) and labels/<id>.png, or the twenty zip archives. A label
+    is a palette PNG: the index is the Cityscapes label id 0..33, also 34 for a licence plate; several ids share a
+    colour, so colours cannot be mapped back. labels/<id>_labelTrainIds.png is the output of a converter and never read.
 Known problems: 62 pairs do not fit together (`broken`): `samples` lists them like the official release,
     `usable` leaves them out, and reading one ends in an error instead of a silent substitute. The label of
     15617 holds one class only. Copies with 25 files missing were reported: trust the pairing, not the count.
@@ -39,6 +39,8 @@ class GTA5(Dataset):
         "heldout": Split(count=None, note="generated worlds only: pictures that no training ever sees"),
     }
     label_folders = ("labels", "heldout/labels")
+    archives = ("*_images.zip", "*_labels.zip")
+    other_sizes = ((1914, 1046),)
     broken: ClassVar[Mapping[str, str]] = {
         "15188": "the image is blank (white) and half the size of its label",
         "17705": "the image is blank (black) and half the size of its label",
@@ -49,6 +51,7 @@ class GTA5(Dataset):
         """All pairs of ``split``; the label's name is that of the image."""
         self._split(split)
         base = "heldout/" if split == "heldout" else ""
-        labels = self.root / f"{base}labels"
-        pictures = self._pictures(f"{base}images", "*.png")
-        return [Sample(name=image.stem, image=image, label=labels / image.name) for image in pictures]
+        return [
+            Sample(name=image.stem, image=image, label=self._place(f"{base}labels/{image.name}"))
+            for image in self._pictures(f"{base}images", "*.png")
+        ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from adaptbench.errors import UsageError
-from adaptbench.evaluate import evaluation_splits, scored_samples
+from adaptbench.evaluate import ranked_split
 from adaptbench.evaluation.class_centers import Float, class_center_distance
 from adaptbench.evaluation.features import feature_moments
 from adaptbench.evaluation.scorer import Scorer
@@ -70,8 +70,8 @@ def _measured(
     spec = load_job(folder)
     fix_threads(spec.threads)
     place = open_workplace(spec, folder)
-    ref = evaluation_splits(place)[0]
-    samples = scored_samples(place, ref)[: command.limit]
+    split = ranked_split(place)
+    ref, samples = split.ref, split.samples[: command.limit]
     for entry in plan_stages(place):
         name = f"{record.method}, seed {record.seed}, {entry.stage.name}"
         if entry.stage.labeller is not None:
@@ -83,7 +83,7 @@ def _measured(
         if key not in known:
             _say(console, f"{name}: {len(samples)} pictures of {ref}")
             scorer = _scorer(place, entry)
-            moments = feature_moments(scorer, place.datasets[ref.dataset], samples)
+            moments = feature_moments(scorer, split.dataset, samples)
             known[key] = class_center_distance(moments)
         classes = place.task.class_set.classes
         yield Measured(record, entry.stage.name, str(ref), len(samples), classes, known[key])

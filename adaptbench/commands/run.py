@@ -43,9 +43,7 @@ def execute(command: Run) -> int:
     jobs = [discard(job, command.out) for job in plan.jobs] if command.force else plan.jobs
     _note_study(plan, command)
     prepare(jobs)
-    generate_missing(
-        console, [(name, source) for job in to_do(jobs) for name, source in job.spec.data.items()]
-    )
+    generate_missing(console, [entry for job in to_do(jobs) for entry in _sources(job)])
     concurrency = command.jobs or default_concurrency(command.profile, jobs)
     with LiveView(console) if console.is_terminal else LogView(console) as view:
         ended = run_jobs(jobs, concurrency, view)
@@ -74,9 +72,10 @@ def request_of(command: Run) -> Request:
         raise UsageError(f"--jobs {command.jobs}: give at least 1.")
     if command.debug_pictures is not None and command.debug_pictures < 1:
         raise UsageError(f"--debug-pictures {command.debug_pictures}: give at least 1 iteration.")
+    benchmarks, plugin_files = _named(command.benchmarks or ())
     return Request(
         methods=command.methods or Request.methods,
-        benchmarks=command.benchmarks or (() if command.study else Request.benchmarks),
+        benchmarks=benchmarks or (() if command.study else Request.benchmarks),
         seeds=command.seeds,
         profile=command.profile,
         data=command.data,
@@ -89,9 +88,27 @@ def request_of(command: Run) -> Request:
         checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
         device=command.device,
-        plugins=command.plugins,
+        plugins=(*command.plugins, *plugin_files),
         study=command.study,
     )
+
+
+def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Names of benchmarks, and the YAML files among ``benchmarks``, which are plug-ins to be found."""
+    from adaptbench import described
+
+    names, found = [], []
+    for text in benchmarks:
+        if Path(text).suffix not in plugins.DESCRIPTIONS:
+            names.append(text)
+            continue
+        path = Path(text).expanduser()
+        kind, name, _ = described.facts(path)
+        if kind != "benchmark":
+            raise UsageError(f"--benchmarks {text}: this file describes a dataset. Name one of a benchmark.")
+        names.append(name)
+        found.append(path)
+    return names, found
 
 
 def parse_paths(texts: Sequence[str]) -> dict[str, Path]:
@@ -132,6 +149,12 @@ def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]])
             return lambda done, total: bar.update(task, completed=done)
 
         sources.generate(wanted, announce)
+
+
+def _sources(job: Job) -> list[tuple[str, DataSource]]:
+    """Datasets of a job with their sources, those of splits that are scored beside included."""
+    beside = ((split.partition("/")[0], source) for split, source in job.spec.also.items())
+    return [*job.spec.data.items(), *beside]
 
 
 def _note_study(plan: Plan, command: Run) -> None:

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from adaptbench.adaptation.rare_class_sampling import count_classes
+from adaptbench.data import archives
 from adaptbench.data.taxonomy import LabelMap
 from adaptbench.dataset import Dataset, Sample
+from adaptbench.errors import DataError
 from adaptbench.storage import write_text
 
 LabelledItem = tuple[Dataset, Sample, LabelMap]
 
 
-def class_counts(items: Sequence[LabelledItem], cache: Path) -> list[dict[int, int]]:
+#: Pixels by train id of every item, in order.
+Count = Callable[[Sequence[LabelledItem]], list[dict[int, int]]]
+
+
+def one_by_one(items: Sequence[LabelledItem]) -> list[dict[int, int]]:
+    """Pixels by train id of every label file, read one after the other."""
+    return [count_classes(np.asarray(table[dataset.read_label(sample)])) for dataset, sample, table in items]
+
+
+def class_counts(
+    items: Sequence[LabelledItem], cache: Path, count: Count = one_by_one
+) -> list[dict[int, int]]:
     """Pixels by train id of every label file, in the order of ``items``; ignored pixels are not counted.
 
     Args:
         items: dataset, sample and label map of each picture. No other label file is opened.
         cache: folder of the results; one file per set of contents. Equal contents are counted once, whatever the
             files are called; a changed file or label map is another entry.
+        count: how they are counted, where the cache does not have them.
 
     Units: pixels of the label files, before any resizing.
 
     Raises:
-        DataError: a label file is missing or damaged.
+        DataError: a label file is missing or damaged, or there is not one labelled pixel.
         RunStateError: the cache cannot be written.
     """
     kept = cache / f"{_content(items)}.json"
@@ -36,9 +50,12 @@ def class_counts(items: Sequence[LabelledItem], cache: Path) -> list[dict[int, i
         return [
             {int(name): n for name, n in counts.items()} for counts in json.loads(kept.read_text("utf-8"))
         ]
-    counts = [
-        count_classes(np.asarray(table[dataset.read_label(sample)])) for dataset, sample, table in items
-    ]
+    counts = count(items)
+    if not any(counts):
+        raise DataError(
+            f"Not one labelled pixel in {len(items)} label files, so there are no class statistics. Check that "
+            "the labels are those of the official release and that their ids belong to the class set."
+        )
     write_text(kept, json.dumps(counts) + "\n")
     return counts
 
@@ -47,5 +64,6 @@ def _content(items: Sequence[LabelledItem]) -> str:
     digest = hashlib.sha256()
     for _, sample, table in items:
         digest.update(hashlib.sha256(np.asarray(table).tobytes()).digest())
-        digest.update(hashlib.sha256(sample.label.read_bytes()).digest() if sample.label.is_file() else b"")
+        label = archives.read_bytes(sample.label) if archives.is_file(sample.label) else None
+        digest.update(b"" if label is None else hashlib.sha256(label).digest())
     return digest.hexdigest()[:32]

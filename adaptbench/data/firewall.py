@@ -20,6 +20,7 @@ import cv2
 import torchvision.io
 import torchvision.io.image
 
+from adaptbench.data import archives
 from adaptbench.errors import FirewallError
 
 #: Readers that open files in native code, unseen by audit hooks.
@@ -43,7 +44,8 @@ def seal(forbidden: Iterable[Path], allowed: Collection[Path] = ()) -> None:
     """Makes every later attempt of this process and its forks to open a forbidden file an error.
 
     Args:
-        forbidden: folders whose files, at any depth, are out of reach. Links are followed.
+        forbidden: folders whose files, at any depth, are out of reach. Links are followed. A folder may lie in a zip
+            archive; the archive itself can then be read through `adaptbench.data.archives` only, file by file.
         allowed: files below them that may be opened all the same: what is trained on.
 
     Raises:
@@ -76,14 +78,17 @@ def require_intact() -> None:
 
 
 def _check(forbidden: Iterable[Path], allowed: Collection[Path]) -> _Check:
-    folders = tuple(os.path.join(os.path.realpath(folder), "") for folder in forbidden)  # noqa: PTH118
+    forbidden = [Path(os.path.realpath(folder)) for folder in forbidden]
+    folders = tuple(os.path.join(folder, "") for folder in forbidden)  # noqa: PTH118
+    containers = frozenset(str(inside[0]) for inside in map(archives.split, forbidden) if inside is not None)
     exceptions = frozenset(os.path.realpath(path) for path in allowed)
 
     def check(name: object) -> None:
         if not folders or not isinstance(name, (str, bytes, os.PathLike)):
             return
         path = os.path.realpath(os.fsdecode(name))
-        if f"{path}{os.sep}".startswith(folders) and path not in exceptions:
+        within = f"{path}{os.sep}".startswith(folders) or path in containers
+        if within and path not in exceptions:
             message = (
                 f"A method tried to open {path}, which it must not know. Training may read source labels only; "
                 "target labels, and in domain generalization target pictures, too, are for the final evaluation "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,35 +81,39 @@ class Search:
         dataset = sources.dataset_class(self.registry, ref.dataset)
         if provenance == "generated":
             label_map(dataset.id_space, self.class_set)
-            return LabelledSplit(ref, dataset, self._generated(ref, dataset), self.request.limit)
+            return LabelledSplit(ref, dataset, self._generated(ref), self.request.limit)
         opened = dataset(sources.official_root(self.registry, ref.dataset, self.request))
         label_map(opened.id_space, self.class_set)
         return LabelledSplit(ref, dataset, sources.official_source(opened, [ref], [ref]), self.request.limit)
 
-    def _generated(self, ref: SplitRef, dataset: type[Dataset]) -> DataSource:
-        """The dataset with all splits that can be generated, as the benchmarks have it; ``ref`` must be one."""
-        splits = [SplitRef(ref.dataset, split) for split in dataset.splits]
-        known = [split for split in splits if str(split) in self.profile.generated]
-        refs = known if ref in known else [ref]
-        return sources.generated_source(ref.dataset, refs, self.profile, self.request.limit, self.dials)
+    def _generated(self, ref: SplitRef) -> DataSource:
+        """``ref`` in the world that a run of the default benchmark makes; a world of its own where that has none."""
+        default = _benchmark(self.registry, Request.benchmarks[0])
+        refs = [one for one in sources.refs(default) if one.dataset == ref.dataset]
+        wanted = refs if str(ref) in map(str, refs) else [ref]
+        return sources.generated_source(ref.dataset, wanted, self.profile, self.request.limit, self.dials)
 
 
 def all_splits(
     registry: plugins.Registry, provenance: Provenance, class_set: str
 ) -> dict[SplitRef, Provenance]:
-    """Every split with public labels that ``class_set`` can express; those that benchmarks score come first."""
-    scored, trained = set(), set()
+    """Every split with public labels that ``class_set`` can express, those that most benchmarks score first.
+
+    In generated worlds only those that benchmarks score: the others could be made in any number.
+    """
+    scored: Counter[str] = Counter()
     for name in registry.names("benchmark"):
         benchmark = _benchmark(registry, name)
-        scored |= {str(ref) for ref in benchmark.evaluation}
-        trained |= {str(ref) for ref in (*benchmark.source, *benchmark.target)}
+        scored.update(str(ref) for ref in (*benchmark.evaluation, *benchmark.also))
     refs = [
         SplitRef(name, split)
         for name in registry.names("dataset")
         for split, facts in sources.dataset_class(registry, name).splits.items()
         if facts.labelled and _expressible(sources.dataset_class(registry, name), class_set)
     ]
-    refs.sort(key=lambda ref: (str(ref) not in scored, str(ref) in trained, str(ref)))
+    if provenance == "generated":
+        refs = [ref for ref in refs if str(ref) in scored]
+    refs.sort(key=lambda ref: (-scored[str(ref)], str(ref)))
     return dict.fromkeys(refs, provenance)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from adaptbench import plugins
 from adaptbench.benchmark import Benchmark, Provenance, SplitRef
-from adaptbench.data import minicity
+from adaptbench.data import archives, minicity
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import DataError, PluginError, UsageError, unknown_name
 from adaptbench.jobspec import DataSource
@@ -53,14 +53,46 @@ def locate(
     found = {}
     for name in benchmark.datasets():
         kind = benchmark.provenance.get(name, provenance)
-        refs = [ref for ref in _refs(benchmark) if ref.dataset == name]
+        used = [ref for ref in refs(benchmark) if ref.dataset == name]
         if kind == "generated":
-            found[name] = generated_source(name, refs, profile, request.limit, dials)
+            found[name] = generated_source(name, used, profile, request.limit, dials)
         else:
             dataset = dataset_class(registry, name)(official_root(registry, name, request))
             labelled = {*benchmark.source, *benchmark.evaluation}
-            found[name] = official_source(dataset, [ref for ref in refs if not ref.generated_only], labelled)
+            found[name] = official_source(dataset, [ref for ref in used if not ref.generated_only], labelled)
     return found
+
+
+def locate_also(
+    benchmark: type[Benchmark],
+    provenance: Provenance,
+    profile: Profile,
+    registry: plugins.Registry,
+    request: Request,
+    dials: Mapping[str, Any],
+) -> tuple[dict[str, DataSource], list[str]]:
+    """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits."""
+    found: dict[str, DataSource] = {}
+    missing: list[str] = []
+    for ref in benchmark.also:
+        try:
+            if benchmark.provenance.get(ref.dataset, provenance) == "generated":
+                found[str(ref)] = generated_source(ref.dataset, [ref], profile, request.limit, dials)
+            else:
+                dataset = dataset_class(registry, ref.dataset)(official_root(registry, ref.dataset, request))
+                found[str(ref)] = official_source(dataset, [ref], [ref])
+        except (DataError, UsageError):
+            missing.append(str(ref))
+    return found, missing
+
+
+def unlabelled_targets(benchmark: type[Benchmark], registry: plugins.Registry) -> list[str]:
+    """Target splits that have no public labels."""
+    return [
+        str(ref)
+        for ref in benchmark.target
+        if not dataset_class(registry, ref.dataset).splits[ref.split].labelled
+    ]
 
 
 def cap(count: int, limit: int | None) -> int:
@@ -104,7 +136,7 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
     """Raises DataError unless every sample's label file exists: says how many lack one, with examples."""
     everything = list(samples)
-    missing = [sample.label for sample in everything if not sample.label.is_file()]
+    missing = [sample.label for sample in everything if not archives.is_file(sample.label)]
     if missing:
         examples = ", ".join(str(path) for path in missing[:3])
         raise DataError(
@@ -113,7 +145,8 @@ def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> N
         )
 
 
-def _refs(benchmark: type[Benchmark]) -> list[SplitRef]:
+def refs(benchmark: type[Benchmark]) -> list[SplitRef]:
+    """Every split that training or ranking needs."""
     return [*benchmark.source, *benchmark.target, *benchmark.evaluation]
 
 
@@ -156,6 +189,8 @@ def official_root(registry: plugins.Registry, name: str, request: Request) -> Pa
     dataset = dataset_class(registry, name)
     if name in request.data_paths:
         return request.data_paths[name].resolve()
+    if dataset.default_root is not None:
+        return dataset.default_root
     if request.data_root is None:
         raise DataError(f"{name}: no data folder given. {dataset.where_to_get()}")
     candidates = [request.data_root / folder for folder in dataset.folders]
@@ -172,7 +207,7 @@ def official_source(dataset: Dataset, refs: Iterable[SplitRef], labelled: Collec
     Raises:
         DataError: pictures are missing, or label files of a split in ``labelled``.
     """
-    listing = hashlib.sha256()
+    listing = hashlib.sha256(dataset.definition.encode())
     for ref in sorted(set(refs), key=str):
         samples = dataset.usable(ref.split)
         if ref in labelled:

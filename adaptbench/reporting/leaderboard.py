@@ -241,7 +241,8 @@ def _class_names(row: Row) -> list[str]:
 
 def _csv_line(board: Board, row: Row, view: View, classes: Sequence[str]) -> dict[str, object]:
     record = row.first
-    score = next(score for score in record.scores if (score.class_set, score.split) == view)
+    scores = (score for one in row.records for score in one.scores)  # a seed may lack a further split
+    score = next(score for score in scores if (score.class_set, score.split) == view)
     miou, accuracy = row.statistics[view, MIOU], row.statistics[view, ACCURACY]
     per_class: list[Statistic | None] = [row.statistics.get((view, name)) for name in classes]
     return {

@@ -9,9 +9,8 @@ import json
 import shutil
 from collections.abc import Callable
 
-from adaptbench.benchmark import SplitRef
 from adaptbench.data import firewall
-from adaptbench.evaluate import evaluation_splits, scored_samples
+from adaptbench.evaluate import ScoredSplit, ranked_split
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.jobspec import State, Status, write_status
@@ -37,35 +36,34 @@ def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         InterruptedTrainingError: asked to stop.
         DataError: labels are missing, or a picture or label cannot be used.
     """
-    ref = evaluation_splits(place)[0]
+    split = ranked_split(place)
     miou: dict[int, float] = {}
     expected = snapshots.due(entry.stage.settings.iterations)
     for number, iterations in enumerate(expected):
         choosing = Status(
-            state=State.RUNNING, stage=f"choose on {ref}", iteration=number, total=len(expected)
+            state=State.RUNNING, stage=f"choose on {split.ref}", iteration=number, total=len(expected)
         )
         write_status(place.folder, choosing)
-        miou[iterations] = _miou(place, entry, iterations, ref, stop)
+        miou[iterations] = _miou(place, entry, iterations, split, stop)
     best = max(miou, key=lambda iterations: (miou[iterations], -iterations))
-    facts = {"split": str(ref), "iterations": best, "miou": miou}
+    facts = {"split": str(split.ref), "iterations": best, "miou": miou}
     write_text(entry.weights.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     snapshots.file_of(entry.snapshots, best).replace(entry.weights)
     shutil.rmtree(entry.snapshots, ignore_errors=True)
 
 
 def _miou(
-    place: Workplace, entry: PlannedStage, iterations: int, ref: SplitRef, stop: Callable[[], bool]
+    place: Workplace, entry: PlannedStage, iterations: int, split: ScoredSplit, stop: Callable[[], bool]
 ) -> float:
     with firewall.closed(place.closed_folders):
         method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
     scorer = Scorer(method, entry.stage.settings, place.device, place.closed_folders, stop)
-    samples = scored_samples(place, ref)
-    confusion = scorer.confusion(place.datasets[ref.dataset], samples, lambda *_: None)
+    confusion = scorer.confusion(split.dataset, split.samples, lambda *_: None)
     firewall.require_intact()
     return score(
         confusion.total(),
         place.task.class_set,
-        split=str(ref),
-        provenance=place.spec.data[ref.dataset].provenance,
-        images=len(samples),
+        split=str(split.ref),
+        provenance=split.provenance,
+        images=len(split.samples),
     ).miou

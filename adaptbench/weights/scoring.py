@@ -93,7 +93,7 @@ def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> Non
 def _scorer(scoring: Scoring, datasets: Sequence[Dataset]) -> Scorer:
     """The checkpoint's network; labels are out of reach of its code."""
     checkpoint = scoring.checkpoint
-    closed = [dataset.root / folder for dataset in datasets for folder in dataset.label_folders]
+    closed = [place for dataset in datasets for place in dataset.label_places]
     with firewall.closed(closed):
         method = checkpoint.fill()
     scorer = Scorer(method, checkpoint.settings, torch.device(scoring.device), closed, lambda: False)

@@ -37,6 +37,18 @@ def test_what_is_scored_is_never_trained_on(problem: Plugin) -> None:
     assert not trained & {str(ref) for ref in declared.evaluation}
 
 
+def test_what_is_scored_beside_is_labelled_unseen_and_counted_once(
+    problem: Plugin, registry: plugins.Registry
+) -> None:
+    declared = class_of(problem)
+    beside = [str(ref) for ref in declared.also]
+    others = {str(ref) for ref in (*declared.source, *declared.target, *declared.evaluation)}
+    assert len(set(beside)) == len(beside) and not others & set(beside)
+    for ref in declared.also:
+        assert facts(registry, ref).labelled and not ref.generated_only
+        label_map(plugins.load(registry.find("dataset", ref.dataset)).id_space, declared.class_set)
+
+
 def test_the_setting_fits_the_target(problem: Plugin) -> None:
     declared = class_of(problem)
     assert declared.setting in ("uda", "dg")

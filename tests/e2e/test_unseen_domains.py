@@ -34,7 +34,8 @@ def opened(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Open
     def open_job(method: str, benchmark: str, *plugins: Path) -> Workplace:
         request = Request((method,), (benchmark,), out=tmp_path, limit=1, device="cpu", plugins=plugins)
         (job,) = make_plan(request).jobs
-        sources.generate(job.spec.data.items(), lambda *_: lambda *_: None)
+        beside = [(text.partition("/")[0], source) for text, source in job.spec.also.items()]
+        sources.generate([*job.spec.data.items(), *beside], lambda *_: lambda *_: None)
         save_job(job.spec, job.folder)
         return workplace.open_workplace(job.spec, job.folder)
 
@@ -56,11 +57,25 @@ def test_training_reads_the_source_and_nothing_else(opened: Open) -> None:
             path.read_bytes()
         firewall.require_intact()
         scored = [(place.datasets[ref.dataset], ref.split) for ref in place.benchmark.evaluation]
-        assert len(scored) == 2
+        assert len(scored) == 4
         for dataset, split in scored:
             for path in files(dataset.samples(split)[0]):
                 with pytest.raises(FirewallError, match="tried to open"):
                     path.read_bytes()
+
+    in_fork(act)
+
+
+@pytest.mark.parametrize("name", ["gta5_dg", "gta5_to_cityscapes"])
+def test_what_is_scored_beside_is_closed(opened: Open, name: str) -> None:
+    def act() -> None:
+        place = opened("source_only", name)
+        assert set(place.also) == {str(ref) for ref in place.benchmark.also}
+        with firewall.closed(place.closed_folders):
+            for text, dataset in place.also.items():
+                for path in files(dataset.samples(text.partition("/")[2])[0]):
+                    with pytest.raises(FirewallError, match="tried to open"):
+                        path.read_bytes()
 
     in_fork(act)
 

@@ -13,10 +13,13 @@ The world in words (raise `VERSION` with any change that moves a pixel):
   bins are void, as in Cityscapes.
 - A pinhole camera (geometry.py) sees it. Then come textures, shadows, haze, exposure, white balance,
   vignette, blur and noise (render.py). Everything scales with the picture.
-- A domain is one `Look` (looks.py): street statistics, camera, weather and paints. ``gta5`` is a wide, sunny
-  and saturated city with dry lawns and signals on arms; ``cityscapes`` a narrow one under a pale sky, with
-  more people and bicycles, brick, and a lower, noisier, softer camera. Vehicles keep their shapes but only
-  partly their colours.
+- A domain is one `Look` (looks.py), or several whose pictures take turns: street statistics, camera, weather and
+  paints. ``gta5`` is a wide, sunny and saturated city with dry lawns and signals on arms; ``cityscapes`` a narrow one
+  under a pale sky, with more people and bicycles, brick, and a lower, noisier, softer camera. Vehicles keep their
+  shapes but only partly their colours. The others are variations of these two (domains.py): ``synthia`` is crisp and
+  plain, without terrain, trucks and trains; ``synscapes`` a rendered ``cityscapes``; ``acdc`` has fog, night, rain and
+  snow (variations.py), ``dark_zurich`` day, twilight and night, ``bdd100k`` phones behind windscreens, ``mapillary``
+  pictures of many cameras and sizes, ``crosscity`` four cities.
 - Dials: ``gap`` moves every number of a target's look to the source's, so that at 0 both domains are the same
   distribution; ``imbalance`` moves how often every object and roadside feature occurs from nearly always (0)
   to the domain's own rates (1); ``small_objects`` sets how far away objects may stand, from 10 m (0) to 24 m

@@ -52,7 +52,7 @@ def ensure(
 
     Args:
         spec: the dials of the world.
-        dataset: ``"gta5"`` or ``"cityscapes"``: whose layout, encoding and look.
+        dataset: whose layout, encoding and look, a key of `adaptbench.data.minicity.write.WRITERS`.
         counts: pictures per split, for example ``{"train": 200, "val": 60}``.
         cache: root of the cache; default `cache_folder`.
         progress: called with (pictures written, pictures in all).

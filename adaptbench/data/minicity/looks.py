@@ -1,13 +1,10 @@
-"""How each domain looks: one declarative `Look` per dataset, and how looks blend into each other."""
+"""What a look is, how looks blend into each other, and the two that the others are variations of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import lru_cache
 from typing import TypeVar, cast
-
-from adaptbench.errors import unknown_name
 
 T = TypeVar("T")
 Range = tuple[float, float]
@@ -71,6 +68,8 @@ class Lens:
         vignette: darkening of the corners, 0..1.
         blur: standard deviation in pixels at 256 rows.
         noise: standard deviation in grey levels.
+        wet: how much the road mirrors what stands on it, 0..1.
+        glow: how much bright spots light up their surroundings.
     """
 
     focal: Range
@@ -87,6 +86,8 @@ class Lens:
     vignette: float
     blur: Range
     noise: Range
+    wet: float = 0.0
+    glow: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -245,18 +246,3 @@ CITYSCAPES = Look(
         "hood": Paint(((44, 46, 50),)),
     },
 )  # fmt: skip
-
-#: dataset -> look at full gap. The first one is the look that every other becomes at gap 0.
-LOOKS: dict[str, Look] = {"gta5": GTA5, "cityscapes": CITYSCAPES}
-
-
-@lru_cache(maxsize=16)
-def look_of(dataset: str, gap: float) -> Look:
-    """Look of a domain at a given gap (0: the source look, 1: its own).
-
-    Raises:
-        UsageError: MiniCity does not know the dataset.
-    """
-    if dataset not in LOOKS:
-        raise unknown_name("MiniCity dataset", dataset, LOOKS)
-    return blend(GTA5, LOOKS[dataset], gap)

@@ -111,6 +111,23 @@ def _texture(canvas: Canvas, octaves: list[Picture]) -> Picture:
     return factor
 
 
+def _mirror(picture: Picture, canvas: Canvas, horizon: float) -> Picture:
+    """What stands on a wet road is seen in it, upside down and smeared."""
+    rows = np.arange(picture.shape[0])
+    above = np.clip(2 * int(horizon) - rows, 0, len(rows) - 1)
+    smeared = cv2.blur(picture[above], (3, 1 + 2 * (len(rows) // 40)))
+    road = np.isin(canvas.label, (LABEL["road"], LABEL["sidewalk"])) & (rows > horizon)[:, None]
+    share = (canvas.look.lens.wet * road.astype(np.float32))[..., None]
+    return np.asarray(picture + (smeared - picture) * share, np.float32)
+
+
+def _glow(picture: Picture, strength: float) -> Picture:
+    """Bright spots light up what is around them."""
+    sigma = picture.shape[0] / 40
+    light = np.maximum(picture - 150, 0)
+    return np.asarray(picture + strength * cv2.GaussianBlur(light, (0, 0), sigma), np.float32)
+
+
 def _haze(picture: Picture, distance: Image, lens: Lens, rng: np.random.Generator) -> Picture:
     """Mixes in the colour of the air, more of it with distance."""
     metres = np.arange(256, dtype=np.float32) / _STEPS
@@ -162,7 +179,11 @@ def render(scene: Scene, look: Look, rng: np.random.Generator) -> tuple[Image, I
         canvas.paint(patch)
     canvas.surface[..., 1][canvas.label == LABEL["sky"]] = 0
     picture = canvas.colour * _texture(canvas, octaves)[..., None]
+    if look.lens.wet:
+        picture = _mirror(np.asarray(picture, np.float32), canvas, scene.camera.horizon)
     picture = _haze(picture, canvas.surface[..., 1], look.lens, rng)
+    if look.lens.glow:
+        picture = _glow(picture, look.lens.glow)
     picture[scene.hood :] = look.paints["hood"].palette[0]
     canvas.label[scene.hood :] = LABEL["ego vehicle"]
     return _sensor(_expose(picture, look.lens, rng), look.lens, rng), canvas.label

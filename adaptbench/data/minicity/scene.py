@@ -80,7 +80,9 @@ def _camera(look: Look, rng: np.random.Generator, size: tuple[int, int]) -> Came
 
 
 def _often(layout: Layout, name: str, imbalance: float) -> float:
-    """Expected number of an object per picture."""
+    """Expected number of an object per picture; what a domain does not have stays away at any imbalance."""
+    if layout.often[name] == 0:
+        return 0.0
     return BALANCED + (layout.often[name] - BALANCED) * imbalance
 
 

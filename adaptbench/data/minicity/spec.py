@@ -12,8 +12,21 @@ from adaptbench.errors import UsageError, unknown_name
 #: Raised whenever any pixel of any picture changes; part of every fingerprint.
 VERSION = 1
 
-#: Official picture sizes (width, height), pixels.
-OFFICIAL_SIZE: dict[str, tuple[int, int]] = {"gta5": (1914, 1052), "cityscapes": (2048, 1024)}
+#: Official picture sizes (width, height), pixels; where there are several, pictures take turns.
+OFFICIAL_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
+    "gta5": ((1914, 1052),),
+    "synthia": ((1280, 760),),
+    "synscapes": ((1440, 720),),
+    "cityscapes": ((2048, 1024),),
+    "acdc": ((1920, 1080),),
+    "dark_zurich": ((1920, 1080),),
+    "bdd100k": ((1280, 720),),
+    "crosscity": ((2048, 1024),),
+    **dict.fromkeys(
+        ("mapillary", "mapillary_rein", "mapillary_v2"),
+        ((2048, 1536), (1536, 2048), (1920, 1080), (2448, 1836), (1280, 960)),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -69,13 +82,14 @@ def fingerprint(spec: WorldSpec, dataset: str, counts: Mapping[str, int]) -> str
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def picture_size(dataset: str, scale: float) -> tuple[int, int]:
-    """Picture size (width, height) in pixels, each length ``int(official * scale + 0.5)``.
+def picture_size(dataset: str, scale: float, index: int = 0) -> tuple[int, int]:
+    """Size (width, height) in pixels of picture ``index``, each length ``int(official * scale + 0.5)``.
 
     Raises:
         UsageError: MiniCity does not know the dataset.
     """
-    if dataset not in OFFICIAL_SIZE:
-        raise unknown_name("MiniCity dataset", dataset, OFFICIAL_SIZE)
-    width, height = OFFICIAL_SIZE[dataset]
+    if dataset not in OFFICIAL_SIZES:
+        raise unknown_name("MiniCity dataset", dataset, OFFICIAL_SIZES)
+    sizes = OFFICIAL_SIZES[dataset]
+    width, height = sizes[index % len(sizes)]
     return int(width * scale + 0.5), int(height * scale + 0.5)

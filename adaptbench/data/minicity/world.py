@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.data.minicity.looks import look_of
+from adaptbench.data.minicity.domains import look_name, look_of
 from adaptbench.data.minicity.render import render
 from adaptbench.data.minicity.scene import build
 from adaptbench.data.minicity.spec import VERSION, WorldSpec, picture_size
@@ -28,6 +28,6 @@ def picture(
     """
     key = [VERSION, spec.seed, zlib.crc32(f"{dataset}/{split}".encode()), index]
     geometry, appearance = _generators(key)
-    look = look_of(dataset, spec.gap)
-    scene = build(spec, look, picture_size(dataset, spec.scale), geometry)
+    look = look_of(look_name(dataset, split, index), spec.gap)
+    scene = build(spec, look, picture_size(dataset, spec.scale, index), geometry)
     return render(scene, look, appearance)

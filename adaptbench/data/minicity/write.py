@@ -1,8 +1,14 @@
-"""Writes pictures in the official layout and label encoding: one small function per dataset."""
+"""Writes pictures in the official layout and label encoding: one small function per dataset.
+
+Names are made up in the official pattern. A split without public labels gets none here either.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -10,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from adaptbench.data.taxonomy import label_map
+from adaptbench.data.minicity.domains import CONDITIONS
+from adaptbench.data.taxonomy import IGNORE, label_map
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -24,6 +31,22 @@ GTA5_PALETTE: tuple[tuple[int, int, int], ...] = (
     (119, 11, 32),
 )  # fmt: skip
 
+#: Cityscapes label id -> class of SYNTHIA; everything else is void.
+SYNTHIA_ID: dict[int, int] = {
+    7: 3, 8: 4, 11: 2, 12: 21, 13: 5, 17: 7, 19: 15, 20: 9, 21: 6, 22: 16, 23: 1, 24: 10, 25: 17, 26: 8, 27: 18,
+    28: 19, 31: 20, 32: 12, 33: 11,
+}  # fmt: skip
+#: Cityscapes label id -> class of Mapillary Vistas 1.2; everything else is unlabeled (65).
+MAPILLARY_ID: dict[int, int] = {
+    1: 64, 4: 51, 7: 13, 8: 15, 10: 12, 11: 17, 12: 6, 13: 3, 17: 45, 19: 48, 20: 50, 21: 30, 22: 29, 23: 27, 24: 19,
+    25: 20, 26: 55, 27: 61, 28: 54, 31: 58, 32: 57, 33: 52,
+}  # fmt: skip
+#: The same for version 2.0; everything else is unlabeled (123).
+MAPILLARY_V2_ID: dict[int, int] = {
+    1: 120, 4: 104, 7: 21, 8: 24, 10: 20, 11: 27, 12: 12, 13: 5, 17: 85, 19: 90, 20: 100, 21: 64, 22: 63, 23: 61,
+    24: 30, 25: 32, 26: 108, 27: 114, 28: 107, 31: 111, 32: 110, 33: 105,
+}  # fmt: skip
+
 #: Cities whose names the generated pictures borrow; every split of Cityscapes has its own.
 CITIES: dict[str, tuple[str, ...]] = {
     "train": ("aachen", "bremen", "darmstadt", "hamburg", "strasbourg", "zurich"),
@@ -33,7 +56,7 @@ CITIES: dict[str, tuple[str, ...]] = {
 _PER_CITY = 8
 
 
-def _png(path: Path, pixels: Pixels) -> None:
+def _png(path: Path, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
     """Writes one PNG, RGB or single channel, quickly rather than small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = pixels[..., ::-1] if pixels.ndim == 3 else pixels
@@ -64,9 +87,130 @@ def _cityscapes(root: Path, split: str, index: int, picture: Pixels, label: Pixe
     _png(truth / f"{stem}_gtFine_labelTrainIds.png", label_map("cityscapes", "cityscapes19")[label])
 
 
+def _synthia(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+    """``RAND_CITYSCAPES/RGB/0000000.png`` and a label of 16 bits per channel, class in red."""
+    name = f"{index:07d}.png"
+    _png(root / "RAND_CITYSCAPES" / "RGB" / name, picture)
+    wide = np.zeros((*label.shape, 3), np.uint16)
+    wide[..., 0] = _recoded(label, SYNTHIA_ID, 0)
+    _png(root / "RAND_CITYSCAPES" / "GT" / "LABELS" / name, wide)
+
+
+def _synscapes(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+    """``img/rgb/1.png`` and ``img/class/1.png``; numbering starts at 1 and is not padded."""
+    _png(root / "img" / "rgb" / f"{index + 1}.png", picture)
+    _png(root / "img" / "class" / f"{index + 1}.png", label)
+
+
+def _acdc(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+    """``rgb_anon/<condition>/<split>/<sequence>/..`` and ``gt/..`` with train ids and label ids."""
+    condition = CONDITIONS[index % len(CONDITIONS)]
+    sequence = f"GOPR{SPLITS['acdc'].index(split)}{index // 40:03d}"
+    place, stem = Path(condition, split, sequence), f"{sequence}_frame_{index:06d}"
+    _png(root / "rgb_anon" / place / f"{stem}_rgb_anon.png", picture)
+    _train_ids(root / "gt" / place / f"{stem}_gt_labelTrainIds.png", label)
+    _png(root / "gt" / place / f"{stem}_gt_labelIds.png", label)
+
+
+def _dark_zurich(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+    """``rgb_anon/train/<time>/<sequence>/..``; only val has labels, ``gt/val/night/GOPR0356/..``."""
+    part, _, time = split.partition("_")
+    sequence = "GOPR0356" if part == "val" else f"GOPR0{345 + index // 40:03d}"
+    place, stem = Path(part, time or "night", sequence), f"{sequence}_frame_{index:06d}"
+    _png(root / "rgb_anon" / place / f"{stem}_rgb_anon.png", picture)
+    if part == "val":
+        _train_ids(root / "gt" / place / f"{stem}_gt_labelTrainIds.png", label)
+
+
+def _bdd100k(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+    """``images/10k/<split>/<8 hex>-<8 hex>.jpg`` and train ids in ``labels/sem_seg/masks/<split>/``."""
+    name = f"{index:08x}-{zlib.crc32(f'{split}/{index}'.encode()):08x}"
+    _jpg(root / "images" / "10k" / split / f"{name}.jpg", picture)
+    _train_ids(root / "labels" / "sem_seg" / "masks" / split / f"{name}.png", label)
+
+
+def _mapillary(version: str, ids: Mapping[int, int], void: int) -> Writer:
+    """``<split>/images/<22 characters>.jpg`` and palette PNGs in ``<split>/<version>/labels/``."""
+
+    def write(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+        digest = hashlib.sha256(f"{split}/{index}".encode()).digest()[:16]
+        name = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        _jpg(root / split / "images" / f"{name}.jpg", picture)
+        _palette(root / split / version / "labels" / f"{name}.png", _recoded(label, ids, void), {
+            raw: GTA5_PALETTE[label_id] for label_id, raw in ids.items()
+        })  # fmt: skip
+
+    return write
+
+
+def _crosscity(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+    """``<City>/Images/<Train|Test>/pano_..jpg``; test has labels of 13 classes, ``<City>/Labels/Test/.._eval.png``."""
+    city, part = (word.capitalize() for word in split.split("_"))
+    stem = f"pano_{index:05d}_{index % 4}_{90 * (index % 4)}"
+    _jpg(root / city / "Images" / part / f"{stem}.jpg", picture)
+    if part == "Test":
+        annotated = label_map("cityscapes", "cityscapes13")[label] != IGNORE
+        _png(
+            root / city / "Labels" / part / f"{stem}_eval.png", np.where(annotated, label, 0).astype(np.uint8)
+        )
+
+
+def _jpg(path: Path, picture: Pixels) -> None:
+    """Writes one JPEG, compressed as phones do."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    path.write_bytes(data.tobytes())
+
+
+def _palette(path: Path, ids: Pixels, colours: Mapping[int, tuple[int, int, int]]) -> None:
+    """Writes one palette PNG; ids without a colour are black."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(ids).convert("P")
+    picture.putpalette([channel for raw in range(256) for channel in colours.get(raw, (0, 0, 0))])
+    picture.save(path, compress_level=1)
+
+
+def _train_ids(path: Path, label: Pixels) -> None:
+    _png(path, label_map("cityscapes", "cityscapes19")[label])
+
+
+def _recoded(label: Pixels, ids: Mapping[int, int], otherwise: int) -> Pixels:
+    """Cityscapes label ids in another numbering."""
+    table = np.full(256, otherwise, np.uint8)
+    table[list(ids)] = list(ids.values())
+    return table[label]
+
+
 Writer = Callable[[Path, str, int, Pixels, Pixels], None]
 
+_VISTAS = _mapillary("v1.2", MAPILLARY_ID, 65)
 #: dataset -> writer(root, split, index, picture, label ids).
-WRITERS: dict[str, Writer] = {"gta5": _gta5, "cityscapes": _cityscapes}
+WRITERS: dict[str, Writer] = {
+    "gta5": _gta5,
+    "cityscapes": _cityscapes,
+    "synthia": _synthia,
+    "synscapes": _synscapes,
+    "acdc": _acdc,
+    "dark_zurich": _dark_zurich,
+    "bdd100k": _bdd100k,
+    "mapillary": _VISTAS,
+    "mapillary_rein": _VISTAS,
+    "mapillary_v2": _mapillary("v2.0", MAPILLARY_V2_ID, 123),
+    "crosscity": _crosscity,
+}
 #: dataset -> splits that its layout has a place for. GTA5's ``heldout`` exists in generated worlds only.
-SPLITS: dict[str, tuple[str, ...]] = {"gta5": ("all", "heldout"), "cityscapes": ("train", "val")}
+SPLITS: dict[str, tuple[str, ...]] = {
+    "gta5": ("all", "heldout"),
+    "cityscapes": ("train", "val"),
+    "synthia": ("all",),
+    "synscapes": ("all",),
+    "acdc": ("train", "val"),
+    "dark_zurich": ("train_day", "train_twilight", "train_night", "val"),
+    "bdd100k": ("train", "val"),
+    "mapillary": ("training", "validation"),
+    "mapillary_rein": ("training", "validation"),
+    "mapillary_v2": ("training", "validation"),
+    "crosscity": tuple(
+        f"{city}_{part}" for city in ("rio", "rome", "taipei", "tokyo") for part in ("train", "test")
+    ),
+}

@@ -17,7 +17,7 @@ from adaptbench.data.files import read_image, read_index_image, require_same_siz
 from adaptbench.dataset import Sample
 from adaptbench.errors import DataError
 
-RECORDED = Path(__file__).resolve().parents[2] / "data"
+RECORDED = Path(__file__).resolve().parents[2] / "conformance" / "cases" / "data"
 
 
 def street(height: int = 40, width: int = 60) -> npt.NDArray[np.uint8]:

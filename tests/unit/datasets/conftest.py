@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from adaptbench import plugins
 from adaptbench.dataset import Dataset
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-RECORDED = REPOSITORY / "tests" / "data"
+RECORDED = REPOSITORY / "tests" / "conformance" / "cases" / "data"
 
 Case = dict[str, Any]
 
@@ -53,8 +54,8 @@ def build() -> Callable[[Path, Case], Path]:
         for file in case["files"]:
             path = root / file["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix == ".png":
-                _picture(file["mode"].split()[0]).save(path)
+            if path.suffix in (".png", ".jpg"):
+                _save(path, file["mode"])
             else:
                 path.write_bytes(b"anything")
         return root
@@ -76,8 +77,15 @@ def pairs() -> Callable[[Dataset, str], list[tuple[str, str]]]:
     return relative
 
 
-def _picture(mode: str) -> Image.Image:
-    picture = Image.fromarray(np.full((4, 8), 7, np.uint16 if mode == "I;16" else np.uint8))
-    if mode == "P":
+def _save(path: Path, mode: str) -> None:
+    """A picture of sevens, 8x4 pixels."""
+    if mode.startswith("RGB 16-bit"):
+        wide = np.zeros((4, 8, 3), np.uint16)
+        wide[..., 2] = 7  # OpenCV's last channel is red
+        cv2.imwrite(str(path), wide)
+        return
+    kind = "I;16" if mode == "16-bit" else mode.split()[0]
+    picture = Image.fromarray(np.full((4, 8), 7, np.uint16 if kind == "I;16" else np.uint8))
+    if kind == "P":
         picture.putpalette(list(range(256)) * 3)
-    return picture if mode in ("P", "I;16") else picture.convert(mode)
+    (picture if kind in ("P", "I;16") else picture.convert(kind)).save(path)

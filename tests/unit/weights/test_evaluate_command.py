@@ -98,7 +98,9 @@ def test_generated_pictures_end_to_end(
     said = call("evaluate", mine, *CPU, "--data", "generated", "--limit", 1)
     assert "generated data, not the real" in " ".join(said.split())
     found = splits(out)
-    assert found.keys() == {"cityscapes/val", "cityscapes/train", "gta5/all", "gta5/heldout"}
+    cities = {f"crosscity/{city}_test" for city in ("rio", "rome", "taipei", "tokyo")}
+    scored = {"cityscapes/val", "acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation"}
+    assert found.keys() == {*scored, *cities, "gta5/heldout"}
     assert all(e.smoke and e.score.images == 4 and e.score.provenance == "generated" for e in found.values())
     page = (out / "leaderboards" / "checkpoints.md").read_text()
     assert "imported: student of iter_40000.pth (smoke)" in page
@@ -175,8 +177,14 @@ def test_damaged_results_are_listed(call: Call, mine: str, official: Path, out: 
 def test_the_generated_world_of_a_benchmark_is_not_made_twice(
     call: Call, mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a run of the benchmark generates is what an evaluation looks for."""
+    """What a run of the default benchmark generates is what an evaluation looks for."""
     monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path / "cache"))
-    for name, counts in (("gta5", {"all": 4, "heldout": 4}), ("cityscapes", {"train": 4, "val": 4})):
+    beside = [("acdc", "val"), ("dark_zurich", "val"), ("bdd100k", "val"), ("mapillary", "validation")]
+    cities = [("crosscity", f"{city}_test") for city in ("rio", "rome", "taipei", "tokyo")]
+    for name, counts in (
+        ("gta5", {"all": 4, "heldout": 4}),
+        ("cityscapes", {"train": 4, "val": 4}),
+        *((name, {split: 4}) for name, split in (*beside, *cities)),
+    ):
         minicity.ensure(minicity.WorldSpec(scale=0.25), name, counts, workers=1)
     assert "Generating" not in call("evaluate", mine, *CPU, "--limit", 1)

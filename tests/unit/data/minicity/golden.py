@@ -23,6 +23,15 @@ CASES = [
         ("gta5", "heldout"),
         ("cityscapes", "train"),
         ("cityscapes", "val"),
+        ("synthia", "all"),
+        ("synscapes", "all"),
+        ("acdc", "val"),
+        ("dark_zurich", "train_twilight"),
+        ("dark_zurich", "val"),
+        ("bdd100k", "val"),
+        ("mapillary", "validation"),
+        ("crosscity", "rio_test"),
+        ("crosscity", "tokyo_train"),
     )
     for index, dials in (
         (0, {}),

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from adaptbench.data.minicity.looks import LOOKS, blend, look_of
+from adaptbench.data.minicity.domains import LOOKS, look_of
+from adaptbench.data.minicity.looks import blend
 from adaptbench.data.minicity.objects import LABEL
 from adaptbench.errors import UsageError
 

@@ -1,0 +1,172 @@
+"""``data verify``: is a dataset complete and as released? ``data stats``: which classes it shows how often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from adaptbench import plugins
+from adaptbench.benchmark import Benchmark
+from adaptbench.commands.run import parse_paths
+from adaptbench.data import sources
+from adaptbench.data.taxonomy import CLASS_SETS, label_map
+from adaptbench.data.verify import SplitReport, verify_splits
+from adaptbench.dataset import Dataset
+from adaptbench.errors import DataError, UsageError
+from adaptbench.flags import EXIT_UNFINISHED, Data
+from adaptbench.plugins import Plugin, Registry
+from adaptbench.request import Request
+
+#: Findings of one split that are printed; all are counted.
+SHOWN = 20
+
+
+def execute(command: Data) -> int:
+    """Runs one of the actions; 1 if ``verify`` found a defect that the official release does not have."""
+    if command.jobs is not None and command.jobs < 1:
+        raise UsageError(f"--jobs {command.jobs}: give at least 1.")
+    console = Console()
+    registry = plugins.discover(command.plugins)
+    found = _opened(registry, command)
+    if command.action == "verify":
+        return max(_verify(console, plugin, dataset, command.jobs) for plugin, dataset in found)
+    return max(_stats(console, registry, plugin, dataset, command.jobs) for plugin, dataset in found)
+
+
+def _opened(registry: Registry, command: Data) -> list[tuple[Plugin, Dataset]]:
+    """The datasets asked for; without names, those that are there.
+
+    Raises:
+        DataError: one that is named is not there, or none is.
+    """
+    request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
+    for name in request.data_paths:
+        registry.find("dataset", name)
+    found = []
+    for name in command.names or registry.names("dataset"):
+        try:
+            found.append((registry.find("dataset", name), _open(registry, name, request)))
+        except DataError:
+            if command.names:
+                raise
+    if not found:
+        raise DataError("No dataset found. Pass --data-root (the parent folder) or --data-path NAME=FOLDER.")
+    return found
+
+
+def _open(registry: Registry, name: str, request: Request) -> Dataset:
+    return sources.dataset_class(registry, name)(sources.official_root(registry, name, request))
+
+
+def _verify(console: Console, plugin: Plugin, dataset: Dataset, jobs: int | None) -> int:
+    with ExitStack() as stack:
+        reports, absent = verify_splits(plugin, dataset, _announcing(console, stack, dataset.name), jobs)
+    console.print(_report_table(dataset, reports))
+    if absent:
+        console.print(f"not there: {', '.join(absent)}", style="yellow", highlight=False)
+    for report in reports:
+        _print_findings(console, report)
+    wrong = sum(len(report.new) for report in reports)
+    text = f"{dataset.name}: {wrong} defects" if wrong else f"{dataset.name}: no defects"
+    console.print(text, style="red" if wrong else "green", highlight=False)
+    return EXIT_UNFINISHED if wrong or not reports else 0
+
+
+def _announcing(console: Console, stack: ExitStack, name: str) -> Callable[[str, int], Callable[[int], None]]:
+    """Shows a bar per split on a terminal, and a line elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = stack.enter_context(Progress(*columns, console=console)) if console.is_terminal else None
+
+    def announce(split: str, count: int) -> Callable[[int], None]:
+        if progress is None:
+            console.print(f"{name}/{split}: {count} pictures", highlight=False)
+            return lambda done: None
+        bar = progress.add_task(f"{name}/{split}", total=count)
+        return lambda done: progress.update(bar, completed=done)
+
+    return announce
+
+
+def _report_table(dataset: Dataset, reports: Sequence[SplitReport]) -> Table:
+    table = Table(
+        title=Text(f"{dataset.name} in {dataset.root}"), title_justify="left", box=None, pad_edge=False
+    )
+    for header in ("split", "pictures", "expected", "sizes", "ids", "defects", "known"):
+        table.add_column(header)
+    for report in reports:
+        sizes = ", ".join(f"{w}x{h}" for (w, h), _ in report.sizes.most_common(3))
+        more = f" and {len(report.sizes) - 3} more" if len(report.sizes) > 3 else ""
+        known = len(report.findings) - len(report.new)
+        expected = report.expected.count
+        cells = (report.split, report.pictures, "any" if expected is None else expected, sizes + more)
+        table.add_row(*map(str, (*cells, len(report.ids), len(report.new), known)))
+    return table
+
+
+def _print_findings(console: Console, report: SplitReport) -> None:
+    for finding in report.findings[:SHOWN]:
+        style = "yellow" if finding.known else "red"
+        text = f"{report.dataset}/{report.split} {finding.name or 'split'}: {finding.kind}. {finding.text}"
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    if len(report.findings) > SHOWN:
+        left = f"{report.dataset}/{report.split}: {len(report.findings) - SHOWN} more."
+        console.print(left, style="red", highlight=False)
+
+
+def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Dataset, jobs: int | None) -> int:
+    from adaptbench.data.rare_classes import statistics  # imports torch
+
+    shown = 0
+    for split, class_sets in _wanted(registry, dataset).items():
+        for class_set in class_sets:
+            try:
+                samples = dataset.usable(split)
+                sources.require_labels(dataset, split, samples)
+            except DataError as error:
+                text = f"{dataset.name}/{split} is left out. {error}"
+                console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+                break
+            with ExitStack() as stack:
+                tell = _announcing(console, stack, dataset.name)(split, len(samples))
+                found = statistics(plugin, dataset, samples, class_set, tell, jobs)
+            table = Table(
+                title=f"{dataset.name}/{split}, {class_set}, {len(samples)} pictures",
+                title_justify="left",
+                box=None,
+            )
+            for header in ("class", "pixels", "share", "pictures", "drawn by rare class sampling"):
+                table.add_column(header, justify="left" if header == "class" else "right")
+            for row in found:
+                table.add_row(*row.cells())
+            console.print(table)
+            shown += 1
+    return 0 if shown else EXIT_UNFINISHED
+
+
+def _wanted(registry: Registry, dataset: Dataset) -> dict[str, list[str]]:
+    """Labelled splits with class sets: those that benchmarks train on, or all where none does."""
+    labelled = [split for split, facts in dataset.splits.items() if facts.labelled]
+    used: dict[str, list[str]] = {}
+    for name in registry.names("benchmark"):
+        benchmark: type[Benchmark] = plugins.load(registry.find("benchmark", name))
+        for ref in benchmark.source:
+            if ref.dataset == dataset.name and benchmark.class_set not in used.setdefault(ref.split, []):
+                used[ref.split].append(benchmark.class_set)
+    return used or {split: _class_sets(dataset) for split in labelled}
+
+
+def _class_sets(dataset: Dataset) -> list[str]:
+    """Class sets that the dataset's labels can be mapped to."""
+    found = []
+    for name in CLASS_SETS:
+        try:
+            label_map(dataset.id_space, name)
+            found.append(name)
+        except UsageError:
+            continue
+    return found

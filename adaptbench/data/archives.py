@@ -1,0 +1,136 @@
+"""Files inside zip archives, named by paths that go through the archive: ``DATA/gtFine.zip/gtFine/val/x.png``.
+
+An archive is opened once per process and then read by position, so that forks and threads share it. Every file read
+from it is announced to Python's audit hooks under its path: the label firewall decides file by file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import zipfile
+import zlib
+from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
+
+from adaptbench.errors import DataError
+
+_SUFFIX = ".zip"
+
+
+class _Positioned(io.RawIOBase):
+    """A file whose position is this process's own: reading it moves nobody else's."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._size = os.fstat(self._file.fileno()).st_size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = start + offset
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        wanted = self._size - self._at if size is None or size < 0 else size
+        data = os.pread(self._file.fileno(), wanted, self._at)
+        self._at += len(data)
+        return data
+
+
+class Archive:
+    """A zip archive, opened.
+
+    Args:
+        path: where it lies.
+
+    Raises:
+        DataError: it cannot be read, or is no zip archive.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(_Positioned(path))
+        except (OSError, zipfile.BadZipFile) as error:
+            raise DataError(f"Cannot read the archive {path}: {error}. Download it again.") from error
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """Names of all files in it."""
+        return frozenset(name for name in self._zip.namelist() if not name.endswith("/"))
+
+    def holds_folder(self, folder: str) -> bool:
+        """Whether anything lies below ``folder``."""
+        return any(name.startswith(f"{folder}/") for name in self.files)
+
+    def glob(self, folder: str, pattern: str) -> list[Path]:
+        """Paths of the files in ``folder`` that match ``pattern``, as `pathlib.Path.glob` has it (without ``**``)."""
+        wanted = (*PurePosixPath(folder).parts, *PurePosixPath(pattern).parts)
+        return [self.path / name for name in self.files if _matches(PurePosixPath(name).parts, wanted)]
+
+    def read(self, name: str) -> bytes:
+        """Content of a file; its checksum is verified.
+
+        Raises:
+            OSError: there is none.
+            DataError: the archive is damaged.
+        """
+        try:
+            return self._zip.read(name)
+        except KeyError as error:
+            raise FileNotFoundError(f"no such file in the archive: {name}") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise DataError(f"Cannot read {name} from {self.path}: {error}. Download it again.") from error
+
+
+def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+
+
+@lru_cache(maxsize=256)
+def archive(path: Path) -> Archive:
+    """The archive at ``path``, opened once per process."""
+    return Archive(path)
+
+
+def split(path: Path) -> tuple[Path, str] | None:
+    """The archive that ``path`` goes through and the name in it; None where it goes through none."""
+    if f"{_SUFFIX}{os.sep}" not in str(path):
+        return None
+    for parent in path.parents:
+        if parent.suffix == _SUFFIX and parent.is_file():
+            return parent, path.relative_to(parent).as_posix()
+    return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file, on disk or in an archive."""
+    inside = split(path)
+    return path.is_file() if inside is None else inside[1] in archive(inside[0]).files
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file, on disk or in an archive.
+
+    Raises:
+        OSError: it cannot be read.
+        DataError: the archive is damaged.
+        FirewallError: it is out of reach of this process.
+    """
+    inside = split(path)
+    if inside is None:
+        return path.read_bytes()
+    sys.audit("open", str(path), "rb", 0)
+    return archive(inside[0]).read(inside[1])

@@ -1,0 +1,114 @@
+"""YAML files that users write: read strictly, with errors that name the line and the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from adaptbench.errors import UsageError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(path: Path) -> tuple[dict[str, Any], yaml.Node]:
+    """The mapping that a YAML file holds, and its tree with the lines.
+
+    Raises:
+        UsageError: the file cannot be read, is no YAML mapping, or states a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read {path}: {error}.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}.") from error
+    if not isinstance(content, dict) or tree is None:
+        raise UsageError(f"{path}: expected keys with values, like 'name: value'; see docs/your-own-data.md.")
+    for key, line_number in _repeated(tree):
+        raise UsageError(f"{path}, line {line_number}, key {key!r}: it is stated twice. Keep one.")
+    return content, tree
+
+
+def validated(model: type[Model], path: Path) -> Model:
+    """The content of a YAML file as ``model``.
+
+    Raises:
+        UsageError: it does not fit; names line and key.
+    """
+    content, tree = load(path)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        keys = _keys(tree, first["loc"])
+        raise UsageError(_sentence(path, tree, keys, first)) from error
+
+
+def wrong(path: Path, keys: Sequence[str | int], problem: str) -> UsageError:
+    """Error about the value of a key, for checks that a model cannot make."""
+    _, tree = load(path)
+    return UsageError(f"{path}, line {_line(tree, keys)}, key {'.'.join(map(str, keys))!r}: {problem}")
+
+
+def _sentence(path: Path, tree: yaml.Node, keys: list[str | int], error: Any) -> str:
+    place = f"{path}, line {_line(tree, keys)}"
+    if error["type"] == "missing":
+        key = ".".join(map(str, [*keys, error["loc"][-1]]))
+        return f"{place}, key {key!r}: it is missing."
+    problem = {"extra_forbidden": "there is no such key."}.get(error["type"], f"{error['msg']}.")
+    return f"{place}, key {'.'.join(map(str, keys)) or 'file'!r}: {problem}"
+
+
+def _keys(tree: yaml.Node, location: Sequence[str | int]) -> list[str | int]:
+    """The parts of a location that are keys or numbers in the file; models add names of types to it."""
+    found: list[str | int] = []
+    node: yaml.Node | None = tree
+    for part in location:
+        inner = None if node is None else _child(node, part)
+        if inner is not None:
+            found.append(part)
+            node = inner[1]
+    return found
+
+
+def _line(tree: yaml.Node, keys: Sequence[str | int]) -> int:
+    """Line of a key, from 1; of the nearest one above it where there is none."""
+    line, node = tree.start_mark.line, tree
+    for key in keys:
+        inner = _child(node, key)
+        if inner is None:
+            break
+        line, node = inner
+    return line + 1
+
+
+def _child(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:
+    """Line from 0, and value, of a key of a mapping or an item of a list."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == str(key):
+                return name.start_mark.line, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key].start_mark.line, node.value[key]
+    return None
+
+
+def _repeated(node: yaml.Node) -> Iterator[tuple[str, int]]:
+    """Keys that a mapping states again, with their lines."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for name, value in node.value:
+            if name.value in seen:
+                yield name.value, name.start_mark.line + 1
+            seen.add(name.value)
+            yield from _repeated(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated(item)

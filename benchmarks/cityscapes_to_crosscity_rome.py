@@ -1,0 +1,26 @@
+"""Cityscapes to Rome (Cross-City): another city, 13 classes.
+
+Training sees the Cityscapes training pictures with labels and the 3,200 training pictures of Rome without; its 100
+labelled pictures are scored. The other three cities are columns.
+"""
+
+from __future__ import annotations
+
+from adaptbench.benchmark import Benchmark, SplitRef
+
+
+class CityscapesToCrossCityRome(Benchmark):
+    """See the header of this file."""
+
+    name = "cityscapes_to_crosscity_rome"
+    title = "Cityscapes to Rome (Cross-City)"
+    class_set = "cityscapes13"
+    source = (SplitRef("cityscapes", "train"),)
+    target = (SplitRef("crosscity", "rome_train"),)
+    evaluation = (SplitRef("crosscity", "rome_test"),)
+    also = (
+        SplitRef("crosscity", "rio_test"),
+        SplitRef("crosscity", "taipei_test"),
+        SplitRef("crosscity", "tokyo_test"),
+        SplitRef("cityscapes", "val"),
+    )

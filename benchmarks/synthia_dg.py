@@ -1,0 +1,29 @@
+"""SYNTHIA to unseen real streets: domain generalization, 16 classes.
+
+Training sees SYNTHIA alone; every scored dataset is closed while it runs, its pictures included. Cityscapes val is
+ranked, BDD100K val and Mapillary validation are columns.
+"""
+
+from __future__ import annotations
+
+from adaptbench.benchmark import Benchmark, SplitRef
+
+
+class SynthiaDG(Benchmark):
+    """See the header of this file."""
+
+    name = "synthia_dg"
+    title = "SYNTHIA to unseen domains (domain generalization)"
+    setting = "dg"
+    class_set = "cityscapes16"
+    source = (SplitRef("synthia", "all"),)
+    target = ()
+    evaluation = (
+        SplitRef("cityscapes", "val"),
+        SplitRef("bdd100k", "val"),
+        SplitRef("mapillary", "validation"),
+    )
+    also = (
+        SplitRef("acdc", "val"),
+        SplitRef("dark_zurich", "val"),
+    )

@@ -1,0 +1,54 @@
+"""ACDC: street scenes in fog, at night, in rain and in snow, 1,000 of each; finely annotated.
+
+Source: Sakaridis, Dai, Van Gool: ACDC: The Adverse Conditions Dataset with Correspondences, ICCV 2021,
+    https://acdc.vision.ee.ethz.ch (registration needed): rgb_anon_trainvaltest.zip and gt_trainval.zip.
+Licence: non-commercial research; the data must not be passed on.
+Splits: train 1,600, val 406 (night 106, the others 100), test 2,000 (labels are held back by the test server). The
+    tag ``condition`` of a sample is fog, night, rain or snow. The <split>_ref folders hold pictures of the same places
+    in clear weather, without labels; they are not read.
+Layout: rgb_anon/<condition>/<split>/<sequence>/<stem>_rgb_anon.png (1920x1080) and
+    gt/<condition>/<split>/<sequence>/<stem>_gt_labelTrainIds.png. Both zip archives can stay packed.
+Labels: 8-bit grey with Cityscapes train ids, 0..18 and 255, as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from adaptbench.dataset import Dataset, Sample, Split
+
+_IMAGE_SUFFIX = "_rgb_anon.png"
+
+
+class ACDC(Dataset):
+    """See the header of this file."""
+
+    name = "acdc"
+    title = "ACDC (fog, night, rain, snow)"
+    licence = "non-commercial research, no redistribution"
+    homepage = "https://acdc.vision.ee.ethz.ch"
+    id_space = "cityscapes_train"
+    folders = ("acdc", "ACDC")
+    picture_size = (1920, 1080)
+    training_size = (960, 540)
+    splits: ClassVar[Mapping[str, Split]] = {
+        "train": Split(count=1600),
+        "val": Split(count=406),
+        "test": Split(count=2000, labelled=False, note="labels are held back by the test server"),
+    }
+    label_folders = ("gt",)
+    archives = ("rgb_anon*.zip", "gt_trainval*.zip")
+
+    def samples(self, split: str) -> list[Sample]:
+        """All samples of ``split``, by condition, tagged with condition and sequence."""
+        self._split(split)
+        pictures = self._pictures("rgb_anon", f"*/{split}/*/*{_IMAGE_SUFFIX}")
+        return [self._sample(image, split) for image in pictures]
+
+    def _sample(self, image: Path, split: str) -> Sample:
+        stem, sequence = image.name.removesuffix(_IMAGE_SUFFIX), image.parent.name
+        condition = image.parents[2].name
+        label = self._place(f"gt/{condition}/{split}/{sequence}/{stem}_gt_labelTrainIds.png")
+        return Sample(stem, image, label, {"condition": condition, "sequence": sequence})

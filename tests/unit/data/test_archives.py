@@ -1,0 +1,157 @@
+"""Zip archives are read like folders, without unpacking, and the firewall sees every file in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adaptbench import plugins
+from adaptbench.data import archives, firewall
+from adaptbench.dataset import Dataset
+from adaptbench.errors import DataError, FirewallError
+
+Cityscapes = Callable[[Path], Dataset]
+
+
+@pytest.fixture(scope="module")
+def cityscapes() -> type[Dataset]:
+    loaded: type[Dataset] = plugins.load(plugins.discover().find("dataset", "cityscapes"))
+    return loaded
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """Cityscapes as it is downloaded: two zip archives."""
+    root = tmp_path / "cityscapes"
+    root.mkdir()
+    picture = Image.fromarray(np.full((4, 8), 7, np.uint8))
+    for file, top, tail in (
+        ("leftImg8bit_trainvaltest.zip", "leftImg8bit", "leftImg8bit"),
+        ("gtFine_trainvaltest.zip", "gtFine", "gtFine_labelIds"),
+    ):
+        with zipfile.ZipFile(root / file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("README", "read me")
+            for split, city in (("train", "aachen"), ("train", "ulm"), ("val", "lindau")):
+                for frame in (19, 20):
+                    with archive.open(
+                        f"{top}/{split}/{city}/{city}_000000_{frame:06d}_{tail}.png", "w"
+                    ) as target:
+                        picture.save(target, "PNG")
+    return root
+
+
+def unpack(packed: Path, to: Path) -> Path:
+    for archive in packed.glob("*.zip"):
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(to)
+    return to
+
+
+def described(dataset: Dataset) -> dict[str, list[Any]]:
+    return {
+        split: [
+            (s.name, dict(s.tags), dataset.read_image(s).tolist(), dataset.read_label(s).tolist())
+            for s in dataset.samples(split)
+        ]
+        for split in ("train", "val")
+    }
+
+
+def test_packed_and_unpacked_are_the_same(packed: Path, tmp_path: Path, cityscapes: Cityscapes) -> None:
+    before = {path: path.stat().st_mtime_ns for path in packed.iterdir()}
+    assert described(cityscapes(packed)) == described(cityscapes(unpack(packed, tmp_path / "unpacked")))
+    assert {path: path.stat().st_mtime_ns for path in packed.iterdir()} == before
+
+
+def test_what_is_unpacked_comes_first(packed: Path, cityscapes: Cityscapes) -> None:
+    unpack(packed, packed)
+    sample = cityscapes(packed).samples("val")[0]
+    assert sample.image == packed / "leftImg8bit/val/lindau/lindau_000000_000019_leftImg8bit.png"
+    assert ".zip" not in str(sample.label)
+
+
+def test_pictures_may_be_packed_and_labels_not(packed: Path, cityscapes: Cityscapes) -> None:
+    with zipfile.ZipFile(packed / "gtFine_trainvaltest.zip") as archive:
+        archive.extractall(packed)
+    (packed / "gtFine_trainvaltest.zip").unlink()
+    dataset = cityscapes(packed)
+    sample = dataset.samples("train")[0]
+    assert ".zip" in str(sample.image) and ".zip" not in str(sample.label)
+    assert dataset.read_label(sample).shape == dataset.read_image(sample).shape[:2]
+
+
+def test_a_damaged_archive_and_a_damaged_file_are_named(packed: Path, cityscapes: Cityscapes) -> None:
+    broken = packed / "gtFine_trainvaltest.zip"
+    content = broken.read_bytes()
+    broken.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"gtFine_trainvaltest\.zip.*Download it again"):
+        cityscapes(packed).samples("val")
+    archives.archive.cache_clear()
+    at = content.index(b"labelIds.png") + 30  # within the packed bytes of the first label
+    broken.write_bytes(content[:at] + b"XXXX" + content[at + 4 :])
+    dataset = cityscapes(packed)
+    with pytest.raises(DataError, match=r"(?s)gtFine_trainvaltest\.zip"):
+        for sample in dataset.samples("train"):
+            dataset.read_label(sample)
+
+
+def test_a_missing_file_is_named_with_its_archive(packed: Path) -> None:
+    path = packed / "gtFine_trainvaltest.zip" / "gtFine/val/x.png"
+    assert not archives.is_file(path)
+    with pytest.raises(FileNotFoundError, match=r"gtFine/val/x\.png"):
+        archives.read_bytes(path)
+    assert archives.is_file(packed / "gtFine_trainvaltest.zip/README")
+
+
+def test_forks_read_at_their_own_place(packed: Path, cityscapes: Cityscapes) -> None:
+    dataset = cityscapes(packed)
+    samples = dataset.samples("train")
+    child = os.fork()
+    if child == 0:
+        for _ in range(200):
+            dataset.read_label(samples[0])
+        os._exit(0)
+    for _ in range(200):
+        assert dataset.read_label(samples[-1]).tolist() == [[7] * 8] * 4
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_firewall_closes_labels_in_archives_file_by_file(packed: Path, cityscapes: Cityscapes) -> None:
+    dataset = cityscapes(packed)
+    train, val = dataset.samples("train"), dataset.samples("val")
+    with firewall.closed(dataset.label_places):
+        dataset.read_image(train[0])
+        with pytest.raises(FirewallError, match="lindau"):
+            dataset.read_label(val[0])
+        with pytest.raises(FirewallError, match=r"gtFine_trainvaltest\.zip"):
+            (packed / "gtFine_trainvaltest.zip").read_bytes()
+        with pytest.raises(FirewallError):
+            zipfile.ZipFile(packed / "gtFine_trainvaltest.zip")
+    firewall._breaches.clear()
+    assert dataset.read_label(val[0]).shape == (4, 8)
+
+
+def test_a_sealed_process_reads_the_labels_it_trains_on_and_no_other(packed: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from adaptbench import plugins; from adaptbench.data import firewall\n"
+        "from adaptbench.errors import FirewallError\n"
+        "dataset = plugins.load(plugins.discover().find('dataset', 'cityscapes'))(Path(sys.argv[1]))\n"
+        "train, val = dataset.samples('train'), dataset.samples('val')\n"
+        "firewall.seal(dataset.label_places, [sample.label for sample in train])\n"
+        "for sample in train: dataset.read_image(sample), dataset.read_label(sample)\n"
+        "dataset.read_image(val[0])\n"
+        "try: dataset.read_label(val[0])\n"
+        "except FirewallError as error: print('refused', error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(packed)], capture_output=True, text=True)
+    assert done.stdout.startswith("refused") and "lindau" in done.stdout, done.stderr
