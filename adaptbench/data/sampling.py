@@ -40,6 +40,7 @@ class Sampling:
             = batches carry no mask.
         framing: crops, or whole pictures; the test pictures are resized alike.
         distortion: whether the colours of labelled pictures are distorted.
+        blur: whether half of all pictures are blurred a little.
     """
 
     rare: RareClasses | None = None
@@ -47,3 +48,4 @@ class Sampling:
     margins: Margins | None = None
     framing: Framing = field(default_factory=Crops)
     distortion: bool = False
+    blur: bool = False

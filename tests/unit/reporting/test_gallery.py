@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptbench.data.taxonomy import CITYSCAPES_ID_TO_TRAIN_ID
+from adaptbench.data.id_tables import CITYSCAPES
 from adaptbench.jobspec import DataSource, JobSpec, job_folder, save_job
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.gallery import draw_all, strip_rows
@@ -78,7 +78,7 @@ def test_every_board_is_drawn_with_predictions(record: Maker, cityscapes: Path, 
     assert list(rows[0].predictions) == ["oracle", "dacs"]  # as on the board, lowest seed
     assert rows[1].image[0, 0].tolist() == [1, 1, 1]
     assert np.unique(rows[0].predictions["dacs"]) == [0]
-    assert np.unique(rows[0].truth).tolist() == [CITYSCAPES_ID_TO_TRAIN_ID[7], 255]
+    assert np.unique(rows[0].truth).tolist() == [CITYSCAPES[7], 255]
 
     folder = tmp_path / "leaderboards/minicity-gta5_to_cityscapes"
     written = draw_all(records, tmp_path, pytest.fail)
