@@ -122,6 +122,7 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
             name=settings.network,
             parameters=scored.parameters,
             pretraining="none" if start is None else start.data,
+            weights=results[-1].stage.method.scored_weights,
         ),
         iterations=sum(result.stage.settings.iterations for result in results),
         settings=spec.settings,

@@ -71,8 +71,8 @@ class Import:
     """The checkpoint: .pth, .pt, .bin or .safetensors."""
     method: Annotated[str, tyro.conf.arg(metavar="METHOD")]
     """Whose network it is."""
-    weights: Literal["student", "teacher"] = "student"
-    """Which network of the file; the papers score the student."""
+    weights: Annotated[Literal["student", "teacher"] | None, _words("{student,teacher}")] = None
+    """Which network of the file; by default the one that the papers score, for most methods the student."""
     network: Annotated[str | None, _words("NETWORK")] = None
     """Network of the method, if not its published one."""
     set: Annotated[tuple[str, ...], _words("KEY=VALUE ...")] = ()

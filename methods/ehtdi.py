@@ -44,7 +44,6 @@ from adaptbench.adaptation.view_contrast import label_at, pixel_contrast, protot
 from adaptbench.data.batch import Batch
 from adaptbench.method import LossGroup, Task
 from adaptbench.profiles import Iterations
-from adaptbench.training.optimizer import Listing
 from methods.pixmatch import Consistency, Seen
 
 #: Samples of a batch that a loss is taken of.
@@ -108,11 +107,6 @@ class EHTDI(Consistency):
         """Settings of the adaptation."""
 
         iterations: Iterations = Field(250_000, ge=0, description="iterations of the adaptation")
-        parameter_listing: Listing = Field(
-            "once",
-            description="how often sgd lists a tensor of the encoder: once, or as published "
-            "(repeated-current)",
-        )
         augmentation_weight: float = Field(
             0.1,
             ge=0,

@@ -19,9 +19,9 @@ Quirks that are defaults:
 Where its numbers are claimed, most tensors of the encoder are updated three or four times per step
 (`parameter_listing` ``repeated-current``; ``once`` elsewhere).
 
-Differences: how the source network of the release was trained is not stated; here it is trained on the source with the
-same settings and for as many iterations (`source_iterations`). `average_span` is a number of iterations, so that it
-shrinks with the training in small profiles.
+Differences: how the source network of the release was trained is not stated; here it is trained with the same settings
+and for as many iterations, two pictures each (`source_iterations`, `source_batch_size`). `average_span` is a number of
+iterations, so that it shrinks with the training in small profiles.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from adaptbench.draws import Draws
 from adaptbench.method import LossGroup, Optimizers, Stage, Task
 from adaptbench.profiles import Iterations, Length
 from adaptbench.settings import Settings as BaseSettings
-from adaptbench.training.optimizer import Listing
+from adaptbench.weights.consistency import STUDENT_AND_SHADOW
 from methods.minent import OutputAdaptation, Outputs, named
 
 
@@ -133,6 +133,8 @@ class Consistency(WholeSource):
     """Starts from a network trained on the source and labels whole target pictures; its running average is scored."""
 
     uses_target_images = True
+    scored_weights = "running average"
+    published_files = STUDENT_AND_SHADOW
 
     class Settings(WholeSource.Settings):
         """Settings of both trainings; those with the prefix are the first one's."""
@@ -140,6 +142,7 @@ class Consistency(WholeSource):
         source_iterations: Iterations | None = Field(
             None, ge=0, description="iterations of the source training; none = as many as of the adaptation"
         )
+        source_batch_size: int = Field(2, ge=1, description="images per iteration of the source training")
         average_span: Iterations = Field(
             1000, ge=1, description="iterations that the running average spans, 1 / (1 - decay)"
         )
@@ -168,9 +171,10 @@ class Consistency(WholeSource):
         """The source, then the adaptation."""
         assert isinstance(settings, Consistency.Settings)
         shared = settings.model_dump(include=set(WholeSource.Settings.model_fields))
+        changes = {"batch_size": settings.source_batch_size}
         if settings.source_iterations is not None:
-            shared["iterations"] = settings.source_iterations
-        first = WholeSource.Settings.model_validate(shared)
+            changes["iterations"] = settings.source_iterations
+        first = WholeSource.Settings.model_validate({**shared, **changes})
         return [Stage("source", WholeSource, first), Stage("adapt", cls, settings, start=0)]
 
     def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
@@ -240,11 +244,6 @@ class PixMatch(Consistency):
         iterations: Iterations = Field(40_000, ge=0, description="iterations of the adaptation")
         batch_size: int = Field(1, ge=1, description="images per domain and iteration")
         learning_rate: float = Field(1e-4, gt=0, description="of the encoder, at its highest")
-        parameter_listing: Listing = Field(
-            "once",
-            description="how often sgd lists a tensor of the encoder: once, or as published "
-            "(repeated-current)",
-        )
         augmentation_weight: float = Field(0.1, ge=0, description="weight of recoloured parts")
         fourier_weight: float = Field(0.0, ge=0, description="weight of pictures in the style of the source")
         cutmix_weight: float = Field(0.0, ge=0, description="weight of pictures with a box of the source")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from adaptbench.adaptation.class_mix import ClassIds
 from adaptbench.adaptation.crop_views import ViewDraw, Views
 from adaptbench.adaptation.seg_loss import IGNORE
-from adaptbench.adaptation.source_paste import Candidates
+from adaptbench.adaptation.source_paste import Candidates, picked_classes
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.draws import Draws
 from adaptbench.method import LossGroup, total_loss
@@ -132,7 +132,7 @@ class Step:
                 (method, "paste", self._noting_paste(method.paste)),
                 (method, "boundary_mix", self._noting_mix(method.boundary_mix)),
                 (ehtdi, "draw_picks", self._draw_picks),
-                (ehtdi, "picked_classes", self._noting_classes(ehtdi.picked_classes)),
+                (ehtdi, "picked_classes", self._noting_classes(picked_classes)),
             ):
                 stack.enter_context(mock.patch.object(owner, name, replacement))
             yield

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from adaptbench.adaptation import crop_views
-from adaptbench.adaptation.crop_views import ViewDraw, grey_levels, labels_in_view, views
+from adaptbench.adaptation.crop_views import ViewDraw, labels_in_view, views
 from adaptbench.adaptation.cut_mix import CutDraw, LabelledBatch, cut_box, cut_mix
 from adaptbench.adaptation.fourier_mix import corner_side, exchanged, fourier_mix
 from adaptbench.adaptation.recolour import Recolouring
@@ -58,9 +58,9 @@ def check_cut_mix(case: Case) -> None:
 def check_views(case: Case) -> None:
     mean = tuple(case.hyper("mean_bgr"))
     np.testing.assert_allclose(mean, CAFFE.mean, rtol=1e-6)
-    values = Normalisation(mean, CAFFE.std, CAFFE.bgr)  # type: ignore[arg-type]
+    values = Normalisation(mean, CAFFE.std, CAFFE.bgr)
     image, label = case.tensor("in/image"), ours(case.tensor("in/label"))
-    case.compare("out/recovered_rgb_uint8", np.stack(grey_levels(image, values)))
+    case.compare("out/recovered_rgb_uint8", np.stack(crop_views.grey_levels(image, values)))
     draws = [ViewDraw(CropBox(*box), Recolouring()) for box in case.hyper("crops_yxhw")]
     side, given = case.hyper("out_hw")[0], iter(case.all_arrays["in/strong_rgb_uint8"])
     seen: list[Array] = []

@@ -59,7 +59,7 @@ def check_scores(case: Case) -> None:
     for classes, views in ((19, [range(19)]), (16, [range(16), kept])):
         arrays = case.arrays(f"in/K{classes}/")
         pairs = [(_ours(arrays[f"label/{i}"][0]), arrays[f"pred/{i}"][0]) for i in (0, 1)]
-        total = sum(confusion_matrix(label, predicted, classes) for label, predicted in pairs)
+        total = np.sum([confusion_matrix(*pair, classes) for pair in pairs], axis=0)
         out = f"out/K{classes}/"
         case.compare(f"{out}confusion", total)
         case.compare(f"{out}pixel_accuracy", accuracy(total))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ from adaptbench.adaptation.view_contrast import (
 from adaptbench.method import total_loss
 
 from ..boundary_mixing import OutputsStep, cross_entropies, ours, recorded_picks, theirs
-from ..case import Case
+from ..case import Array, Case
 from ..registry import handler
 
 _UNUSED = -999
@@ -165,7 +167,12 @@ def _compare_picks(case: Case, step: OutputsStep) -> None:
     drawn = recorded_picks(case)
     where = [positions(*pair) for pair in zip(step.found, drawn, strict=True)]
     picked = [np.where(classes == IGNORE, -1, classes) for classes in step.classes]
-    for name, rows in (("draw", drawn), ("selected_position", where), ("selected_class", picked)):
+    listed: dict[str, Sequence[Sequence[int] | Array]] = {
+        "draw": drawn,
+        "selected_position": where,
+        "selected_class": picked,
+    }
+    for name, rows in listed.items():
         expected = case.all_arrays[f"out/{name}"]
         filled = np.full_like(expected, _UNUSED)
         for slots, row in zip(filled, rows, strict=True):
