@@ -128,10 +128,6 @@ def bilinear(batch: LabelledBatch, size: tuple[int, int]) -> LabelledBatch:
     return RESIZED(batch, size)._replace(image=image)
 
 
-def rounded(image: Tensor, values: Normalisation, levels: str = "truncated") -> list[Any]:
-    return GREY_LEVELS(image, values, "rounded")
-
-
 def not_swapped(image: Tensor, values: Normalisation, levels: str = "truncated") -> list[Any]:
     return [pixels[..., ::-1].copy() for pixels in GREY_LEVELS(image, values, "truncated")]
 
@@ -205,7 +201,6 @@ MUTATIONS = [
     ),
     *on(
         "ehtdi_augment",
-        ("rounded", crop_views, "grey_levels", rounded),
         ("channels not swapped", crop_views, "grey_levels", not_swapped),
         ("not cut", crop_views, "crop_image", never_cut),
         ("labels of the exact nearest pixel", crop_views, "crop_label", label_of_another_rule),
