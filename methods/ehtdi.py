@@ -44,7 +44,8 @@ from adaptbench.adaptation.view_contrast import label_at, pixel_contrast, protot
 from adaptbench.data.batch import Batch
 from adaptbench.method import LossGroup, Task
 from adaptbench.profiles import Iterations
-from methods.pixmatch import Consistency, Seen
+from methods.pixmatch import Consistency
+from methods.pixmatch_source import Seen
 
 #: Samples of a batch that a loss is taken of.
 Samples: TypeAlias = Literal["first", "all"]

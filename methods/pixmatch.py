@@ -27,7 +27,7 @@ iterations, so that it shrinks with the training in small profiles.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from mmengine.hooks import Hook
@@ -46,79 +46,15 @@ from adaptbench.adaptation.cut_mix import CutDraw, LabelledBatch, cut_mix, draw_
 from adaptbench.adaptation.fourier_mix import Corners, fourier_mix
 from adaptbench.adaptation.hard_label import hard_label, mean_hard_label
 from adaptbench.adaptation.running_average import RunningAverage
-from adaptbench.adaptation.seg_loss import labelled_cross_entropy, resize_logits
+from adaptbench.adaptation.seg_loss import labelled_cross_entropy
 from adaptbench.data.batch import Batch
-from adaptbench.data.framing import Crops, WholePictures
-from adaptbench.data.sampling import Sampling
 from adaptbench.draws import Draws
 from adaptbench.method import LossGroup, Optimizers, Stage, Task
-from adaptbench.profiles import Iterations, Length
+from adaptbench.profiles import Iterations
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.weights.consistency import STUDENT_AND_SHADOW
-from methods.minent import OutputAdaptation, Outputs, named
-
-
-class Seen(NamedTuple):
-    """What the network makes of pictures.
-
-    Attributes:
-        main: logits of the main output at the size of the pictures.
-        aux: those of the auxiliary one; None where the network has none.
-        small: logits of the main output as the decoder gives them.
-    """
-
-    main: Tensor
-    aux: Tensor | None
-    small: Tensor
-
-    def outputs(self) -> Outputs:
-        """The logits at the size of the pictures, by name."""
-        return {"main": self.main} if self.aux is None else {"main": self.main, "aux": self.aux}
-
-
-class WholeSource(OutputAdaptation):
-    """Learns the source from whole pictures, half of them mirrored, half of them blurred a little."""
-
-    name = "pixmatch_source"
-    title = "PixMatch: source"
-    uses_target_images = False
-
-    class Settings(OutputAdaptation.Settings):
-        """Settings of the first training."""
-
-        network: str = Field(
-            "deeplabv2-pixmatch-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
-        )
-        batch_size: int = Field(2, ge=1, description="images per domain and iteration")
-        picture_width: Length = Field(
-            1280, ge=8, description="of whole pictures; they keep the ratio of the dataset's training size"
-        )
-        blur: bool = Field(True, description="blur half of all pictures a little")
-
-    settings: Settings
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """Whole pictures of one width, or crops."""
-        assert isinstance(settings, WholeSource.Settings)
-        width = int(settings.picture_width * settings.resolution + 0.5)
-        whole = WholePictures(mirrored=True, width=width)
-        framing = whole if settings.pictures == "whole" else Crops()
-        return Sampling(framing=framing, distortion=settings.color_distortion, blur=settings.blur)
-
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """Cross entropy of both outputs."""
-        yield self.source_pass(batch)[0]
-
-    def look(self, image: Tensor) -> Seen:
-        """One pass of the student. Shape: ``(B, 3, H, W)``."""
-        size = (image.shape[-2], image.shape[-1])
-        outputs = self.student.outputs(image)
-        full = {k: resize_logits(v, size, self.settings.align_corners) for k, v in outputs.items()}
-        return Seen(full["main"], full.get("aux"), outputs["main"])
-
-    def _seen(self, image: Tensor) -> Outputs:
-        return self.look(image).outputs()
+from methods.minent import named
+from methods.pixmatch_source import Seen, WholeSource
 
 
 class CopyStatistics(Hook):  # type: ignore[misc]  # mmengine is untyped

@@ -3,15 +3,16 @@
 With the distributions of both views as the rows of P, loss = mean over all rows i of the cross entropy of
 ``factor * P[i] P^T`` (without ``P[i]`` itself) with the row of the same pixel, or class, in the other view. P has two
 rows for every pixel, so that the matrix of similarities is quadratic in the number of pixels: it is made some rows at a
-time, and again for the gradient, and never exists as a whole.
+time, with what these give to the gradient, and never exists as a whole.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from adaptbench.adaptation.seg_loss import IGNORE
 
@@ -36,28 +37,45 @@ def paired_contrast(first: Tensor, second: Tensor, factor: float, block: int = B
 
     Source: EHTDI, multi-level contrast; quirk 8 of the recorded values.
     """
-    rows = torch.cat([first, second])
-    if torch.is_grad_enabled() and rows.requires_grad and len(rows) > block:
-        losses = [
-            checkpoint(_block_loss, rows, start, block, factor, use_reentrant=False, preserve_rng_state=False)
-            for start in range(0, len(rows), block)
-        ]
-    else:
-        losses = [_block_loss(rows, start, block, factor) for start in range(0, len(rows), block)]
-    return torch.stack(losses).sum() / len(rows)
+    loss: Tensor = _PairedContrast.apply(torch.cat([first, second]), factor, block)
+    return loss
 
 
-def _block_loss(rows: Tensor, start: int, block: int, factor: float) -> Tensor:
-    """Sum of the losses of the rows from ``start`` on."""
-    other = counterparts(len(rows)).to(rows.device)[start : start + block]
-    return functional.cross_entropy(similarities(rows, start, block) * factor, other, reduction="sum")
+class _PairedContrast(torch.autograd.Function):
+    """The contrast of rows whose first half is one view. What a block gives to the gradient is added up at once.
+
+    With p the softmax of a row of ``factor * S`` and e the unit vector of its counterpart, the gradient by S is
+    ``factor / N * (p - e)``, and S = P P^T is made of two equal factors.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, factor: float, block: int) -> Tensor:
+        loss, gradient = rows.new_zeros(()), torch.zeros_like(rows)
+        others = counterparts(len(rows)).to(rows.device)[:, None]
+        for start in range(0, len(rows), block):
+            part, other = rows[start : start + block], others[start : start + block]
+            scores = similarities(rows, start, block).mul_(factor)
+            norm = scores.logsumexp(dim=1, keepdim=True)
+            loss += (norm - scores.gather(1, other)).sum()
+            if ctx.needs_input_grad[0]:
+                surplus = scores.sub_(norm).exp_()
+                surplus.scatter_add_(1, other, torch.full_like(norm, -1.0))
+                gradient[start : start + block] += surplus @ rows
+                gradient.addmm_(surplus.T, part)
+        ctx.save_for_backward(gradient.mul_(factor / len(rows)))
+        return loss / len(rows)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return upstream[0] * gradient, None, None
 
 
 def similarities(rows: Tensor, start: int, block: int) -> Tensor:
     """Scalar products of the ``block`` rows from ``start`` on with all rows. Shape: ``(N, C)`` to ``(block, N)``."""
     part = rows[start : start + block]
     own = torch.arange(start, start + len(part), device=rows.device)
-    return (part @ rows.T).scatter(1, own[:, None], _SELF)
+    return (part @ rows.T).scatter_(1, own[:, None], _SELF)
 
 
 def counterparts(rows: int) -> Tensor:

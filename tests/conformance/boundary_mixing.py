@@ -19,7 +19,7 @@ from adaptbench.draws import Draws
 from adaptbench.method import LossGroup, total_loss
 from methods import ehtdi
 from methods.ehtdi import EHTDI, BoundaryMixed, Pasted
-from methods.pixmatch import Seen
+from methods.pixmatch_source import Seen
 
 from .case import Case
 from .stand_ins import task_of

@@ -23,7 +23,7 @@ from adaptbench.data.normalisation import Normalisation
 from adaptbench.evaluation import metrics
 from methods import ehtdi
 from methods.ehtdi import EHTDI, BoundaryMixed, Pasted
-from methods.pixmatch import Seen
+from methods.pixmatch_source import Seen
 
 from .handlers import boundary_parts, boundary_pictures, ehtdi_steps
 from .planted import Mutation, assert_noticed

@@ -14,12 +14,13 @@ from adaptbench.method import Method
 from adaptbench.profiles import profile
 from adaptbench.settings import resolve
 from methods.ehtdi import EHTDI
-from methods.pixmatch import Consistency, CopyStatistics, PixMatch, WholeSource
+from methods.pixmatch import Consistency, CopyStatistics, PixMatch
+from methods.pixmatch_source import WholeSource
 
 #: So that something is confident, pasted and seen on random pictures.
 USUAL = {
     "network": "deeplabv2-multi-mini",
-    "mix_threshold": 0.06,
+    "mix_threshold": 0.08,
     "crop": 64,
     "batch_size": 1,
     "average_span": 4,
