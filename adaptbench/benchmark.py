@@ -40,7 +40,7 @@ class Protocol:
         ignore: how ignored ground truth is treated; ``"drop"`` = the pixel is not counted.
         absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean.
         checkpoint: which weights are scored; ``"last"`` = the last iterate.
-        test_time_augmentation: ``"none"``, or what is averaged.
+        test_time_augmentation: what is averaged; a method may depart from ``"none"`` where its settings say so.
     """
 
     label_size: Literal["native"] = "native"

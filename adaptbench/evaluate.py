@@ -66,7 +66,7 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
         DataError: labels are missing (says how many), or a picture or label cannot be used.
     """
     started = time.monotonic()
-    splits = {ref: _samples(place, ref) for ref in evaluation_splits(place)}
+    splits = {ref: scored_samples(place, ref) for ref in evaluation_splits(place)}
     with firewall.closed(place.closed_folders):
         method = trained_method(place, result)
     scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop)
@@ -124,7 +124,7 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
             pretraining="none" if start is None else start.data,
             weights=results[-1].stage.method.scored_weights,
         ),
-        iterations=sum(result.stage.settings.iterations for result in results),
+        iterations=sum(r.stage.settings.iterations for r in results if r.stage.labeller is None),
         settings=spec.settings,
         settings_origin=spec.settings_origin,
         overrides=spec.overrides,
@@ -146,8 +146,12 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
 
 
-def _samples(place: Workplace, ref: SplitRef) -> list[Sample]:
-    """The pictures of ``ref`` that are scored; all of them have a label file."""
+def scored_samples(place: Workplace, ref: SplitRef) -> list[Sample]:
+    """The pictures of ``ref`` that are scored; all of them have a label file.
+
+    Raises:
+        DataError: labels are missing.
+    """
     dataset = place.datasets[ref.dataset]
     samples = dataset.usable(ref.split)
     samples = samples[: sources.cap(len(samples), place.spec.limit)]

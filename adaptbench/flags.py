@@ -21,7 +21,7 @@ def _words(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class Run:
-    """Train, score and rank methods. Other verbs: import, evaluate, ls, report, doctor (each has --help)."""
+    """Train, score and rank methods. Other verbs: import, evaluate, ls, report, analyse, doctor (each has --help)."""
 
     methods: Annotated[tuple[str, ...] | None, _words("METHOD ...")] = None
     """Methods, or 'all', which is the default."""
@@ -147,6 +147,24 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Analyse:
+    """Look into the networks of finished runs: Class Center Distance of their features (ccd)."""
+
+    what: Annotated[Literal["ccd"], tyro.conf.Positional]
+    """ccd: how compact the features of each class are, compared with how far other classes are away."""
+    methods: Annotated[tuple[str, ...], _words("METHOD ...")] = ()
+    """Only runs of these methods."""
+    benchmarks: Annotated[tuple[str, ...], _words("BENCHMARK ...")] = ()
+    """Only runs on these benchmarks, named as in the leaderboard, for example minicity/gta5_to_cityscapes."""
+    seeds: Annotated[tuple[int, ...], _words("SEED ...")] = ()
+    """Only runs with these seeds."""
+    limit: Annotated[int | None, _words("N")] = None
+    """Look at the first N pictures only."""
+    out: Path = Path("results")
+    """Results folder."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check versions, GPU, disk and data."""
 
@@ -160,4 +178,4 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
-Command = Run | Import | Evaluate | Ls | Report | Doctor
+Command = Run | Import | Evaluate | Ls | Report | Analyse | Doctor

@@ -6,7 +6,7 @@ implements `Method.losses`; a method of several stages also overrides `Method.st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -23,6 +23,7 @@ from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.taxonomy import ClassSet
 from adaptbench.evaluation.inference import Mode, Whole
+from adaptbench.labelling import Facts, Labeller
 from adaptbench.profiles import Profile
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import build_optimizer, build_schedule, by_name
@@ -54,19 +55,25 @@ class Task:
 
 @dataclass(frozen=True)
 class Stage:
-    """One training of a method.
+    """One training of a method, or one pass that labels the target's training pictures.
 
     Attributes:
         name: what the stage does, for logs.
         method: the class whose `Method.train_step` is run; an earlier stage is often another method.
         settings: its settings.
         start: index of the earlier stage whose network it starts from.
+        labeller: nothing is trained: the network of ``start`` labels pictures in this way, which ``method`` and
+            ``settings`` show it as in a test; None = a training.
+        labels: index of the earlier labelling stage whose pictures and pseudo-labels take the place of the labelled
+            ones; None = labels of the benchmark.
     """
 
     name: str
     method: type[Method]
     settings: BaseSettings
     start: int | None = None
+    labeller: Labeller | None = None
+    labels: int | None = None
 
 
 class Method(nn.Module):
@@ -128,6 +135,20 @@ class Method(nn.Module):
         """How training crops are chosen. Default: every picture once per epoch, in random order."""
         return Sampling()
 
+    @classmethod
+    def partition(
+        cls, settings: BaseSettings, pictures: Mapping[str, Facts]
+    ) -> tuple[Collection[str], Collection[str]]:
+        """Which pictures of a labelling stage are trained on with their pseudo-labels, and which as unlabelled ones.
+
+        Default: all, as both. What a method does not use as target images counts for nothing.
+
+        Args:
+            settings: of the training.
+            pictures: what was noted of each, by name, in the order of the benchmark.
+        """
+        return pictures.keys(), pictures.keys()
+
     def build_student(self) -> nn.Module:
         """The network that is trained: images ``(B, 3, H, W)`` to logits ``(B, classes, h, w)``."""
         return networks.build(self.settings.network, len(self.task.class_set), self.settings.pretraining)
@@ -139,6 +160,11 @@ class Method(nn.Module):
     def inference(self) -> Mode:
         """How the scored network sees a test picture: whole (default), or in sliding windows."""
         return Whole()
+
+    @classmethod
+    def test_time_augmentation(cls, settings: BaseSettings) -> str:
+        """What the test averages over, in words; anything but ``none`` puts a run on a board of its own."""
+        return "none"
 
     def optimizers(self) -> Optimizers:
         """The optimisers of `train_step`. Default: one for the student, from the settings."""

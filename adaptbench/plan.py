@@ -24,10 +24,11 @@ from adaptbench.jobspec import (
     read_status,
 )
 from adaptbench.method import Method, Task
+from adaptbench.overrides import Overrides
 from adaptbench.profiles import Profile, Provenance, profile
 from adaptbench.reporting.record import load_record
 from adaptbench.request import Request
-from adaptbench.settings import Resolved, Settings, check_key, parse_value, resolve
+from adaptbench.settings import Resolved, resolve
 from adaptbench.study import Study, load_study
 from adaptbench.study_plan import Asked, asked_for, methods_of, require_distinct
 
@@ -78,7 +79,7 @@ def make_plan(request: Request) -> Plan:
     broken = list(registry.broken)
     study = None if request.study is None else load_study(registry, request.study)
     methods = _load_methods(registry, methods_of(study, registry) if study else request.methods, broken)
-    overrides = _Overrides.parse(request.settings, methods)
+    overrides = Overrides.parse(request.settings, methods)
     asked = asked_for(study, methods, broken, overrides.of)
     chosen = profile(request.profile)
     jobs: dict[Path, Job] = {}  # two names of one benchmark are one job
@@ -118,59 +119,6 @@ def _require_paths_used(
                 f"--data-path {name}=...: no benchmark asked for uses the official {name}. "
                 "Add --data official (profile mini generates its data), or leave the path out."
             )
-
-
-@dataclass(frozen=True)
-class _Overrides:
-    """Parsed ``--set`` options."""
-
-    common: Mapping[str, Any]
-    by_method: Mapping[str, Mapping[str, Any]]
-    world: Mapping[str, Any]
-
-    @classmethod
-    def parse(cls, texts: Iterable[str], methods: Sequence[type[Method]]) -> _Overrides:
-        common: dict[str, Any] = {}
-        by_method: dict[str, dict[str, Any]] = {m.name: {} for m in methods}
-        world: dict[str, Any] = {}
-        for text in texts:
-            key, separator, value = text.partition("=")
-            if not separator or not key:
-                raise UsageError(
-                    f"--set {text!r}: expected KEY=VALUE, METHOD.KEY=VALUE or minicity.DIAL=VALUE, without spaces."
-                )
-            owner, dot, inner = key.partition(".")
-            if dot and owner == "minicity":
-                world[inner] = sources.check_dial(inner, parse_value(value))
-            elif dot and owner in by_method:
-                check_key(_schema(methods, owner), inner, owner)
-                by_method[owner][inner] = parse_value(value)
-            elif dot:
-                raise unknown_name("method in --set", owner, [*by_method, "minicity"])
-            else:
-                _check_common(key, methods)
-                common[key] = parse_value(value)
-        return cls(common, by_method, world)
-
-    def of(self, method: type[Method]) -> dict[str, Any]:
-        return {**self.common, **self.by_method[method.name]}
-
-
-def _schema(methods: Sequence[type[Method]], name: str) -> type[Settings]:
-    return next(m.Settings for m in methods if m.name == name)
-
-
-def _check_common(key: str, methods: Sequence[type[Method]]) -> None:
-    having = [m.name for m in methods if key in m.Settings.model_fields]
-    lacking = [m.name for m in methods if key not in m.Settings.model_fields]
-    if not having:
-        known = sorted({k for m in methods for k in m.Settings.model_fields})
-        raise unknown_name("setting", key, known)
-    if lacking:
-        raise UsageError(
-            f"--set {key}: not a setting of {', '.join(lacking)}. Write {having[0]}.{key}=VALUE to set it for one "
-            "method, or select only methods that have it."
-        )
 
 
 def _load_methods(
@@ -235,7 +183,7 @@ def _resolve(
     benchmark: type[Benchmark],
     data: Mapping[str, DataSource],
     chosen: Profile,
-    overrides: _Overrides,
+    overrides: Overrides,
 ) -> Resolved:
     method, stated = asked.method, asked.stated(chosen)
     wanted = overrides.of(method)
@@ -286,9 +234,12 @@ def _job(
 ) -> Job:
     board = board_name(benchmark, data)
     ranking = _ranking(benchmark, data, chosen, request.limit)
+    ranking["test_time_augmentation"] = method.test_time_augmentation(resolved.settings)
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
-        settings["iterations"] = min(settings["iterations"], request.limit)
+        for name in settings:  # those of every stage; where a schedule would end is another matter
+            if name.endswith("iterations") and "schedule" not in name:
+                settings[name] = min(settings[name], request.limit)
     device = device_name(request.device)
     found = networks.start_of(resolved.settings.network, resolved.settings.pretraining)
     group = {

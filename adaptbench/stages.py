@@ -11,19 +11,22 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.hooks import Hook
 
 from adaptbench import networks
 from adaptbench.benchmark import SplitRef
 from adaptbench.data import firewall, sources
-from adaptbench.data.stream import Domain, TrainingStream
+from adaptbench.data.pseudo_labels import PseudoLabelled, PseudoLabels, require_known
+from adaptbench.data.stream import Domain, Item, TrainingStream
 from adaptbench.data.taxonomy import label_map
-from adaptbench.errors import AdaptBenchError, RunStateError
+from adaptbench.dataset import Sample
+from adaptbench.errors import AdaptBenchError, PluginError, RunStateError
 from adaptbench.jobspec import State, Status, content_hash, load_job, write_status
 from adaptbench.launch import processes
 from adaptbench.method import Method, Stage, Task
@@ -31,13 +34,14 @@ from adaptbench.profiles import profile
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.debug_pictures import DebugPictures
+from adaptbench.training.label_pass import label_pictures
 from adaptbench.training.loop import (
     InterruptedTrainingError,
     TrainingLoop,
-    load_method,
     seed_global_generators,
     stage_seed,
 )
+from adaptbench.weights.fit import fitted
 from adaptbench.workplace import Workplace, open_workplace
 
 _EXIT_FAILED = 1
@@ -54,12 +58,14 @@ class PlannedStage:
         hash: identity of its weights.
         folder: where they are kept.
         start: the earlier stage whose network it starts from.
+        labels: the earlier stage whose pseudo-labels it trains on.
     """
 
     stage: Stage
     hash: str
     folder: Path
     start: PlannedStage | None
+    labels: PlannedStage | None = None
 
     @property
     def weights(self) -> Path:
@@ -68,10 +74,10 @@ class PlannedStage:
 
     @property
     def oracle(self) -> bool:
-        """Whether target labels were used, here or in the stage it starts from."""
+        """Whether target labels were used, here or in a stage whose network or labels it takes."""
         method = self.stage.method
         here = method.supervision == "target" or "oracle" in method.tags
-        return here or (self.start is not None and self.start.oracle)
+        return here or any(stage is not None and stage.oracle for stage in (self.start, self.labels))
 
     @property
     def done(self) -> bool:
@@ -92,8 +98,10 @@ def plan_stages(place: Workplace) -> list[PlannedStage]:
         stages = place.method.stages(settings)
     for stage in stages:
         start = None if stage.start is None else planned[stage.start]
-        stage_hash = content_hash(_identity(place, stage, start))
-        planned.append(PlannedStage(stage, stage_hash, place.out / "stages" / stage_hash, start))
+        labels = None if stage.labels is None else planned[stage.labels]
+        entry = PlannedStage(stage, "", place.out / "stages", start, labels)
+        stage_hash = content_hash(_identity(place, entry))
+        planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
     return planned
 
 
@@ -112,15 +120,17 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
         with processes.locked(entry.folder / ".lock", stop):
             if not entry.done:
                 _sweep(entry.folder)
-                identity = json.dumps(_identity(place, entry.stage, entry.start), indent=1, sort_keys=True)
+                identity = json.dumps(_identity(place, entry), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", identity + "\n")
                 _train_in_child(place, index, entry, stop)
     return planned
 
 
-def _identity(place: Workplace, stage: Stage, start: PlannedStage | None) -> dict[str, Any]:
-    """Everything that decides the weights of a stage; the name of the method that asks is not part of it."""
+def _identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
+    """Everything that decides the result of a stage; the name of the method that asks is not part of it."""
+    stage, start = entry.stage, entry.start
     target = place.benchmark.target if stage.method.uses_target_images else ()
+    labelled = _labelled_refs(place, stage) if entry.labels is None else place.benchmark.target
     spec = place.spec
     found = networks.start_of(stage.settings.network, stage.settings.pretraining)
     return {
@@ -130,13 +140,15 @@ def _identity(place: Workplace, stage: Stage, start: PlannedStage | None) -> dic
         "start_weights": None if found is None else found.identity(),
         "class_set": place.benchmark.class_set,
         "setting": place.benchmark.setting,
-        "labelled": {str(r): spec.data[r.dataset].identity() for r in _labelled_refs(place, stage)},
+        "labelled": {str(r): spec.data[r.dataset].identity() for r in labelled},
         "target": {str(r): spec.data[r.dataset].identity() for r in target},
         "scale": place.task.profile.scale,
         "seed": spec.seed,
         "limit": spec.limit,
         "threads": spec.threads,
         "device": spec.device,
+        **({} if entry.labels is None else {"pseudo_labels": entry.labels.hash}),
+        **({} if stage.labeller is None else stage.labeller.identity()),
     }
 
 
@@ -175,7 +187,8 @@ def _child(folder: Path, index: int, parent: int) -> None:
         spec = load_job(folder)
         processes.fix_threads(spec.threads)
         place = open_workplace(spec, folder)
-        _train(place, plan_stages(place)[index], stop)
+        entry = plan_stages(place)[index]
+        (_train if entry.stage.labeller is None else _label)(place, entry, stop)
     except InterruptedTrainingError:
         os._exit(_EXIT_INTERRUPTED)
     except BaseException as error:
@@ -192,7 +205,8 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     seed = stage_seed(entry.hash)
     sampling = stage.method.sampling(stage.settings)
     normalisation = networks.spec(stage.settings.network).normalisation
-    stream = TrainingStream(*training_data(place, stage), stage.settings, seed, sampling, normalisation)
+    data = training_data(place, stage, entry.labels)
+    stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
     seal(place, stream)
     method = build_method(place, entry, seed)
     if place.spec.activation_checkpointing:
@@ -217,6 +231,26 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     loop.checkpoint_file.unlink(missing_ok=True)
 
 
+def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+    """Labels every target training picture with the network of the stage it starts from."""
+    if entry.start is None or entry.stage.labeller is None:
+        raise PluginError(f"The labelling stage {entry.stage.name!r} needs a stage to start from.")
+    firewall.seal(place.closed_folders)
+    started = time.monotonic()
+    resolution = entry.stage.settings.resolution
+    items = [
+        (_name(ref, sample), place.datasets[ref.dataset], sample, place.input_size(ref.dataset, resolution))
+        for ref in place.benchmark.target
+        for sample in _samples(place, ref)
+    ]
+    method = build_method(place, entry, stage_seed(entry.hash)).to(place.device)
+    report = _reporter(place.folder, entry.stage.name)
+    label_pictures(method, entry.stage.labeller, items, PseudoLabels(entry.folder), report, stop)
+    firewall.require_intact()
+    cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(place)}
+    write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
+
+
 def _debug_pictures(place: Workplace, stage: Stage) -> list[Hook]:
     """The hook that draws them, if they are asked for; a job of several stages has a folder for each."""
     spec = place.spec
@@ -229,12 +263,18 @@ def _debug_pictures(place: Workplace, stage: Stage) -> list[Hook]:
 
 
 def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:
-    """The method with initial weights drawn from ``seed``, or the network of the stage it starts from."""
+    """The method with initial weights drawn from ``seed``, or the network of the stage it starts from.
+
+    Raises:
+        WeightsError: that stage trains another network.
+    """
     seed_global_generators(seed)
     method = entry.stage.method(place.task, entry.stage.settings)
     if entry.start is not None:
-        earlier = trained_method(place, entry.start)
-        method.student.load_state_dict(earlier.scored_network().state_dict())
+        earlier = trained_method(place, entry.start).scored_network().state_dict()
+        title = f"stage {entry.stage.name!r}, which starts from it and trains {entry.stage.settings.network}"
+        state = fitted(earlier, method.student.state_dict(), entry.start.weights, title)
+        method.student.load_state_dict(state)
     return method
 
 
@@ -247,13 +287,17 @@ def filled_method(task: Task, stage: Stage, weights: Path) -> Method:
     """The method of ``stage`` with the final weights in a file."""
     settings = stage.settings.model_copy(update={"pretraining": "none"})  # all weights follow
     method = stage.method(task, settings)
-    tensors, _ = checkpoint.load(weights)
-    load_method(method, tensors)
+    tensors = {name.removeprefix("method."): tensor for name, tensor in checkpoint.load(weights)[0].items()}
+    method.load_state_dict(fitted(tensors, method.state_dict(), weights, f"the method {method.name}"))
     return method
 
 
-def training_data(place: Workplace, stage: Stage) -> tuple[Domain, Domain | None]:
-    """Labelled and unlabelled domain of ``stage``."""
+def training_data(
+    place: Workplace, stage: Stage, labels: PlannedStage | None = None
+) -> tuple[Domain, Domain | None]:
+    """Labelled and unlabelled domain of ``stage``, which may train on the pseudo-labels of an earlier one."""
+    if labels is not None:
+        return _pseudo_labelled(place, stage, PseudoLabels(labels.folder))
     labelled = _domain(place, stage, _labelled_refs(place, stage), labelled=True)
     if not stage.method.uses_target_images:
         return labelled, None
@@ -270,12 +314,49 @@ def _labelled_refs(place: Workplace, stage: Stage) -> tuple[SplitRef, ...]:
     return place.benchmark.target if stage.method.supervision == "target" else place.benchmark.source
 
 
+def _pseudo_labelled(place: Workplace, stage: Stage, labels: PseudoLabels) -> tuple[Domain, Domain | None]:
+    """The target's pictures with pseudo-labels, and without, as far as the method wants them.
+
+    Raises:
+        DataError: a pseudo-label is missing or of another size, or the method chooses no or unknown pictures.
+    """
+    pictures = {_name(ref, s): (ref, s) for ref in place.benchmark.target for s in _samples(place, ref)}
+    facts = {name: entry.facts for name, entry in labels.entries().items()}
+    with firewall.closed(place.closed_folders):
+        labelled, unlabelled = stage.method.partition(stage.settings, facts)
+    require_known(stage.method.name, pictures, labelled, unlabelled)
+    labels.require(labelled)
+    identity = np.arange(256, dtype=np.uint8)
+
+    def item(name: str, predicted: bool) -> Item:
+        ref, sample = pictures[name]
+        dataset, size = place.datasets[ref.dataset], place.input_size(ref.dataset, stage.settings.resolution)
+        if predicted:
+            return PseudoLabelled(dataset), replace(sample, label=labels.file(name)), size, identity
+        return dataset, sample, size, None
+
+    source = Domain([item(name, True) for name in pictures if name in labelled], predicted=True)
+    if not stage.method.uses_target_images:
+        return source, None
+    return source, Domain([item(name, False) for name in pictures if name in unlabelled])
+
+
+def _samples(place: Workplace, ref: SplitRef) -> list[Sample]:
+    """The pictures of a split that this job uses."""
+    samples = place.datasets[ref.dataset].usable(ref.split)
+    return samples[: sources.cap(len(samples), place.spec.limit)]
+
+
+def _name(ref: SplitRef, sample: Sample) -> str:
+    """Name of a picture among those of all splits."""
+    return f"{ref.dataset}-{ref.split}/{sample.name}"
+
+
 def _domain(place: Workplace, stage: Stage, refs: tuple[SplitRef, ...], *, labelled: bool) -> Domain:
-    items = []
+    items: list[Item] = []
     for ref in refs:
         dataset = place.datasets[ref.dataset]
-        samples = dataset.usable(ref.split)
-        samples = samples[: sources.cap(len(samples), place.spec.limit)]
+        samples = _samples(place, ref)
         if labelled:
             sources.require_labels(dataset, ref.split, samples)
         table = label_map(dataset.id_space, place.benchmark.class_set) if labelled else None
@@ -284,11 +365,11 @@ def _domain(place: Workplace, stage: Stage, refs: tuple[SplitRef, ...], *, label
     return Domain(items)
 
 
-def _reporter(folder: Path, stage: str) -> Callable[[int, int, float], None]:
+def _reporter(folder: Path, stage: str) -> Callable[..., None]:
     """Writes the job's status on behalf of its process, our parent; at most twice a second."""
     job, last = os.getppid(), 0.0
 
-    def report(iteration: int, total: int, loss: float) -> None:
+    def report(iteration: int, total: int, loss: float | None = None) -> None:
         nonlocal last
         if time.monotonic() - last > 0.5:
             last = time.monotonic()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from adaptbench.adaptation.entropy import self_information
 from adaptbench.profiles import Iterations
+from adaptbench.weights.adversarial import TWO_CLASSIFIERS
 from methods.adaptsegnet import OutputAdversarial
 from methods.minent import ORIGINAL
 
@@ -26,6 +27,7 @@ class AdvEnt(OutputAdversarial):
     title = "AdvEnt"
     paper = "arXiv:1811.12833"
     tags = ("adversarial", "entropy")
+    published_files = TWO_CLASSIFIERS
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
     }

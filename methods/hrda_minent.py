@@ -24,12 +24,15 @@ from adaptbench.data.batch import Batch
 from adaptbench.method import LossGroup
 from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.profiles import Length
+from adaptbench.weights.published import SELF_TRAINING
 from methods.hrda import TwoScales
 from methods.minent import MinEnt, OutputAdaptation, Outputs, RerunSettings
 
 
 class TwoScaleOutputs(TwoScales, OutputAdaptation):
     """The fused output of HRDA's network in the place of those of a single scale."""
+
+    published_files = SELF_TRAINING
 
     class Settings(RerunSettings, TwoScales.Settings):  # pydantic: the first one's defaults win
         """Settings of the re-runs with HRDA; what it leaves no choice of is fixed."""

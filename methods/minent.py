@@ -43,6 +43,7 @@ from adaptbench.networks.two_outputs import TwoOutputHead
 from adaptbench.profiles import Iterations
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import Listing, build_optimizer, build_schedule, by_name
+from adaptbench.weights.adversarial import TWO_CLASSIFIERS
 
 #: Logits of every output of the network by name: ``main``, and ``aux`` where it has an auxiliary one.
 Outputs = dict[str, Tensor]
@@ -88,7 +89,7 @@ class OutputAdaptation(Method):
         ignored_pixels: Literal["left-out", "counted"] = Field(
             "left-out", description="whether ignored pixels count in the mean of the cross entropy"
         )
-        color_distortion: bool = Field(False, description="distort the colours of source pictures")
+        photometric_distortion: bool = Field(False, description="distort the colours of source pictures")
 
     settings: Settings
     student: Segmentor
@@ -102,7 +103,7 @@ class OutputAdaptation(Method):
         """Whole pictures or crops, with or without distorted colours."""
         assert isinstance(settings, OutputAdaptation.Settings)
         framing = WholePictures() if settings.pictures == "whole" else Crops()
-        return Sampling(framing=framing, distortion=settings.color_distortion)
+        return Sampling(framing=framing, distortion=settings.photometric_distortion)
 
     def output_names(self) -> tuple[str, ...]:
         """Names of the network's outputs."""
@@ -180,7 +181,7 @@ class RerunSettings(OutputAdaptation.Settings):
     ignored_pixels: Literal["left-out", "counted"] = Field(
         "counted", description="whether ignored pixels count in the mean of the cross entropy"
     )
-    color_distortion: bool = Field(True, description="distort the colours of source pictures")
+    photometric_distortion: bool = Field(True, description="distort the colours of source pictures")
 
 
 #: The same as values; the network is the key they are published under.
@@ -200,6 +201,7 @@ class MinEnt(OutputAdaptation):
     title = "MinEnt"
     paper = "arXiv:1811.12833"
     tags = ("entropy",)
+    published_files = TWO_CLASSIFIERS
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
         ("gta5_to_cityscapes", "deeplabv2-r101"): RERUN,

@@ -71,7 +71,7 @@ class WholeSource(OutputAdaptation):
         width = int(settings.picture_width * settings.resolution + 0.5)
         whole = WholePictures(mirrored=True, width=width)
         framing = whole if settings.pictures == "whole" else Crops()
-        return Sampling(framing=framing, distortion=settings.color_distortion, blur=settings.blur)
+        return Sampling(framing=framing, distortion=settings.photometric_distortion, blur=settings.blur)
 
     def losses(self, batch: Batch) -> Iterable[LossGroup]:
         """Cross entropy of both outputs."""

@@ -37,8 +37,8 @@ def execute(command: Import) -> int:
     network, overrides = _choices(command, method)
     content = read_content(command.file, command.trust_pickle)
     paper = profile("paper")
-    settings = imported.settings_of(method, network, overrides, paper)
-    target = imported.build(method, settings, command.classes, paper).scored_network()
+    stage = imported.stage_of(method, network, overrides, paper)
+    target = imported.build(stage, command.classes, paper).scored_network()
     state = published_state(
         content,
         method.published_files,

@@ -75,6 +75,19 @@ def read_index_image(path: Path) -> npt.NDArray[np.uint8]:
         raise _damaged(path, f"it cannot be decoded as a PNG ({error})") from error
 
 
+def index_image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an index image in pixels, from its header alone.
+
+    Raises:
+        DataError: the file is missing or no picture.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file) as picture:
+            return picture.size
+    except OSError as error:
+        raise _damaged(path, str(error)) from error
+
+
 def require_same_size(image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], sample: Sample) -> None:
     """Checks that a label map covers its picture pixel by pixel.
 

@@ -50,8 +50,8 @@ class WholePictures:
         width: of all pictures, whatever dataset they are of; the training size gives the ratio. None = the training
             size itself. Units: pixels.
 
-    Source: loaders of ADVENT and IntraDA (bicubic) and FADA (bilinear), and of PixMatch and EHTDI (mirrored, all of one
-        width); resizing by Pillow, which averages where it shrinks.
+    Source: loaders of ADVENT, IntraDA and FADA (bicubic), and of PixMatch and EHTDI (mirrored, all of one width);
+        resizing by Pillow, which averages where it shrinks.
     """
 
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
@@ -74,4 +74,58 @@ class WholePictures:
         return np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
 
 
-Framing = Crops | WholePictures
+@dataclass(frozen=True)
+class ScaledCrop:
+    """The random part of a `ScaledCrops`.
+
+    Attributes:
+        scale: factor on the sides of the picture.
+        top: of the crop, in pixels of the scaled picture.
+        left: of the crop, in pixels of the scaled picture.
+        flip: whether the crop is mirrored.
+    """
+
+    scale: float
+    top: int
+    left: int
+    flip: bool
+
+
+@dataclass(frozen=True)
+class ScaledCrops(WholePictures):
+    """In training, crops of pictures that are scaled at random, half of them mirrored; in a test, whole pictures.
+
+    Attributes:
+        crop: (width, height) in pixels.
+        scales: range of the factors on the picture.
+
+    Source: loader of FADA's self-distillation.
+    """
+
+    crop: Size = (1024, 512)
+    scales: tuple[float, float] = (0.5, 1.5)
+    cropped = True
+
+    def scaled(self, size: Size, scale: float) -> Size:
+        """Size of a picture times ``scale``, rounded down."""
+        return int(size[0] * scale), int(size[1] * scale)
+
+    def draw(self, size: Size, rng: np.random.Generator) -> ScaledCrop:
+        """Draws a crop of a picture of ``size``; where it does not fit, it begins at the border."""
+        scale = float(rng.uniform(*self.scales))
+        width, height = self.scaled(size, scale)
+        top = int(rng.integers(max(height - self.crop[1], 0) + 1))
+        left = int(rng.integers(max(width - self.crop[0], 0) + 1))
+        return ScaledCrop(scale, top, left, bool(rng.random() < 0.5))
+
+    def cut(self, image: UInt8, label: UInt8, drawn: ScaledCrop) -> tuple[UInt8, UInt8]:
+        """The crop of picture and label. Shape: ``(H, W, 3)`` and ``(H, W)`` uint8, to at most ``crop``."""
+        size = self.scaled((image.shape[1], image.shape[0]), drawn.scale)
+        rows = slice(drawn.top, drawn.top + self.crop[1])
+        columns = slice(drawn.left, drawn.left + self.crop[0])
+        step = -1 if drawn.flip else 1
+        image, label = self.image(image, size)[rows, columns], self.label(label, size)[rows, columns]
+        return image[:, ::step], label[:, ::step]
+
+
+Framing = Crops | WholePictures | ScaledCrops

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from adaptbench.adaptation.picture_jitter import Jitter
 from adaptbench.adaptation.pseudo_margins import Margins
 from adaptbench.adaptation.rare_class_sampling import MissingRule
 from adaptbench.data.framing import Crops, Framing
@@ -40,6 +41,8 @@ class Sampling:
             = batches carry no mask.
         framing: crops, or whole pictures; the test pictures are resized alike.
         distortion: whether the colours of labelled pictures are distorted.
+        jitter: how far they are jittered instead, as in FADA; None = not.
+        balanced: whether labelled pictures are drawn by the classes they show; else every one is shown per epoch.
         blur: whether half of all pictures are blurred a little.
     """
 
@@ -48,4 +51,6 @@ class Sampling:
     margins: Margins | None = None
     framing: Framing = field(default_factory=Crops)
     distortion: bool = False
+    jitter: Jitter | None = None
+    balanced: bool = False
     blur: bool = False

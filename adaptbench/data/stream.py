@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +13,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from adaptbench.adaptation.class_balanced_sampling import balanced_picks
 from adaptbench.adaptation.photometric_distortion import distort, draw_distortion
 from adaptbench.adaptation.picture_blur import blur, draw_blur
+from adaptbench.adaptation.picture_jitter import apply_jitter, draw_jitter
 from adaptbench.adaptation.pseudo_margins import crop_mask, margin_mask
 from adaptbench.adaptation.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
 from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
-from adaptbench.data.framing import WholePictures
+from adaptbench.data.framing import Framing, ScaledCrops, WholePictures
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.synchronized_crop import synchronized
@@ -38,15 +40,21 @@ UInt8 = npt.NDArray[np.uint8]
 CACHE_BYTES = 1 << 30
 
 
+#: Dataset, sample, size to resize to as (width, height), and label map (None = unlabelled).
+Item: TypeAlias = tuple[SegmentationDataset, Sample, tuple[int, int], LabelMap | None]
+
+
 @dataclass(frozen=True)
 class Domain:
     """Pictures of one or several datasets that are trained on as one domain.
 
     Attributes:
-        items: dataset, sample, size to resize to as (width, height), and label map (None = unlabelled).
+        items: the pictures.
+        predicted: whether the labels are pseudo-labels, which may have another size than their pictures.
     """
 
-    items: Sequence[tuple[SegmentationDataset, Sample, tuple[int, int], LabelMap | None]]
+    items: Sequence[Item]
+    predicted: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -102,8 +110,8 @@ class TrainingStream(Dataset[Batch]):
         self.stage_seed = stage_seed
         self.sampling = sampling
         self.normalisation = normalisation
-        #: Side that crops are padded to; whole pictures are never padded.
-        self._side = settings.crop if sampling.framing.cropped else 0
+        #: (width, height) that crops are padded to; whole pictures are never padded.
+        self._box = _padded(sampling.framing, settings.crop)
         self._cache: dict[tuple[int, int, bool], _Picture] = {}
         self._cached_bytes = 0
         self._margin_masks: dict[tuple[tuple[int, int], tuple[int, int]], UInt8] = {}
@@ -141,9 +149,37 @@ class TrainingStream(Dataset[Batch]):
         except ValueError as error:
             raise DataError(str(error)) from error
 
+    @cached_property
+    def balanced_picks(self) -> npt.NDArray[np.int64] | None:
+        """Numbers of the labelled pictures of all batches by class-balanced sampling, in random order; None if off.
+
+        Raises:
+            DataError: a label file is missing or damaged, or none shows any class.
+        """
+        if not self.sampling.balanced:
+            return None
+        items = [(data, sample, table) for data, sample, _, table in self.labelled.items if table is not None]
+        counts = class_counts(items, minicity.cache_folder() / "class-statistics")
+        shows = np.zeros((len(counts), 1 + max((c for row in counts for c in row), default=0)), dtype=bool)
+        for row, found in zip(shows, counts, strict=True):
+            row[[c for c, pixels in found.items() if pixels > 0]] = True
+        queues = [np.flatnonzero(column).tolist() for column in shows.T]
+        rng = np.random.default_rng(derive_seed(self.stage_seed, "class-balanced pictures"))
+        try:
+            picks = balanced_picks(shows, queues, len(self) * self.settings.batch_size, rng)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        return rng.permutation(picks)
+
+    def _labelled_indices(self, iteration: int) -> list[int]:
+        if self.balanced_picks is None:
+            return self._indices(len(self.labelled), iteration, "labelled")
+        size = self.settings.batch_size
+        return [int(i) for i in self.balanced_picks[iteration * size : (iteration + 1) * size]]
+
     def _in_order(self, iteration: int, draws: Draws) -> list[tuple[int, Tensor, Tensor]]:
         """Number, image and label of the batch's pictures: each epoch shows every picture once."""
-        indices = self._indices(len(self.labelled), iteration, "labelled")
+        indices = self._labelled_indices(iteration)
         return [
             (i, *self._labelled_crop(i, draws.numpy(f"labelled crop {k}"))) for k, i in enumerate(indices)
         ]
@@ -189,15 +225,21 @@ class TrainingStream(Dataset[Batch]):
         picture = self._resized(0, self.labelled, index, self._draw_mirrored(rng))
         image, label = picture.image, picture.label
         assert label is not None
-        crop, flip = self._placement(label, rng, rare_class)
-        image, label = image[crop], label[crop]
-        if flip:
-            image, label = image[:, ::-1], label[:, ::-1]
+        framing = self.sampling.framing
+        if isinstance(framing, ScaledCrops):
+            image, label = framing.cut(image, label, framing.draw((image.shape[1], image.shape[0]), rng))
+        else:
+            crop, flip = self._placement(label, rng, rare_class)
+            image, label = image[crop], label[crop]
+            if flip:
+                image, label = image[:, ::-1], label[:, ::-1]
         if self.sampling.distortion:
             image = distort(np.ascontiguousarray(image), draw_distortion(rng))
+        if self.sampling.jitter is not None:
+            image = apply_jitter(image, draw_jitter(self.sampling.jitter, rng))
         image = self._blurred(image, rng)
         train_ids = torch.from_numpy(label.astype(np.int64))[None]
-        return self._network_input(image), transforms.pad_to(train_ids, self._side, IGNORE)
+        return self._network_input(image), transforms.pad_to(train_ids, self._box, IGNORE)
 
     def _placement(self, label: UInt8, rng: np.random.Generator, rare_class: int | None) -> _Placement:
         """Draws a crop; with a class, again until it shows enough of it (the picture is decoded only once)."""
@@ -242,7 +284,7 @@ class TrainingStream(Dataset[Batch]):
         return _Placement(crop, bool(rng.random() < 0.5))
 
     def _network_input(self, image: UInt8) -> Tensor:
-        return transforms.pad_to(transforms.normalise(image, self.normalisation), self._side, 0)
+        return transforms.pad_to(transforms.normalise(image, self.normalisation), self._box, 0)
 
     def _draw_mirrored(self, rng: np.random.Generator) -> bool:
         """Whether a whole picture is mirrored; nothing is drawn where none ever is."""
@@ -267,7 +309,8 @@ class TrainingStream(Dataset[Batch]):
         size = framing.size(file_size, box)
         if label_map is not None:
             raw = dataset.read_label(sample)
-            require_same_size(image, raw, sample)
+            if not pictures.predicted:
+                require_same_size(image, raw, sample)
             label = framing.label(label_map[raw[:, ::-1] if mirrored else raw], size)
         trusted = self._trusted(file_size, box) if label_map is None else None
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
@@ -287,6 +330,12 @@ class TrainingStream(Dataset[Batch]):
         return self._margin_masks[key]
 
 
+def _padded(framing: Framing, side: int) -> tuple[int, int]:
+    if isinstance(framing, ScaledCrops):
+        return framing.crop
+    return (side, side) if framing.cropped else (0, 0)
+
+
 def _require_one_size(*domains: Domain | None) -> None:
     for domain in domains:
         sizes = sorted({box for _, _, box, _ in domain.items}) if domain is not None else []
@@ -299,7 +348,7 @@ def _require_one_size(*domains: Domain | None) -> None:
 
 def batches(stream: TrainingStream, first: int, workers: int) -> Iterator[Batch]:
     """Batches ``first`` to the last, in order, decoded by ``workers`` processes beside the training."""
-    _ = stream.rare_classes  # counted once, here, and not by every worker
+    _ = stream.rare_classes, stream.balanced_picks  # made once, here, and not by every worker
     if workers == 0:
         yield from (stream[i] for i in range(first, len(stream)))
         return

@@ -74,10 +74,11 @@ def normalise(image: UInt8, values: Normalisation = IMAGENET) -> Tensor:
     return pixels.sub_(mean).div_(std)
 
 
-def pad_to(tensor: Tensor, side: int, value: int) -> Tensor:
-    """Pads the bottom and right of the last two axes up to ``side`` pixels with ``value``.
+def pad_to(tensor: Tensor, side: int | tuple[int, int], value: int) -> Tensor:
+    """Pads the right and bottom of the last two axes up to ``side`` pixels, or (width, height), with ``value``.
 
     Images are padded after normalisation, so that padding is the mean colour, as in the papers' pipelines.
     """
-    missing = [max(side - tensor.shape[axis], 0) for axis in (-1, -2)]
+    sides = (side, side) if isinstance(side, int) else side
+    missing = [max(wanted - tensor.shape[axis], 0) for wanted, axis in zip(sides, (-1, -2), strict=True)]
     return functional.pad(tensor, (0, missing[0], 0, missing[1]), value=value) if any(missing) else tensor

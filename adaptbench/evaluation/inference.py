@@ -56,7 +56,24 @@ class Sliding:
             raise UsageError(f"Sliding windows need 0 < stride <= crop and batch >= 1, got {self}.")
 
 
-Mode = Whole | Sliding
+@dataclass(frozen=True)
+class Averaged:
+    """The network sees the whole picture at several scales; probabilities are averaged at the size of the label.
+
+    Pictures and logits are resized with aligned corners.
+
+    Attributes:
+        scales: factors on the sides of the picture, which are rounded down.
+        flip: whether it sees each one mirrored, too.
+
+    Source: test script of FADA, arXiv 2007.09222.
+    """
+
+    scales: tuple[float, ...]
+    flip: bool = False
+
+
+Mode = Whole | Sliding | Averaged
 
 
 def resize(logits: Tensor, size: Size, aligned: bool = False) -> Tensor:
@@ -80,6 +97,8 @@ def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
         mode: whole or sliding.
     """
     with torch.no_grad():
+        if isinstance(mode, Averaged):
+            return averaged_probability(network, image, mode, _size(image)).log()
         return resize(_coarse(network, image, mode), _size(image), _aligned(mode))
 
 
@@ -98,10 +117,29 @@ def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor
         size: (height, width) of the label file.
     """
     with torch.no_grad():
+        if isinstance(mode, Averaged):
+            return averaged_probability(network, image, mode, size).argmax(dim=1)[0].to(torch.uint8)
         logits = _coarse(network, image, mode)
         if _aligned(mode):
             return resized_argmax(logits, size, aligned=True)[0]
         return resized_argmax(logits, _size(image), size)[0]
+
+
+def averaged_probability(network: nn.Module, image: Tensor, mode: Averaged, size: Size) -> Tensor:
+    """Class probabilities, averaged over scales and mirror images.
+
+    Shape: ``(1, 3, H, W)`` to ``(1, C, *size)``.
+    """
+    height, width = _size(image)
+    total = image.new_zeros(())
+    for scale in mode.scales:
+        scaled = resize(image, (int(height * scale), int(width * scale)), aligned=True)
+        views = torch.cat([scaled, scaled.flip(3)]) if mode.flip else scaled
+        probability = resize(network(views), size, aligned=True).softmax(dim=1)
+        if mode.flip:
+            probability = (probability[:1] + probability[1:].flip(3)) / 2
+        total = total + probability
+    return total / len(mode.scales)
 
 
 def resized_argmax(logits: Tensor, *sizes: Size, aligned: bool = False) -> Tensor:
@@ -145,7 +183,7 @@ def _steps(length: int, crop: int, stride: int) -> Iterator[slice]:
         yield slice(max(stop - crop, 0), stop)
 
 
-def _coarse(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
+def _coarse(network: nn.Module, image: Tensor, mode: Whole | Sliding) -> Tensor:
     """Logits before the last resize: at the network's resolution, or averaged over windows."""
     if isinstance(mode, Sliding):
         return _slide(network, image, mode)

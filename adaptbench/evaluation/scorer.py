@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adaptbench.data import firewall, transforms
 from adaptbench.data.files import require_same_size
@@ -75,6 +75,20 @@ class Scorer:
 
     def _segment(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
         """True and predicted train ids at the size of the label file."""
+        pixels, truth = self.shown(dataset, sample)
+        with firewall.closed(self.label_folders):
+            size = (truth.shape[0], truth.shape[1])
+            prediction = segment(self.network, pixels, self.method.inference(), size)
+        return truth, prediction.cpu().numpy()
+
+    def shown(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
+        """A picture as the network gets it, and its true train ids.
+
+        Shape: float ``(1, 3, h, w)`` on the device, and ``(H, W)``, the size of the label file.
+
+        Raises:
+            DataError: the picture or its label cannot be used.
+        """
         image, raw = dataset.read_image(sample), dataset.read_label(sample)
         require_same_size(image, raw, sample)
         box = input_size(dataset, self.settings.resolution, self.method.task.profile)
@@ -82,6 +96,4 @@ class Scorer:
             framing = self.method.sampling(self.settings).framing
             resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
             pixels = transforms.normalise(resized, self.method.normalisation)[None].to(self.device)
-            size = (raw.shape[0], raw.shape[1])
-            prediction = segment(self.network, pixels, self.method.inference(), size)
-        return label_map(dataset.id_space, self._classes.name)[raw], prediction.cpu().numpy()
+        return pixels, label_map(dataset.id_space, self._classes.name)[raw]

@@ -303,15 +303,15 @@ def _rows(groups: Mapping[str, Sequence[Record]], smoke: bool, statistics: _Stat
 
 
 def _details(firsts: Mapping[str, Record]) -> dict[str, str]:
-    """Per group what tells it from the other groups of its method: overrides, then as little as needed."""
+    """Per group what tells it from the other groups of its method: what users choose, then as little as needed."""
     found: dict[str, str] = {}
     for method in dict.fromkeys(record.method for record in firsts.values()):
         facets = {key: _facets(record) for key, record in firsts.items() if record.method == method}
         parts: dict[str, list[str]] = {key: [] for key in facets}
         names = dict.fromkeys(name for one in facets.values() for name in one)
-        for name in sorted(names, key=lambda name: not _is_override(name)):
+        for name in sorted(names, key=lambda name: not _is_chosen(name)):
             differs = len({one.get(name) for one in facets.values()}) > 1
-            if differs and (_is_override(name) or _ambiguous(parts)):
+            if differs and (_is_chosen(name) or _ambiguous(parts)):
                 for key, one in facets.items():
                     parts[key] += [one[name]] if name in one else []
         for key, own in parts.items():
@@ -320,8 +320,8 @@ def _details(firsts: Mapping[str, Record]) -> dict[str, str]:
     return found
 
 
-def _is_override(facet: str) -> bool:
-    return facet.startswith("override ")
+def _is_chosen(facet: str) -> bool:
+    return facet in ("network", "pretraining") or facet.startswith("override ")
 
 
 def _ambiguous(details: Mapping[str, list[str]]) -> bool:
@@ -330,12 +330,17 @@ def _ambiguous(details: Mapping[str, list[str]]) -> bool:
 
 def _facets(record: Record) -> dict[str, str]:
     """What may tell a record from others of its method, the most telling first."""
-    overrides = words.flatten(record.overrides)
+    network = {
+        "network": record.network.name,
+        "pretraining": words.start(record.network.pretraining),
+    }
+    overrides = {
+        key: content for key, content in words.flatten(record.overrides).items() if key not in network
+    }
     settings = sorted(words.flatten(record.settings).items())
     return {
+        **network,
         **{f"override {key}": f"{key}={words.value(content)}" for key, content in sorted(overrides.items())},
-        "network": record.network.name,
-        "pretraining": f"pretraining {record.network.pretraining}",
         "origin": f"{record.settings_origin} settings",
         "iterations": f"{record.iterations} iterations",
         "version": f"version {record.method_version}",

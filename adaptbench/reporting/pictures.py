@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench import storage
 from adaptbench.data.taxonomy import IGNORE, ClassSet
 from adaptbench.reporting import words
 from adaptbench.reporting.board import Board, Row, Standing
+from adaptbench.reporting.canvas import INK, QUIET, empty_figure, plain_style, save
 from adaptbench.reporting.leaderboard import data_sentence
 
 if TYPE_CHECKING:
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 
-_DPI = 130
-_INK, _QUIET, _LINE, _SHADE = "#1b2430", "#667085", "#d5dae1", "#f1f3f6"
+_LINE, _SHADE = "#d5dae1", "#f1f3f6"
 _BAR: dict[Standing, str] = {
     "ranked": "#2a6f97",
     "control": "#b4bcc8",
@@ -33,36 +31,6 @@ _BAR: dict[Standing, str] = {
 }
 _HEAT = ("#f7fbfd", "#cfe6ef", "#8cc3d9", "#3f93b8", "#1d5f86", "#0d3557")
 _IGNORED = (0, 0, 0)
-
-
-@contextmanager
-def _plain_style() -> Iterator[None]:
-    """Matplotlib as shipped, whatever the user's matplotlibrc says."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcParams.update(
-            {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-        )
-        matplotlib.rcParams.update(
-            {"font.family": "DejaVu Sans", "text.color": _INK, "text.parse_math": False}
-        )
-        yield
-
-
-def _figure(width: float, height: float) -> Figure:
-    """An empty white figure on the Agg canvas, without pyplot's global state. Units: inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with storage.replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
 
 
 def _inches(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
@@ -98,16 +66,16 @@ def leaderboard_picture(board: Board, path: Path) -> None:
     Raises:
         RunStateError: ``path`` cannot be written.
     """
-    with _plain_style():
-        figure = _figure(_WIDTH, _HEAD + _ROW * max(len(board.rows), 1) + _FOOT)
+    with plain_style():
+        figure = empty_figure(_WIDTH, _HEAD + _ROW * max(len(board.rows), 1) + _FOOT)
         _draw_frame(figure, board)
         if board.rows:
             _draw_names(figure, board)
             _draw_bars(figure, board)
             _draw_classes(figure, board)
         else:
-            figure.text(0.5, 0.45, "No finished runs to rank yet.", ha="center", color=_QUIET, fontsize=9)
-        _save(figure, path)
+            figure.text(0.5, 0.45, "No finished runs to rank yet.", ha="center", color=QUIET, fontsize=9)
+        save(figure, path)
 
 
 def _draw_frame(figure: Figure, board: Board) -> None:
@@ -118,9 +86,9 @@ def _draw_frame(figure: Figure, board: Board) -> None:
     page.text(_MARGIN, 0.27, board.benchmark, fontsize=12, fontweight="bold", va="center")
     scored = f"{board.images} images of {board.view.split}"
     facts = f"{scored} · protocol {board.ranking_hash[:8]} · all scores in percent"
-    page.text(_MARGIN, 0.52, facts, fontsize=7.5, color=_QUIET, va="center")
+    page.text(_MARGIN, 0.52, facts, fontsize=7.5, color=QUIET, va="center")
     for left, heading in ((0.4, "method"), (_NAMES, f"mIoU ({board.view})")):
-        page.text(_MARGIN + left, _HEAD - 0.11, heading, fontsize=7.5, color=_QUIET, va="center")
+        page.text(_MARGIN + left, _HEAD - 0.11, heading, fontsize=7.5, color=QUIET, va="center")
     for i, row in enumerate(board.rows):
         top = _HEAD + i * _ROW
         if row.standing != "ranked":
@@ -129,7 +97,7 @@ def _draw_frame(figure: Figure, board: Board) -> None:
     bottom = _HEAD + max(len(board.rows), 1) * _ROW
     page.plot([_MARGIN, _WIDTH - _MARGIN], [bottom, bottom], color=_LINE, linewidth=0.6)
     for line, text in enumerate([_HOW_TO_READ, *_wrapped(data_sentence(board) or "", 165)]):
-        page.text(_MARGIN, bottom + 0.17 + 0.145 * line, text, fontsize=6.3, color=_QUIET, va="center")
+        page.text(_MARGIN, bottom + 0.17 + 0.145 * line, text, fontsize=6.3, color=QUIET, va="center")
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -153,12 +121,12 @@ def _draw_names(figure: Figure, board: Board) -> None:
             va="center",
             fontsize=11,
             fontweight="bold",
-            color=_BAR["ranked"] if ranked else _QUIET,
+            color=_BAR["ranked"] if ranked else QUIET,
         )
         weight = "bold" if row.rank == 1 else "normal"
-        lines = [(9.0, _INK, row.first.method, weight), (6.2, _QUIET, _small_print(row), "normal")]
+        lines = [(9.0, INK, row.first.method, weight), (6.2, QUIET, _small_print(row), "normal")]
         if row.details:
-            lines.insert(1, (6.2, _INK, row.details, "normal"))
+            lines.insert(1, (6.2, INK, row.details, "normal"))
         for (size, colour, text, how), y in zip(lines, _LINES[len(lines)], strict=True):
             shown = _shortened(text, int(_NAMES * 165 / size))
             axes.text(0.4, i + y, shown, va="center", fontsize=size, color=colour, fontweight=how)
@@ -167,7 +135,9 @@ def _draw_names(figure: Figure, board: Board) -> None:
 def _small_print(row: Row) -> str:
     seeds = f"{len(row.seeds)} seed{'s' if len(row.seeds) > 1 else ''}"
     mark = [] if row.rank is not None else [row.standing]
-    return " · ".join([*mark, seeds, f"{row.first.iterations} it.", row.first.network.name])
+    network = row.first.network.name
+    told = [] if network in row.details.split(", ") else [network]
+    return " · ".join([*mark, seeds, f"{row.first.iterations} it.", *told])
 
 
 def _shortened(text: str, length: int) -> str:
@@ -180,15 +150,15 @@ def _draw_bars(figure: Figure, board: Board) -> None:
     highest = max(max(row.miou.mean + (row.miou.std or 0), *row.miou_by_seed, 1.0) for row in board.rows)
     axes.set(xlim=(0, highest * 1.48), ylim=(len(board.rows), 0))
     axes.axis("off")
-    axes.plot([0, 0], [0, len(board.rows)], color=_QUIET, linewidth=0.8, clip_on=False)
+    axes.plot([0, 0], [0, len(board.rows)], color=QUIET, linewidth=0.8, clip_on=False)
     for i, row in enumerate(board.rows):
         mean, std, y = row.miou.mean, row.miou.std, i + 0.5
         axes.barh(y, mean, height=0.44, color=_BAR[row.standing], linewidth=0)
         reach = mean
         if std is not None:
-            axes.errorbar(mean, y, xerr=std, ecolor=_INK, elinewidth=1.1, capsize=2.8, capthick=1.1)
+            axes.errorbar(mean, y, xerr=std, ecolor=INK, elinewidth=1.1, capsize=2.8, capthick=1.1)
             axes.scatter(
-                row.miou_by_seed, [y + 0.33] * len(row.seeds), s=5, color=_INK, linewidths=0, alpha=0.6
+                row.miou_by_seed, [y + 0.33] * len(row.seeds), s=5, color=INK, linewidths=0, alpha=0.6
             )
             reach = max(mean + std, *row.miou_by_seed)
         axes.text(
@@ -225,7 +195,7 @@ def _draw_classes(figure: Figure, board: Board) -> None:
                 ha="center",
                 va="center",
                 fontsize=size,
-                color="white" if share > 0.52 else _INK,
+                color="white" if share > 0.52 else INK,
             )
     for j, name in enumerate(board.classes):
         axes.text(
@@ -282,9 +252,9 @@ def prediction_strips(rows: Sequence[StripRow], path: Path, class_set: ClassSet)
     heights = [panel * row.image.shape[0] / row.image.shape[1] for row in rows]
     legend_columns = 8
     legend = _LEGEND_LINE * -(-len(used) // legend_columns)
-    with _plain_style():
+    with plain_style():
         height = _MARGIN + _TITLE + sum(heights) + _SPACE * len(rows) + 0.08 + legend + 0.08
-        figure = _figure(_PANEL_WIDTH + 2 * _MARGIN, height)
+        figure = empty_figure(_PANEL_WIDTH + 2 * _MARGIN, height)
         top = _MARGIN + _TITLE
         for row, row_height in zip(rows, heights, strict=True):
             pictures = [row.image, *(_coloured(ids, class_set) for ids in _maps(row))]
@@ -297,7 +267,7 @@ def prediction_strips(rows: Sequence[StripRow], path: Path, class_set: ClassSet)
                     axes.set_title(columns[j], fontsize=9, pad=4, fontweight="bold" if j < 2 else "normal")
             top += row_height + _SPACE
         _draw_legend(figure, top + 0.08, used, class_set, legend_columns)
-        _save(figure, path)
+        save(figure, path)
 
 
 def _maps(row: StripRow) -> list[Pixels]:
@@ -340,7 +310,7 @@ def _draw_legend(figure: Figure, top: float, used: Sequence[int], class_set: Cla
         rgb = _IGNORED if train_id == IGNORE else class_set.palette[train_id]
         colour = "#{:02x}{:02x}{:02x}".format(*rgb)
         page.add_patch(
-            Rectangle((left, middle - 0.055), 0.16, 0.11, facecolor=colour, edgecolor=_QUIET, lw=0.4)
+            Rectangle((left, middle - 0.055), 0.16, 0.11, facecolor=colour, edgecolor=QUIET, lw=0.4)
         )
         name = "ignored" if train_id == IGNORE else class_set.classes[train_id]
         page.text(left + 0.22, middle, name, va="center", fontsize=7)

@@ -52,6 +52,11 @@ def parameters(count: int) -> str:
     return f"{count / 1e3:.0f} k" if count >= 1000 else str(count)
 
 
+def start(pretraining: str) -> str:
+    """What a training started from: the data of its pretraining, or ``random weights``."""
+    return "random weights" if pretraining == "none" else pretraining
+
+
 def seed_list(seeds: Iterable[int]) -> str:
     """Number of seeds and which: ``3 (0-2)``, ``2 (0, 7)``."""
     ordered = sorted(seeds)

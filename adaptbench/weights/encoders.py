@@ -15,6 +15,7 @@ from adaptbench.errors import WeightsError
 from adaptbench.weights.fit import fitted
 from adaptbench.weights.foreign import listed
 from adaptbench.weights.namings import CLASSIFIERS, NAMINGS, Naming, recognised, without_prefix
+from adaptbench.weights.vgg import vgg_state
 
 #: Files for ResNets with a deep stem, by the number of blocks in the third stage.
 _V1C_FILES: Mapping[int, str] = {
@@ -49,13 +50,17 @@ def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Pa
 
     Args:
         tensors: of the file, by its names.
-        backbone: one of our encoders: MiT, mmsegmentation's ResNets, any timm encoder. Other encoders take
+        backbone: one of our encoders: MiT, mmsegmentation's ResNets, VGG, any timm encoder. Other encoders take
             files with their own names only.
         origin: the file, for messages.
 
     Raises:
         WeightsError: the file is of another encoder or size; names what is missing, surplus or of another shape.
     """
+    from adaptbench.networks.deeplabv2_fada import DilatedVGG  # networks import this module
+
+    if isinstance(backbone, DilatedVGG):
+        return vgg_state(tensors, backbone.state_dict(), origin)
     target = _target(backbone)
     found = without_prefix(tensors, ("backbone.", "Scale."))
     own, foreign = recognised(target.expected), recognised(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +17,9 @@ from torch import Tensor
 
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError, UsageError
-from adaptbench.method import Method, Task
+from adaptbench.method import Method, Stage, Task
 from adaptbench.profiles import Profile
-from adaptbench.settings import Settings, resolve
+from adaptbench.settings import resolve
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
 
@@ -64,24 +65,26 @@ class Imported(BaseModel):
         return self.model_dump(exclude=circumstances) == other.model_dump(exclude=circumstances)
 
 
-def settings_of(
-    method: type[Method], network: str, overrides: Mapping[str, Any], profile: Profile
-) -> Settings:
-    """Settings of an imported network in sizes of ``profile``: the method's defaults, and ``overrides``.
+def stage_of(method: type[Method], network: str, overrides: Mapping[str, Any], profile: Profile) -> Stage:
+    """The last stage of a method, which is the one that is published, in sizes of ``profile``.
 
-    The training settings among them do not matter; those that say how the network sees a picture do.
+    The training settings among the method's defaults and ``overrides`` do not matter; those that say how the network
+    sees a picture do.
 
     Raises:
         UsageError: a value of the wrong type or range.
     """
     settings = resolve(method.Settings, profile, overrides, {}, network, {}).settings
-    return settings.model_copy(update={"pretraining": "none"})  # all weights follow
+    last = method.stages(settings)[-1]
+    return replace(
+        last, settings=last.settings.model_copy(update={"pretraining": "none"})
+    )  # all weights follow
 
 
-def build(method: type[Method], settings: Settings, classes: str, profile: Profile) -> Method:
-    """The method, its networks with random weights."""
-    setting: Literal["uda", "dg"] = "uda" if method.uses_target_images else "dg"
-    return method(Task("imported", setting, class_set(classes), profile), settings)
+def build(stage: Stage, classes: str, profile: Profile) -> Method:
+    """The method of a stage, its networks with random weights."""
+    setting: Literal["uda", "dg"] = "uda" if stage.method.uses_target_images else "dg"
+    return stage.method(Task("imported", setting, class_set(classes), profile), stage.settings)
 
 
 def folder(out: Path, name: str) -> Path:

@@ -83,10 +83,10 @@ def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple
 def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Checkpoint:
     facts, chosen = imported.load_facts(folder), profile(profile_name)
     method = method_class(_registry(facts.plugins, extra), facts.method)
-    settings = imported.settings_of(method, facts.network, facts.overrides, chosen)
+    stage = imported.stage_of(method, facts.network, facts.overrides, chosen)
 
     def fill() -> Method:
-        built = imported.build(method, settings, facts.class_set, chosen)
+        built = imported.build(stage, facts.class_set, chosen)
         built.scored_network().load_state_dict(imported.load_weights(folder, facts), strict=True)
         return built
 
@@ -98,8 +98,8 @@ def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Ch
             source=facts.source_file,
             source_sha256=facts.source_sha256,
         ),
-        method=method,
-        settings=settings,
+        method=stage.method,
+        settings=stage.settings,
         network=facts.network,
         pretraining="as published",
         oracle=False,

@@ -18,7 +18,7 @@ _RERUN = {
     "pictures": "crops",
     "align_corners": False,
     "ignored_pixels": "counted",
-    "color_distortion": True,
+    "photometric_distortion": True,
 }
 _DACS = {
     **_DEEPLAB,

@@ -52,6 +52,16 @@ _EHTDI: Mapping[str, str] = {
     "out/*": "losses",
 }
 
+# And of FADA's.
+_FADA: Mapping[str, str] = {
+    "out/final/discriminator/*": "adam_params",
+    "out/final/*": "sgd_params",
+    "out/*grad_norm*": "grad_norms",
+    "out/grad_first_iteration_adversarial_part/*": "grad_norms",
+    "out/grad_first_iteration/*": "sgd_params",
+    "out/*": "losses",
+}
+
 # Array pattern -> name of the tolerance in the case file. Integer arrays are exact without an entry.
 NAMED: Mapping[str, Mapping[str, str]] = {
     "mic_mask": {"out/*mask*": "mask", "out/*": "img"},
@@ -64,6 +74,8 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "ehtdi_resnet_trajectory": _EHTDI,
     "ehtdi_source_paste": {"out/strong_*": "images", "out/weak_*": "images"},
     "ehtdi_trajectory": _EHTDI,
+    "fada_trajectory": _FADA,
+    "fada_self_distill_trajectory": _FADA,
     # These name no tolerance for running statistics.
     "advseg": {"out/*running_*": "losses", **_ADVERSARIAL},
     "minent_mmseg": {"out/*running_*": "losses", **_ADVERSARIAL},

@@ -32,6 +32,11 @@ def stages(method_class: type[Method]) -> list[Stage]:
     return method_class.stages(settings_of(method_class))
 
 
+@pytest.fixture
+def trainings(stages: list[Stage]) -> list[Stage]:
+    return [stage for stage in stages if stage.labeller is None]
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -79,10 +84,17 @@ def test_stages_are_well_formed(method_class: type[Method], stages: list[Stage])
         assert issubclass(stage.method, Method)
         assert isinstance(stage.settings, stage.method.Settings)
         assert stage.start is None or 0 <= stage.start < index, f"stage {index} starts from {stage.start}"
+        assert stage.labels is None or 0 <= stage.labels < index
+        assert stage.labels is None or stages[stage.labels].labeller, f"stage {stage.labels} labels nothing"
+        assert stage.labeller is None or stage.start is not None, f"{stage.name} has no network to label with"
         if "oracle" in stage.method.tags:
             assert "oracle" in method_class.tags, (
                 f"{stage.name} trains on target labels: add the tag 'oracle'"
             )
+
+
+def test_the_last_stage_is_a_training(stages: list[Stage]) -> None:
+    assert stages[-1].labeller is None, "the last stage is scored, and a labelling stage trains no network"
 
 
 def test_a_stage_can_start_from_the_one_it_names(stages: list[Stage]) -> None:
@@ -92,8 +104,8 @@ def test_a_stage_can_start_from_the_one_it_names(stages: list[Stage]) -> None:
             build(stage).student.load_state_dict(earlier.state_dict())
 
 
-def test_a_step_learns_something_finite(stages: list[Stage]) -> None:
-    for stage in stages:
+def test_a_step_learns_something_finite(trainings: list[Stage]) -> None:
+    for stage in trainings:
         method = build(stage)
         before = {name: p.detach().clone() for name, p in method.student.named_parameters()}
         log = step(method)
@@ -104,8 +116,8 @@ def test_a_step_learns_something_finite(stages: list[Stage]) -> None:
         assert all(bool(torch.isfinite(parameter).all()) for parameter in after.values())
 
 
-def test_losses_come_in_groups_with_a_loss(stages: list[Stage]) -> None:
-    for stage in stages:
+def test_losses_come_in_groups_with_a_loss(trainings: list[Stage]) -> None:
+    for stage in trainings:
         if stage.method.train_step is Method.train_step:
             losses = build(stage).train().losses(batch_of(stage.method))
             groups = [losses] if isinstance(losses, Mapping) else list(losses)
@@ -114,8 +126,8 @@ def test_losses_come_in_groups_with_a_loss(stages: list[Stage]) -> None:
                 assert total_loss(group).ndim == 0
 
 
-def test_equal_keys_give_equal_bits(stages: list[Stage]) -> None:
-    for stage in stages:
+def test_equal_keys_give_equal_bits(trainings: list[Stage]) -> None:
+    for stage in trainings:
         methods = [build(stage), build(stage)]
         logs = [[step(method, iteration) for iteration in (0, 1)] for method in methods]
         assert logs[0] == logs[1]
@@ -123,8 +135,8 @@ def test_equal_keys_give_equal_bits(stages: list[Stage]) -> None:
         assert first == second, "random draws must come from batch.draws (or torch's generator, in layers)"
 
 
-def test_global_random_states_are_left_alone(stages: list[Stage]) -> None:
-    for stage in stages:
+def test_global_random_states_are_left_alone(trainings: list[Stage]) -> None:
+    for stage in trainings:
         method = build(stage)
         python, state = random.getstate(), np.random.get_state(legacy=False)
         step(method)
@@ -146,8 +158,8 @@ def test_the_scored_network_gives_logits(stages: list[Stage]) -> None:
     assert bool(torch.isfinite(logits).all())
 
 
-def test_the_state_survives_a_checkpoint(stages: list[Stage], tmp_path: Path) -> None:
-    for stage in stages:
+def test_the_state_survives_a_checkpoint(trainings: list[Stage], tmp_path: Path) -> None:
+    for stage in trainings:
         method = build(stage)
         step(method)
         tensors: dict[str, torch.Tensor] = {}

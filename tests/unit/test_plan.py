@@ -51,6 +51,17 @@ def test_a_request_is_every_method_benchmark_and_seed_once() -> None:
     assert all(j.state is State.PLANNED for j in jobs)
 
 
+def test_averaged_tests_are_ranked_apart() -> None:
+    usual, same, averaged = (
+        job(methods=("fada",), settings=texts).spec
+        for texts in ((), ("test_scales=[1.0]",), ("test_scales=[0.7,1.0]", "test_flip=true"))
+    )
+    assert usual.ranking["test_time_augmentation"] == "none"
+    assert same.job_hash == usual.job_hash
+    assert averaged.ranking["test_time_augmentation"] == "scales 0.7, 1, mirrored"
+    assert averaged.ranking_hash != usual.ranking_hash
+
+
 def test_all_means_every_method() -> None:
     assert {"dacs", "majority", "oracle", "source_only"} <= {
         j.spec.method for j in plan(methods=("all",)).jobs

@@ -148,6 +148,11 @@ def test_networks_of_one_method_are_told_apart(record: Maker) -> None:
     assert places(only_board(made)) == {"dacs (mit-b0)": "1", "dacs (deeplabv2-mini)": "2"}
 
 
+def test_a_network_that_was_set_is_named_once(record: Maker) -> None:
+    made = [record("dacs", 40.0), record("dacs", 42.0, network="mit-b0", overrides={"network": "mit-b0"})]
+    assert places(only_board(made)) == {"dacs (mit-b0)": "1", "dacs (deeplabv2-mini)": "2"}
+
+
 def test_settings_and_at_last_the_group_tell_rows_apart(record: Maker) -> None:
     made = [
         record(settings={"lr": 1}),

@@ -37,8 +37,8 @@ def test_imported_weights_give_the_logits_of_the_file(
     assert f"Imported: mine\n  the {which} of iter_40000.pth" in said
     place = out / "imported" / "mine"
     kept = imported.load_facts(place)
-    settings = imported.settings_of(DAFormer, kept.network, kept.overrides, profile("paper"))
-    network = imported.build(DAFormer, settings, kept.class_set, profile("paper")).scored_network().eval()
+    stage = imported.stage_of(DAFormer, kept.network, kept.overrides, profile("paper"))
+    network = imported.build(stage, kept.class_set, profile("paper")).scored_network().eval()
     network.load_state_dict(imported.load_weights(place, kept), strict=True)
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_what_is_known_is_kept(call: Call, file: Path, out: Path) -> None:
 
 
 def test_settings_are_full_size_and_follow_the_profile() -> None:
-    settings = imported.settings_of(HRDA, NETWORK, {"detail_crop": 256}, profile("mini"))
+    settings = imported.stage_of(HRDA, NETWORK, {"detail_crop": 256}, profile("mini")).settings
     assert isinstance(settings, HRDA.Settings)
     assert (settings.crop, settings.detail_crop, settings.pretraining) == (256, 64, "none")
 

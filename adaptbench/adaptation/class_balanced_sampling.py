@@ -1,0 +1,79 @@
+"""Class-balanced sampling of labelled pictures: a class that was shown rarely so far is drawn more often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+#: Picks after which the shares of classes are counted anew.
+SUB_EPOCH = 3000
+_EPSILON = 0.01
+
+Float = npt.NDArray[np.float64]
+#: The legacy generator is the one that recorded lists were drawn with.
+Random = np.random.Generator | np.random.RandomState
+
+
+def class_weights(counts: npt.NDArray[np.int64], present: npt.NDArray[np.bool_]) -> Float:
+    """Probability of drawing each class, 1 / log(1.01 + share) up to a factor; classes in no picture get none.
+
+    Args:
+        counts: pictures shown so far that show the class.
+        present: whether any picture shows it.
+
+    Shape: ``(C,)`` each.
+
+    Source: code of FADA, arXiv 2007.09222; quirk 14 of the recorded values.
+    """
+    share = counts / max(int(counts.sum()), 1)
+    weights = np.where(present, 1.0 / np.log(1.0 + _EPSILON + share), 0.0)
+    normalised: Float = weights / weights.sum()
+    return normalised
+
+
+def balanced_picks(
+    shows: npt.NDArray[np.bool_], queues: Sequence[Sequence[int]], length: int, rng: Random
+) -> npt.NDArray[np.int64]:
+    """Numbers of the pictures to show, in order, at least ``length`` of them in whole sub-epochs.
+
+    A class is drawn, then the next picture of its queue. A queue that ends is shuffled and begins with its second
+    picture, as published.
+
+    Args:
+        shows: which picture shows which class.
+        queues: pictures of each class.
+        length: pictures wanted.
+        rng: draws classes and shuffles queues.
+
+    Shape: ``shows`` is (pictures, C) bool.
+
+    Raises:
+        ValueError: no picture shows any class.
+
+    Source: code of FADA, arXiv 2007.09222; quirk 14 of the recorded values.
+    """
+    present = np.asarray(shows.any(axis=0))
+    if not present.any():
+        raise ValueError("No picture shows any class to balance.")
+    waiting = [list(queue) for queue in queues]
+    positions = [0] * len(waiting)
+    counts = np.zeros(shows.shape[1], dtype=np.int64)
+    picks = np.empty((length // SUB_EPOCH + 1) * SUB_EPOCH, dtype=np.int64)
+    for step in range(len(picks)):
+        if step % SUB_EPOCH == 0:
+            counts[:] = 0
+        drawn = int(rng.choice(len(counts), p=class_weights(counts, present)))
+        picks[step] = _next(waiting[drawn], positions, drawn, rng)
+        counts += shows[picks[step]]
+    return picks
+
+
+def _next(queue: list[int], positions: list[int], drawn: int, rng: Random) -> int:
+    """The next picture of the class ``drawn``."""
+    if positions[drawn] >= len(queue):
+        rng.shuffle(queue)
+        positions[drawn] %= max(len(queue) - 1, 1)
+    positions[drawn] += 1
+    return queue[positions[drawn] - 1]

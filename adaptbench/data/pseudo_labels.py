@@ -1,0 +1,149 @@
+"""Pseudo-labels on disk: an index image per picture, and a table of what is known of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.data import files
+from adaptbench.dataset import Dataset, Sample
+from adaptbench.errors import DataError
+from adaptbench.storage import replacing, write_text
+
+#: The table, a line per picture in the order in which they were labelled.
+TABLE = "labels.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the table.
+
+    Attributes:
+        name: of the picture, with its split: ``cityscapes-train/NAME``.
+        width: of the label, in pixels.
+        height: of the label, in pixels.
+        facts: what was noted of it.
+    """
+
+    name: str
+    width: int
+    height: int
+    facts: Mapping[str, float]
+
+
+class PseudoLabels:
+    """The pseudo-labels in a stage's folder.
+
+    A picture counts as labelled when its line is in the table, which is written after the image. So a pass that is
+    killed goes on where it was and ends with the same bytes.
+
+    Args:
+        folder: of the stage.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def file(self, name: str) -> Path:
+        """The index image of the picture called ``name``."""
+        return self.folder / "labels" / f"{name}.png"
+
+    def entries(self) -> dict[str, Entry]:
+        """What is labelled so far, by name. A last line that was cut off does not count."""
+        try:
+            text = (self.folder / TABLE).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return {}
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return {entry.name: entry for entry in (Entry(**json.loads(line)) for line in lines)}
+
+    def resume(self) -> dict[str, Entry]:
+        """The same, with the table mended so that lines can be added."""
+        found = self.entries()
+        write_text(self.folder / TABLE, "".join(_line(entry) for entry in found.values()))
+        return found
+
+    def add(self, name: str, label: npt.NDArray[np.uint8], facts: Mapping[str, float]) -> None:
+        """Keeps the label of a picture. Shape: ``(H, W)`` uint8 train ids.
+
+        Raises:
+            RunStateError: the folder cannot be written.
+        """
+        with replacing(self.file(name)) as temporary:
+            temporary.write_bytes(cv2.imencode(".png", label)[1].tobytes())
+        entry = Entry(name, label.shape[1], label.shape[0], dict(facts))
+        with (self.folder / TABLE).open("a", encoding="utf-8") as file:
+            file.write(_line(entry))
+
+    def require(self, names: Iterable[str]) -> None:
+        """Checks that there is a whole pseudo-label for every picture.
+
+        Raises:
+            DataError: the table lacks a picture, or its file is missing, damaged or of another size.
+        """
+        entries = self.entries()
+        for name in names:
+            if name not in entries:
+                raise DataError(
+                    f"{self.folder / TABLE} does not name the picture {name}, whose pseudo-label is to be "
+                    f"trained on. Delete the folder {self.folder} to label all pictures again."
+                )
+            self._require_size(entries[name])
+
+    def _require_size(self, entry: Entry) -> None:
+        path = self.file(entry.name)
+        width, height = files.index_image_size(path)
+        if (width, height) != (entry.width, entry.height):
+            raise DataError(
+                f"The pseudo-label {path} has {width}x{height} pixels, but it was made with "
+                f"{entry.width}x{entry.height}. Delete the folder {self.folder} to label all pictures again."
+            )
+
+
+class PseudoLabelled(Dataset):
+    """A dataset's pictures with pseudo-labels, whose ids are train ids.
+
+    Args:
+        dataset: whose pictures they are.
+    """
+
+    name = "pseudo-labels"
+    label_folders = ()
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(dataset.root)
+        self._dataset = dataset
+
+    def samples(self, split: str) -> list[Sample]:
+        """All samples of ``split``, without their pseudo-labels."""
+        return self._dataset.samples(split)
+
+    def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """The picture. Shape: ``(H, W, 3)`` RGB uint8."""
+        return self._dataset.read_image(sample)
+
+
+def require_known(method: str, pictures: Collection[str], *chosen: Collection[str]) -> None:
+    """Checks which pictures a method chose to train on; the first choice are those with pseudo-labels.
+
+    Raises:
+        DataError: it chose none, or one that is not there.
+    """
+    unknown = sorted({name for names in chosen for name in names} - set(pictures))
+    if unknown:
+        raise DataError(
+            f"{method} chose {len(unknown)} pictures to train on that are not among the {len(pictures)} target "
+            f"pictures, for example {unknown[0]}. Is the list of another benchmark, or of a run with another limit?"
+        )
+    if not chosen[0]:
+        raise DataError(f"{method} chose none of {len(pictures)} pictures to train on with pseudo-labels.")
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(asdict(entry), sort_keys=True) + "\n"

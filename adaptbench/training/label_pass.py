@@ -1,0 +1,67 @@
+"""The pass of a labelling stage over the target's training pictures; one that is stopped goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from adaptbench.data import transforms
+from adaptbench.data.pseudo_labels import PseudoLabels
+from adaptbench.dataset import Dataset, Sample
+from adaptbench.evaluation.inference import Size
+from adaptbench.labelling import Labeller
+from adaptbench.method import Method
+from adaptbench.training.loop import InterruptedTrainingError
+
+#: Name, dataset, sample, and the box it is resized into as (width, height) in pixels.
+Item = tuple[str, Dataset, Sample, tuple[int, int]]
+
+
+def label_pictures(
+    method: Method,
+    labeller: Labeller,
+    items: Sequence[Item],
+    kept: PseudoLabels,
+    report: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Labels every picture of ``items`` that has no label in ``kept`` yet, in order.
+
+    Args:
+        method: its student labels, on whatever device it is.
+        labeller: in which way.
+        items: the pictures.
+        kept: where the labels go.
+        report: called with (number, total) before every picture.
+        should_stop: asked before every picture; True raises.
+
+    Raises:
+        InterruptedTrainingError: asked to stop; what is labelled is saved.
+        DataError: a picture cannot be read.
+    """
+    method.eval()
+    done = kept.resume()
+    for number, (name, dataset, sample, box) in enumerate(items):
+        if should_stop():
+            raise InterruptedTrainingError(
+                f"Stopped after {number} of {len(items)} pseudo-labels; run again to go on."
+            )
+        report(number, len(items))
+        if name not in done:
+            image, file = _shown(method, dataset, sample, box)
+            size = file if labeller.size == "file" else (image.shape[-2], image.shape[-1])
+            with torch.no_grad():
+                made = labeller.label(method, image, size)
+            kept.add(name, made.label.cpu().numpy(), made.facts)
+
+
+def _shown(method: Method, dataset: Dataset, sample: Sample, box: tuple[int, int]) -> tuple[Tensor, Size]:
+    """The picture as the network gets it in a test, and the (height, width) of its file."""
+    image = dataset.read_image(sample)
+    height, width = image.shape[:2]
+    framing = method.sampling(method.settings).framing
+    resized = framing.image(image, framing.size((width, height), box))
+    device = next(method.student.parameters()).device
+    return transforms.normalise(resized, method.normalisation)[None].to(device), (height, width)

@@ -1,0 +1,138 @@
+"""FADA: fine-grained adversarial adaptation (Wang et al., Classes Matter, ECCV 2020).
+
+Three trainings. The first learns the source. In the second a discriminator of pixels learns not only which domain but
+also which class of it the features of a pixel belong to, and the encoder makes the features of the target look like
+those of the same class on the source. The third starts again from ImageNet weights and learns the target from the
+labels that the second predicts for it.
+
+Published: 49.2 mIoU on GTA5 to Cityscapes, cityscapes19, val, with the checkpoint that is best on target labels (50.1
+with tests at several scales, `test_scales`, which have a board of their own). Ours scores the last iterate.
+
+Quirks that are defaults, beside those of `methods/fada_source.py` and `methods/fada_alignment.py`:
+
+- batch norms of the encoder are not frozen in the last training, unless `distillation_frozen_norm` says so;
+- pseudo-labels are single-scale predictions without threshold; the last network is tested with pictures of twice the
+  size (`distillation_resolution`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from adaptbench.adaptation.picture_jitter import Jitter
+from adaptbench.data.framing import ScaledCrops
+from adaptbench.data.sampling import Sampling
+from adaptbench.evaluation.inference import Averaged, Mode
+from adaptbench.labelling import Labeller
+from adaptbench.method import Stage, Task
+from adaptbench.profiles import Iterations
+from adaptbench.settings import Settings as BaseSettings
+from methods.fada_alignment import ORIGINAL, FADAAlignment
+from methods.fada_source import FADASource
+
+_ORIGINAL: Mapping[str, Any] = {**ORIGINAL, "distillation_schedule_iterations": 31_250}
+
+
+class FADA(FADASource):
+    """Learns the target from the labels that an aligned network predicts for it."""
+
+    name = "fada"
+    title = "FADA"
+    paper = "arXiv:2007.09222"
+    tags = ("adversarial", "self-training")
+    uses_target_images = False
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "deeplabv2-fada-r101"): _ORIGINAL,
+        ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
+    }
+
+    class Settings(FADAAlignment.Settings):
+        """Settings of all three trainings; those without prefix are the alignment's."""
+
+        distillation_iterations: Iterations = Field(
+            20_000, ge=0, description="iterations of the self-distillation"
+        )
+        distillation_schedule_iterations: Iterations | None = Field(
+            None, ge=1, description="the same as schedule_iterations, of the self-distillation"
+        )
+        distillation_batch_size: int = Field(
+            8, ge=1, description="images per iteration of the self-distillation"
+        )
+        distillation_frozen_norm: bool = Field(
+            False, description="whether batch norms of the encoder are frozen in the self-distillation, too"
+        )
+        distillation_color_jitter: bool = Field(True, description="jitter colours in the self-distillation")
+        test_scales: tuple[float, ...] = Field(
+            (1.0,), min_length=1, description="scales at which the last network is tested"
+        )
+        test_flip: bool = Field(
+            False, description="whether the last network is tested with mirrored pictures, too"
+        )
+        distillation_resolution: float = Field(
+            2.0,
+            gt=0,
+            description="factor on the dataset's training size in the self-distillation and its tests",
+        )
+
+    settings: Settings
+
+    @classmethod
+    def skip(cls, task: Task) -> str | None:
+        """Its last training sees the target as labelled pictures."""
+        return FADAAlignment.skip(task)
+
+    @classmethod
+    def stages(cls, settings: BaseSettings) -> list[Stage]:
+        """Source, alignment, labels of the target, self-distillation from the start weights."""
+        assert isinstance(settings, FADA.Settings)
+        shared = settings.model_dump(include=set(FADAAlignment.Settings.model_fields))
+        alignment = FADAAlignment.Settings.model_validate(shared)
+        return [
+            *FADAAlignment.stages(alignment),
+            Stage("pseudo-labels", FADAAlignment, alignment, start=1, labeller=Labeller("file")),
+            Stage("self-distillation", cls, _distillation(settings), labels=2),
+        ]
+
+    @classmethod
+    def sampling(cls, settings: BaseSettings) -> Sampling:
+        """Mirrored crops of pictures at random scales, twice as wide as high, with jittered colours."""
+        assert isinstance(settings, FADA.Settings)
+        framing = ScaledCrops(crop=(2 * settings.crop, settings.crop))
+        return Sampling(framing=framing, jitter=Jitter() if settings.color_jitter else None)
+
+    def inference(self) -> Mode:
+        """Whole pictures, at several scales if asked for."""
+        return _averaged(self.settings) or super().inference()
+
+    @classmethod
+    def test_time_augmentation(cls, settings: BaseSettings) -> str:
+        """The scales, and whether pictures are mirrored, too."""
+        assert isinstance(settings, FADA.Settings)
+        mode = _averaged(settings)
+        if mode is None:
+            return super().test_time_augmentation(settings)
+        scales = ", ".join(f"{scale:g}" for scale in mode.scales)
+        return f"scales {scales}" + (", mirrored" if mode.flip else "")
+
+
+def _averaged(settings: FADA.Settings) -> Averaged | None:
+    scales, flip = settings.test_scales, settings.test_flip
+    return None if scales == (1.0,) and not flip else Averaged(scales, flip)
+
+
+def _distillation(settings: FADA.Settings) -> FADA.Settings:
+    """Settings of the last training under the names that every training reads."""
+    return settings.model_copy(
+        update={
+            "iterations": settings.distillation_iterations,
+            "schedule_iterations": settings.distillation_schedule_iterations,
+            "batch_size": settings.distillation_batch_size,
+            "learning_rate": settings.learning_rate * settings.rate_factor,
+            "frozen_norm": settings.distillation_frozen_norm,
+            "color_jitter": settings.color_jitter and settings.distillation_color_jitter,
+            "resolution": settings.resolution * settings.distillation_resolution,
+        }
+    )

@@ -1,0 +1,127 @@
+"""The first training of FADA: the source alone (Wang et al., Classes Matter, ECCV 2020).
+
+Published: 36.8 mIoU on GTA5 to Cityscapes, cityscapes19, val, with ResNet-101 and 28.3 with VGG-16, with the checkpoint
+that is best on target labels. Ours scores the last iterate.
+
+Quirks that are defaults:
+
+- batch norms of the encoder are frozen, without epsilon (`frozen_norm`);
+- source pictures are drawn by the classes they show (`class_balanced`); a queue passes over one picture per shuffle.
+
+Where its numbers are claimed, the learning rate also decays towards an iteration that is never reached
+(`schedule_iterations`).
+
+Difference: the list of source pictures is as long as the training and not as its schedule.
+
+At full size this is the very first stage of `fada` and is trained once for both. In profile mini, where every method
+has the same budget for its main training, it has twice the iterations of that stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from adaptbench.adaptation.seg_loss import labelled_cross_entropy, pixel_accuracy, resize_logits
+from adaptbench.data.batch import Batch
+from adaptbench.data.framing import WholePictures
+from adaptbench.data.sampling import Sampling
+from adaptbench.evaluation.inference import Mode, Whole
+from adaptbench.method import LossGroup, Method, Optimizers, Task
+from adaptbench.networks import Segmentor
+from adaptbench.networks.frozen_norm import freeze_norms
+from adaptbench.profiles import Iterations
+from adaptbench.settings import Settings as BaseSettings
+from adaptbench.training.optimizer import build_schedule, by_name
+from adaptbench.weights.adversarial import ENCODER_AND_CLASSIFIER
+
+
+class FADASource(Method):
+    """Supervised learning as all trainings of FADA have it: whole pictures, logits resized with aligned corners."""
+
+    name = "fada_source"
+    title = "Source only, as FADA begins"
+    paper = "arXiv:2007.09222"
+    tags: ClassVar[tuple[str, ...]] = ("control",)
+    uses_target_images = False
+    published_files = ENCODER_AND_CLASSIFIER
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "deeplabv2-fada-r101"): {"schedule_iterations": 31_250},
+        ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {"schedule_iterations": 31_250},
+    }
+
+    class Settings(BaseSettings):
+        """Settings of FADA's first training."""
+
+        network: str = Field(
+            "deeplabv2-fada-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
+        )
+        iterations: Iterations = Field(20_000, ge=0, description="training iterations")
+        schedule_iterations: Iterations | None = Field(
+            None, ge=1, description="iteration at which the decay would reach zero; none = the last one"
+        )
+        batch_size: int = Field(8, ge=1, description="images per domain and iteration")
+        optimizer: Literal["adamw", "sgd"] = Field("sgd", description="optimiser of the student")
+        learning_rate: float = Field(5e-4, gt=0, description="of the encoder, at its highest")
+        weight_decay: float = Field(
+            5e-4, ge=0, description="share of a weight's learning rate it loses per step"
+        )
+        norm_weight_decay: bool = Field(True, description="whether encoder normalisation layers decay, too")
+        warmup: Iterations = Field(0, ge=0, description="iterations of linear warm-up, on top of the decay")
+        poly_power: float = Field(0.9, gt=0, description="power of the polynomial decay to zero")
+        frozen_norm: bool = Field(
+            True, description="whether batch norms of the encoder are frozen, without epsilon"
+        )
+        class_balanced: bool = Field(True, description="draw source pictures by the classes they show")
+
+    settings: Settings
+    student: Segmentor
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__(task, settings)
+        self.settings = settings
+
+    def build_student(self) -> nn.Module:
+        """The network, with or without frozen batch norms in its encoder."""
+        student = super().build_student()
+        assert isinstance(self.settings, FADASource.Settings)
+        if self.settings.frozen_norm:
+            freeze_norms(student.get_submodule("backbone"))
+        return student
+
+    @classmethod
+    def sampling(cls, settings: BaseSettings) -> Sampling:
+        """Whole pictures, drawn by the classes they show."""
+        assert isinstance(settings, FADASource.Settings)
+        return Sampling(framing=WholePictures(), balanced=settings.class_balanced)
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Cross entropy of the labelled pictures."""
+        logits = self.aligned(self.student(batch.labelled.image), batch.labelled.image)
+        yield self.segmentation_loss(logits, batch.labelled.label)
+
+    def aligned(self, logits: Tensor, image: Tensor) -> Tensor:
+        """Logits at the size of the picture. Shape: ``(B, C, h, w)`` to ``(B, C, H, W)``."""
+        return resize_logits(logits, (image.shape[-2], image.shape[-1]), align_corners=True)
+
+    def segmentation_loss(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """Cross entropy, averaged over labelled pixels, and accuracy as one loss group."""
+        assert weight is None
+        return {
+            f"{prefix}loss_seg": labelled_cross_entropy(logits, label),
+            f"{prefix}acc_seg": pixel_accuracy(logits, label),
+        }
+
+    def inference(self) -> Mode:
+        """Whole pictures; the logits are resized as in training."""
+        return Whole(aligned=True)
+
+    def schedules(self, optimizers: Optimizers) -> list[Any]:
+        """That of the student, to its own end."""
+        student = by_name(optimizers)["student"]
+        return build_schedule(student, self.settings, self.settings.schedule_iterations)

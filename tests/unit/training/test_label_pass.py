@@ -1,0 +1,101 @@
+"""A pass that labels pictures can be stopped after any of them, and ends with the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adaptbench.data.pseudo_labels import PseudoLabels
+from adaptbench.data.taxonomy import class_set
+from adaptbench.dataset import Dataset, Sample
+from adaptbench.evaluation.inference import Size
+from adaptbench.labelling import Labeller, PseudoLabel
+from adaptbench.method import Method, Task
+from adaptbench.profiles import profile
+from adaptbench.settings import Settings
+from adaptbench.training.label_pass import Item, label_pictures
+from adaptbench.training.loop import InterruptedTrainingError
+
+NAMES = ("a", "b", "c")
+
+
+class Pictures(Dataset):
+    name = "pictures"
+    label_folders = ()
+
+    def samples(self, split: str) -> list[Sample]:
+        return [Sample(name, self.root / f"{name}.png", self.root / f"{name}.png") for name in NAMES]
+
+
+class Colours(Method):
+    """The most likely class is the strongest colour."""
+
+    name = "colours"
+    title = "Colours"
+
+    def build_student(self) -> nn.Module:
+        return nn.Sequential(nn.Dropout(0.5), nn.Conv2d(3, 3, 1))
+
+
+class Counting(Labeller):
+    def __init__(self) -> None:
+        super().__init__("file")
+        object.__setattr__(self, "seen", [])
+
+    def label(self, method: Method, image: Tensor, size: Size) -> PseudoLabel:
+        seen: list[Size] = self.seen  # type: ignore[attr-defined]
+        seen.append(size)
+        made = super().label(method, image, size)
+        return PseudoLabel(made.label, {"width": float(image.shape[-1])})
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[Item]:
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(NAMES):
+        picture = rng.integers(0, 256, (16, 24 + 8 * number, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+    dataset = Pictures(tmp_path)
+    return [(f"city-train/{s.name}", dataset, s, (12, 8)) for s in dataset.samples("train")]
+
+
+def labels(items: list[Item], folder: Path, stop_after: int | None = None) -> tuple[PseudoLabels, Any]:
+    torch.manual_seed(0)
+    method = Colours(
+        Task("b", "uda", class_set("cityscapes19"), profile("mini")), Settings.model_validate({})
+    )
+    kept, labeller, asked = PseudoLabels(folder), Counting(), iter(range(100))
+    folder.mkdir(exist_ok=True)
+    label_pictures(method, labeller, items, kept, lambda done, total: None, lambda: next(asked) == stop_after)
+    return kept, labeller
+
+
+def content(folder: Path) -> Mapping[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_labels_have_the_size_of_the_files(items: list[Item], tmp_path: Path) -> None:
+    kept, labeller = labels(items, tmp_path / "labels")
+    assert labeller.seen == [(16, 24), (16, 32), (16, 40)]
+    entries = kept.entries()
+    assert [(e.width, e.height) for e in entries.values()] == [(24, 16), (32, 16), (40, 16)]
+    assert entries["city-train/a"].facts == {"width": 12.0}
+    kept.require(entries)
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 2])
+def test_a_stopped_pass_goes_on_where_it_was(items: list[Item], tmp_path: Path, stop_after: int) -> None:
+    labels(items, tmp_path / "whole")
+    with pytest.raises(InterruptedTrainingError, match=f"after {stop_after} of 3 pseudo-labels"):
+        labels(items, tmp_path / "stopped", stop_after)
+    assert len(PseudoLabels(tmp_path / "stopped").entries()) == stop_after
+    _, labeller = labels(items, tmp_path / "stopped")
+    assert len(labeller.seen) == 3 - stop_after
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
