@@ -148,10 +148,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Look into the networks of finished runs: Class Center Distance of their features (ccd)."""
+    """Look into the networks of finished runs: features (ccd), or what they predict near boundaries (boundary)."""
 
-    what: Annotated[Literal["ccd"], tyro.conf.Positional]
-    """ccd: how compact the features of each class are, compared with how far other classes are away."""
+    what: Annotated[Literal["ccd", "boundary"], tyro.conf.Positional]
+    """ccd: how compact the features of each class are, compared with how far other classes are away. boundary:
+    boundary IoU, and mean IoU within bands around the true boundaries."""
     methods: Annotated[tuple[str, ...], _words("METHOD ...")] = ()
     """Only runs of these methods."""
     benchmarks: Annotated[tuple[str, ...], _words("BENCHMARK ...")] = ()

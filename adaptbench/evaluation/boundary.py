@@ -7,7 +7,7 @@ Counts are summed over the pictures of a split before anything is divided.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +23,8 @@ Counts = npt.NDArray[np.int64]
 
 #: Width of the boundary of a mask, as a share of the picture's diagonal. Source: Cheng et al., arXiv 2103.16562.
 DILATION_RATIO = 0.02
+#: Half widths of the bands around true boundaries that are scored. Units: pixels of the label file.
+RADII = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,50 @@ def trimap_confusion(label: UInt8, prediction: UInt8, classes: int, radii: Seque
     distance = distance_to(label_boundary(label))
     bands = [np.where(distance <= radius, label, IGNORE).astype(np.uint8) for radius in radii]
     return [confusion_matrix(band, prediction, classes) for band in bands]
+
+
+@dataclass(frozen=True)
+class BoundaryCounts:
+    """Everything that is counted near the boundaries of pictures.
+
+    Attributes:
+        overlap: of the boundaries of masks.
+        whole: confusion matrix of all pixels. Shape: int64 ``(C, C)``.
+        bands: confusion matrices of the pixels at most so far from a true boundary, per radius in pixels.
+    """
+
+    overlap: Overlap
+    whole: Matrix
+    bands: Mapping[int, Matrix]
+
+    def __add__(self, other: BoundaryCounts) -> BoundaryCounts:
+        bands = {radius: matrix + other.bands[radius] for radius, matrix in self.bands.items()}
+        return BoundaryCounts(self.overlap + other.overlap, self.whole + other.whole, bands)
+
+    @property
+    def beyond(self) -> Matrix:
+        """Confusion matrix of the pixels outside of the widest band. Shape: int64 ``(C, C)``."""
+        rest: Matrix = self.whole - self.bands[max(self.bands)]
+        return rest
+
+
+def boundary_counts(
+    label: UInt8, prediction: UInt8, classes: int, radii: Sequence[int] = RADII
+) -> BoundaryCounts:
+    """Counts of one picture; boundaries of masks are as wide as `boundary_width` says.
+
+    Shape: ``(H, W)`` uint8 each.
+
+    Raises:
+        DataError: see `confusion_matrix`.
+    """
+    width = boundary_width((label.shape[0], label.shape[1]))
+    matrices = trimap_confusion(label, prediction, classes, radii)
+    return BoundaryCounts(
+        overlap=boundary_overlap(label, prediction, classes, width),
+        whole=confusion_matrix(label, prediction, classes),
+        bands=dict(zip(radii, matrices, strict=True)),
+    )
 
 
 def contour(mask: Mask) -> Mask:
