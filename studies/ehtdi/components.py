@@ -1,7 +1,7 @@
 """EHTDI part by part: what the target-boundary mix, the contrast between views and edge enhancement are worth.
 
-All variants of EHTDI, and PixMatch in profile mini, begin with the same source training, which is trained once; what it
-scores alone is a row of its own. Boundary scores of the same runs: ``python run_all.py analyse boundary``.
+All variants of EHTDI begin with the same source training, which is trained once; what it scores alone is the row 'start'.
+Boundary scores of the same runs: ``python run_all.py analyse boundary``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,5 @@ class Components(Study):
     notes = (
         "The published values are of the checkpoint that is best on target labels, scored at 1280x640; here the last "
         "iterate is scored at the size of the label files.",
-        "'start' is the training that PixMatch and EHTDI begin with, 'source only' that of the other methods, on the "
-        "same network.",
+        "'start' is the training that EHTDI begins with, 'source only' that of the other methods, on the same network.",
     )
