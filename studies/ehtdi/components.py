@@ -1,6 +1,6 @@
 """EHTDI part by part: what the target-boundary mix, the contrast between views and edge enhancement are worth.
 
-All variants of EHTDI begin with the same source training, which is trained once; what it scores alone is the row 'start'.
+All variants of EHTDI begin with the same source training, trained once; what it scores alone is the row 'start'.
 Boundary scores of the same runs: ``python run_all.py analyse boundary``.
 """
 
