@@ -167,6 +167,7 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
             name=settings.network,
             parameters=scored.parameters,
             pretraining="none" if start is None else start.data,
+            weights=results[-1].stage.method.scored_weights,
         ),
         iterations=sum(r.stage.settings.iterations for r in results if r.stage.labeller is None),
         settings=spec.settings,

@@ -74,8 +74,8 @@ class Import:
     """The checkpoint: .pth, .pt, .bin or .safetensors."""
     method: Annotated[str, tyro.conf.arg(metavar="METHOD")]
     """Whose network it is."""
-    weights: Literal["student", "teacher"] = "student"
-    """Which network of the file; the papers score the student."""
+    weights: Annotated[Literal["student", "teacher"] | None, _words("{student,teacher}")] = None
+    """Which network of the file; by default the one that the papers score, for most methods the student."""
     network: Annotated[str | None, _words("NETWORK")] = None
     """Network of the method, if not its published one."""
     set: Annotated[tuple[str, ...], _words("KEY=VALUE ...")] = ()
@@ -152,10 +152,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Look into the networks of finished runs: Class Center Distance of their features (ccd)."""
+    """Look into the networks of finished runs: features (ccd), or what they predict near boundaries (boundary)."""
 
-    what: Annotated[Literal["ccd"], tyro.conf.Positional]
-    """ccd: how compact the features of each class are, compared with how far other classes are away."""
+    what: Annotated[Literal["ccd", "boundary"], tyro.conf.Positional]
+    """ccd: how compact the features of each class are, compared with how far other classes are away. boundary:
+    boundary IoU, and mean IoU within bands around the true boundaries."""
     methods: Annotated[tuple[str, ...], _words("METHOD ...")] = ()
     """Only runs of these methods."""
     benchmarks: Annotated[tuple[str, ...], _words("BENCHMARK ...")] = ()

@@ -100,6 +100,8 @@ class Method(nn.Module):
     Settings: ClassVar[type[BaseSettings]] = BaseSettings
     #: Published settings by (benchmark, network); every other pair is marked ``transferred``.
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
+    #: Which weights `scored_network` gives, in words for tables.
+    scored_weights: ClassVar[str] = "student"
     #: How the checkpoints that its authors publish are laid out; what ``run_all.py import`` reads.
     published_files: ClassVar[Layout] = SELF_TRAINING
 

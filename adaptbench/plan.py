@@ -248,7 +248,8 @@ def _job(
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
         for name in settings:  # those of every stage; where a schedule would end is another matter
-            if name.endswith("iterations") and "schedule" not in name:
+            counts = name.endswith("iterations") and "schedule" not in name
+            if counts and settings[name] is not None:  # none: as many as of another stage
                 settings[name] = min(settings[name], request.limit)
     device = device_name(request.device)
     found = networks.start_of(resolved.settings.network, resolved.settings.pretraining)

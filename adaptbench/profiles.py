@@ -103,6 +103,7 @@ PROFILES: dict[str, Profile] = {
             networks={
                 "deeplabv2-r101": "deeplabv2-mini",
                 "deeplabv2-multi-r101": "deeplabv2-multi-mini",
+                "deeplabv2-pixmatch-r101": "deeplabv2-multi-mini",
                 "deeplabv2-fada-r101": "deeplabv2-mini",
                 "deeplabv2-fada-vgg16": "deeplabv2-mini",
                 **{f"{name}-mit_b5": f"{name}-mini" for name in _MIT_DECODERS},

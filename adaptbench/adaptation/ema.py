@@ -47,14 +47,30 @@ def update_teacher(teacher: nn.Module, student: nn.Module, iteration: int, cap: 
 
     Source: DAFormer, arXiv 2111.14887, equation 5; quirks 27, 28 and 31.
     """
-    share = ema_alpha(iteration, cap)
-    averages: list[Tensor] = list(teacher.parameters())
-    values: list[Tensor] = list(student.parameters())
+    average_parameters(teacher, student, ema_alpha(iteration, cap))
+
+
+@torch.no_grad()
+def average_parameters(average: nn.Module, network: nn.Module, share: float) -> None:
+    """Move parameters towards those of a network: average = share * average + (1 - share) * network.
+
+    Frozen parameters move, too; buffers do not.
+
+    Args:
+        average: module to change in place.
+        network: module of the same architecture.
+        share: what is left of the old average; 0 copies.
+
+    Raises:
+        ValueError: the parameters do not correspond.
+    """
+    averages: list[Tensor] = list(average.parameters())
+    values: list[Tensor] = list(network.parameters())
     if [tensor.shape for tensor in averages] != [tensor.shape for tensor in values]:
-        raise ValueError(f"teacher and student differ: {_first_difference(teacher, student)}")
+        raise ValueError(f"teacher and student differ: {_first_difference(average, network)}")
     if not averages:
         return
-    if iteration == 0:
+    if share == 0.0:
         torch._foreach_copy_(averages, values)
     else:
         # A single lerp would be faster, but rounds differently from the published formula.

@@ -21,7 +21,7 @@ from adaptbench.settings import check_key, parse_value, resolve
 from adaptbench.training import checkpoint
 from adaptbench.weights import imported
 from adaptbench.weights.foreign import read_content
-from adaptbench.weights.published import published_state
+from adaptbench.weights.published import Which, published_state
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -33,6 +33,7 @@ def execute(command: Import) -> int:
     if command.name is not None and not _NAME.fullmatch(command.name):
         raise UsageError(f"--name {command.name!r}: use letters, digits, dots, dashes and underscores.")
     method = method_class(plugins.discover(command.plugins), command.method)
+    which = command.weights or method.published_files.scored
     network, overrides = _choices(command, method)
     content = read_content(command.file, command.trust_pickle)
     paper = profile("paper")
@@ -41,7 +42,7 @@ def execute(command: Import) -> int:
     state = published_state(
         content,
         method.published_files,
-        command.weights,
+        which,
         target.state_dict(),
         command.file,
         f"the scored network of {method.name} on {network}",
@@ -49,11 +50,11 @@ def execute(command: Import) -> int:
     target.load_state_dict(state, strict=True)
     digest = _sha256(command.file)
     facts = imported.Imported(
-        name=command.name or _name(command, digest),
+        name=command.name or _name(command.method, which, digest),
         method=method.name,
         network=network,
         class_set=command.classes,
-        weights=command.weights,
+        weights=which,
         overrides=overrides,
         source_file=command.file.name,
         source_sha256=digest,
@@ -90,10 +91,9 @@ def _plain(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
     return {key: settings[key] for key in sorted(overrides)}
 
 
-def _name(command: Import, digest: str) -> str:
+def _name(method: str, which: Which, digest: str) -> str:
     """Method, which network if not the student, and the beginning of the file's sha256."""
-    which = "" if command.weights == "student" else f"-{command.weights}"
-    return f"{command.method}{which}-{digest[:8]}"
+    return f"{method}{'' if which == 'student' else f'-{which}'}-{digest[:8]}"
 
 
 def _sha256(path: Path) -> str:

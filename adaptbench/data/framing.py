@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -42,21 +42,28 @@ class Crops:
 
 @dataclass(frozen=True)
 class WholePictures:
-    """Pictures are stretched to the training size, and neither cropped nor mirrored.
+    """Pictures are stretched to the training size, and not cropped.
 
     Attributes:
         interpolation: of images; labels take the nearest pixel.
+        mirrored: whether half of all pictures are mirrored in training, before they are resized.
+        width: of all pictures, whatever dataset they are of; the training size gives the ratio. None = the training
+            size itself. Units: pixels.
 
-    Source: loaders of ADVENT, IntraDA and FADA (bicubic); resizing by Pillow, which averages where
-        it shrinks.
+    Source: loaders of ADVENT, IntraDA and FADA (bicubic), and of PixMatch and EHTDI (mirrored, all of one width);
+        resizing by Pillow, which averages where it shrinks.
     """
 
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mirrored: bool = field(default=False, kw_only=True)
+    width: int | None = field(default=None, kw_only=True)
     cropped = False
 
     def size(self, file: Size, box: Size) -> Size:
         """The training size, whatever the ratio of the file."""
-        return box
+        if self.width is None:
+            return box
+        return self.width, int(self.width * box[1] / box[0] + 0.5)
 
     def image(self, image: UInt8, size: Size) -> UInt8:
         """The picture at that size. Shape: ``(H, W, 3)`` uint8."""

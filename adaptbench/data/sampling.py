@@ -43,6 +43,7 @@ class Sampling:
         distortion: whether the colours of labelled pictures are distorted.
         jitter: how far they are jittered instead, as in FADA; None = not.
         balanced: whether labelled pictures are drawn by the classes they show; else every one is shown per epoch.
+        blur: whether half of all pictures are blurred a little.
     """
 
     rare: RareClasses | None = None
@@ -52,3 +53,4 @@ class Sampling:
     distortion: bool = False
     jitter: Jitter | None = None
     balanced: bool = False
+    blur: bool = False

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from adaptbench.adaptation.class_balanced_sampling import balanced_picks
 from adaptbench.adaptation.photometric_distortion import distort, draw_distortion
+from adaptbench.adaptation.picture_blur import blur, draw_blur
 from adaptbench.adaptation.picture_jitter import apply_jitter, draw_jitter
 from adaptbench.adaptation.pseudo_margins import crop_mask, margin_mask
 from adaptbench.adaptation.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
@@ -22,7 +23,7 @@ from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
-from adaptbench.data.framing import Framing, ScaledCrops
+from adaptbench.data.framing import Framing, ScaledCrops, WholePictures
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.synchronized_crop import synchronized
@@ -111,7 +112,7 @@ class TrainingStream(Dataset[Batch]):
         self.normalisation = normalisation
         #: (width, height) that crops are padded to; whole pictures are never padded.
         self._box = _padded(sampling.framing, settings.crop)
-        self._cache: dict[tuple[int, int], _Picture] = {}
+        self._cache: dict[tuple[int, int, bool], _Picture] = {}
         self._cached_bytes = 0
         self._margin_masks: dict[tuple[tuple[int, int], tuple[int, int]], UInt8] = {}
 
@@ -221,7 +222,7 @@ class TrainingStream(Dataset[Batch]):
     def _labelled_crop(
         self, index: int, rng: np.random.Generator, rare_class: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        picture = self._resized(0, self.labelled, index)
+        picture = self._resized(0, self.labelled, index, self._draw_mirrored(rng))
         image, label = picture.image, picture.label
         assert label is not None
         framing = self.sampling.framing
@@ -236,6 +237,7 @@ class TrainingStream(Dataset[Batch]):
             image = distort(np.ascontiguousarray(image), draw_distortion(rng))
         if self.sampling.jitter is not None:
             image = apply_jitter(image, draw_jitter(self.sampling.jitter, rng))
+        image = self._blurred(image, rng)
         train_ids = torch.from_numpy(label.astype(np.int64))[None]
         return self._network_input(image), transforms.pad_to(train_ids, self._box, IGNORE)
 
@@ -262,11 +264,12 @@ class TrainingStream(Dataset[Batch]):
 
     def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
         assert self.target is not None
-        image, _, trusted = self._resized(1, self.target, index)
+        image, _, trusted = self._resized(1, self.target, index, self._draw_mirrored(rng))
         crop, flip = self._target_placement(image, rng)
         image = image[crop]
         if flip:
             image = image[:, ::-1]
+        image = self._blurred(image, rng)
         if trusted is None:
             return self._network_input(image), None
         side = self.settings.crop
@@ -283,10 +286,22 @@ class TrainingStream(Dataset[Batch]):
     def _network_input(self, image: UInt8) -> Tensor:
         return transforms.pad_to(transforms.normalise(image, self.normalisation), self._box, 0)
 
-    def _resized(self, domain: int, pictures: Domain, index: int) -> _Picture:
-        """Decoded picture and train ids at training size, kept in memory while there is room."""
-        if (domain, index) in self._cache:
-            return self._cache[(domain, index)]
+    def _draw_mirrored(self, rng: np.random.Generator) -> bool:
+        """Whether a whole picture is mirrored; nothing is drawn where none ever is."""
+        framing = self.sampling.framing
+        return isinstance(framing, WholePictures) and framing.mirrored and bool(rng.random() < 0.5)
+
+    def _blurred(self, image: UInt8, rng: np.random.Generator) -> UInt8:
+        return blur(image, draw_blur(rng)) if self.sampling.blur else image
+
+    def _resized(self, domain: int, pictures: Domain, index: int, mirrored: bool = False) -> _Picture:
+        """Decoded picture and train ids at training size, kept in memory while there is room.
+
+        A mirrored picture is another one: resizing takes other pixels of a mirrored label.
+        """
+        key = (domain, index, mirrored)
+        if key in self._cache:
+            return self._cache[key]
         dataset, sample, box, label_map = pictures.items[index]
         image, label = dataset.read_image(sample), None
         file_size = (image.shape[1], image.shape[0])
@@ -296,12 +311,13 @@ class TrainingStream(Dataset[Batch]):
             raw = dataset.read_label(sample)
             if not pictures.predicted:
                 require_same_size(image, raw, sample)
-            label = framing.label(label_map[raw], size)
+            label = framing.label(label_map[raw[:, ::-1] if mirrored else raw], size)
         trusted = self._trusted(file_size, box) if label_map is None else None
+        image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         picture = _Picture(framing.image(image, size), label, trusted)
         self._cached_bytes += picture.image.nbytes + (0 if label is None else label.nbytes)
         if self._cached_bytes < CACHE_BYTES:
-            self._cache[(domain, index)] = picture
+            self._cache[key] = picture
         return picture
 
     def _trusted(self, file_size: tuple[int, int], box: tuple[int, int]) -> UInt8 | None:

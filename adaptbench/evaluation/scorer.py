@@ -64,7 +64,7 @@ class Scorer:
         for number, sample in enumerate(samples):
             if self.stop():
                 raise InterruptedTrainingError("Stopped during evaluation; run again to go on.")
-            truth, prediction = self._segment(dataset, sample)
+            truth, prediction = self.segmented(dataset, sample)
             matrices[sample.name] = confusion_matrix(truth, prediction, len(self._classes))
             tell(sample, number, prediction)
         return PerImageConfusion.collect(matrices)
@@ -73,8 +73,8 @@ class Scorer:
     def _classes(self) -> ClassSet:
         return self.method.task.class_set
 
-    def _segment(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
-        """True and predicted train ids at the size of the label file."""
+    def segmented(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
+        """True and predicted train ids at the size of the label file. Shape: ``(H, W)`` uint8 each."""
         pixels, truth = self.shown(dataset, sample)
         with firewall.closed(self.label_folders):
             size = (truth.shape[0], truth.shape[1])

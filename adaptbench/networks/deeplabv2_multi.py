@@ -1,7 +1,7 @@
 """DeepLabV2 with two outputs on a Caffe-style ResNet-101: the network of AdaptSegNet, ADVENT and IntraDA.
 
 Source: Chen et al., DeepLab, arXiv 1606.00915, in the form of Tsai et al., AdaptSegNet, arXiv 1802.10349, section 4.1,
-with the four branches that ADVENT's code sums.
+with the four branches that ADVENT's code sums. PixMatch's and EHTDI's code sums two of them and trains the norms.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ class CaffeResNet(nn.Module):
 
     What differs from other ResNets: a 7x7 stem and a max pool that rounds sizes up; the stride of a stage sits in its
     first 1x1 convolution; every block of the last two stages is dilated, the first one included; every stage begins
-    with a projection. Scale and shift of the batch norms are never trained, but in training the statistics are
+    with a projection. Scale and shift of the batch norms are usually not trained, but in training the statistics are
     those of the batch, even of a single picture, and the running ones follow.
 
     Args:
         stem: channels of the stem.
         planes: inner channels of the blocks of each stage; they give four times as many.
         blocks: blocks of each stage.
+        trained_norms: whether scale and shift of the batch norms are trained, except in the stem.
 
-    Source: quirks 18 and 26 of the recorded values; He et al., arXiv 1512.03385, table 1.
+    Source: quirks 18 and 26 of the recorded values, and 13 of those of EHTDI; He et al., arXiv 1512.03385, table 1.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class CaffeResNet(nn.Module):
         stem: int = 64,
         planes: Sequence[int] = (64, 128, 256, 512),
         blocks: Sequence[int] = (3, 4, 23, 3),
+        trained_norms: bool = False,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, stem, 7, stride=2, padding=3, bias=False)
@@ -57,6 +59,9 @@ class CaffeResNet(nn.Module):
             self.add_module(f"layer{number}", _stage(*stage))
         for module in self.modules():
             _initialise(module)
+        if trained_norms:
+            self.requires_grad_(True)
+            self.bn1.requires_grad_(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Output of the four stages. Shape: ``(B, 3, H, W)`` to ``(B, 4 * planes, h, w)`` at strides 4, 8, 8, 8."""
@@ -79,26 +84,43 @@ def _stage(inputs: int, planes: int, blocks: int, stride: int, dilation: int) ->
 
 
 def _initialise(module: nn.Module) -> None:
-    """Published initial weights N(0, 0.01); batch norms are not trained."""
+    """Published initial weights N(0, 0.01); batch norms are not trained unless asked for."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, std=0.01)
     elif isinstance(module, nn.BatchNorm2d):
         module.requires_grad_(False)
 
 
-def _classifier(in_channels: int, in_index: int) -> dict[str, Any]:
-    """Configuration of the sum of four dilated convolutions on a feature map."""
+#: Dilations of a classifier's branches, and those of them that PixMatch and EHTDI evaluate.
+FOUR_BRANCHES = (6, 12, 18, 24)
+TWO_BRANCHES = FOUR_BRANCHES[:2]
+
+
+def _classifier(in_channels: int, in_index: int, dilations: Sequence[int]) -> dict[str, Any]:
+    """Configuration of the sum of dilated convolutions on a feature map."""
     return {
         "type": "DeepLabV2Head",
         "in_channels": in_channels,
         "in_index": in_index,
-        "dilations": (6, 12, 18, 24),
+        "dilations": tuple(dilations),
     }
 
 
-def two_classifiers(aux: int, main: int) -> dict[str, Any]:
+def two_classifiers(aux: int, main: int, dilations: Sequence[int] = FOUR_BRANCHES) -> dict[str, Any]:
     """Configuration of both classifiers: auxiliary on the third feature map, main on the last; by their channels."""
-    return {"type": "TwoOutputHead", "aux": _classifier(aux, 2), "main": _classifier(main, 3)}
+    return {
+        "type": "TwoOutputHead",
+        "aux": _classifier(aux, 2, dilations),
+        "main": _classifier(main, 3, dilations),
+    }
+
+
+def _caffe(file: str, origin: str) -> StartWeights:
+    """ImageNet weights that were converted from Caffe."""
+    return StartWeights("ImageNet-1k (Caffe)", file, origin)
+
+
+_RECIPE = recipe(optimizer="sgd", learning_rate=2.5e-4, weight_decay=5e-4, warmup=0, poly_power=0.9)
 
 
 NETWORKS = (
@@ -106,12 +128,21 @@ NETWORKS = (
         name="deeplabv2-multi-r101",
         backbone={"type": "CaffeResNet"},
         decode_head=two_classifiers(aux=1024, main=2048),
-        start=StartWeights(
-            "ImageNet-1k (Caffe)",
-            "DeepLab_resnet_pretrained_imagenet.pth",
-            "the release of ADVENT's code, valeoai/ADVENT",
+        start=_caffe(
+            "DeepLab_resnet_pretrained_imagenet.pth", "the release of ADVENT's code, valeoai/ADVENT"
         ),
-        recipe=recipe(optimizer="sgd", learning_rate=2.5e-4, weight_decay=5e-4, warmup=0, poly_power=0.9),
+        recipe=_RECIPE,
+        normalisation=CAFFE,
+    ),
+    NetworkSpec(
+        name="deeplabv2-pixmatch-r101",
+        backbone={"type": "CaffeResNet", "trained_norms": True},
+        decode_head=two_classifiers(aux=1024, main=2048, dilations=TWO_BRANCHES),
+        start=_caffe(
+            "DeepLab_resnet_pretrained_init-f81d91e8.pth",
+            "the release of PixMatch's code, lukemelas/pixmatch, section Initial Models",
+        ),
+        recipe=_RECIPE,
         normalisation=CAFFE,
     ),
     NetworkSpec(

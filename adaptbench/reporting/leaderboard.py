@@ -118,7 +118,9 @@ def _cells(
 
 
 def _network(record: Record) -> str:
-    return f"{record.network.name} ({words.parameters(record.network.parameters)})"
+    network = record.network
+    weights = "" if network.weights == "student" else f", {network.weights}"
+    return f"{network.name} ({words.parameters(network.parameters)}{weights})"
 
 
 def data_sentence(board: Board) -> str | None:
@@ -273,6 +275,7 @@ def _csv_line(board: Board, row: Row, view: View, classes: Sequence[str]) -> dic
         "network": record.network.name,
         "parameters": record.network.parameters,
         "pretraining": record.network.pretraining,
+        "scored_weights": record.network.weights,
         "settings_origin": record.settings_origin,
         "overrides": words.assignments(record.overrides),
         "iterations": record.iterations,

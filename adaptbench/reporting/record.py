@@ -43,11 +43,19 @@ class Score(Part):
 
 
 class NetworkInfo(Part):
-    """The scored network: name, number of parameters, and what its encoder was pretrained on."""
+    """The scored network.
+
+    Attributes:
+        name: of the network.
+        parameters: how many it has.
+        pretraining: what its encoder was pretrained on.
+        weights: which of a method's weights are scored: those of the student, or an average of them.
+    """
 
     name: str
     parameters: int
     pretraining: str
+    weights: str = "student"
 
 
 class Cost(Part):

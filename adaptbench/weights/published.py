@@ -34,6 +34,7 @@ class Layout:
         teacher: the same for the teacher; empty if the family has none.
         others: prefixes of everything else that belongs into such a file: frozen encoders, discriminators.
         convert: further changes of the chosen tensors, after the prefixes.
+        scored: the network that the papers of the family score.
 
     Source: HRDA's repository, which saves ``model.``, ``ema_model.`` and ``imnet_model.``.
     """
@@ -42,6 +43,7 @@ class Layout:
     teacher: Mapping[str, str] = field(default_factory=lambda: {"ema_model.": ""})
     others: tuple[str, ...] = ("imnet_model.",)
     convert: Callable[[Tensors], dict[str, Tensor]] = dict
+    scored: Which = "student"
 
     @property
     def prefixes(self) -> tuple[str, ...]:

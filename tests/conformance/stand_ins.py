@@ -12,7 +12,7 @@ from torch.nn import functional
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.method import Task
 from adaptbench.networks import Segmentor
-from adaptbench.networks.deeplabv2_multi import CaffeResNet, two_classifiers
+from adaptbench.networks.deeplabv2_multi import FOUR_BRANCHES, CaffeResNet, two_classifiers
 from adaptbench.networks.two_outputs import TwoOutputHead
 from adaptbench.profiles import profile
 
@@ -59,12 +59,15 @@ def tiny_network(case: Case, dilations: Sequence[int], trained_norms: bool) -> S
     return Segmentor(TinyExtractor(widths, trained_norms), head)
 
 
-def small_deeplab(case: Case) -> Segmentor:
+def small_deeplab(
+    case: Case, dilations: Sequence[int] = FOUR_BRANCHES, trained_norms: bool = False
+) -> Segmentor:
     """The narrow twin of the published network."""
     planes = case.hyper("planes")
-    config = two_classifiers(*(4 * width for width in planes[2:]))
+    config = two_classifiers(4 * planes[2], 4 * planes[3], dilations)
     head = TwoOutputHead(config["main"], config["aux"], case.hyper("num_classes"))
-    return Segmentor(CaffeResNet(case.hyper("stem"), planes, case.hyper("blocks")), head)
+    backbone = CaffeResNet(case.hyper("stem"), planes, case.hyper("blocks"), trained_norms)
+    return Segmentor(backbone, head)
 
 
 def task_of(case: Case) -> Task:
@@ -88,3 +91,8 @@ def our_layer(recorded: str) -> str:
     """Our name of a tensor of a discriminator."""
     layer, _, kind = recorded.partition(".")
     return f"{_LAYERS.get(layer, layer)}.{kind}"
+
+
+def unused(recorded: str) -> bool:
+    """Whether the reference never evaluates this tensor of the network of EHTDI, and ours lacks it."""
+    return re.search(r"conv2d_list\.[23]\.|^proto_classifier\.|^para$|^fuse_weight_1$", recorded) is not None

@@ -41,6 +41,18 @@ _ADVERSARIAL: Mapping[str, str] = {
     "out/*": "losses",
 }
 
+# The same of EHTDI's trainings.
+_EHTDI: Mapping[str, str] = {
+    "out/ema_*running_*": "running_statistics",
+    "out/ema_*": "ema",
+    "out/*final/*running_*": "running_statistics",
+    "out/*final/*": "params",
+    "out/*grad_norm": "grad_norms",
+    "out/*grad_first_iteration/*": "params",
+    "out/*": "losses",
+}
+
+# And of FADA's.
 _FADA: Mapping[str, str] = {
     "out/final/discriminator/*": "adam_params",
     "out/final/*": "sgd_params",
@@ -58,6 +70,11 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "intrada_rank": {"out/mean_self_information": "mean_self_information", "out/normaliser": "order"},
     "intrada_trajectory": _ADVERSARIAL,
     "minent_trajectory": _ADVERSARIAL,
+    "cutmix": {"out/*/images": "images"},
+    "ehtdi_edge_trajectory": _EHTDI,
+    "ehtdi_resnet_trajectory": _EHTDI,
+    "ehtdi_source_paste": {"out/strong_*": "images", "out/weak_*": "images"},
+    "ehtdi_trajectory": _EHTDI,
     "fada_trajectory": _FADA,
     "fada_self_distill_trajectory": _FADA,
     # These name no tolerance for running statistics.
@@ -65,8 +82,23 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "minent_mmseg": {"out/*running_*": "losses", **_ADVERSARIAL},
 }
 
+# Of EHTDI's trainings. Their files name no tolerance for logits; this is the one of ehtdi_deeplab_small.
+_DECISIONS: Mapping[str, Tolerance] = {
+    "out/iter*": EXACT,
+    "out/eval_main_output_*": Tolerance(atol=2e-5, rtol=1e-4),
+}
+
 # Array pattern -> tolerance that the case file gives in words.
 PROSE: Mapping[str, Mapping[str, Tolerance]] = {
+    "ehtdi_augment": {
+        "out/label": EXACT,
+        "out/recovered_rgb_uint8": EXACT,
+        "out/*": Tolerance(atol=1.0),  # one grey level
+    },
+    "ehtdi_edge_trajectory": _DECISIONS,
+    "ehtdi_input_pipeline": {"out/*/image": Tolerance(atol=1.0), "out/*": EXACT},
+    "ehtdi_resnet_trajectory": {"out/iter*": EXACT},
+    "ehtdi_trajectory": _DECISIONS,
     "intrada_pseudo_label": {"out/*/image": Tolerance(atol=1.0), "out/*": EXACT},
     "mit_backbone_lowvar": {"out/*": Tolerance(atol=2e-5, rtol=1e-3)},
     "train_trajectory": {

@@ -96,3 +96,39 @@ def test_crops_resize_as_before() -> None:
     size = Crops().size((50, 30), (20, 20))
     assert size == transforms.fitted_size((50, 30), (20, 20))
     np.testing.assert_array_equal(Crops().image(image, size), transforms.resize_image(image, size))
+
+
+def test_whole_pictures_of_one_width_keep_the_ratio_of_their_training_size() -> None:
+    framing = WholePictures(width=1280)
+    assert framing.size((2048, 1024), (1024, 512)) == (1280, 640)
+    assert framing.size((1914, 1052), (1280, 720)) == (1280, 720)
+    assert WholePictures(width=320).size((960, 540), (320, 180)) == (320, 180)
+
+
+def test_half_of_the_pictures_are_mirrored_before_they_are_resized(source: Domain) -> None:
+    table = label_map("cityscapes", "cityscapes19")
+    by_name = {sample.name: (dataset, sample) for dataset, sample, _, _ in source.items}
+    mirrored = []
+    made = stream(source, Sampling(framing=WholePictures(mirrored=True)), CAFFE, batch_size=1, iterations=12)
+    for batch in (made[i] for i in range(len(made))):
+        dataset, sample = by_name[batch.source.names[0]]
+        raw = dataset.read_label(sample)
+        labels = [
+            table[np.asarray(Image.fromarray(side).resize(BOX, Image.Resampling.NEAREST))]
+            for side in (raw, np.ascontiguousarray(raw[:, ::-1]))
+        ]
+        found = batch.source.label[0, 0].numpy()
+        mirrored.append(bool(np.array_equal(found, labels[1])))
+        assert mirrored[-1] or np.array_equal(found, labels[0])
+    assert 2 < sum(mirrored) < 10
+
+
+def test_half_of_the_pictures_are_blurred_a_little(source: Domain) -> None:
+    sharp = stream(source, Sampling(framing=WholePictures()), batch_size=1, iterations=12)
+    soft = stream(source, Sampling(framing=WholePictures(), blur=True), batch_size=1, iterations=12)
+    changed = []
+    for one, other in ((sharp[i], soft[i]) for i in range(len(sharp))):
+        assert torch.equal(one.source.label, other.source.label)
+        changed.append(not torch.equal(one.source.image, other.source.image))
+        assert (one.source.image - other.source.image).abs().mean() < 0.5
+    assert 2 < sum(changed) < 10

@@ -1,0 +1,71 @@
+"""Resized crops: a box of random size and ratio is cut out and resized to a square."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.data.transforms import resize_image, resize_label
+
+UInt8 = npt.NDArray[np.uint8]
+
+#: Range of the ratio of width to height.
+_RATIOS = (3 / 4, 4 / 3)
+_ATTEMPTS = 10
+
+
+class CropBox(NamedTuple):
+    """A box in a picture. Units: pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def draw_box(size: tuple[int, int], smallest: float, generator: np.random.Generator) -> CropBox:
+    """Draws a box in a picture of this height and width; one that fits it in the middle if ten do not fit.
+
+    Args:
+        size: height and width in pixels.
+        smallest: smallest share of the picture's area; the largest is 1, and all are equally likely.
+        generator: source of the box.
+
+    Source: PixMatch, arXiv 2105.08128, augmentation; the library it names.
+    """
+    height, width = size
+    for _ in range(_ATTEMPTS):
+        area = generator.uniform(smallest, 1.0) * height * width
+        ratio = math.exp(generator.uniform(math.log(_RATIOS[0]), math.log(_RATIOS[1])))
+        box = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < box[0] <= height and 0 < box[1] <= width:
+            top, left = (
+                int(generator.integers(side - length + 1)) for side, length in zip(size, box, strict=True)
+            )
+            return CropBox(top, left, *box)
+    return _central(size)
+
+
+def _central(size: tuple[int, int]) -> CropBox:
+    """The largest box in the middle whose ratio is allowed."""
+    height, width = size
+    ratio = min(max(width / height, _RATIOS[0]), _RATIOS[1])
+    box = min(height, round(width / ratio)), min(width, round(height * ratio))
+    return CropBox((height - box[0]) // 2, (width - box[1]) // 2, *box)
+
+
+def crop_image(image: UInt8, box: CropBox, side: int) -> UInt8:
+    """The box, resized bilinearly. Shape: ``(H, W, 3)`` to ``(side, side, 3)`` uint8."""
+    return resize_image(_cut(image, box), (side, side))
+
+
+def crop_label(label: UInt8, box: CropBox, side: int) -> UInt8:
+    """The box, resized to the nearest label. Shape: ``(H, W)`` to ``(side, side)`` uint8."""
+    return resize_label(_cut(label, box), (side, side))
+
+
+def _cut(array: UInt8, box: CropBox) -> UInt8:
+    return array[box.top : box.top + box.height, box.left : box.left + box.width]

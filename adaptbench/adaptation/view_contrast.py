@@ -1,0 +1,125 @@
+"""Contrast between two views of a picture: of a set of distributions each must be most like its counterpart.
+
+With the distributions of both views as the rows of P, loss = mean over all rows i of the cross entropy of
+``factor * P[i] P^T`` (without ``P[i]`` itself) with the row of the same pixel, or class, in the other view. P has two
+rows for every pixel, so that the matrix of similarities is quadratic in the number of pixels: it is made some rows at a
+time, with what these give to the gradient, and never exists as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adaptbench.adaptation.seg_loss import IGNORE
+
+#: Similarity of a row with itself, before the factor.
+_SELF = -100_000.0
+#: Rows of the matrix of similarities that exist at the same time.
+BLOCK = 512
+
+
+def paired_contrast(first: Tensor, second: Tensor, factor: float, block: int = BLOCK) -> Tensor:
+    """The contrast between the rows of two views.
+
+    Args:
+        first: distributions of one view.
+        second: those of the other view, in the same order.
+        factor: on the similarities, 20 for pixels and 7 for prototypes as published.
+        block: rows that are compared with all others at a time; it changes no number beyond rounding.
+
+    Shape:
+        - first, second: float ``(M, C)``, rows that sum to 1.
+        - returns: float scalar, 0 or more.
+
+    Source: EHTDI, multi-level contrast; quirk 8 of the recorded values.
+    """
+    loss: Tensor = _PairedContrast.apply(torch.cat([first, second]), factor, block)
+    return loss
+
+
+class _PairedContrast(torch.autograd.Function):
+    """The contrast of rows whose first half is one view. What a block gives to the gradient is added up at once.
+
+    With p the softmax of a row of ``factor * S`` and e the unit vector of its counterpart, the gradient by S is
+    ``factor / N * (p - e)``, and S = P P^T is made of two equal factors.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, factor: float, block: int) -> Tensor:
+        loss, gradient = rows.new_zeros(()), torch.zeros_like(rows)
+        others = counterparts(len(rows)).to(rows.device)[:, None]
+        for start in range(0, len(rows), block):
+            part, other = rows[start : start + block], others[start : start + block]
+            scores = similarities(rows, start, block).mul_(factor)
+            norm = scores.logsumexp(dim=1, keepdim=True)
+            loss += (norm - scores.gather(1, other)).sum()
+            if ctx.needs_input_grad[0]:
+                surplus = scores.sub_(norm).exp_()
+                surplus.scatter_add_(1, other, torch.full_like(norm, -1.0))
+                gradient[start : start + block] += surplus @ rows
+                gradient.addmm_(surplus.T, part)
+        ctx.save_for_backward(gradient.mul_(factor / len(rows)))
+        return loss / len(rows)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return upstream[0] * gradient, None, None
+
+
+def similarities(rows: Tensor, start: int, block: int) -> Tensor:
+    """Scalar products of the ``block`` rows from ``start`` on with all rows. Shape: ``(N, C)`` to ``(block, N)``."""
+    part = rows[start : start + block]
+    own = torch.arange(start, start + len(part), device=rows.device)
+    return (part @ rows.T).scatter_(1, own[:, None], _SELF)
+
+
+def counterparts(rows: int) -> Tensor:
+    """Number of the row that shows the same in the other view, for every row. Shape: int64 ``(rows,)``."""
+    return torch.arange(rows).roll(rows // 2)
+
+
+def pixel_contrast(strong: Tensor, weak: Tensor, factor: float, block: int = BLOCK) -> Tensor:
+    """The contrast between the class probabilities of all pixels of a picture in two views.
+
+    Shape: logits float ``(C, h, w)`` each, to a scalar.
+
+    Source: EHTDI, pixel-level contrast; quirk 8 of the recorded values.
+    """
+    pixels = [logits.softmax(dim=0).flatten(1).T for logits in (strong, weak)]
+    return paired_contrast(pixels[0], pixels[1], factor, block)
+
+
+def prototype_contrast(strong: Tensor, weak: Tensor, label: Tensor, factor: float) -> Tensor | None:
+    """The contrast between the prototypes of the classes of a picture in two views; None if it shows no class.
+
+    Shape: logits float ``(C, h, w)`` each, label int64 ``(h, w)`` with 255 = ignore, to a scalar.
+
+    Source: EHTDI, prototype-level contrast; quirk 8 of the recorded values.
+    """
+    classes = torch.unique(label[label != IGNORE])
+    if not len(classes):
+        return None
+    return paired_contrast(
+        prototypes(strong, label, classes), prototypes(weak, label, classes), factor, block=2 * len(classes)
+    )
+
+
+def prototypes(logits: Tensor, label: Tensor, classes: Tensor) -> Tensor:
+    """Softmax of the mean logits of every class.
+
+    Shape: logits float ``(C, h, w)``, label int64 ``(h, w)``, classes int64 ``(n,)``, to float ``(n, C)``.
+    """
+    return torch.stack([logits[:, label == c].mean(dim=1) for c in classes]).softmax(dim=1)
+
+
+def label_at(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """Labels at the resolution of the logits, the nearest by the floor rule.
+
+    Shape: int64 ``(B, 1, H, W)`` to ``(B, h, w)``.
+    """
+    return functional.interpolate(label.float(), size=size, mode="nearest").long().squeeze(1)

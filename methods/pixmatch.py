@@ -1,0 +1,251 @@
+"""PixMatch: predictions on the target shall not change when the picture does (Melas-Kyriazi and Manrai, CVPR 2021).
+
+A network trained on the source labels the whole target picture, and learns to predict these labels for a recoloured
+part of it, for the picture in the style of the source (Fourier mix), and for the picture with a box of the source in it
+(CutMix). What is scored is the running average of the student.
+
+The release scores val at 1280x640 and keeps the checkpoint that is best on target labels; here the last iterate is
+scored at the size of the label files.
+
+Quirks that are defaults:
+
+- all passes, those that label among them, are in training mode and move the running statistics;
+- the running average starts from the start weights, not from the network trained on the source (`average_start`);
+- its running statistics are those of the student at the end, as at the end of each of the release's epochs;
+- the auxiliary output learns labels of another part of the picture than the one it sees (`aux_crop`);
+- pictures lose up to one grey level when they are cropped (`grey_levels`);
+- of Fourier mix only the left half of the spectrum reaches the picture (`fourier_corners`).
+
+Where its numbers are claimed, most tensors of the encoder are updated three or four times per step
+(`parameter_listing` ``repeated-current``; ``once`` elsewhere).
+
+Differences: how the source network of the release was trained is not stated; here it is trained with the same settings
+and for as many iterations, two pictures each (`source_iterations`, `source_batch_size`). `average_span` is a number of
+iterations, so that it shrinks with the training in small profiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from mmengine.hooks import Hook
+from pydantic import Field
+from torch import Tensor
+
+from adaptbench.adaptation.crop_views import (
+    GreyLevels,
+    ViewDraw,
+    Views,
+    draw_view,
+    labels_in_view,
+    views,
+)
+from adaptbench.adaptation.cut_mix import CutDraw, LabelledBatch, cut_mix, draw_cut
+from adaptbench.adaptation.fourier_mix import Corners, fourier_mix
+from adaptbench.adaptation.hard_label import hard_label, mean_hard_label
+from adaptbench.adaptation.running_average import RunningAverage
+from adaptbench.adaptation.seg_loss import labelled_cross_entropy
+from adaptbench.data.batch import Batch
+from adaptbench.draws import Draws
+from adaptbench.method import LossGroup, Optimizers, Stage, Task
+from adaptbench.profiles import Iterations
+from adaptbench.settings import Settings as BaseSettings
+from adaptbench.weights.consistency import STUDENT_AND_SHADOW
+from methods.minent import named
+from methods.pixmatch_source import Seen, WholeSource
+
+
+class CopyStatistics(Hook):  # type: ignore[misc]  # mmengine is untyped
+    """At the end of the training the running average takes over the student's running statistics."""
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """The whole training counts as one epoch."""
+        runner.model.average.copy_statistics(runner.model.student)
+
+
+class Consistency(WholeSource):
+    """Starts from a network trained on the source and labels whole target pictures; its running average is scored."""
+
+    uses_target_images = True
+    scored_weights = "running average"
+    published_files = STUDENT_AND_SHADOW
+
+    class Settings(WholeSource.Settings):
+        """Settings of both trainings; those with the prefix are the first one's."""
+
+        source_iterations: Iterations | None = Field(
+            None, ge=0, description="iterations of the source training; none = as many as of the adaptation"
+        )
+        source_batch_size: int = Field(2, ge=1, description="images per iteration of the source training")
+        average_span: Iterations = Field(
+            1000, ge=1, description="iterations that the running average spans, 1 / (1 - decay)"
+        )
+        average_start: Literal["start-weights", "source"] = Field(
+            "start-weights", description="what the running average begins with"
+        )
+        pseudo_threshold: float = Field(
+            0.0, ge=0, le=1, description="probability that a pseudo-label has to exceed"
+        )
+        smallest_crop: float = Field(
+            0.2, gt=0, le=1, description="smallest share of a picture's area that a view shows"
+        )
+        grey_levels: GreyLevels = Field(
+            "truncated", description="how values become grey levels before a crop: truncated or rounded"
+        )
+
+    settings: Settings
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__(task, settings)
+        self.settings = settings
+        self.average = RunningAverage(self.student, settings.average_span)
+
+    @classmethod
+    def stages(cls, settings: BaseSettings) -> list[Stage]:
+        """The source, then the adaptation."""
+        assert isinstance(settings, Consistency.Settings)
+        shared = settings.model_dump(include=set(WholeSource.Settings.model_fields))
+        changes = {"batch_size": settings.source_batch_size}
+        if settings.source_iterations is not None:
+            changes["iterations"] = settings.source_iterations
+        first = WholeSource.Settings.model_validate({**shared, **changes})
+        return [Stage("source", WholeSource, first), Stage("adapt", cls, settings, start=0)]
+
+    def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
+        """One iteration, after which the running average follows."""
+        if batch.iteration == 0 and self.settings.average_start == "source":
+            self.average.network.load_state_dict(self.student.state_dict())
+        log = super().train_step(batch, optimizers)
+        self.average.follow(self.student)
+        return log
+
+    def hooks(self) -> list[Hook]:
+        """What completes the running average."""
+        return [CopyStatistics()]
+
+    def scored_network(self) -> torch.nn.Module:
+        """The running average of the student."""
+        return self.average.network
+
+    def draw_views(self, draws: Draws, purpose: str, image: Tensor) -> list[ViewDraw]:
+        """Draws what the two views of each picture show. Shape: ``(B, 3, H, W)``."""
+        size, smallest = (image.shape[-2], image.shape[-1]), self.settings.smallest_crop
+        return [draw_view(size, smallest, draws.numpy(f"{purpose} {i}")) for i in range(len(image))]
+
+    def crop(self, image: Tensor, label: Tensor, draws: list[ViewDraw]) -> tuple[Views, Tensor]:
+        """Both views of each picture, and the label of the part they show."""
+        side = self.settings.crop
+        both = views(image, draws, side, self.normalisation, self.settings.grey_levels)
+        return both, labels_in_view(label, draws, side)
+
+    def consistency(
+        self, seen: Seen, label: Tensor, aux_label: Tensor, key: str, weight: float
+    ) -> dict[str, Tensor]:
+        """The weighted cross entropy of both outputs, each with labels of its own."""
+        labels = {"main": label, "aux": aux_label}
+        weights = {"main": weight, "aux": weight * self.settings.segmentation_weight_aux}
+        return {
+            named(output, key): weights[output] * labelled_cross_entropy(logits, labels[output])
+            for output, logits in seen.outputs().items()
+        }
+
+    def aux_label(self, seen: Seen) -> Tensor:
+        """Labels of the auxiliary output: by the mean of both outputs. Shape: int64 ``(B, 1, H, W)``."""
+        threshold = self.settings.pseudo_threshold
+        if seen.aux is None:
+            return hard_label(seen.main, threshold)
+        return mean_hard_label(seen.main, seen.aux, threshold)
+
+
+#: What the original release does beside the defaults below.
+_ORIGINAL: Mapping[str, Any] = {"parameter_listing": "repeated-current"}
+
+
+class PixMatch(Consistency):
+    """Predictions on perturbed target pictures are made to agree with those on the pictures as they are."""
+
+    name = "pixmatch"
+    title = "PixMatch"
+    paper = "arXiv:2105.08128"
+    tags = ("self-training", "consistency")
+    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+        ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): _ORIGINAL,
+    }
+
+    class Settings(Consistency.Settings):
+        """Weights of the perturbations; a weight of 0 switches one off."""
+
+        iterations: Iterations = Field(40_000, ge=0, description="iterations of the adaptation")
+        batch_size: int = Field(1, ge=1, description="images per domain and iteration")
+        learning_rate: float = Field(1e-4, gt=0, description="of the encoder, at its highest")
+        augmentation_weight: float = Field(0.1, ge=0, description="weight of recoloured parts")
+        fourier_weight: float = Field(0.0, ge=0, description="weight of pictures in the style of the source")
+        cutmix_weight: float = Field(0.0, ge=0, description="weight of pictures with a box of the source")
+        fourier_beta: float = Field(
+            0.01, ge=0, le=0.5, description="share of the spectrum's shorter side that Fourier mix exchanges"
+        )
+        fourier_corners: Corners = Field(
+            "left", description="corners of the spectrum that reach the picture: left, all or half"
+        )
+        aux_crop: Literal["other", "same"] = Field(
+            "other", description="part of the picture whose labels the auxiliary output learns"
+        )
+
+    settings: Settings
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__(task, settings)
+        self.settings = settings
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Source loss, then the loss on every perturbation of the target."""
+        assert batch.target is not None
+        yield self.source_pass(batch)[0]
+        with torch.no_grad():
+            seen = self.look(batch.target.image)
+        label, aux_label = hard_label(seen.main, self.settings.pseudo_threshold), self.aux_label(seen)
+        if self.settings.augmentation_weight > 0:
+            yield self.augmented(batch, label, aux_label)
+        if self.settings.fourier_weight > 0:
+            yield self.restyled(batch, label, aux_label)
+        if self.settings.cutmix_weight > 0:
+            yield self.cut(batch, label)
+
+    def augmented(self, batch: Batch, label: Tensor, aux_label: Tensor) -> LossGroup:
+        """The loss on recoloured parts."""
+        assert batch.target is not None
+        draws = self.draw_views(batch.draws, "views", batch.target.image)
+        both, main = self.crop(batch.target.image, label, draws)
+        if self.settings.aux_crop == "other":
+            draws = self.draw_views(batch.draws, "views of other labels", batch.target.image)
+        aux = labels_in_view(aux_label, draws, self.settings.crop)
+        self.observe("augmented", image=both.strong, label=main)
+        seen = self.look(both.strong)
+        return self.consistency(seen, main, aux, "augmented.loss_seg", self.settings.augmentation_weight)
+
+    def restyled(self, batch: Batch, label: Tensor, aux_label: Tensor) -> LossGroup:
+        """The loss on pictures in the style of the source."""
+        assert batch.target is not None
+        beta, corners = self.settings.fourier_beta, self.settings.fourier_corners
+        image = fourier_mix(batch.target.image, batch.source.image, beta, corners)
+        self.observe("restyled", image=image)
+        return self.consistency(
+            self.look(image), label, aux_label, "restyled.loss_seg", self.settings.fourier_weight
+        )
+
+    def cut(self, batch: Batch, label: Tensor) -> LossGroup:
+        """The loss on pictures of both domains; both outputs learn the labels of the main one."""
+        assert batch.target is not None
+        target, source = batch.target.image, batch.source
+        draw = self.draw_cut(batch)
+        mixed = cut_mix(LabelledBatch(target, label), LabelledBatch(source.image, source.label), draw)
+        self.observe("cut", **mixed._asdict())
+        seen, weight = self.look(mixed.image), self.settings.cutmix_weight
+        return self.consistency(seen, mixed.label, mixed.label, "cut.loss_seg", weight)
+
+    def draw_cut(self, batch: Batch) -> CutDraw:
+        """Draws the box, for pictures of the size of the source."""
+        image = batch.source.image
+        return draw_cut((image.shape[-2], image.shape[-1]), batch.draws.numpy("cut"))

@@ -1,0 +1,88 @@
+"""The source training that PixMatch and EHTDI begin with: whole pictures, cross entropy of both outputs.
+
+The releases give the network that it ends with and not how it was trained. Settings are those of EHTDI's adaptation;
+pictures are 1280 wide, half of them mirrored, half of them blurred a little, two per iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, NamedTuple
+
+from pydantic import Field
+from torch import Tensor
+
+from adaptbench.adaptation.seg_loss import resize_logits
+from adaptbench.data.batch import Batch
+from adaptbench.data.framing import Crops, WholePictures
+from adaptbench.data.sampling import Sampling
+from adaptbench.method import LossGroup
+from adaptbench.profiles import Iterations, Length
+from adaptbench.settings import Settings as BaseSettings
+from methods.minent import OutputAdaptation, Outputs
+
+
+class Seen(NamedTuple):
+    """What the network makes of pictures.
+
+    Attributes:
+        main: logits of the main output at the size of the pictures.
+        aux: those of the auxiliary one; None where the network has none.
+        small: logits of the main output as the decoder gives them.
+    """
+
+    main: Tensor
+    aux: Tensor | None
+    small: Tensor
+
+    def outputs(self) -> Outputs:
+        """The logits at the size of the pictures, by name."""
+        return {"main": self.main} if self.aux is None else {"main": self.main, "aux": self.aux}
+
+
+class WholeSource(OutputAdaptation):
+    """Learns the source from whole pictures, half of them mirrored, half of them blurred a little."""
+
+    name = "pixmatch_source"
+    title = "PixMatch: source training"
+    paper: ClassVar[str | None] = None
+    tags: ClassVar[tuple[str, ...]] = ("control",)
+    uses_target_images = False
+
+    class Settings(OutputAdaptation.Settings):
+        """Settings of the source training."""
+
+        network: str = Field(
+            "deeplabv2-pixmatch-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
+        )
+        iterations: Iterations = Field(250_000, ge=0, description="training iterations")
+        batch_size: int = Field(2, ge=1, description="images per domain and iteration")
+        picture_width: Length = Field(
+            1280, ge=8, description="of whole pictures; they keep the ratio of the dataset's training size"
+        )
+        blur: bool = Field(True, description="blur half of all pictures a little")
+
+    settings: Settings
+
+    @classmethod
+    def sampling(cls, settings: BaseSettings) -> Sampling:
+        """Whole pictures of one width, or crops."""
+        assert isinstance(settings, WholeSource.Settings)
+        width = int(settings.picture_width * settings.resolution + 0.5)
+        whole = WholePictures(mirrored=True, width=width)
+        framing = whole if settings.pictures == "whole" else Crops()
+        return Sampling(framing=framing, distortion=settings.photometric_distortion, blur=settings.blur)
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Cross entropy of both outputs."""
+        yield self.source_pass(batch)[0]
+
+    def look(self, image: Tensor) -> Seen:
+        """One pass of the student. Shape: ``(B, 3, H, W)``."""
+        size = (image.shape[-2], image.shape[-1])
+        outputs = self.student.outputs(image)
+        full = {k: resize_logits(v, size, self.settings.align_corners) for k, v in outputs.items()}
+        return Seen(full["main"], full.get("aux"), outputs["main"])
+
+    def _seen(self, image: Tensor) -> Outputs:
+        return self.look(image).outputs()

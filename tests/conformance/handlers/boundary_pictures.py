@@ -1,0 +1,82 @@
+"""Loaders of PixMatch and EHTDI, their id tables, and how they score."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adaptbench.data import transforms
+from adaptbench.data.framing import WholePictures
+from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
+from adaptbench.data.normalisation import CAFFE
+from adaptbench.data.taxonomy import IGNORE, class_set, label_map
+from adaptbench.evaluation.confusion import confusion_matrix
+from adaptbench.evaluation.metrics import accuracy, iou
+
+from ..case import Array, Case
+from ..registry import handler
+
+#: Recorded name of an id table -> id space and class set.
+_TABLES = {
+    "cityscapes_19": ("cityscapes", "cityscapes19"),
+    "cityscapes_16": ("cityscapes", "cityscapes16"),
+    "cityscapes_13": ("cityscapes", "cityscapes13"),
+    "gta5_19": ("cityscapes", "cityscapes19"),
+    "synthia_19_numbering": ("synthia", "cityscapes19"),
+    "synthia_16": ("synthia", "cityscapes16"),
+    "train_id_to_16": ("cityscapes_train", "cityscapes16"),
+    "train_id_to_13": ("cityscapes_train", "cityscapes13"),
+}
+
+
+@handler("ehtdi_input_pipeline")
+def check_loader(case: Case) -> None:
+    width, height = case.hyper("crop_size_wh")
+    framing = WholePictures(mirrored=True, width=width)
+    image, raw = case.all_arrays["in/image"], case.all_arrays["in/raw_label"]
+    size = framing.size((image.shape[1], image.shape[0]), (2 * width, 2 * height))
+    items = [(f"train_{i}", draw["mirrored"]) for i, draw in enumerate(case.json["recorded_draws"])]
+    assert not any(draw["blurred"] for draw in case.json["recorded_draws"])
+    for name, mirrored in [*items, ("val", False)]:
+        step = -1 if mirrored else 1
+        shown = framing.image(np.ascontiguousarray(image[:, ::step]), size)
+        case.compare(f"out/{name}/image", transforms.normalise(shown, CAFFE))
+        for suffix, classes in (("", "cityscapes19"), ("_16", "cityscapes16")):
+            label = framing.label(label_map("cityscapes", classes)[raw[:, ::step]], size)
+            case.compare(f"out/{name}/label{suffix}", _theirs(label))
+
+
+@handler("ehtdi_label_maps")
+def check_tables(case: Case) -> None:
+    for name, (space, classes) in _TABLES.items():
+        recorded = len(case.all_arrays[f"out/{name}"])
+        case.compare(f"out/{name}", _theirs(label_map(space, classes))[:recorded])
+    case.compare("out/positions_of_13_in_16", [SIXTEEN.index(train) for train in THIRTEEN])
+
+
+@handler("ehtdi_metric")
+def check_scores(case: Case) -> None:
+    kept = [class_set("cityscapes16").classes.index(name) for name in class_set("cityscapes13").classes]
+    for classes, views in ((19, [range(19)]), (16, [range(16), kept])):
+        arrays = case.arrays(f"in/K{classes}/")
+        pairs = [(_ours(arrays[f"label/{i}"][0]), arrays[f"pred/{i}"][0]) for i in (0, 1)]
+        total = np.sum([confusion_matrix(*pair, classes) for pair in pairs], axis=0)
+        out = f"out/K{classes}/"
+        case.compare(f"{out}confusion", total)
+        case.compare(f"{out}pixel_accuracy", accuracy(total))
+        recalls = np.diagonal(total) / np.maximum(total.sum(axis=1), 1)
+        shown = total.sum(axis=1) > 0
+        means = [
+            (np.nanmean(iou(total)[list(view)]), np.mean([recalls[c] for c in view if shown[c]]))
+            for view in views
+        ]
+        shape = case.all_arrays[f"{out}miou"].shape
+        case.compare(f"{out}miou", np.reshape([miou for miou, _ in means], shape))
+        case.compare(f"{out}mean_accuracy", np.reshape([mean for _, mean in means], shape))
+
+
+def _theirs(label: Array) -> Array:
+    return np.where(label == IGNORE, -1, label.astype(np.int16))
+
+
+def _ours(label: Array) -> Array:
+    return np.where(label < 0, IGNORE, label).astype(np.uint8)

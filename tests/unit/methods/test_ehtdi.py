@@ -1,0 +1,131 @@
+"""PixMatch and EHTDI beyond their recorded values: options, stages, and what is scored."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from tiny_training import build, train
+
+from adaptbench.method import Method
+from adaptbench.profiles import profile
+from adaptbench.settings import resolve
+from methods.ehtdi import EHTDI
+from methods.pixmatch import Consistency, CopyStatistics, PixMatch
+from methods.pixmatch_source import WholeSource
+
+#: So that something is confident, pasted and seen on random pictures.
+USUAL = {
+    "network": "deeplabv2-multi-mini",
+    "mix_threshold": 0.08,
+    "crop": 64,
+    "batch_size": 1,
+    "average_span": 4,
+    "iterations": 10,
+}
+EDGE = {**USUAL, "edge_enhancement": True}
+PIXMATCH = {key: value for key, value in USUAL.items() if key != "mix_threshold"}
+
+OPTIONS: list[tuple[type[Method], dict[str, Any], dict[str, Any]]] = [
+    (EHTDI, USUAL, {"mix_weight": 0.0}),
+    (EHTDI, USUAL, {"contrast_weight": 0.0}),
+    (EHTDI, USUAL, {"edge_enhancement": True}),
+    (EHTDI, USUAL, {"paste_pick": "eligible"}),
+    (EHTDI, USUAL, {"paste_first_class": 0}),
+    (EHTDI, USUAL, {"mix_label": "true"}),
+    (EHTDI, USUAL, {"aux_paste": True}),
+    (EHTDI, USUAL, {"pseudo_threshold": 0.1}),
+    (EHTDI, USUAL, {"grey_levels": "rounded"}),
+    (EHTDI, USUAL, {"pixel_factor": 5.0}),
+    (EHTDI, USUAL, {"prototype_factor": 5.0}),
+    (EHTDI, EDGE, {"mix_border_weight": "once"}),
+    (PixMatch, PIXMATCH, {"aux_crop": "same"}),
+    (PixMatch, PIXMATCH, {"fourier_weight": 0.1}),
+    (PixMatch, PIXMATCH, {"cutmix_weight": 0.1}),
+    (PixMatch, {**PIXMATCH, "fourier_weight": 1.0, "fourier_beta": 0.1}, {"fourier_corners": "all"}),
+    (PixMatch, PIXMATCH, {"smallest_crop": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("method", "usual", "option"), OPTIONS, ids=str)
+def test_an_option_trains_and_changes_the_training(
+    method: type[Method], usual: dict[str, Any], option: dict[str, Any]
+) -> None:
+    (changed,) = train(build(method, **{**usual, **option}))
+    assert all(math.isfinite(value) for value in changed.values()), changed
+    assert changed != train(build(method, **usual))[0]
+
+
+@pytest.mark.parametrize("method", [EHTDI, PixMatch])
+def test_a_network_with_one_output_will_do(method: type[Method]) -> None:
+    usual = USUAL if method is EHTDI else PIXMATCH
+    extra = {"edge_enhancement": True} if method is EHTDI else {"fourier_weight": 0.1, "cutmix_weight": 0.1}
+    (log,) = train(build(method, **{**usual, **extra, "network": "deeplabv2-mini"}))
+    assert all(math.isfinite(value) for value in log.values())
+    assert not any(key.startswith("aux.") for key in log)
+
+
+def test_the_average_follows_and_takes_over_the_statistics_at_the_end() -> None:
+    made = build(EHTDI, **USUAL)
+    assert isinstance(made, EHTDI)
+    before = {name: p.clone() for name, p in made.average.network.named_parameters()}
+    train(made)
+    student = dict(made.student.named_parameters())
+    for name, parameter in made.scored_network().named_parameters():
+        torch.testing.assert_close(parameter, 0.75 * before[name] + 0.25 * student[name])
+    name = "backbone.layer1.0.bn1.running_mean"
+    assert not torch.equal(made.average.network.get_buffer(name), made.student.get_buffer(name))
+    CopyStatistics().after_train_epoch(mock.Mock(model=made))
+    assert torch.equal(made.average.network.get_buffer(name), made.student.get_buffer(name))
+    assert [type(hook) for hook in made.hooks()] == [CopyStatistics]
+
+
+def test_the_average_starts_where_it_is_told() -> None:
+    for start, alike in (("start-weights", False), ("source", True)):
+        made = build(EHTDI, **{**USUAL, "average_start": start, "learning_rate": 1e-12})
+        assert isinstance(made, EHTDI)
+        for parameter in made.student.parameters():
+            parameter.data.mul_(1.5)  # as if the weights of the source training were loaded
+        train(made)
+        pairs = zip(made.average.network.parameters(), made.student.parameters(), strict=True)
+        assert all(torch.allclose(one, other) for one, other in pairs) == alike
+
+
+def settings_of(method: type[Consistency], size: str, **overrides: Any) -> Consistency.Settings:
+    settings = resolve(method.Settings, profile(size), {}, {}, "deeplabv2-multi-mini", overrides).settings
+    assert isinstance(settings, Consistency.Settings)
+    return settings
+
+
+def test_all_variants_begin_with_one_source_training() -> None:
+    variants = [
+        settings_of(EHTDI, "mini"),
+        settings_of(EHTDI, "mini", edge_enhancement=True, mix_weight=0.0, contrast_weight=0.0),
+    ]
+    firsts = [EHTDI.stages(settings)[0] for settings in variants]
+    recipe = {"learning_rate": 2e-3}  # of the network, as in profile mini
+    firsts += [method.stages(settings_of(method, "mini", **recipe))[0] for method in (EHTDI, PixMatch)]
+    assert {first.method for first in firsts} == {WholeSource}
+    assert firsts[0].settings == firsts[1].settings
+    assert firsts[2].settings == firsts[3].settings
+
+
+def test_the_source_training_has_a_length_of_its_own() -> None:
+    assert [s.settings.iterations for s in EHTDI.stages(settings_of(EHTDI, "paper"))] == [250_000, 250_000]
+    stages = EHTDI.stages(settings_of(EHTDI, "paper", source_iterations=1000))
+    assert [stage.settings.iterations for stage in stages] == [1000, 250_000]
+
+
+def test_the_average_spans_the_published_decay_and_shrinks_with_the_training() -> None:
+    assert 1 - 1 / settings_of(EHTDI, "paper").average_span == 0.999
+    assert settings_of(EHTDI, "mini").average_span == 4
+    assert settings_of(PixMatch, "mini").average_span == 25
+
+
+def test_pictures_are_of_one_width() -> None:
+    framing = EHTDI.sampling(settings_of(EHTDI, "mini")).framing
+    assert framing.size((480, 270), (320, 180)) == (320, 180)
+    assert framing.size((512, 256), (256, 128)) == (320, 160)
