@@ -1,0 +1,86 @@
+"""Compares the rows of boards from the matrices of an output folder, and remembers what it found."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from adaptbench import plugins
+from adaptbench.errors import RunStateError
+from adaptbench.jobspec import content_hash
+from adaptbench.reporting.board import Board, Row
+from adaptbench.reporting.matrices import cluster_names, load_tallies
+from adaptbench.reporting.significance import Significance, Significances, candidates, compare_rows, key
+from adaptbench.statistics.bootstrap import RESAMPLES
+from adaptbench.statistics.tallies import Floats
+from adaptbench.storage import write_text
+
+#: Raised whenever the tests would find something else in the same matrices.
+_VERSION = 1
+_log = logging.getLogger(__name__)
+
+
+def tests_of(boards: Iterable[Board], out: Path) -> Significances:
+    """What the statistics say about every board with rows that can be compared.
+
+    Results are kept in ``OUT/leaderboards/tests``: the same jobs are compared once.
+
+    Raises:
+        RunStateError: the folder cannot be written.
+    """
+    registry = plugins.discover()
+    found = {}
+    for board in boards:
+        rows = candidates(board)
+        if rows:
+            known = out / "leaderboards" / "tests" / f"{_identity(rows, board.view.split)}.json"
+            result = _remembered(known) or _test(rows, board.view.split, out, registry)
+            if result is not None:
+                found[key(board)] = result
+                _remember(result, known)
+    return found
+
+
+def _identity(rows: Sequence[Row], split: str) -> str:
+    """Of everything that the result follows from."""
+    jobs = sorted(
+        (record.group_hash, record.job_hash, record.weights_sha256) for row in rows for record in row.records
+    )
+    return content_hash([_VERSION, RESAMPLES, split, jobs])
+
+
+def _test(rows: Sequence[Row], split: str, out: Path, registry: plugins.Registry) -> Significance | None:
+    """Compares the rows whose matrices are there and of the same images as those of the first."""
+    tallies: dict[str, Floats] = {}
+    images: tuple[str, ...] = ()
+    for row in rows:
+        try:
+            names, counts = load_tallies(out, row.records, split)
+        except RunStateError as error:
+            _log.warning("%s is not compared with other rows: %s", row.label, error)
+            continue
+        images = images or names
+        if names == images:
+            tallies[row.first.group_hash] = counts
+        else:
+            _log.warning("%s is not compared with other rows: it was scored on other images", row.label)
+    ranked = {row.first.group_hash for row in rows if row.standing == "ranked"} & tallies.keys()
+    if len(tallies) < 2 or not ranked:
+        return None
+    return compare_rows(tallies, ranked, cluster_names(registry, split, images))
+
+
+def _remembered(path: Path) -> Significance | None:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return Significance(str(known["best"]), {str(k): float(p) for k, p in known["p"].items()})
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _remember(result: Significance, path: Path) -> None:
+    if not path.exists():
+        write_text(path, json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
