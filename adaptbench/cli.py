@@ -13,6 +13,7 @@ from adaptbench.flags import (
     EXIT_UNFINISHED,
     EXIT_USAGE,
     Command,
+    Compare,
     Doctor,
     Evaluate,
     Import,
@@ -27,6 +28,7 @@ _VERBS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "ls": Ls,
     "report": Report,
+    "compare": Compare,
     "doctor": Doctor,
 }
 
@@ -88,6 +90,10 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import report
 
         return report.execute(command)
+    if isinstance(command, Compare):
+        from adaptbench.commands import compare
+
+        return compare.execute(command)
     from adaptbench.commands import doctor
 
     return doctor.execute(command)

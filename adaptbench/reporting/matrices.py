@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from adaptbench import plugins
+from adaptbench.dataset import Dataset
 from adaptbench.errors import PluginError, RunStateError, UsageError
 from adaptbench.evaluation.confusion import PerImageConfusion
-from adaptbench.jobspec import job_folder
+from adaptbench.jobspec import job_folder, load_job
 from adaptbench.reporting.record import Record
 from adaptbench.statistics.tallies import Floats, tally
 
@@ -21,43 +25,76 @@ def matrices_path(out: Path, record: Record, split: str) -> Path:
     return folder / "confusion" / f"{split.replace('/', '-', 1)}.npz"
 
 
-def load_tallies(out: Path, records: Sequence[Record], split: str) -> tuple[tuple[str, ...], Floats]:
-    """Names of the images of ``split``, and what the records' IoUs are made of.
+@dataclass(frozen=True)
+class Tallied:
+    """What the scores of a method on a split are made of.
 
-    Shape: ``(S, N, 2, C)`` for S records.
+    Attributes:
+        names: the images.
+        tallies: hits and unions per seed. Shape: ``(S, N, 2, C)``.
+        truth: labelled pixels. Shape: ``(N, C)``.
+        tags: facts about every image; empty where a run kept none.
+    """
+
+    names: tuple[str, ...]
+    tallies: Floats
+    truth: npt.NDArray[np.int64]
+    tags: tuple[Mapping[str, str], ...]
+
+    def same_images(self, other: Tallied) -> bool:
+        """Whether both are of the same images with the same labels."""
+        return self.names == other.names and np.array_equal(self.truth, other.truth)
+
+
+def load_tallies(out: Path, records: Sequence[Record], split: str) -> Tallied:
+    """The tallies of records that differ by seed alone.
 
     Raises:
-        RunStateError: matrices are missing or damaged, or not of the same images.
+        RunStateError: matrices are missing or damaged, or not of the same images with the same labels.
     """
-    loaded = [_load(matrices_path(out, record, split)) for record in records]
-    names = loaded[0].names
-    for record, one in zip(records, loaded, strict=True):
-        if one.names != names:
-            path = matrices_path(out, record, split)
+    each = [_load(matrices_path(out, record, split)) for record in records]
+    for record, one in zip(records, each, strict=True):
+        if not one.same_images(each[0]):
             raise RunStateError(
-                f"{path} holds other images than {matrices_path(out, records[0], split)} "
-                f"({len(one.names)} and {len(names)}). Only scores on the same images can be compared: run both "
-                "jobs on the same data."
+                f"{matrices_path(out, record, split)} is of other images, or of other labels, than "
+                f"{matrices_path(out, records[0], split)}. Only scores on the same pictures can be compared: run "
+                "both jobs on the same data."
             )
-    return names, np.stack([tally(one.matrices) for one in loaded])
+    return replace(each[0], tallies=np.concatenate([one.tallies for one in each]))
 
 
-def cluster_names(registry: plugins.Registry, split: str, names: Sequence[str]) -> list[str]:
-    """The cluster of every image of ``split``, as its dataset says.
+def cluster_names(out: Path, record: Record, split: str, names: Sequence[str]) -> list[str]:
+    """The cluster of every image of ``split``, as its dataset says, also one that ``record`` was run with --plugins.
 
-    An image of a dataset that is not known here stands alone.
+    An image of a dataset that is not to be found any more stands alone.
     """
     try:
-        dataset = plugins.load(registry.find("dataset", split.partition("/")[0]))
+        plugin = _registry(_plugins_of(out, record)).find("dataset", split.partition("/")[0])
+        dataset: type[Dataset] = plugins.load(plugin)
     except (UsageError, PluginError):
         return list(names)
     return [dataset.cluster(name) for name in names]
 
 
-def _load(path: Path) -> PerImageConfusion:
+@lru_cache
+def _registry(extra: tuple[Path, ...]) -> plugins.Registry:
+    return plugins.discover(path for path in extra if path.exists())
+
+
+def _plugins_of(out: Path, record: Record) -> tuple[Path, ...]:
+    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    try:
+        return tuple(Path(path) for path in load_job(folder).plugins)
+    except RunStateError:
+        return ()
+
+
+def _load(path: Path) -> Tallied:
     if not path.exists():
         raise RunStateError(
             f"{path} is missing: comparisons need the confusion matrices of every image, which a run keeps beside "
             "its record. Copy the whole job folder, or run the job again with --force."
         )
-    return PerImageConfusion.load(path)
+    found = PerImageConfusion.load(path)
+    truth = found.matrices.sum(axis=2, dtype=np.int64)
+    return Tallied(found.names, tally(found.matrices)[None], truth, found.tags)

@@ -54,13 +54,16 @@ def leaderboard_table(board: Board, width: int | None = None, found: Significanc
 
 def study_tables(table: StudyTable) -> list[Table]:
     """Variants (their settings are on the page) and checks of a study, for rich."""
-    drawn = [_plain(variant_cells(table), f"{table.study.title} · {table.series.board}", _NOT_SHOWN)]
+    drawn = [plain_table(variant_cells(table), f"{table.study.title} · {table.series.board}", _NOT_SHOWN)]
     return (
-        [*drawn, _plain(check_cells(table), "Checks", frozenset({"difference"}))] if table.checks else drawn
+        [*drawn, plain_table(check_cells(table), "Checks", frozenset({"difference"}))]
+        if table.checks
+        else drawn
     )
 
 
-def _plain(cells: Cells, title: str, left_out: frozenset[str]) -> Table:
+def plain_table(cells: Cells, title: str, left_out: frozenset[str] = frozenset()) -> Table:
+    """Any table for rich, without the columns ``left_out``."""
     drawn = Table(title=Text(title), title_justify="left", header_style="bold")
     shown = [j for j, header in enumerate(cells.headers) if header not in left_out]
     for j in shown:

@@ -8,14 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from adaptbench import plugins
 from adaptbench.errors import RunStateError
 from adaptbench.jobspec import content_hash
 from adaptbench.reporting.board import Board, Row
-from adaptbench.reporting.matrices import cluster_names, load_tallies
+from adaptbench.reporting.matrices import Tallied, cluster_names, load_tallies
 from adaptbench.reporting.significance import Significance, Significances, candidates, compare_rows, key
 from adaptbench.statistics.bootstrap import RESAMPLES
-from adaptbench.statistics.tallies import Floats
 from adaptbench.storage import write_text
 
 #: Raised whenever the tests would find something else in the same matrices.
@@ -31,13 +29,12 @@ def tests_of(boards: Iterable[Board], out: Path) -> Significances:
     Raises:
         RunStateError: the folder cannot be written.
     """
-    registry = plugins.discover()
     found = {}
     for board in boards:
         rows = candidates(board)
         if rows:
             known = out / "leaderboards" / "tests" / f"{_identity(rows, board.view.split)}.json"
-            result = _remembered(known) or _test(rows, board.view.split, out, registry)
+            result = _remembered(known) or _test(rows, board.view.split, out)
             if result is not None:
                 found[key(board)] = result
                 _remember(result, known)
@@ -52,25 +49,25 @@ def _identity(rows: Sequence[Row], split: str) -> str:
     return content_hash([_VERSION, RESAMPLES, split, jobs])
 
 
-def _test(rows: Sequence[Row], split: str, out: Path, registry: plugins.Registry) -> Significance | None:
+def _test(rows: Sequence[Row], split: str, out: Path) -> Significance | None:
     """Compares the rows whose matrices are there and of the same images as those of the first."""
-    tallies: dict[str, Floats] = {}
-    images: tuple[str, ...] = ()
+    usable: dict[str, Tallied] = {}
     for row in rows:
         try:
-            names, counts = load_tallies(out, row.records, split)
+            found = load_tallies(out, row.records, split)
         except RunStateError as error:
             _log.warning("%s is not compared with other rows: %s", row.label, error)
             continue
-        images = images or names
-        if names == images:
-            tallies[row.first.group_hash] = counts
+        if all(found.same_images(one) for one in usable.values()):
+            usable[row.first.group_hash] = found
         else:
             _log.warning("%s is not compared with other rows: it was scored on other images", row.label)
-    ranked = {row.first.group_hash for row in rows if row.standing == "ranked"} & tallies.keys()
-    if len(tallies) < 2 or not ranked:
+    ranked = {row.first.group_hash for row in rows if row.standing == "ranked"} & usable.keys()
+    if len(usable) < 2 or not ranked:
         return None
-    return compare_rows(tallies, ranked, cluster_names(registry, split, images))
+    names = next(iter(usable.values())).names
+    clusters = cluster_names(out, rows[0].first, split, names)
+    return compare_rows({group: one.tallies for group, one in usable.items()}, ranked, clusters)
 
 
 def _remembered(path: Path) -> Significance | None:

@@ -62,6 +62,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
+def signed(points: float) -> str:
+    """A difference with its sign: ``+1.4``, ``-0.3``; never ``-0.0``."""
+    return f"{round(points, 1) + 0.0:+.1f}"
+
+
 def interval(low: float, high: float) -> str:
     """A confidence interval: ``35.1 to 37.0``."""
     return f"{low:.1f} to {high:.1f}"

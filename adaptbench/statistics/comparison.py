@@ -51,6 +51,19 @@ class Difference:
         return equivalence(self.mean, self.error, self.df, margin)
 
 
+def welch(first: Floats, second: Floats) -> Difference | None:
+    """Difference of the means of two independent samples; None if one of them has less than two values.
+
+    Source: Welch: The generalization of Student's problem when several different population variances are involved,
+        Biometrika 34, 1947.
+    """
+    if min(len(first), len(second)) < 2:
+        return None
+    own = [np.asarray(side.var(ddof=1) / len(side)) for side in (first, second)]
+    df = _degrees_of_freedom([(own[0], len(first) - 1), (own[1], len(second) - 1)])
+    return Difference(float(first.mean() - second.mean()), math.sqrt(own[0] + own[1]), float(df), True)
+
+
 def differences(first: Replicates, second: Replicates) -> list[Difference | None]:
     """First minus second, per quantity; None where a side has no score.
 

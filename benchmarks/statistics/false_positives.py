@@ -19,7 +19,6 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from adaptbench import plugins
 from adaptbench.errors import RunStateError
 from adaptbench.reporting.matrices import cluster_names, load_tallies
 from adaptbench.reporting.records import find_records
@@ -97,7 +96,8 @@ def splits_of(out: Path, method: str, count: int) -> tuple[Iterator[list[Floats]
         )
     chosen = [records[index] for index in largest]
     split = chosen[0].scores[0].split
-    names, tallies = load_tallies(out, chosen, split)
+    found = load_tallies(out, chosen, split)
+    tallies = found.tallies
     rng = np.random.default_rng(0)
 
     def deals() -> Iterator[list[Floats]]:
@@ -106,7 +106,7 @@ def splits_of(out: Path, method: str, count: int) -> tuple[Iterator[list[Floats]
             fakes = len(tallies) // SEEDS_NEEDED
             yield [tallies[order[i * SEEDS_NEEDED : (i + 1) * SEEDS_NEEDED]] for i in range(fakes)]
 
-    return deals(), cluster_names(plugins.discover(), split, names)
+    return deals(), cluster_names(out, chosen[0], split, found.names)
 
 
 def main(

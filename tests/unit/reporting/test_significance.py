@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+
+from stored_runs import CITIES, confusion, put, seeds_of
 
 from adaptbench.cli import main
 from adaptbench.evaluation.confusion import PerImageConfusion
@@ -18,34 +19,11 @@ from adaptbench.reporting import significance, tested
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.leaderboard import main_cells, render_csv, render_markdown
 from adaptbench.reporting.matrices import matrices_path
-from adaptbench.reporting.record import Record, save_record
+from adaptbench.reporting.record import Record
 from adaptbench.reporting.significance import Significance, candidates, compare_rows, sentence
 from adaptbench.statistics.tallies import tally
 
 Maker = Callable[..., Record]
-CITIES = [f"{city}_{number:06d}" for city in ("frankfurt", "lindau", "munster") for number in range(8)]
-
-
-def confusion(percent: float, seed: int) -> PerImageConfusion:
-    """Two classes of equal size that are hit in about ``percent`` of the pixels; seeds differ by about a point."""
-    rng = np.random.default_rng([round(100 * percent), seed])
-    hits = (10 * (percent + rng.normal(0, 1)) + rng.normal(0, 30, (len(CITIES), 2))).astype(np.uint32)
-    matrices: npt.NDArray[np.uint32] = np.zeros((len(CITIES), 2, 2), np.uint32)
-    matrices[:, [0, 1], [0, 1]] = hits
-    matrices[:, [0, 1], [1, 0]] = 1000 - hits
-    return PerImageConfusion(tuple(CITIES), matrices)
-
-
-def seeds_of(record: Maker, method: str, percent: float, count: int = 5, **fields: object) -> list[Record]:
-    return [record(method, percent + seed / 10, seed, **fields) for seed in range(count)]
-
-
-def put(out: Path, records: list[Record]) -> None:
-    """Records with their matrices, as runs leave them."""
-    for one in records:
-        path = matrices_path(out, one, "cityscapes/val")
-        save_record(one, path.parents[1] / "record.json")
-        confusion(round(one.scores[0].miou), one.seed).save(path)
 
 
 def only_board(records: list[Record]) -> Board:

@@ -9,7 +9,7 @@ from scipy.stats import ttest_ind
 
 from adaptbench.evaluation import metrics
 from adaptbench.statistics.bootstrap import Replicates, bootstrap, miou_and_classes
-from adaptbench.statistics.comparison import Difference, differences, pairwise
+from adaptbench.statistics.comparison import Difference, differences, pairwise, welch
 from adaptbench.statistics.resampling import image_weights, membership, unit_weights
 from adaptbench.statistics.tallies import mean_iou, resampled_iou, tally
 
@@ -118,6 +118,15 @@ def test_seeds_alone_are_welchs_t_test() -> None:
         (first.var(ddof=1) / 6 + second.var(ddof=1) / 5) ** 0.5, rel=0.02
     )
     assert difference.interval() == pytest.approx(welch.confidence_interval(), abs=0.1)
+
+
+def test_welch_is_that_of_scipy() -> None:
+    first, second = rng(4).normal(50, 2, 6), rng(5).normal(52, 1, 5)
+    found, expected = welch(first, second), ttest_ind(first, second, equal_var=False)
+    assert found is not None
+    assert (found.df, found.p) == pytest.approx((expected.df, expected.pvalue))
+    assert found.interval() == pytest.approx(expected.confidence_interval())
+    assert welch(first, second[:1]) is None
 
 
 def test_one_seed_each_is_the_paired_test_over_images_and_holds_for_the_checkpoints() -> None:
