@@ -46,8 +46,14 @@ def compared(command: Compare) -> Comparison:
             f"{sides[0]} and {sides[1]} were scored on other images, or on other labels of {split}. Only scores on "
             "the same pictures can be compared: run both on the same data."
         )
+    classes = tuple(sides[0].first.scores[0].iou)
+    if any(one.truth.shape[1] != len(classes) for one in (first, second)):
+        raise RunStateError(
+            f"The confusion matrices of {sides[0]} have {first.truth.shape[1]} classes, those of {sides[1]} "
+            f"{second.truth.shape[1]}, and the record names {len(classes)}. Run what is damaged again with --force."
+        )
     clusters = cluster_names(command.out, sides[0].first, split, first.names)
-    return compare(sides, (first, second), tuple(sides[0].first.scores[0].iou), clusters)
+    return compare(sides, (first, second), classes, clusters)
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

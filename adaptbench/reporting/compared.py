@@ -191,7 +191,9 @@ def _conditions(
     for number, one in enumerate(facts):
         for tag, value in one.items():
             found.setdefault(tag, {}).setdefault(value, []).append(number)
-    return {tag: values for tag, values in found.items() if 1 < len(values) <= _CONDITIONS}
+    return {
+        tag: values for tag, values in found.items() if 1 < len(values) <= min(_CONDITIONS, len(facts) - 1)
+    }
 
 
 def _per_image(first: Floats, second: Floats, names: Sequence[str]) -> tuple[Line, ...]:

@@ -65,7 +65,7 @@ def welch(first: Floats, second: Floats) -> Difference | None:
 
 
 def differences(first: Replicates, second: Replicates) -> list[Difference | None]:
-    """First minus second, per quantity; None where a side has no score.
+    """First minus second, per quantity; None where a side has no score, or where nothing varies.
 
     Where a side has a single seed, only the images are resampled.
     """
@@ -76,6 +76,8 @@ def differences(first: Replicates, second: Replicates) -> list[Difference | None
     parts = _image_parts(images, _variance(first.clusters - second.clusters), first)
     if about_methods:
         parts += [(side.seed_variance, side.seeds - 1) for side in (first, second)]
+    if not parts:  # one seed on one image
+        return [None] * len(means)
     df = _degrees_of_freedom(parts)
     return [
         None

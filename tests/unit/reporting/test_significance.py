@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from stored_runs import CITIES, confusion, put, seeds_of
 
 from adaptbench.cli import main
