@@ -32,19 +32,30 @@ def tests_of(boards: Iterable[Board], out: Path) -> Significances:
     found = {}
     for board in boards:
         rows = candidates(board)
-        if rows:
-            known = out / "leaderboards" / "tests" / f"{_identity(rows, board.view.split)}.json"
-            result = _remembered(known) or _test(rows, board.view.split, out)
-            if result is not None:
-                found[key(board)] = result
-                _remember(result, known)
+        result = _known_or_tested(rows, board.view.split, out) if rows else None
+        if result is not None:
+            found[key(board)] = result
     return found
+
+
+def _known_or_tested(rows: Sequence[Row], split: str, out: Path) -> Significance | None:
+    """What was found before for these jobs, or is found now; kept only if no row had to be left out."""
+    path = out / "leaderboards" / "tests" / f"{_identity(rows, split)}.json"
+    known = _remembered(path)
+    if known is not None:
+        return known
+    result = _test(rows, split, out)
+    if result is not None and all(result.compared(row) for row in rows):
+        write_text(path, json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
+    return result
 
 
 def _identity(rows: Sequence[Row], split: str) -> str:
     """Of everything that the result follows from."""
     jobs = sorted(
-        (record.group_hash, record.job_hash, record.weights_sha256) for row in rows for record in row.records
+        (row.standing, record.group_hash, record.job_hash, record.weights_sha256)
+        for row in rows
+        for record in row.records
     )
     return content_hash([_VERSION, RESAMPLES, split, jobs])
 
@@ -58,7 +69,7 @@ def _test(rows: Sequence[Row], split: str, out: Path) -> Significance | None:
         except RunStateError as error:
             _log.warning("%s is not compared with other rows: %s", row.label, error)
             continue
-        if all(found.same_images(one) for one in usable.values()):
+        if not usable or found.same_images(next(iter(usable.values()))):
             usable[row.first.group_hash] = found
         else:
             _log.warning("%s is not compared with other rows: it was scored on other images", row.label)
@@ -76,8 +87,3 @@ def _remembered(path: Path) -> Significance | None:
         return Significance(str(known["best"]), {str(k): float(p) for k, p in known["p"].items()})
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-
-
-def _remember(result: Significance, path: Path) -> None:
-    if not path.exists():
-        write_text(path, json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")

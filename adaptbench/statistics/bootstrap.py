@@ -98,9 +98,10 @@ def bootstrap(
     for start in range(0, resamples, _CHUNK):
         drawn = unit_weights(members.max() + 1, min(_CHUNK, resamples - start), image_rng)
         weights = image_weights(drawn, members, image_rng)
+        distinct, which = np.unique(drawn, axis=0, return_inverse=True)  # few, where there are few clusters
         for name, tallies in methods.items():
             scores = quantities(resampled_iou(weights, tallies))
-            coarse = quantities(resampled_iou(drawn, by_cluster[name])).mean(axis=1)
+            coarse = quantities(resampled_iou(distinct, by_cluster[name])).mean(axis=1)[which]
             seeds = unit_weights(len(tallies), len(drawn), seed_rngs[name])
             joint = np.einsum("bs,bsq->bq", seeds / seeds.sum(axis=1, keepdims=True), scores)
             parts[name].append((joint, scores.mean(axis=1), coarse))

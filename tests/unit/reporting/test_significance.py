@@ -148,6 +148,9 @@ def test_rows_without_matrices_or_of_other_images_are_left_out(
     assert [found.compared(row) for row in board.rows] == [True, False, False, True]
     assert "is missing: comparisons need the confusion matrices" in caplog.text
     assert "minent is not compared with other rows: it was scored on other images" in caplog.text
+    put(tmp_path, made)  # what was missing is copied there later
+    (found,) = tested.tests_of([board], tmp_path).values()
+    assert all(found.compared(row) for row in board.rows)
 
 
 def test_without_any_matrices_the_page_says_so(record: Maker, tmp_path: Path) -> None:
