@@ -108,11 +108,12 @@ def _score_column(header: str, view: View, quantity: str, short: bool = False) -
 def _cells(
     board: Board, rows: Sequence[Row], columns: Sequence[_Column], scores: dict[int, tuple[View, str]]
 ) -> Cells:
+    highest = {j: board.best(*key) for j, key in scores.items()}
     best = {
         (i, j)
         for j, key in scores.items()
         for i, row in enumerate(rows)
-        if row.standing == "ranked" and key in row.statistics and row.statistics[key].mean == board.best(*key)
+        if row.standing == "ranked" and key in row.statistics and row.statistics[key].mean == highest[j]
     }
     return Cells(
         headers=[header for header, _, _ in columns],

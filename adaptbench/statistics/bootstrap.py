@@ -91,16 +91,17 @@ def bootstrap(
         seed: of all draws.
     """
     members = membership(clusters)
+    by_image = {name: tallies.astype(np.float32) for name, tallies in methods.items()}  # six digits will do
     by_cluster = {name: _sums(tallies, members) for name, tallies in methods.items()}
     image_rng = np.random.default_rng(seed)
     seed_rngs = {name: np.random.default_rng([seed, *name.encode()]) for name in methods}
     parts: dict[str, list[tuple[Floats, Floats, Floats]]] = {name: [] for name in methods}
     for start in range(0, resamples, _CHUNK):
         drawn = unit_weights(members.max() + 1, min(_CHUNK, resamples - start), image_rng)
-        weights = image_weights(drawn, members, image_rng)
+        weights = image_weights(drawn, members, image_rng).astype(np.float32)
         distinct, which = np.unique(drawn, axis=0, return_inverse=True)  # few, where there are few clusters
-        for name, tallies in methods.items():
-            scores = quantities(resampled_iou(weights, tallies))
+        for name, tallies in by_image.items():
+            scores = quantities(resampled_iou(weights, tallies)).astype(np.float64)
             coarse = quantities(resampled_iou(distinct, by_cluster[name])).mean(axis=1)[which]
             seeds = unit_weights(len(tallies), len(drawn), seed_rngs[name])
             joint = np.einsum("bs,bsq->bq", seeds / seeds.sum(axis=1, keepdims=True), scores)

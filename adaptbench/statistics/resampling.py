@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Weights = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.floating]
 
 
 def unit_weights(units: int, resamples: int, rng: np.random.Generator) -> Weights:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from adaptbench.statistics.resampling import Weights
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
 
 
 def tally(matrices: npt.NDArray[np.integer]) -> Floats:
@@ -36,7 +36,9 @@ def resampled_iou(weights: Weights, tallies: Floats) -> Floats:
     flat = tallies.transpose(1, 2, 0, 3).reshape(images, 2 * seeds * classes)
     hits, union = np.split((weights @ flat).reshape(len(weights), 2 * seeds, classes), 2, axis=1)
     with np.errstate(invalid="ignore"):
-        return np.asarray(100 * hits / union)
+        iou: Floats = hits / union
+    iou *= 100
+    return iou
 
 
 def mean_iou(iou: Floats) -> Floats:

@@ -25,7 +25,8 @@ from adaptbench.reporting.records import find_records
 from adaptbench.statistics.bootstrap import Replicates, bootstrap
 from adaptbench.statistics.comparison import SEEDS_NEEDED, pairwise
 from adaptbench.statistics.holm import holm
-from benchmarks.statistics.world import Floats, World
+from adaptbench.statistics.tallies import Floats
+from benchmarks.statistics.world import World
 
 LEVEL = 0.05
 
