@@ -15,7 +15,7 @@ import pytest
 
 from adaptbench.evaluation import metrics
 from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap
-from adaptbench.statistics.resampling import image_weights, membership, unit_weights
+from adaptbench.statistics.resampling import Weights, image_weights, membership, unit_weights
 from adaptbench.statistics.tallies import mean_iou, resampled_iou, tally
 
 Matrices = npt.NDArray[np.uint32]
@@ -31,9 +31,7 @@ def methods() -> dict[str, Matrices]:
     return {name: rng.integers(0, 100_000, (5, 500, 19, 19), np.uint32) for name in "ab"}
 
 
-def loop(
-    methods: dict[str, Matrices], images: npt.NDArray[np.float64], seeds: npt.NDArray[np.float64]
-) -> list[float]:
+def loop(methods: dict[str, Matrices], images: Weights, seeds: Weights) -> list[float]:
     """The difference in every resample, one after the other."""
     found = []
     for times, drawn in zip(images.astype(int), seeds.astype(int), strict=True):
@@ -46,7 +44,7 @@ def loop(
     return found
 
 
-def draws(count: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def draws(count: int) -> tuple[Weights, Weights]:
     rng, members = np.random.default_rng(1), membership(CITIES)
     return image_weights(unit_weights(3, count, rng), members, rng), unit_weights(5, count, rng)
 
