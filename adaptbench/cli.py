@@ -14,6 +14,7 @@ from adaptbench.flags import (
     EXIT_USAGE,
     Analyse,
     Command,
+    Compare,
     Data,
     Doctor,
     Evaluate,
@@ -31,6 +32,7 @@ _VERBS: dict[str, type[Command]] = {
     "ls": Ls,
     "report": Report,
     "analyse": Analyse,
+    "compare": Compare,
     "doctor": Doctor,
 }
 
@@ -100,6 +102,10 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import analyse
 
         return analyse.execute(command)
+    if isinstance(command, Compare):
+        from adaptbench.commands import compare
+
+        return compare.execute(command)
     from adaptbench.commands import doctor
 
     return doctor.execute(command)

@@ -130,6 +130,14 @@ class Dataset(ABC):
         return files.read_index_image(sample.label)
 
     @classmethod
+    def cluster(cls, name: str) -> str:
+        """What the picture called ``name`` belongs to: its city, drive or video; by default it stands alone.
+
+        Pictures of one cluster look alike, so statistics resample them together.
+        """
+        return name
+
+    @classmethod
     def where_to_get(cls) -> str:
         """One sentence for error messages: where the data comes from and how to point to it."""
         return (

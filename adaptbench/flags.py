@@ -21,7 +21,7 @@ def _words(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class Run:
-    """Train, score and rank methods. Other verbs: import, evaluate, analyse, data, ls, report, doctor."""
+    """Train, score and rank methods. Other verbs: import, evaluate, analyse, compare, data, ls, report, doctor."""
 
     methods: Annotated[tuple[str, ...] | None, _words("METHOD ...")] = None
     """Methods, or 'all', which is the default."""
@@ -170,6 +170,22 @@ class Analyse:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Compare two methods, or two runs: differences per class, condition and image, and how sure they are."""
+
+    first: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
+    """A method, a row of the leaderboard as it is labelled there, a run's folder, or the start of a hash."""
+    second: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
+    """What it is compared with."""
+    benchmark: Annotated[str | None, _words("BENCHMARK")] = None
+    """Which benchmark, if both were run on several."""
+    any_protocol: Flag = False
+    """Compare what was run under different protocols, as long as the scored pictures are the same."""
+    out: Path = Path("results")
+    """Results folder."""
+
+
+@dataclass(frozen=True)
 class Data:
     """Verify datasets file by file, or count their classes (which rare class sampling needs)."""
 
@@ -202,4 +218,4 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
-Command = Run | Import | Evaluate | Analyse | Data | Ls | Report | Doctor
+Command = Run | Import | Evaluate | Analyse | Compare | Data | Ls | Report | Doctor

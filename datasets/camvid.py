@@ -37,6 +37,11 @@ class CamVid(Dataset):
     }
     label_folders = ("trainannot", "valannot", "testannot")
 
+    @classmethod
+    def cluster(cls, name: str) -> str:
+        """The video sequence."""
+        return name.partition("_")[0]
+
     def samples(self, split: str) -> list[Sample]:
         """All samples of ``split``, tagged with the video sequence they were cut from."""
         self._split(split)
@@ -46,7 +51,7 @@ class CamVid(Dataset):
                 name=image.stem,
                 image=image,
                 label=labels / image.name,
-                tags={"sequence": image.stem.partition("_")[0]},
+                tags={"sequence": self.cluster(image.stem)},
             )
             for image in self._pictures(split, "*.png")
         ]

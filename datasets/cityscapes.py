@@ -51,6 +51,11 @@ class Cityscapes(Dataset):
         super().__init__(root)
         self.id_space = self._id_space_of_labels()
 
+    @classmethod
+    def cluster(cls, name: str) -> str:
+        """The city."""
+        return name.partition("_")[0]
+
     def samples(self, split: str) -> list[Sample]:
         """All samples of ``split``, tagged with their city; the label files need not exist."""
         self._split(split)

@@ -10,26 +10,29 @@ from rich.console import Console
 from adaptbench import plugins
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
+from adaptbench.reporting import significance
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
-from adaptbench.reporting.records import publishable, scan_records
+from adaptbench.reporting.records import FoundRecords, publishable, scan_records
 from adaptbench.reporting.series import Series, find_series
+from adaptbench.reporting.significance import Significances
 from adaptbench.reporting.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.study_table import study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
+from adaptbench.reporting.tested import tests_of
 from adaptbench.study import Study, load_study
 
 
 def execute(command: Report) -> int:
     """Writes leaderboards and studies of ``--out``, and the committed leaderboard with ``--publish``."""
     console = Console()
-    show_boards(console, command.out)
-    show_studies(console, command.out)
     found = scan_records(command.out)
+    tests = show_boards(console, command.out, found)
+    show_studies(console, command.out, found)
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
-        for path in write_leaderboards(publishable(found.records), folder):
+        for path in write_leaderboards(publishable(found.records), folder, tests=tests):
             _say(console, f"published {path}")
     if command.pictures:
         from adaptbench.reporting.gallery import draw_all
@@ -47,14 +50,13 @@ def _say(console: Console, text: str, style: str = "") -> None:
     console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
-def show_studies(console: Console, out: Path, name: str | None = None) -> None:
+def show_studies(console: Console, out: Path, finished: FoundRecords, name: str | None = None) -> None:
     """Rewrites ``OUT/leaderboards/studies`` and prints the tables (those of the study ``name``, if given)."""
     found = find_series(out)
-    records = scan_records(out).records if found.series else []
     tables = []
     for series in found.series:
         try:
-            tables.append(study_table(_study(series), series, records))
+            tables.append(study_table(_study(series), series, finished.records))
         except AdaptBenchError as error:
             _say(console, f"left out study {series.study}: {error}", "yellow")
     pages = write_studies(tables, out / "leaderboards" / "studies")
@@ -76,19 +78,24 @@ def _study(series: Series) -> type[Study]:
     return load_study(plugins.discover(extra), series.study)
 
 
-def show_boards(console: Console, out: Path, names: Collection[str] | None = None) -> None:
-    """Rewrites ``OUT/leaderboards`` and prints the boards (those in ``names``, if given)."""
-    found = scan_records(out)
-    written = write_leaderboards(found.records, out / "leaderboards", found.unreadable)
-    for board in boards(found.records):
+def show_boards(
+    console: Console, out: Path, found: FoundRecords, names: Collection[str] | None = None
+) -> Significances:
+    """Rewrites ``OUT/leaderboards``, prints the boards (those in ``names``, if given) and returns their tests."""
+    made = boards(found.records)
+    tests = tests_of(made, out)
+    written = write_leaderboards(found.records, out / "leaderboards", found.unreadable, tests)
+    for board in made:
         if names is None or board.benchmark in names:
-            console.print(leaderboard_table(board, console.width))
-            sentence = data_sentence(board)
-            if sentence:
-                console.print(sentence, style="italic", highlight=False)
+            result = tests.get(significance.key(board))
+            console.print(leaderboard_table(board, console.width, result))
+            for text in (significance.sentence(board, result), data_sentence(board)):
+                if text:
+                    console.print(text, style="italic", highlight=False, markup=False)
     for unreadable in found.unreadable:
         console.print(f"left out {unreadable.path}: {unreadable.reason}", style="yellow", markup=False)
     console.print(f"Leaderboard: {written[0]}", soft_wrap=True, highlight=False)
     page = write_checkpoints(out)
     if page is not None:
         console.print(f"Single checkpoints: {page}", soft_wrap=True, highlight=False)
+    return tests

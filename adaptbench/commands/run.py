@@ -25,6 +25,7 @@ from adaptbench.launch.views import LiveView, LogView, job_name
 from adaptbench.plan import Job, Plan, make_plan
 from adaptbench.profiles import profile
 from adaptbench.reporting import words
+from adaptbench.reporting.records import FoundRecords, scan_records
 from adaptbench.reporting.series import save_series, series_of
 from adaptbench.request import Request
 
@@ -49,9 +50,10 @@ def execute(command: Run) -> int:
         ended = run_jobs(jobs, concurrency, view)
     if command.debug_pictures is not None:
         _show_pictures(console, ended)
-    unfinished = _summary(console, ended, command.out)
+    finished = scan_records(command.out)
+    unfinished = _summary(console, ended, command.out, finished)
     if plan.study is not None:
-        show_studies(console, command.out, plan.study.name)
+        show_studies(console, command.out, finished, plan.study.name)
     return unfinished or (EXIT_UNFINISHED if plan.broken else 0)
 
 
@@ -222,10 +224,10 @@ def _show_pictures(console: Console, ended: Sequence[JobProgress]) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _summary(console: Console, ended: Sequence[JobProgress], out: Path) -> int:
+def _summary(console: Console, ended: Sequence[JobProgress], out: Path, finished: FoundRecords) -> int:
     """Shows the leaderboards and everything that is not done."""
     boards = {progress.job.spec.board for progress in ended}
-    show_boards(console, out, boards)
+    show_boards(console, out, finished, boards)
     unfinished = [p for p in ended if p.status.state not in (State.DONE, State.SKIPPED)]
     for progress in unfinished:
         reason = progress.status.reason or "not started"

@@ -6,8 +6,9 @@ images, and another class view needs no second inference.
 
 from __future__ import annotations
 
+import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -72,19 +73,25 @@ class PerImageConfusion:
     Attributes:
         names: the samples' names, in the order of the matrices.
         matrices: Shape: ``(N, C, C)`` uint32; rows are the truth, columns the prediction.
+        tags: facts about every sample, for example ``{"condition": "fog"}``; empty where none were kept.
     """
 
     names: tuple[str, ...]
     matrices: npt.NDArray[np.uint32]
+    tags: tuple[Mapping[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.matrices.shape
         if len(shape) != 3 or shape[0] != len(self.names) or shape[1] != shape[2]:
             raise DataError(f"Expected a square matrix per image for {len(self.names)} images, got {shape}.")
+        if len(self.tags) not in (0, len(self.names)):
+            raise DataError(f"Expected tags for {len(self.names)} images or none, got {len(self.tags)}.")
 
     @classmethod
-    def collect(cls, matrices: Mapping[str, Matrix]) -> PerImageConfusion:
-        """From one matrix per sample name, in the mapping's order.
+    def collect(
+        cls, matrices: Mapping[str, Matrix], tags: Sequence[Mapping[str, str]] = ()
+    ) -> PerImageConfusion:
+        """From one matrix per sample name, in the mapping's order, and the samples' tags.
 
         Raises:
             DataError: there is no image, or the matrices differ in shape.
@@ -92,7 +99,7 @@ class PerImageConfusion:
         shapes = {matrix.shape for matrix in matrices.values()}
         if len(shapes) != 1:
             raise DataError(f"Expected at least one matrix, and all of one shape; got {sorted(shapes)}.")
-        return cls(tuple(matrices), np.stack(list(matrices.values())).astype(np.uint32))
+        return cls(tuple(matrices), np.stack(list(matrices.values())).astype(np.uint32), tuple(tags))
 
     def total(self) -> Matrix:
         """Sum over the images. Shape: ``(C, C)`` int64."""
@@ -105,8 +112,14 @@ class PerImageConfusion:
         Raises:
             RunStateError: the folder cannot be written, or the disk is full.
         """
+        texts = [json.dumps(dict(facts), sort_keys=True) for facts in self.tags]
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, names=np.array(self.names, dtype=np.str_), matrices=self.matrices)
+            np.savez_compressed(
+                file,
+                names=np.array(self.names, dtype=np.str_),
+                matrices=self.matrices,
+                tags=np.array(texts, dtype=np.str_),
+            )
 
     @classmethod
     def load(cls, path: Path) -> PerImageConfusion:
@@ -118,7 +131,9 @@ class PerImageConfusion:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 names = tuple(str(name) for name in arrays["names"])
-                return cls(names, arrays["matrices"].astype(np.uint32, casting="safe"))
+                texts = arrays.get("tags", ())  # not in files of older versions
+                tags = tuple({str(k): str(v) for k, v in json.loads(str(text)).items()} for text in texts)
+                return cls(names, arrays["matrices"].astype(np.uint32, casting="safe"), tags)
         except (*_UNREADABLE, DataError) as error:
             raise RunStateError(
                 f"{path} is no file of confusion matrices ({error}). Delete the job's folder to run it again."

@@ -67,7 +67,7 @@ class Scorer:
             truth, prediction = self.segmented(dataset, sample)
             matrices[sample.name] = confusion_matrix(truth, prediction, len(self._classes))
             tell(sample, number, prediction)
-        return PerImageConfusion.collect(matrices)
+        return PerImageConfusion.collect(matrices, [sample.tags for sample in samples])
 
     @property
     def _classes(self) -> ClassSet:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from adaptbench.reporting import words
 from adaptbench.reporting.record import Record, Score
 from adaptbench.reporting.records import in_order
+from adaptbench.statistics.student import Interval, t_interval
 
 Standing = Literal["ranked", "control", "oracle", "smoke"]
 
@@ -89,6 +90,11 @@ class Row:
     def miou_by_seed(self) -> tuple[float, ...]:
         """Mean IoU of every seed in the ranked view, percent."""
         return tuple(record.scores[0].miou for record in self.records)
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % t interval of the mean IoU in the ranked view, over seeds; None for a single one."""
+        return t_interval(self.miou_by_seed)
 
     @property
     def training_seconds(self) -> float:

@@ -8,10 +8,11 @@ from itertools import groupby
 from pathlib import Path
 
 from adaptbench import storage
-from adaptbench.reporting import words
+from adaptbench.reporting import significance, words
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View, boards
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.records import Unreadable
+from adaptbench.reporting.significance import Significance, Significances
 
 NO_RUNS = (
     "No finished runs yet. Start some with "
@@ -30,8 +31,10 @@ _PAGE_NOTES = {
     ),
 }
 _LEGEND = (
-    "mIoU and IoU in percent: mean over seeds ± standard deviation (n-1) from two seeds on. Rows are ranked "
-    "only under one protocol, by the mean; the order is no test of significance. `control` rows are points "
+    "mIoU and IoU in percent: mean over seeds ± standard deviation (n-1) from two seeds on, then the t interval "
+    "of that mean over seeds. Rows are ranked only under one protocol, by the mean; the order is no test of "
+    "significance, which the column `against the best` and the line below the table are: seeds and images are "
+    "resampled together, and below 5 seeds nothing is claimed. `control` rows are points "
     "of reference and `oracle` rows were trained with target labels: neither is ranked. Settings are "
     "`published` for the pair of benchmark and network or `transferred` from another one, followed by "
     "what the user changed. Time is the mean training time, memory the highest peak of any seed "
@@ -59,13 +62,15 @@ class Cells:
 _Column = tuple[str, bool, Callable[[Row], str]]
 
 
-def main_cells(board: Board, rows: Sequence[Row]) -> Cells:
-    """The main table: rank, method, score, seeds, network, settings, cost, further splits."""
+def main_cells(board: Board, rows: Sequence[Row], found: Significance | None = None) -> Cells:
+    """The main table: rank, method, score, seeds, tests if there are any, network, settings, cost, further splits."""
     columns: list[_Column] = [
         ("rank", True, lambda row: row.rank_text),
         ("method", False, lambda row: row.label),
         (f"mIoU ({board.view})", True, lambda row: str(row.miou)),
+        ("95 % interval", True, _interval),
         ("seeds", False, lambda row: words.seed_list(row.seeds)),
+        *([(significance.HEADER, False, lambda row: significance.cell(row, board, found))] if found else []),
         ("network", False, lambda row: _network(row.first)),
         ("pretraining", False, lambda row: row.first.network.pretraining),
         ("settings", False, lambda row: row.settings),
@@ -103,11 +108,12 @@ def _score_column(header: str, view: View, quantity: str, short: bool = False) -
 def _cells(
     board: Board, rows: Sequence[Row], columns: Sequence[_Column], scores: dict[int, tuple[View, str]]
 ) -> Cells:
+    highest = {j: board.best(*key) for j, key in scores.items()}
     best = {
         (i, j)
         for j, key in scores.items()
         for i, row in enumerate(rows)
-        if row.standing == "ranked" and key in row.statistics and row.statistics[key].mean == board.best(*key)
+        if row.standing == "ranked" and key in row.statistics and row.statistics[key].mean == highest[j]
     }
     return Cells(
         headers=[header for header, _, _ in columns],
@@ -115,6 +121,10 @@ def _cells(
         best=frozenset(best),
         numeric=frozenset(j for j, (_, numeric, _) in enumerate(columns) if numeric),
     )
+
+
+def _interval(row: Row) -> str:
+    return words.MISSING if row.interval is None else words.interval(*row.interval)
 
 
 def _network(record: Record) -> str:
@@ -144,12 +154,15 @@ def data_sentence(board: Board) -> str | None:
     )
 
 
-def render_markdown(records: Iterable[Record], unreadable: Sequence[Unreadable] = ()) -> str:
+def render_markdown(
+    records: Iterable[Record], unreadable: Sequence[Unreadable] = (), tests: Significances | None = None
+) -> str:
     """The page: for every board its protocol in words, the main table and the table of classes.
 
     Args:
         records: any number, in any order.
         unreadable: record files that are not in the tables; listed at the end.
+        tests: what the statistics say about the boards, where it is known.
     """
     found = boards(records)
     blocks = ["# Leaderboard"]
@@ -159,7 +172,7 @@ def render_markdown(records: Iterable[Record], unreadable: Sequence[Unreadable] 
     if kinds - {"official"}:
         blocks.append(_PAGE_NOTES["generated" if kinds == {"generated"} else "mixed"])
     for _, group in groupby(found, key=lambda board: board.benchmark):
-        blocks += _benchmark_blocks(list(group), say_data=kinds != {"generated"})
+        blocks += _benchmark_blocks(list(group), tests or {}, say_data=kinds != {"generated"})
     if found:
         blocks += ["## How to read this page", _LEGEND]
     if unreadable:
@@ -168,7 +181,7 @@ def render_markdown(records: Iterable[Record], unreadable: Sequence[Unreadable] 
     return "\n\n".join(blocks) + "\n"
 
 
-def _benchmark_blocks(group: Sequence[Board], say_data: bool) -> list[str]:
+def _benchmark_blocks(group: Sequence[Board], tests: Significances, say_data: bool) -> list[str]:
     first = group[0]
     blocks = [f"## {words.markdown(first.benchmark)}", words.markdown(first.title)]
     for number, board in enumerate(group, start=1):
@@ -180,18 +193,20 @@ def _benchmark_blocks(group: Sequence[Board], say_data: bool) -> list[str]:
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
             blocks.append(words.markdown(sentence))
-        blocks += _board_blocks(board)
+        blocks += _board_blocks(board, tests.get(significance.key(board)))
     return blocks
 
 
-def _board_blocks(board: Board) -> list[str]:
+def _board_blocks(board: Board, found: Significance | None) -> list[str]:
     blocks = [
         f"Scored on {board.images} images of {words.markdown(board.view.split)} in "
         f"{len(board.classes)} classes ({words.markdown(board.view.class_set)}). "
         f"Protocol `{board.ranking_hash[:8]}`: {words.markdown(board.protocol)}."
     ]
     if board.rows:
-        blocks += [markdown_table(main_cells(board, board.rows))]
+        blocks += [markdown_table(main_cells(board, board.rows, found))]
+        said = significance.sentence(board, found)
+        blocks += [words.markdown(said)] if said else []
         blocks += [f"IoU per class ({words.markdown(str(board.view))}), mean over seeds:"]
         blocks += [markdown_table(class_cells(board, board.rows))]
     if board.smoke:
@@ -216,18 +231,19 @@ def markdown_table(cells: Cells) -> str:
     )
 
 
-def render_csv(records: Iterable[Record]) -> str:
+def render_csv(records: Iterable[Record], tests: Significances | None = None) -> str:
     """One line per group of seeds and split scored: everything the page shows, unrounded to 4 digits.
 
     Columns ``iou:<class>`` and ``iou_std:<class>`` hold the union of all class sets; a class that a line's
-    class set lacks, or that does not occur, is empty. ``ranked_split`` marks the line that decides the rank.
+    class set lacks, or that does not occur, is empty. ``ranked_split`` marks the line that decides the rank;
+    ``p_best`` is the corrected p-value of the difference to the best row, where it was tested.
     """
     import pandas as pd
 
     found = boards(records)
     classes = list(dict.fromkeys(name for b in found for r in b.all_rows for name in _class_names(r)))
     lines = [
-        _csv_line(board, row, view, classes)
+        _csv_line(board, row, view, classes, (tests or {}).get(significance.key(board)))
         for board in found
         for row in board.all_rows
         for view in (board.view, *board.further)
@@ -241,7 +257,9 @@ def _class_names(row: Row) -> list[str]:
     return [name for record in row.records for score in record.scores for name in score.iou]
 
 
-def _csv_line(board: Board, row: Row, view: View, classes: Sequence[str]) -> dict[str, object]:
+def _csv_line(
+    board: Board, row: Row, view: View, classes: Sequence[str], found: Significance | None
+) -> dict[str, object]:
     record = row.first
     scores = (score for one in row.records for score in one.scores)  # a seed may lack a further split
     score = next(score for score in scores if (score.class_set, score.split) == view)
@@ -270,6 +288,7 @@ def _csv_line(board: Board, row: Row, view: View, classes: Sequence[str]) -> dic
         "seeds": " ".join(map(str, row.seeds)),
         "miou_mean": miou.mean,
         "miou_std": miou.std,
+        **_csv_tests(row, found, ranked=view == board.view),
         "accuracy_mean": accuracy.mean,
         "accuracy_std": accuracy.std,
         "network": record.network.name,
@@ -288,8 +307,18 @@ def _csv_line(board: Board, row: Row, view: View, classes: Sequence[str]) -> dic
     }
 
 
+def _csv_tests(row: Row, found: Significance | None, ranked: bool) -> dict[str, float | None]:
+    """What the statistics say; only of the ranked split."""
+    low, high = (row.interval if ranked else None) or (None, None)
+    p = found.p.get(row.first.group_hash) if found and ranked else None
+    return {"miou_low": low, "miou_high": high, "p_best": p}
+
+
 def write_leaderboards(
-    records: Iterable[Record], folder: Path, unreadable: Sequence[Unreadable] = ()
+    records: Iterable[Record],
+    folder: Path,
+    unreadable: Sequence[Unreadable] = (),
+    tests: Significances | None = None,
 ) -> list[Path]:
     """Writes ``leaderboard.md`` and ``leaderboard.csv`` into ``folder`` and returns their paths.
 
@@ -297,12 +326,16 @@ def write_leaderboards(
         records: any number, in any order.
         folder: where to; created if missing.
         unreadable: record files that are not in the tables; listed at the end of the page.
+        tests: what the statistics say about the boards, where it is known.
 
     Raises:
         RunStateError: the folder cannot be written.
     """
     kept = list(records)
-    contents = {"leaderboard.md": render_markdown(kept, unreadable), "leaderboard.csv": render_csv(kept)}
+    contents = {
+        "leaderboard.md": render_markdown(kept, unreadable, tests),
+        "leaderboard.csv": render_csv(kept, tests),
+    }
     for name, text in contents.items():
         storage.write_text(folder / name, text)
     return [folder / name for name in contents]

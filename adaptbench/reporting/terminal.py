@@ -9,19 +9,20 @@ from rich.text import Text
 
 from adaptbench.reporting.board import Board, Standing
 from adaptbench.reporting.leaderboard import Cells, main_cells
+from adaptbench.reporting.significance import HEADER, Significance
 from adaptbench.reporting.study_page import check_cells, variant_cells
 from adaptbench.reporting.study_table import StudyTable
 
 _STYLES: dict[Standing, str] = {"ranked": "", "control": "dim", "oracle": "dim", "smoke": "dim italic"}
 #: Columns shown if there is room, after the scores on further splits; the most wanted one first.
-_OPTIONAL = ("time", "network", "iterations", "peak memory", "device", "pretraining")
+_OPTIONAL = (HEADER, "95 % interval", "time", "network", "iterations", "peak memory", "device", "pretraining")
 #: Columns of a study that only its page shows.
 _NOT_SHOWN = frozenset({"method", "settings", "peak memory", "published memory"})
 #: Width from which a text may be folded.
 _FOLD = 28
 
 
-def leaderboard_table(board: Board, width: int | None = None) -> Table:
+def leaderboard_table(board: Board, width: int | None = None, found: Significance | None = None) -> Table:
     """The main table of ``board`` for rich; smoke runs follow in a section of their own.
 
     Texts are shown literally: square brackets in a name are not markup.
@@ -30,8 +31,9 @@ def leaderboard_table(board: Board, width: int | None = None) -> Table:
         board: what to show.
         width: columns of the terminal. Table columns that do not fit are left out and named below the
             table; None shows all of them.
+        found: what the statistics say about the rows.
     """
-    cells = main_cells(board, board.all_rows)
+    cells = main_cells(board, board.all_rows, found)
     shown = _fitting(cells, width)
     hidden = [header for j, header in enumerate(cells.headers) if j not in shown]
     table = Table(
@@ -52,13 +54,16 @@ def leaderboard_table(board: Board, width: int | None = None) -> Table:
 
 def study_tables(table: StudyTable) -> list[Table]:
     """Variants (their settings are on the page) and checks of a study, for rich."""
-    drawn = [_plain(variant_cells(table), f"{table.study.title} · {table.series.board}", _NOT_SHOWN)]
+    drawn = [plain_table(variant_cells(table), f"{table.study.title} · {table.series.board}", _NOT_SHOWN)]
     return (
-        [*drawn, _plain(check_cells(table), "Checks", frozenset({"difference"}))] if table.checks else drawn
+        [*drawn, plain_table(check_cells(table), "Checks", frozenset({"difference"}))]
+        if table.checks
+        else drawn
     )
 
 
-def _plain(cells: Cells, title: str, left_out: frozenset[str]) -> Table:
+def plain_table(cells: Cells, title: str, left_out: frozenset[str] = frozenset()) -> Table:
+    """Any table for rich, without the columns ``left_out``."""
     drawn = Table(title=Text(title), title_justify="left", header_style="bold")
     shown = [j for j, header in enumerate(cells.headers) if header not in left_out]
     for j in shown:
@@ -80,7 +85,7 @@ def _fitting(cells: Cells, width: int | None) -> list[int]:
     if width is None:
         return list(everything)
     further = [j for j in everything if j > 2 and cells.headers[j].startswith("mIoU")]
-    optional = [*further, *(cells.headers.index(name) for name in _OPTIONAL)]
+    optional = [*further, *(cells.headers.index(name) for name in _OPTIONAL if name in cells.headers)]
     shown = [j for j in everything if j not in optional]
     for j in optional:
         if _width(cells, [*shown, j]) <= width:

@@ -58,6 +58,21 @@ def start(pretraining: str) -> str:
     return "random weights" if pretraining == "none" else pretraining
 
 
+def p_value(p: float) -> str:
+    """A p-value: ``p = 0.031``, ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def signed(points: float) -> str:
+    """A difference with its sign: ``+1.4``, ``-0.3``; never ``-0.0``."""
+    return f"{round(points, 1) + 0.0:+.1f}"
+
+
+def interval(low: float, high: float) -> str:
+    """A confidence interval: ``35.1 to 37.0``."""
+    return f"{low:.1f} to {high:.1f}"
+
+
 def seed_list(seeds: Iterable[int]) -> str:
     """Number of seeds and which: ``3 (0-2)``, ``2 (0, 7)``."""
     ordered = sorted(seeds)

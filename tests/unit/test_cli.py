@@ -9,7 +9,7 @@ import pytest
 from adaptbench.cli import main, parse
 from adaptbench.commands.run import default_concurrency, parse_paths, request_of
 from adaptbench.errors import UsageError
-from adaptbench.flags import Doctor, Evaluate, Import, Ls, Report, Run
+from adaptbench.flags import Compare, Doctor, Evaluate, Import, Ls, Report, Run
 
 
 def test_run_is_the_verb_where_there_is_none() -> None:
@@ -17,6 +17,7 @@ def test_run_is_the_verb_where_there_is_none() -> None:
     assert isinstance(parse(["ls"]), Ls)
     assert isinstance(parse(["report", "--publish"]), Report)
     assert isinstance(parse(["doctor", "--data-root", "/d"]), Doctor)
+    assert parse(["compare", "a", "b", "--benchmark", "c"]) == Compare("a", "b", benchmark="c")
 
 
 def test_import_and_evaluate() -> None:

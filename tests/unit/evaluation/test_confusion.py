@@ -117,6 +117,16 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "confusion").iterdir()] == ["val.npz"]
 
 
+def test_tags_are_kept_and_may_be_missing(tmp_path: Path) -> None:
+    tags = ({"condition": "fog"}, {"condition": "rain", "sequence": "ä1"}, {})
+    PerImageConfusion(some().names, some().matrices, tags).save(tmp_path / "val.npz")
+    assert PerImageConfusion.load(tmp_path / "val.npz").tags == tags
+    np.savez(tmp_path / "older.npz", names=np.array(some().names), matrices=some().matrices)
+    assert PerImageConfusion.load(tmp_path / "older.npz").tags == ()
+    with pytest.raises(DataError, match="tags for 3 images or none, got 2"):
+        PerImageConfusion(some().names, some().matrices, tags[:2])
+
+
 def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
     some().save(tmp_path / "one.npz")
     some().save(tmp_path / "two.npz")

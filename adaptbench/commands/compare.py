@@ -1,0 +1,60 @@
+"""``compare``: two methods or runs side by side."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from adaptbench.errors import RunStateError
+from adaptbench.flags import Compare
+from adaptbench.reporting import comparison_page
+from adaptbench.reporting.compared import Comparison, compare
+from adaptbench.reporting.matrices import cluster_names, load_tallies
+from adaptbench.reporting.records import find_records
+from adaptbench.reporting.sides import find_sides
+from adaptbench.reporting.terminal import plain_table
+
+
+def execute(command: Compare) -> int:
+    """Prints the comparison and writes it to ``OUT/comparisons``.
+
+    Raises:
+        UsageError: a name means nothing or too much, or the two were scored on other splits or under other protocols.
+        RunStateError: matrices are missing, or of other pictures.
+    """
+    comparison = compared(command)
+    console = Console()
+    _say(console, comparison_page.sides_sentence(comparison))
+    _say(console, comparison.conclusion, "bold")
+    for heading, cells in comparison_page.tables(comparison):
+        if cells.rows:
+            console.print(plain_table(cells, heading))
+    _say(console, comparison_page.note(comparison), "italic")
+    for path in comparison_page.write_comparison(comparison, command.out / "comparisons"):
+        _say(console, f"written {path}")
+    return 0
+
+
+def compared(command: Compare) -> Comparison:
+    """The comparison that is asked for."""
+    sides = find_sides(
+        find_records(command.out), command.first, command.second, command.benchmark, command.any_protocol
+    )
+    split = sides[0].view.split
+    first, second = (load_tallies(command.out, side.records, split) for side in sides)
+    if not first.same_images(second):
+        raise RunStateError(
+            f"{sides[0]} and {sides[1]} were scored on other images, or on other labels of {split}. Only scores on "
+            "the same pictures can be compared: run both on the same data."
+        )
+    classes = tuple(sides[0].first.scores[0].iou)
+    if any(one.truth.shape[1] != len(classes) for one in (first, second)):
+        raise RunStateError(
+            f"The confusion matrices of {sides[0]} have {first.truth.shape[1]} classes, those of {sides[1]} "
+            f"{second.truth.shape[1]}, and the record names {len(classes)}. Run what is damaged again with --force."
+        )
+    clusters = cluster_names(command.out, sides[0].first, split, first.names)
+    return compare(sides, (first, second), classes, clusters)
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)

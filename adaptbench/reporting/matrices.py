@@ -1,0 +1,100 @@
+"""The stored confusion matrices behind records, ready for statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench import plugins
+from adaptbench.dataset import Dataset
+from adaptbench.errors import PluginError, RunStateError, UsageError
+from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.jobspec import job_folder, load_job
+from adaptbench.reporting.record import Record
+from adaptbench.statistics.tallies import Floats, tally
+
+
+def matrices_path(out: Path, record: Record, split: str) -> Path:
+    """Where the matrices of ``record`` on ``split`` (``dataset/split``) lie."""
+    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    return folder / "confusion" / f"{split.replace('/', '-', 1)}.npz"
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """What the scores of a method on a split are made of.
+
+    Attributes:
+        names: the images.
+        tallies: hits and unions per seed. Shape: ``(S, N, 2, C)``.
+        truth: labelled pixels. Shape: ``(N, C)``.
+        tags: facts about every image; empty where a run kept none.
+    """
+
+    names: tuple[str, ...]
+    tallies: Floats
+    truth: npt.NDArray[np.int64]
+    tags: tuple[Mapping[str, str], ...]
+
+    def same_images(self, other: Tallied) -> bool:
+        """Whether both are of the same images with the same labels."""
+        return self.names == other.names and np.array_equal(self.truth, other.truth)
+
+
+def load_tallies(out: Path, records: Sequence[Record], split: str) -> Tallied:
+    """The tallies of records that differ by seed alone.
+
+    Raises:
+        RunStateError: matrices are missing or damaged, or not of the same images with the same labels.
+    """
+    each = [_load(matrices_path(out, record, split)) for record in records]
+    for record, one in zip(records, each, strict=True):
+        if not one.same_images(each[0]):
+            raise RunStateError(
+                f"{matrices_path(out, record, split)} is of other images, or of other labels, than "
+                f"{matrices_path(out, records[0], split)}. Only scores on the same pictures can be compared: run "
+                "both jobs on the same data."
+            )
+    return replace(each[0], tallies=np.concatenate([one.tallies for one in each]))
+
+
+def cluster_names(out: Path, record: Record, split: str, names: Sequence[str]) -> list[str]:
+    """The cluster of every image of ``split``, as its dataset says, also one that ``record`` was run with --plugins.
+
+    An image of a dataset that is not to be found any more stands alone.
+    """
+    try:
+        plugin = _registry(_plugins_of(out, record)).find("dataset", split.partition("/")[0])
+        dataset: type[Dataset] = plugins.load(plugin)
+    except (UsageError, PluginError):
+        return list(names)
+    return [dataset.cluster(name) for name in names]
+
+
+@lru_cache
+def _registry(extra: tuple[Path, ...]) -> plugins.Registry:
+    return plugins.discover(path for path in extra if path.exists())
+
+
+def _plugins_of(out: Path, record: Record) -> tuple[Path, ...]:
+    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    try:
+        return tuple(Path(path) for path in load_job(folder).plugins)
+    except RunStateError:
+        return ()
+
+
+def _load(path: Path) -> Tallied:
+    if not path.exists():
+        raise RunStateError(
+            f"{path} is missing: comparisons need the confusion matrices of every image, which a run keeps beside "
+            "its record. Copy the whole job folder, or run the job again with --force."
+        )
+    found = PerImageConfusion.load(path)
+    truth = found.matrices.sum(axis=2, dtype=np.int64)
+    return Tallied(found.names, tally(found.matrices)[None], truth, found.tags)
