@@ -12,6 +12,7 @@ from adaptbench.errors import AdaptBenchError, unknown_name
 from adaptbench.flags import (
     EXIT_UNFINISHED,
     EXIT_USAGE,
+    Cite,
     Command,
     Doctor,
     Evaluate,
@@ -27,6 +28,7 @@ _VERBS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "ls": Ls,
     "report": Report,
+    "cite": Cite,
     "doctor": Doctor,
 }
 
@@ -88,6 +90,10 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import report
 
         return report.execute(command)
+    if isinstance(command, Cite):
+        from adaptbench.commands import cite
+
+        return cite.execute(command)
     from adaptbench.commands import doctor
 
     return doctor.execute(command)

@@ -93,6 +93,8 @@ class Method(nn.Module):
     Settings: ClassVar[type[BaseSettings]] = BaseSettings
     #: Published settings by (benchmark, network); every other pair is marked ``transferred``.
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
+    #: By network, the row of ``results/published/results.csv`` that it repeats: method, variant, backbone, decoder.
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {}
     #: How the checkpoints that its authors publish are laid out; what ``run_all.py import`` reads.
     published_files: ClassVar[Layout] = SELF_TRAINING
 

@@ -10,9 +10,13 @@ from rich.console import Console
 from adaptbench import plugins
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
-from adaptbench.reporting.board import boards
+from adaptbench.reporting import beside
+from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.checkpoints import write_checkpoints
+from adaptbench.reporting.latex import write_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
+from adaptbench.reporting.published import FOLDER, load_published
+from adaptbench.reporting.published_board import write_published
 from adaptbench.reporting.records import publishable, scan_records
 from adaptbench.reporting.series import Series, find_series
 from adaptbench.reporting.study_page import caution, circumstances, write_studies
@@ -29,7 +33,8 @@ def execute(command: Report) -> int:
     found = scan_records(command.out)
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
-        for path in write_leaderboards(publishable(found.records), folder):
+        written = write_leaderboards(publishable(found.records), folder)
+        for path in [*written, *write_published(load_published(), FOLDER)]:
             _say(console, f"published {path}")
     if command.pictures:
         from adaptbench.reporting.gallery import draw_all
@@ -79,7 +84,14 @@ def _study(series: Series) -> type[Study]:
 def show_boards(console: Console, out: Path, names: Collection[str] | None = None) -> None:
     """Rewrites ``OUT/leaderboards`` and prints the boards (those in ``names``, if given)."""
     found = scan_records(out)
-    written = write_leaderboards(found.records, out / "leaderboards", found.unreadable)
+    facts = beside.gather(load_published(), plugins.discover())
+
+    def published(board: Board) -> list[str]:
+        return beside.markdown_blocks(board, facts)
+
+    folder = out / "leaderboards"
+    written = write_leaderboards(found.records, folder, found.unreadable, published)
+    write_latex(found.records, folder)
     for board in boards(found.records):
         if names is None or board.benchmark in names:
             console.print(leaderboard_table(board, console.width))

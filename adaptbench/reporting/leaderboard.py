@@ -17,6 +17,9 @@ NO_RUNS = (
     "No finished runs yet. Start some with "
     "`python run_all.py --methods source_only dacs oracle`, then call `python run_all.py report` again."
 )
+#: Further markdown below the main table of a board.
+Beside = Callable[[Board], Sequence[str]]
+
 SMOKE_TITLE = "Smoke runs (--limit): not ranked"
 
 _PAGE_NOTES = {
@@ -142,12 +145,15 @@ def data_sentence(board: Board) -> str | None:
     )
 
 
-def render_markdown(records: Iterable[Record], unreadable: Sequence[Unreadable] = ()) -> str:
+def render_markdown(
+    records: Iterable[Record], unreadable: Sequence[Unreadable] = (), beside: Beside = lambda board: ()
+) -> str:
     """The page: for every board its protocol in words, the main table and the table of classes.
 
     Args:
         records: any number, in any order.
         unreadable: record files that are not in the tables; listed at the end.
+        beside: what stands below the main table of a board, for example published values.
     """
     found = boards(records)
     blocks = ["# Leaderboard"]
@@ -157,7 +163,7 @@ def render_markdown(records: Iterable[Record], unreadable: Sequence[Unreadable] 
     if kinds - {"official"}:
         blocks.append(_PAGE_NOTES["generated" if kinds == {"generated"} else "mixed"])
     for _, group in groupby(found, key=lambda board: board.benchmark):
-        blocks += _benchmark_blocks(list(group), say_data=kinds != {"generated"})
+        blocks += _benchmark_blocks(list(group), kinds != {"generated"}, beside)
     if found:
         blocks += ["## How to read this page", _LEGEND]
     if unreadable:
@@ -166,7 +172,7 @@ def render_markdown(records: Iterable[Record], unreadable: Sequence[Unreadable] 
     return "\n\n".join(blocks) + "\n"
 
 
-def _benchmark_blocks(group: Sequence[Board], say_data: bool) -> list[str]:
+def _benchmark_blocks(group: Sequence[Board], say_data: bool, beside: Beside) -> list[str]:
     first = group[0]
     blocks = [f"## {words.markdown(first.benchmark)}", words.markdown(first.title)]
     for number, board in enumerate(group, start=1):
@@ -178,18 +184,18 @@ def _benchmark_blocks(group: Sequence[Board], say_data: bool) -> list[str]:
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
             blocks.append(words.markdown(sentence))
-        blocks += _board_blocks(board)
+        blocks += _board_blocks(board, beside(board))
     return blocks
 
 
-def _board_blocks(board: Board) -> list[str]:
+def _board_blocks(board: Board, beside: Sequence[str]) -> list[str]:
     blocks = [
         f"Scored on {board.images} images of {words.markdown(board.view.split)} in "
         f"{len(board.classes)} classes ({words.markdown(board.view.class_set)}). "
         f"Protocol `{board.ranking_hash[:8]}`: {words.markdown(board.protocol)}."
     ]
     if board.rows:
-        blocks += [markdown_table(main_cells(board, board.rows))]
+        blocks += [markdown_table(main_cells(board, board.rows)), *beside]
         blocks += [f"IoU per class ({words.markdown(str(board.view))}), mean over seeds:"]
         blocks += [markdown_table(class_cells(board, board.rows))]
     if board.smoke:
@@ -285,7 +291,10 @@ def _csv_line(board: Board, row: Row, view: View, classes: Sequence[str]) -> dic
 
 
 def write_leaderboards(
-    records: Iterable[Record], folder: Path, unreadable: Sequence[Unreadable] = ()
+    records: Iterable[Record],
+    folder: Path,
+    unreadable: Sequence[Unreadable] = (),
+    beside: Beside = lambda board: (),
 ) -> list[Path]:
     """Writes ``leaderboard.md`` and ``leaderboard.csv`` into ``folder`` and returns their paths.
 
@@ -293,12 +302,14 @@ def write_leaderboards(
         records: any number, in any order.
         folder: where to; created if missing.
         unreadable: record files that are not in the tables; listed at the end of the page.
+        beside: what stands below the main table of a board, for example published values.
 
     Raises:
         RunStateError: the folder cannot be written.
     """
     kept = list(records)
-    contents = {"leaderboard.md": render_markdown(kept, unreadable), "leaderboard.csv": render_csv(kept)}
+    page = render_markdown(kept, unreadable, beside)
+    contents = {"leaderboard.md": page, "leaderboard.csv": render_csv(kept)}
     for name, text in contents.items():
         storage.write_text(folder / name, text)
     return [folder / name for name in contents]
