@@ -11,6 +11,7 @@ from adaptbench import plugins
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
 from adaptbench.reporting import beside
+from adaptbench.reporting.beside import Facts
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.latex import write_latex
@@ -41,6 +42,10 @@ def execute(command: Report) -> int:
 
         for path in draw_all(found.records, command.out, lambda text: _say(console, text, "yellow")):
             _say(console, f"drawn {path}")
+    if command.page:
+        from adaptbench.reporting.page.site import write_page
+
+        _say(console, f"Page: {write_page(found.records, command.out, printed_facts(), found.unreadable)}")
     if command.wandb is not None:
         from adaptbench.reporting.wandb_log import upload
 
@@ -81,10 +86,15 @@ def _study(series: Series) -> type[Study]:
     return load_study(plugins.discover(extra), series.study)
 
 
+def printed_facts() -> Facts:
+    """What papers print for the methods and benchmarks of the checkout."""
+    return beside.gather(load_published(), plugins.discover())
+
+
 def show_boards(console: Console, out: Path, names: Collection[str] | None = None) -> None:
     """Rewrites ``OUT/leaderboards`` and prints the boards (those in ``names``, if given)."""
     found = scan_records(out)
-    facts = beside.gather(load_published(), plugins.discover())
+    facts = printed_facts()
 
     def published(board: Board) -> list[str]:
         return beside.markdown_blocks(board, facts)

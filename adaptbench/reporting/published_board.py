@@ -81,10 +81,10 @@ def class_cells(results: Sequence[Result]) -> Cells | None:
     return Cells(["method", "network", *classes], rows, frozenset(), frozenset(range(2, 2 + len(classes))))
 
 
-def title_of(result: Result) -> str:
-    """The heading under which a result is listed."""
+def kind_of(result: Result) -> str:
+    """The key of the heading under which a result is listed."""
     reference = result.kind == "main" and result.setting in ("source_only", "oracle")
-    return TITLES["reference" if reference else result.kind]
+    return "reference" if reference else result.kind
 
 
 def sections(published: Published, benchmark: str) -> list[tuple[str, list[Result]]]:
@@ -99,8 +99,8 @@ def render_markdown(published: Published, benchmark: str) -> str:
     blocks = [f"# Published numbers: {words.markdown(benchmark)}", LEGEND]
     for view, results in sections(published, benchmark):
         blocks.append(f"## {words.markdown(view)}")
-        for title in TITLES.values():
-            listed = [result for result in results if title_of(result) == title]
+        for kind, title in TITLES.items():
+            listed = [result for result in results if kind_of(result) == kind]
             if listed:
                 blocks += [f"### {title}", markdown_table(result_cells(listed))]
         classes = class_cells([result for result in results if result.kind == "main"])
