@@ -140,6 +140,10 @@ def _scatters(board: Board) -> tuple[Scatter, ...]:
     return tuple(scatter for scatter in found if scatter is not None)
 
 
+def _round_duration(seconds: float) -> str:
+    return words.duration(seconds).replace(".0s", "s").replace(" 00s", "").replace(" 00m", "")
+
+
 def _items(board: Board, cost: str) -> list[Item]:
     return [
         Item(

@@ -179,7 +179,8 @@ def scatter(
 
 def _point(item: Item, x: Axis, y: Axis, labelled: bool) -> Point:
     place = x.place(item.cost)
-    anchor = "end" if place > 0.7 * WIDTH else "start"
+    # No other ranked point lies above and to the left of the front: a label is least in the way there.
+    anchor = "end" if place > LEFT + 0.25 * (WIDTH - LEFT) else "start"
     return Point(place, y.place(item.gain), item.label, item.text, item.standing, item.href, labelled, anchor)
 
 

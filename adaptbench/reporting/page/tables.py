@@ -11,7 +11,7 @@ from adaptbench.reporting.leaderboard import Cells
 
 #: Background of a share of 0 and of 1, and what is in between.
 _HEAT = ((247, 251, 253), (207, 230, 239), (140, 195, 217), (63, 147, 184), (29, 95, 134), (13, 53, 87))
-_INK, _PAPER = (27, 36, 48), (255, 255, 255)
+_INK, _PAPER = (0, 0, 0), (255, 255, 255)  # on any colour one of them has a contrast of 4.5
 _FACTORS = {"h": 3600.0, "m": 60.0, "s": 1.0, "MiB": 1.0, "GiB": 1024.0, "k": 1e3, "M": 1e6}
 _QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(GiB|MiB|[hmskM])?(?![\w.])")
 #: A column is offered as a filter if its texts repeat and are few.

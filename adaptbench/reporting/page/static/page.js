@@ -65,7 +65,8 @@ function makeFilterable(form) {
     }
     output.textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`;
   };
-  form.addEventListener("input", apply);
+  search.addEventListener("input", apply);
+  selects.forEach((select) => select.addEventListener("change", apply));
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(apply));
   form.hidden = false;
