@@ -133,7 +133,7 @@ def _scatters(board: Board) -> tuple[Scatter, ...]:
     gain = f"mIoU ({board.view})"
     found = (
         charts.scatter(
-            "time", "Training time", _items(board, "time"), gain, charts.DURATIONS, words.duration
+            "time", "Training time", _items(board, "time"), gain, charts.DURATIONS, _round_duration
         ),
         charts.scatter("memory", "Peak memory", _items(board, "memory"), gain, charts.MEMORIES, words.memory),
     )
@@ -163,9 +163,7 @@ def _runs(
     board: Board, metrics: Mapping[str, Mapping[str, Metric]]
 ) -> list[tuple[str, Mapping[str, Metric]]]:
     """The lowest seed of every row."""
-    return [
-        (f"{row.label}, seed {row.first.seed}", metrics.get(row.first.job_hash, {})) for row in board.rows
-    ]
+    return [(row.label, metrics.get(row.first.job_hash, {})) for row in board.rows]
 
 
 def folder_of(record: Record, out: Path) -> Path:

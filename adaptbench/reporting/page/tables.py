@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from adaptbench.reporting import words
 from adaptbench.reporting.leaderboard import Cells
@@ -154,7 +155,7 @@ def heat_map(table: Table) -> Table:
     def shaded(cell: Cell, j: int) -> Cell:
         if j not in table.numeric or not isinstance(cell.sort, float):
             return cell
-        return replace(cell, style=shade(cell.sort / 100))
+        return replace(cell, style=shade(round(cell.sort / 100, 3)))
 
     lines = tuple(
         replace(line, cells=tuple(shaded(cell, j) for j, cell in enumerate(line.cells)))
@@ -163,6 +164,7 @@ def heat_map(table: Table) -> Table:
     return replace(table, lines=lines, heat=True)
 
 
+@lru_cache(maxsize=4096)
 def shade(share: float) -> str:
     """Colours for a share of 0..1: the darker the more, and text that can be read on it."""
     place = min(max(share, 0.0), 1.0) * (len(_HEAT) - 1)
