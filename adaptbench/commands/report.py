@@ -45,7 +45,11 @@ def execute(command: Report) -> int:
     if command.page:
         from adaptbench.reporting.page.site import write_page
 
-        _say(console, f"Page: {write_page(found.records, command.out, printed_facts(), found.unreadable)}")
+        def warn(text: str) -> None:
+            _say(console, text, "yellow")
+
+        page = write_page(found.records, command.out, printed_facts(), found.unreadable, warn)
+        _say(console, f"Page: {page}")
     if command.wandb is not None:
         from adaptbench.reporting.wandb_log import upload
 

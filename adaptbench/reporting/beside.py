@@ -48,14 +48,16 @@ class Facts:
         published: the numbers.
         printed: method and network -> name of the row that its paper prints.
         benchmarks: name of a benchmark -> key of its published numbers.
+        judge: compares ours with a printed value; without one there is no column of verdicts.
     """
 
     published: Published
     printed: Mapping[tuple[str, str], Printed]
     benchmarks: Mapping[str, str]
+    judge: Judge | None = None
 
 
-def gather(published: Published, registry: plugins.Registry) -> Facts:
+def gather(published: Published, registry: plugins.Registry, judge: Judge | None = None) -> Facts:
     """Facts from what the plug-ins declare (``printed`` of methods, ``published`` of benchmarks). Imports none."""
     printed = {
         (name, network): Printed(*row)
@@ -63,11 +65,14 @@ def gather(published: Published, registry: plugins.Registry) -> Facts:
         for network, row in _mapping(plugin.literals.get("printed")).items()
     }
     keys = {name: plugin.literals.get("published") for name, plugin in registry.plugins["benchmark"].items()}
-    return Facts(published, printed, {name: str(key) for name, key in keys.items() if key})
+    return Facts(published, printed, {name: str(key) for name, key in keys.items() if key}, judge)
 
 
-def _mapping(literal: object) -> Mapping[str, tuple[str, str, str, str]]:
-    return literal if isinstance(literal, Mapping) else {}
+def _mapping(literal: object) -> dict[str, tuple[str, ...]]:
+    """What a method declares; anything of another shape is left to the contract tests."""
+    rows = literal if isinstance(literal, Mapping) else {}
+    fits = {n: row for n, row in rows.items() if isinstance(row, tuple) and len(row) == len(Printed._fields)}
+    return {str(network): tuple(map(str, row)) for network, row in fits.items()}
 
 
 def pairs(board: Board, facts: Facts) -> list[Pair]:
@@ -88,7 +93,7 @@ def _counterpart(board: Board, row: Row, facts: Facts) -> Result | None:
     return facts.published.find(name, key, split, _NUM_CLASSES.get(board.view.class_set, 0))
 
 
-def cells(found: list[Pair], judge: Judge | None = None) -> Cells:
+def cells(found: list[Pair], judge: Judge | None) -> Cells:
     """One line per pair; the column of verdicts needs a judge."""
     headers = ["method", "network", f"mIoU ({found[0].row.first.scores[0].split})", "seeds"]
     headers += [f"published mIoU ({view_of(found[0].result)})", "published seeds", "difference"]
@@ -109,7 +114,7 @@ def cells(found: list[Pair], judge: Judge | None = None) -> Cells:
     return Cells(headers, rows, frozenset(), numeric)
 
 
-def markdown_blocks(board: Board, facts: Facts, judge: Judge | None = None) -> list[str]:
+def markdown_blocks(board: Board, facts: Facts) -> list[str]:
     """The table below a board, or nothing."""
     found = pairs(board, facts)
-    return [_INTRODUCTION, markdown_table(cells(found, judge))] if found else []
+    return [_INTRODUCTION, markdown_table(cells(found, facts.judge))] if found else []

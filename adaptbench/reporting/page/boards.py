@@ -78,7 +78,7 @@ def board_page(
         protocol=tuple(board.protocol.split("; ")),
         main=_main(board, board.rows, "leaderboard", caption),
         classes=_classes(board, caption),
-        published=from_cells(beside.cells(pairs), "published", "Printed values beside ours")
+        published=from_cells(beside.cells(pairs, facts.judge), "published", "Printed values beside ours")
         if pairs
         else None,
         smoke=_main(board, board.smoke, "smoke", SMOKE_TITLE),

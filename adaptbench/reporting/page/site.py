@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,7 +21,8 @@ from adaptbench.reporting.page.runs import run_page
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.records import Unreadable
 
-_ASSETS = ("page.css", "page.js")
+_log = logging.getLogger(__name__)
+_ASSETS = ("page.css", "tables.css", "charts.css", "pictures.css", "page.js")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,11 @@ class _Writer:
 
 
 def write_page(
-    records: Iterable[Record], out: Path, facts: Facts, unreadable: Sequence[Unreadable] = ()
+    records: Iterable[Record],
+    out: Path,
+    facts: Facts,
+    unreadable: Sequence[Unreadable] = (),
+    say: Callable[[str], None] = _log.warning,
 ) -> Path:
     """Writes ``OUT/leaderboards/page`` anew and returns its ``index.html``.
 
@@ -47,6 +53,7 @@ def write_page(
         out: the results folder they come from; curves and pictures are read from their job folders.
         facts: printed numbers.
         unreadable: record files that are not in the tables; listed on the first page.
+        say: told why a board has no pictures.
 
     Raises:
         RunStateError: the folder cannot be written.
@@ -57,7 +64,7 @@ def write_page(
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".page-") as temporary:
             new = Path(temporary) / "page"
             new.mkdir()
-            _write(_Writer(new, _environment()), list(records), out, facts, unreadable)
+            _write(_Writer(new, _environment()), list(records), out, facts, unreadable, say)
             if target.exists():
                 target.rename(Path(temporary) / "old")
             new.rename(target)
@@ -69,7 +76,12 @@ def write_page(
 
 
 def _write(
-    writer: _Writer, records: list[Record], out: Path, facts: Facts, unreadable: Sequence[Unreadable]
+    writer: _Writer,
+    records: list[Record],
+    out: Path,
+    facts: Facts,
+    unreadable: Sequence[Unreadable],
+    say: Callable[[str], None],
 ) -> None:
     _copy_assets(writer.folder)
     found = boards(records)
@@ -77,6 +89,8 @@ def _write(
     pages = [board_page(board, out, writer.folder, facts, metrics) for board in found]
     printed = printed_pages(facts.published)
     for page in pages:
+        if page.strips.reason:
+            say(f"{page.board.benchmark}: no pictures on the page. {page.strips.reason}")
         same = [other for other in pages if other.board.benchmark == page.board.benchmark]
         writer.write(page.href, "board.html.j2", page=page, protocols=same)
         for record in _records(page.board):

@@ -48,7 +48,13 @@ class Strip:
 
 @dataclass(frozen=True)
 class Strips:
-    """Rows of pictures, the classes in them, or the reason why there are none."""
+    """Rows of pictures and the classes in them.
+
+    Attributes:
+        rows: one per place.
+        legend: the classes that occur.
+        reason: why there are none, for the user's eyes: it may name folders of this machine.
+    """
 
     rows: tuple[Strip, ...]
     legend: tuple[Swatch, ...]

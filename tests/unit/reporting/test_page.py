@@ -172,9 +172,12 @@ def test_damaged_curves_and_missing_pictures_are_no_error(record: Maker, tmp_pat
     folder = keep(one, tmp_path)
     (folder / "metrics.jsonl").write_text('{"iteration": 0, "loss": 1.0}\n{"iter', encoding="utf-8")
     (folder / "pictures/cityscapes-val/one.png").write_bytes(b"no picture")
-    index = write_page([one], tmp_path, NOTHING)
+    said: list[str] = []
+    index = write_page([one], tmp_path, NOTHING, say=said.append)
     text = next(index.parent.glob("board-*")).read_text(encoding="utf-8")
     assert "No pictures:" in text and "Learning curves" not in text
+    assert len(said) == 1 and "job.json" in said[0]
+    assert str(tmp_path) not in text  # a page may be shown to others
 
 
 def test_printed_numbers_have_their_own_pages(tmp_path: Path) -> None:

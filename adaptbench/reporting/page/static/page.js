@@ -36,7 +36,7 @@ function makeSortable(table) {
     header.setAttribute("aria-sort", "none");
     button.addEventListener("click", () => {
       const now = header.getAttribute("aria-sort");
-      const first = header.classList.contains("number") ? "descending" : "ascending";
+      const first = header.dataset.first ?? "ascending";
       const other = first === "descending" ? "ascending" : "descending";
       const direction = now === first ? other : first;
       headers.forEach((one) => one.setAttribute("aria-sort", "none"));
