@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from adaptbench import plugins
 from adaptbench.reporting import words
-from adaptbench.reporting.board import Board, Row
+from adaptbench.reporting.board import Board, Row, view
 from adaptbench.reporting.leaderboard import Cells, markdown_table
 from adaptbench.reporting.published import Printed, Published, Result
 from adaptbench.reporting.published_board import marked, view_of
@@ -95,7 +95,7 @@ def _counterpart(board: Board, row: Row, facts: Facts) -> Result | None:
 
 def cells(found: list[Pair], judge: Judge | None) -> Cells:
     """One line per pair; the column of verdicts needs a judge."""
-    headers = ["method", "network", f"mIoU ({found[0].row.first.scores[0].split})", "seeds"]
+    headers = ["method", "network", f"mIoU ({view(found[0].row.first.scores[0])})", "seeds"]
     headers += [f"published mIoU ({view_of(found[0].result)})", "published seeds", "difference"]
     headers += ["verdict"] if judge else []
     rows = []

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from adaptbench import plugins
+from adaptbench.cli import main
 from adaptbench.errors import DataError, UsageError
+from adaptbench.jobspec import job_folder
 from adaptbench.reporting import beside, citations
 from adaptbench.reporting.beside import Facts, gather
 from adaptbench.reporting.board import Board, boards
@@ -20,7 +22,7 @@ from adaptbench.reporting.leaderboard import render_markdown
 from adaptbench.reporting.published import FOLDER, Printed, Published, load_published
 from adaptbench.reporting.published_board import render_markdown as render_published
 from adaptbench.reporting.published_board import write_published
-from adaptbench.reporting.record import NetworkInfo, Record
+from adaptbench.reporting.record import NetworkInfo, Record, save_record
 
 Maker = Callable[..., Record]
 
@@ -93,6 +95,7 @@ def test_a_difference_stands_beside_a_row_on_official_data(
     line = next(line for line in page.splitlines() if "73.8 ± 0.3" in line)
     assert "-1.3" in line and "ECCV 2022, arXiv:2204.13132" in line
     assert "published mIoU (19 classes, val)" in page and "verdict" not in page
+    assert beside.cells([pair], None).headers[2] == "mIoU (cityscapes19, cityscapes/val)"
     judged = replace(facts, judge=lambda pair: f"cannot tell {pair.result.miou.text}")
     page = render_markdown([official()], beside=lambda board: beside.markdown_blocks(board, judged))
     assert "verdict" in page and "cannot tell 73.8" in page
@@ -183,3 +186,18 @@ def test_citations_of_a_published_board(published: Published) -> None:
     assert text.count("@") > 30 and "gta5: research and education only" in text
     with pytest.raises(UsageError, match="Did you mean"):
         citations.of_published("gta5_to_cityscape", published, plugins.discover())
+
+
+def test_the_verb_cites_boards_and_names_unknown_ones(
+    official: Callable[..., Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = official(paper="arXiv:2204.13132")
+    folder = job_folder(tmp_path, one.benchmark, one.method, one.seed, one.job_hash)
+    save_record(one, folder / "record.json")
+    assert main(["cite", "--out", str(tmp_path)]) == 0
+    everything = capsys.readouterr().out
+    assert everything.count("@inproceedings{hrda,") == 1 and "% Licences of the data:" in everything
+    assert main(["cite", "gta5_to_cityscapes", "published/gta5_to_cityscapes", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("@inproceedings{hrda,") == 1
+    assert main(["cite", "gta5_to_city", "--out", str(tmp_path)]) == 2
+    assert "Did you mean" in capsys.readouterr().err
