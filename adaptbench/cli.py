@@ -13,6 +13,7 @@ from adaptbench.flags import (
     EXIT_UNFINISHED,
     EXIT_USAGE,
     Analyse,
+    Cite,
     Command,
     Compare,
     Data,
@@ -33,6 +34,7 @@ _VERBS: dict[str, type[Command]] = {
     "report": Report,
     "analyse": Analyse,
     "compare": Compare,
+    "cite": Cite,
     "doctor": Doctor,
 }
 
@@ -106,6 +108,10 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import compare
 
         return compare.execute(command)
+    if isinstance(command, Cite):
+        from adaptbench.commands import cite
+
+        return cite.execute(command)
     from adaptbench.commands import doctor
 
     return doctor.execute(command)

@@ -21,7 +21,7 @@ def _words(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class Run:
-    """Train, score and rank methods. Other verbs: import, evaluate, analyse, compare, data, ls, report, doctor."""
+    """Train, score, rank methods. Other verbs: analyse, cite, compare, data, doctor, evaluate, import, ls, report."""
 
     methods: Annotated[tuple[str, ...] | None, _words("METHOD ...")] = None
     """Methods, or 'all', which is the default."""
@@ -143,9 +143,11 @@ class Report:
     out: Path = Path("results")
     """Results folder."""
     publish: Flag = False
-    """Also update the committed results/minicity/leaderboard.md and .csv."""
+    """Also update the committed results/minicity/leaderboard.md and .csv, and the pages of results/published."""
     pictures: Flag = False
     """Also draw the leaderboards and strips of predictions."""
+    page: Flag = False
+    """Also write a web page with tables, charts, pictures and a page per run: OUT/leaderboards/page/index.html."""
     wandb: Annotated[str | None, _words("PROJECT")] = None
     """Also make a Weights & Biases run of every record; offline unless an API key is set up."""
 
@@ -205,6 +207,18 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Cite:
+    """Print BibTeX and data licences for what a table contains."""
+
+    boards: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="BOARD ...")] = ()
+    """Benchmarks of the results folder, by default all; published/KEY means a board of results/published."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further plug-ins."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check versions, GPU, disk and data."""
 
@@ -218,4 +232,4 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
-Command = Run | Import | Evaluate | Analyse | Compare | Data | Ls | Report | Doctor
+Command = Run | Import | Evaluate | Analyse | Compare | Cite | Data | Ls | Report | Doctor

@@ -102,6 +102,8 @@ class Method(nn.Module):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
     #: Which weights `scored_network` gives, in words for tables.
     scored_weights: ClassVar[str] = "student"
+    #: By network, the row of ``results/published/results.csv`` that it repeats: method, variant, backbone, decoder.
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {}
     #: How the checkpoints that its authors publish are laid out; what ``run_all.py import`` reads.
     published_files: ClassVar[Layout] = SELF_TRAINING
 

@@ -145,6 +145,9 @@ class AdaptSegNet(OutputAdversarial):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-r101"): RERUN,
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-r101": ("Adversarial", "HRDA framework re-run, without HRDA", "ResNet-101", "DeepLabV2"),
+    }
 
     class Settings(RerunSettings, OutputAdversarial.Settings):  # pydantic: the first one's defaults win
         """Settings of the re-run."""

@@ -31,6 +31,9 @@ class AdvEnt(OutputAdversarial):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-multi-r101": ("ADVENT", "AdvEnt", "ResNet-101", "DeepLabV2"),
+    }
 
     class Settings(OutputAdversarial.Settings):
         """Settings of ADVENT's framework."""

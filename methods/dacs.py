@@ -91,6 +91,9 @@ class DACS(Method):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-r101"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-r101": ("DACS", "", "ResNet-101", "DeepLabV2"),
+    }
 
     class Settings(BaseSettings):
         """Settings of the self-training."""

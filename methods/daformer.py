@@ -170,6 +170,10 @@ class DAFormer(SourceStrategies, DACS):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "daformer-mit_b5"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "daformer-mit_b5": ("DAFormer", "", "MiT-B5", "DAFormer"),
+        "deeplabv2-r101": ("DAFormer", "full DAFormer UDA on DeepLabV2", "ResNet-101", "DeepLabV2"),
+    }
 
     class Settings(SourceStrategies.Settings, DACS.Settings):  # pydantic: the first one's defaults win
         """Settings of the self-training and of the three training strategies."""

@@ -186,3 +186,6 @@ class DAFormerDG(Generalization):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_dg", "daformer-mit_b5"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "daformer-mit_b5": ("DAFormer", "", "MiT-B5", "DAFormer"),
+    }

@@ -150,6 +150,10 @@ class HRDA(TwoScales, DAFormer):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "daformer-mit_b5"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "daformer-mit_b5": ("HRDA", "", "MiT-B5", "HRDA (DAFormer head)"),
+        "deeplabv2-r101": ("HRDA", "DAFormer UDA + HRDA", "ResNet-101", "HRDA (DeepLabV2 head)"),
+    }
 
     class Settings(TwoScales.Settings, DAFormer.Settings):  # pydantic: the first one's defaults win
         """Settings of both scales and of the self-training."""

@@ -24,6 +24,9 @@ class HRDAAdaptSegNet(TwoScaleOutputs, AdaptSegNet):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-r101"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-r101": ("HRDA", "Adversarial + HRDA", "ResNet-101", "HRDA (DeepLabV2 head)"),
+    }
 
     class Settings(TwoScaleOutputs.Settings, AdaptSegNet.Settings):  # pydantic: the first one's defaults win
         """Settings of both scales and of the discriminator."""

@@ -27,6 +27,9 @@ class HRDADG(TwoScales, Generalization):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_dg", "daformer-mit_b5"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "daformer-mit_b5": ("HRDA", "", "MiT-B5", "HRDA (DAFormer head)"),
+    }
 
     class Settings(TwoScales.Settings, Generalization.Settings):  # pydantic: the first one's defaults win
         """Settings of both scales and of SHADE."""

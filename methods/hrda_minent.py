@@ -88,6 +88,9 @@ class HRDAMinEnt(TwoScaleOutputs, MinEnt):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-r101"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-r101": ("HRDA", "Entropy Min. + HRDA", "ResNet-101", "HRDA (DeepLabV2 head)"),
+    }
 
     class Settings(TwoScaleOutputs.Settings, MinEnt.Settings):  # pydantic: the first one's defaults win
         """Settings of both scales and weight of the entropy."""

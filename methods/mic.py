@@ -146,6 +146,9 @@ class MIC(MaskedConsistency, HRDA):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "daformer-mit_b5"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "daformer-mit_b5": ("MIC", "MIC(HRDA)", "MiT-B5", "HRDA (DAFormer head)"),
+    }
 
     class Settings(HRDA.Settings, MaskedConsistency.Settings):  # pydantic: the first one's defaults win
         """Settings of HRDA and of the masked pass."""

@@ -26,6 +26,9 @@ class MICDAFormer(MaskedConsistency, DAFormer):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "daformer-mit_b5"): {},
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "daformer-mit_b5": ("MIC", "MIC(DAFormer)", "MiT-B5", "DAFormer"),
+    }
 
     class Settings(DAFormer.Settings, MaskedConsistency.Settings):  # pydantic: the first one's defaults win
         """Settings of DAFormer and of the masked pass."""

@@ -206,6 +206,10 @@ class MinEnt(OutputAdaptation):
         ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
         ("gta5_to_cityscapes", "deeplabv2-r101"): RERUN,
     }
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-multi-r101": ("MinEnt", "", "ResNet-101", "DeepLabV2"),
+        "deeplabv2-r101": ("Entropy Min.", "HRDA framework re-run, without HRDA", "ResNet-101", "DeepLabV2"),
+    }
 
     class Settings(OutputAdaptation.Settings):
         """Weights of the entropy."""

@@ -10,10 +10,14 @@ from rich.console import Console
 from adaptbench import plugins
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
-from adaptbench.reporting import significance
-from adaptbench.reporting.board import boards
+from adaptbench.reporting import beside, significance
+from adaptbench.reporting.beside import Facts
+from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.checkpoints import write_checkpoints
+from adaptbench.reporting.latex import write_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
+from adaptbench.reporting.published import FOLDER, load_published
+from adaptbench.reporting.published_board import write_published
 from adaptbench.reporting.records import FoundRecords, publishable, scan_records
 from adaptbench.reporting.series import Series, find_series
 from adaptbench.reporting.significance import Significances
@@ -32,13 +36,22 @@ def execute(command: Report) -> int:
     show_studies(console, command.out, found)
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
-        for path in write_leaderboards(publishable(found.records), folder, tests=tests):
+        written = write_leaderboards(publishable(found.records), folder, tests=tests)
+        for path in [*written, *write_published(load_published(), FOLDER)]:
             _say(console, f"published {path}")
     if command.pictures:
         from adaptbench.reporting.gallery import draw_all
 
         for path in draw_all(found.records, command.out, lambda text: _say(console, text, "yellow")):
             _say(console, f"drawn {path}")
+    if command.page:
+        from adaptbench.reporting.page.site import write_page
+
+        def warn(text: str) -> None:
+            _say(console, text, "yellow")
+
+        page = write_page(found.records, command.out, printed_facts(), found.unreadable, warn, tests)
+        _say(console, f"Page: {page}")
     if command.wandb is not None:
         from adaptbench.reporting.wandb_log import upload
 
@@ -78,13 +91,25 @@ def _study(series: Series) -> type[Study]:
     return load_study(plugins.discover(extra), series.study)
 
 
+def printed_facts() -> Facts:
+    """What papers print for the methods and benchmarks of the checkout."""
+    return beside.gather(load_published(), plugins.discover())
+
+
 def show_boards(
     console: Console, out: Path, found: FoundRecords, names: Collection[str] | None = None
 ) -> Significances:
     """Rewrites ``OUT/leaderboards``, prints the boards (those in ``names``, if given) and returns their tests."""
     made = boards(found.records)
     tests = tests_of(made, out)
-    written = write_leaderboards(found.records, out / "leaderboards", found.unreadable, tests)
+    facts = printed_facts()
+
+    def published(board: Board) -> list[str]:
+        return beside.markdown_blocks(board, facts)
+
+    folder = out / "leaderboards"
+    written = write_leaderboards(found.records, folder, found.unreadable, tests, published)
+    write_latex(found.records, folder)
     for board in made:
         if names is None or board.benchmark in names:
             result = tests.get(significance.key(board))

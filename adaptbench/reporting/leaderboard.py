@@ -18,6 +18,9 @@ NO_RUNS = (
     "No finished runs yet. Start some with "
     "`python run_all.py --methods source_only dacs oracle`, then call `python run_all.py report` again."
 )
+#: Further markdown below the main table of a board.
+Beside = Callable[[Board], Sequence[str]]
+
 SMOKE_TITLE = "Smoke runs (--limit): not ranked"
 
 _PAGE_NOTES = {
@@ -155,7 +158,10 @@ def data_sentence(board: Board) -> str | None:
 
 
 def render_markdown(
-    records: Iterable[Record], unreadable: Sequence[Unreadable] = (), tests: Significances | None = None
+    records: Iterable[Record],
+    unreadable: Sequence[Unreadable] = (),
+    tests: Significances | None = None,
+    beside: Beside = lambda board: (),
 ) -> str:
     """The page: for every board its protocol in words, the main table and the table of classes.
 
@@ -163,6 +169,7 @@ def render_markdown(
         records: any number, in any order.
         unreadable: record files that are not in the tables; listed at the end.
         tests: what the statistics say about the boards, where it is known.
+        beside: what stands below the main table of a board, for example published values.
     """
     found = boards(records)
     blocks = ["# Leaderboard"]
@@ -172,7 +179,7 @@ def render_markdown(
     if kinds - {"official"}:
         blocks.append(_PAGE_NOTES["generated" if kinds == {"generated"} else "mixed"])
     for _, group in groupby(found, key=lambda board: board.benchmark):
-        blocks += _benchmark_blocks(list(group), tests or {}, say_data=kinds != {"generated"})
+        blocks += _benchmark_blocks(list(group), tests or {}, beside, say_data=kinds != {"generated"})
     if found:
         blocks += ["## How to read this page", _LEGEND]
     if unreadable:
@@ -181,7 +188,9 @@ def render_markdown(
     return "\n\n".join(blocks) + "\n"
 
 
-def _benchmark_blocks(group: Sequence[Board], tests: Significances, say_data: bool) -> list[str]:
+def _benchmark_blocks(
+    group: Sequence[Board], tests: Significances, beside: Beside, say_data: bool
+) -> list[str]:
     first = group[0]
     blocks = [f"## {words.markdown(first.benchmark)}", words.markdown(first.title)]
     for number, board in enumerate(group, start=1):
@@ -193,11 +202,11 @@ def _benchmark_blocks(group: Sequence[Board], tests: Significances, say_data: bo
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
             blocks.append(words.markdown(sentence))
-        blocks += _board_blocks(board, tests.get(significance.key(board)))
+        blocks += _board_blocks(board, tests.get(significance.key(board)), beside(board))
     return blocks
 
 
-def _board_blocks(board: Board, found: Significance | None) -> list[str]:
+def _board_blocks(board: Board, found: Significance | None, beside: Sequence[str]) -> list[str]:
     blocks = [
         f"Scored on {board.images} images of {words.markdown(board.view.split)} in "
         f"{len(board.classes)} classes ({words.markdown(board.view.class_set)}). "
@@ -207,6 +216,7 @@ def _board_blocks(board: Board, found: Significance | None) -> list[str]:
         blocks += [markdown_table(main_cells(board, board.rows, found))]
         said = significance.sentence(board, found)
         blocks += [words.markdown(said)] if said else []
+        blocks += beside
         blocks += [f"IoU per class ({words.markdown(str(board.view))}), mean over seeds:"]
         blocks += [markdown_table(class_cells(board, board.rows))]
     if board.smoke:
@@ -319,6 +329,7 @@ def write_leaderboards(
     folder: Path,
     unreadable: Sequence[Unreadable] = (),
     tests: Significances | None = None,
+    beside: Beside = lambda board: (),
 ) -> list[Path]:
     """Writes ``leaderboard.md`` and ``leaderboard.csv`` into ``folder`` and returns their paths.
 
@@ -327,13 +338,14 @@ def write_leaderboards(
         folder: where to; created if missing.
         unreadable: record files that are not in the tables; listed at the end of the page.
         tests: what the statistics say about the boards, where it is known.
+        beside: what stands below the main table of a board, for example published values.
 
     Raises:
         RunStateError: the folder cannot be written.
     """
     kept = list(records)
     contents = {
-        "leaderboard.md": render_markdown(kept, unreadable, tests),
+        "leaderboard.md": render_markdown(kept, unreadable, tests, beside),
         "leaderboard.csv": render_csv(kept, tests),
     }
     for name, text in contents.items():

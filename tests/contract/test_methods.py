@@ -15,6 +15,7 @@ from adaptbench import networks, plugins
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.method import Method, Stage, total_loss
 from adaptbench.plugins import Plugin
+from adaptbench.reporting.published import Printed, load_published
 from adaptbench.settings import Settings, resolve
 from adaptbench.training import checkpoint
 
@@ -66,6 +67,13 @@ def test_settings_are_typed_described_and_valid(method_class: type[Method]) -> N
     defaults = schema.model_validate({})
     assert schema.model_validate(schema.model_validate(defaults.model_dump()).model_dump()) == defaults
     assert schema.model_validate_json(defaults.model_dump_json()) == defaults
+
+
+def test_the_row_it_repeats_is_a_printed_one(method: Plugin) -> None:
+    names = {result.name for result in load_published().results}
+    for network, row in method.literals.get("printed", {}).items():
+        networks.spec(network)
+        assert Printed(*row) in names, f"results/published/results.csv has no row {row}"
 
 
 def test_published_settings_are_valid(method_class: type[Method], registry: plugins.Registry) -> None:

@@ -26,7 +26,7 @@ def _train(
     """What happens when the process that trains behaves like ``child``."""
     monkeypatch.setattr(run.child, "main", child)
     place = cast("Any", SimpleNamespace(folder=folder, device=torch.device("cpu")))
-    entry = cast("Any", SimpleNamespace(done=done))
+    entry = cast("Any", SimpleNamespace(trained=done))
     run._train_in_child(place, 0, entry, lambda: stop)
 
 

@@ -41,6 +41,7 @@ class Stream:
 
     stage_seed = 1
     rare_classes = None
+    balanced_picks = None
 
     def __init__(self, length: int) -> None:
         self._length = length

@@ -1,0 +1,132 @@
+"""Leaderboards as LaTeX tables (booktabs): best ranked row in bold, second underlined; same records, same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from adaptbench import storage
+from adaptbench.reporting import words
+from adaptbench.reporting.board import MIOU, Board, Row, View, boards
+from adaptbench.reporting.leaderboard import data_sentence
+from adaptbench.reporting.record import Record
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    words.MISSING: "--",
+}
+_HEADER = (
+    "% Needs \\usepackage{booktabs,graphicx}. Written by `python run_all.py report`; changes are lost.\n"
+)
+
+
+def escape(text: str) -> str:
+    """``text`` with everything escaped that LaTeX would take as markup; line breaks become spaces."""
+    return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
+
+
+def render_latex(records: Iterable[Record]) -> str:
+    """Two tables per board: mIoU of every split, and IoU per class. Smoke runs are left out."""
+    return "\n".join(
+        [_HEADER, *(table for board in boards(records) if board.rows for table in _tables(board))]
+    )
+
+
+def _tables(board: Board) -> list[str]:
+    views = (board.view, *board.further)
+    scores = [(f"mIoU ({view})", (view, MIOU)) for view in views]
+    classes = [(name, (board.view, name)) for name in board.classes]
+    return [
+        _table(board, "mIoU in percent, mean and standard deviation (n-1) over seeds", scores, short=False),
+        _table(board, f"IoU per class ({board.view}) in percent, mean over seeds", classes, short=True),
+    ]
+
+
+def _table(board: Board, content: str, columns: Sequence[tuple[str, tuple[View, str]]], short: bool) -> str:
+    caption = f"{board.title}: {content}. {board.images} images of {board.view.split}. {_legend(board)}"
+    headers = [
+        "method",
+        "network",
+        "seeds",
+        *(_turned(name) if short else escape(name) for name, _ in columns),
+    ]
+    marks = {key: _marks(board, key) for _, key in columns}
+    lines = [
+        " & ".join(
+            [_method(row), escape(row.first.network.name), str(len(row.seeds))]
+            + [_cell(row, key, marks[key], short) for _, key in columns]
+        )
+        for row in board.rows
+    ]
+    label = f"tab:{board.benchmark}-{board.ranking_hash[:8]}-{'class' if short else 'miou'}".replace("/", "-")
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escape(caption)}}}",
+            rf"\label{{{''.join(c for c in label if c.isalnum() or c in ':-')}}}",
+            rf"\begin{{tabular}}{{llr{'r' * len(columns)}}}",
+            r"\toprule",
+            " & ".join(headers) + r" \\",
+            r"\midrule",
+            *(line + r" \\" for line in lines),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _legend(board: Board) -> str:
+    """What a caption must say of the marks and of the data."""
+    marks = "Bold: best ranked row, underlined: second; rows with a mark in brackets are not ranked."
+    return " ".join(filter(None, [marks, data_sentence(board)]))
+
+
+def _turned(name: str) -> str:
+    return rf"\rotatebox{{90}}{{{escape(name)}}}"
+
+
+def _method(row: Row) -> str:
+    mark = "" if row.standing == "ranked" else f" [{row.standing}]"
+    return escape(row.label + mark)
+
+
+def _marks(board: Board, key: tuple[View, str]) -> dict[float, str]:
+    """The best and the second mean of the ranked rows, and the command that sets them apart."""
+    means = {row.statistics[key].mean for row in board.ranked if key in row.statistics}
+    return dict(zip(sorted(means, reverse=True), (r"\textbf", r"\underline"), strict=False))
+
+
+def _cell(row: Row, key: tuple[View, str], marks: dict[float, str], short: bool) -> str:
+    found = row.statistics.get(key)
+    if found is None:
+        return "--"
+    text = escape(f"{found.mean:.1f}" if short else str(found))
+    command = marks.get(found.mean) if row.standing == "ranked" else None
+    return f"{command}{{{text}}}" if command else text
+
+
+def write_latex(records: Iterable[Record], folder: Path) -> Path:
+    """Writes ``leaderboard.tex`` into ``folder`` and returns its path.
+
+    Raises:
+        RunStateError: the folder cannot be written.
+    """
+    path = folder / "leaderboard.tex"
+    storage.write_text(path, render_latex(records))
+    return path

@@ -1,0 +1,183 @@
+"""The page of a board: its protocol, tables, charts and pictures, ready for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from adaptbench.jobspec import job_folder
+from adaptbench.reporting import beside, significance, words
+from adaptbench.reporting.beside import Facts
+from adaptbench.reporting.board import Board, Row
+from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_cells, data_sentence, main_cells
+from adaptbench.reporting.page import charts, curves, names
+from adaptbench.reporting.page.charts import Item, LineChart, Scatter
+from adaptbench.reporting.page.curves import Metric
+from adaptbench.reporting.page.strips import Strips, board_strips
+from adaptbench.reporting.page.tables import Link, Table, from_cells, heat_map, with_links
+from adaptbench.reporting.record import Record
+from adaptbench.reporting.significance import Significance
+
+#: Metrics whose curves stand on the page of a board; a run's page has all of them.
+_CURVES = ("loss", "acc_seg", "mix.confidence")
+_FILTERED = ("network", "pretraining", "settings", "device")
+
+
+@dataclass(frozen=True)
+class BoardPage:
+    """What the template of a board shows.
+
+    Attributes:
+        href: file name of the page.
+        sentence: what a reader must know about the data; empty where all of it is official.
+        protocol: its points, in words.
+        significance: who wins, or why nobody does; empty where nothing is ranked.
+    """
+
+    board: Board
+    href: str
+    sentence: str
+    protocol: tuple[str, ...]
+    significance: str
+    main: Table | None
+    classes: Table | None
+    published: Table | None
+    smoke: Table | None
+    scatters: tuple[Scatter, ...]
+    curves: tuple[LineChart, ...]
+    strips: Strips
+
+    @property
+    def best(self) -> Row | None:
+        """The first of the ranked rows."""
+        return next(iter(self.board.ranked), None)
+
+    @property
+    def runs(self) -> int:
+        """Number of finished runs behind the page."""
+        return sum(len(row.records) for row in self.board.all_rows)
+
+
+def board_page(
+    board: Board,
+    out: Path,
+    folder: Path,
+    facts: Facts,
+    metrics: Mapping[str, Mapping[str, Metric]],
+    found: Significance | None,
+) -> BoardPage:
+    """Everything of one board; its pictures are written below ``folder``.
+
+    Args:
+        board: the board.
+        out: the results folder.
+        folder: the page's folder.
+        facts: printed numbers.
+        metrics: learning curves by job hash.
+        found: what the statistics say, where it is known.
+    """
+    slug = names.of_board(board)
+    pairs = beside.pairs(board, facts)
+    caption = f"{board.benchmark}: {board.images} images of {board.view.split}, {board.view.class_set}"
+    return BoardPage(
+        board=board,
+        href=f"board-{slug}.html",
+        sentence=data_sentence(board) or "",
+        protocol=tuple(board.protocol.split("; ")),
+        significance=significance.sentence(board, found),
+        main=_main(board, board.rows, "leaderboard", caption, found),
+        classes=_classes(board, caption),
+        published=from_cells(beside.cells(pairs, facts.judge), "published", "Printed values beside ours")
+        if pairs
+        else None,
+        smoke=_main(board, board.smoke, "smoke", SMOKE_TITLE),
+        scatters=_scatters(board),
+        curves=tuple(curves.charts(_runs(board, metrics), only=_CURVES)),
+        strips=board_strips(board, out, folder, slug),
+    )
+
+
+def _main(
+    board: Board, rows: Sequence[Row], key: str, caption: str, found: Significance | None = None
+) -> Table | None:
+    if not rows:
+        return None
+    cells = main_cells(board, rows, found)
+    standings = [row.standing for row in rows]
+    column = cells.headers.index("method")
+    table = from_cells(cells, key, caption, header_column=column, standings=standings, filtered=_FILTERED)
+    links = [[_run_link(record) for record in row.records] for row in rows]
+    return _linked(with_links(table, "runs", links), rows)
+
+
+def _run_link(record: Record) -> Link:
+    return Link(str(record.seed), names.run_href(record), f"{record.method}, seed {record.seed}")
+
+
+def _linked(table: Table, rows: Sequence[Row]) -> Table:
+    """The names of rows lead to their first run."""
+    column = table.header_column
+    lines = []
+    for line, row in zip(table.lines, rows, strict=True):
+        cells = list(line.cells)
+        cells[column] = replace(cells[column], href=names.run_href(row.first))
+        lines.append(replace(line, cells=tuple(cells)))
+    return replace(table, lines=tuple(lines))
+
+
+def _classes(board: Board, caption: str) -> Table | None:
+    if not board.rows:
+        return None
+    cells = class_cells(board, board.rows)
+    table = from_cells(
+        cells,
+        "classes",
+        f"IoU per class in percent, mean over seeds. {caption}",
+        header_column=cells.headers.index("method"),
+        standings=[row.standing for row in board.rows],
+    )
+    unshaded = frozenset(j for j, header in enumerate(cells.headers) if header not in board.classes)
+    return replace(heat_map(replace(table, numeric=table.numeric - unshaded)), numeric=table.numeric)
+
+
+def _scatters(board: Board) -> tuple[Scatter, ...]:
+    gain = f"mIoU ({board.view})"
+    found = (
+        charts.scatter(
+            "time", "Training time", _items(board, "time"), gain, charts.DURATIONS, _round_duration
+        ),
+        charts.scatter("memory", "Peak memory", _items(board, "memory"), gain, charts.MEMORIES, words.memory),
+    )
+    return tuple(scatter for scatter in found if scatter is not None)
+
+
+def _round_duration(seconds: float) -> str:
+    return words.duration(seconds).replace(".0s", "s").replace(" 00s", "").replace(" 00m", "")
+
+
+def _items(board: Board, cost: str) -> list[Item]:
+    return [
+        Item(
+            cost=row.training_seconds if cost == "time" else row.peak_memory_mib,
+            gain=row.miou.mean,
+            label=row.label,
+            text=f"{row.label}: mIoU {row.miou} ({len(row.seeds)} seeds), "
+            f"{words.duration(row.training_seconds)}, {words.memory(row.peak_memory_mib)} on {row.devices}",
+            standing=row.standing,
+            href=names.run_href(row.first),
+        )
+        for row in board.rows
+    ]
+
+
+def _runs(
+    board: Board, metrics: Mapping[str, Mapping[str, Metric]]
+) -> list[tuple[str, Mapping[str, Metric]]]:
+    """The lowest seed of every row."""
+    return [(row.label, metrics.get(row.first.job_hash, {})) for row in board.rows]
+
+
+def folder_of(record: Record, out: Path) -> Path:
+    """The job's folder."""
+    return job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)

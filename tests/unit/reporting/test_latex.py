@@ -1,0 +1,43 @@
+"""Leaderboards as LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from adaptbench.reporting.latex import escape, render_latex
+from adaptbench.reporting.record import Record
+
+Maker = Callable[..., Record]
+
+
+def test_best_is_bold_and_second_underlined_among_ranked_rows(record: Maker) -> None:
+    ranked = [record("a", 50.0), record("b", 40.0), record("c", 30.0)]
+    text = render_latex([*ranked, record("oracle", 70.0, tags=("oracle",)), record("s", 90.0, smoke=True)])
+    assert r"\textbf{50.0}" in text and r"\underline{40.0}" in text
+    assert "& 30.0" in text and "oracle [oracle] & deeplabv2-mini & 1 & 70.0" in text
+    assert "deeplabv2-mini & 1 & 90.0 \\" not in text and "smoke" not in text
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
+
+
+def test_a_caption_says_what_was_scored_and_that_data_is_generated(record: Maker) -> None:
+    text = render_latex([record("a")])
+    assert "72 images of cityscapes/val" in text and "generated world" in text
+    assert "mIoU (cityscapes19, cityscapes/val)" in text
+
+
+def test_names_cannot_become_markup(record: Maker) -> None:
+    text = render_latex([record("a_b", benchmark_title=r"50 % \input{x} & more")])
+    assert r"a\_b" in text and r"50 \% \textbackslash{}input\{x\} \& more" in text
+    assert escape("~^$#") == r"\textasciitilde{}\textasciicircum{}\$\#"
+
+
+def test_every_line_of_a_table_has_its_columns(record: Maker) -> None:
+    text = render_latex([record("a", 50.0, seed=seed, further={"gta5/heldout": 40.0}) for seed in range(3)])
+    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in lines[:2]} == {4}
+    assert {line.count(" & ") for line in lines[2:]} == {2 + 19}
+
+
+def test_the_order_of_records_does_not_matter(record: Maker) -> None:
+    records = [record("a", 50.0, seed=s) for s in range(3)] + [record("b", 40.0)]
+    assert render_latex(records) == render_latex(records[::-1])

@@ -1,0 +1,199 @@
+"""The web page: what stands on it, that nothing a record says becomes markup, and that it needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from adaptbench import plugins
+from adaptbench.cli import main
+from adaptbench.jobspec import job_folder
+from adaptbench.reporting.beside import Facts, gather
+from adaptbench.reporting.page.site import write_page
+from adaptbench.reporting.published import Published, load_published
+from adaptbench.reporting.record import Record, save_record
+from adaptbench.reporting.records import Unreadable
+
+Maker = Callable[..., Record]
+NOTHING = Facts(Published((), {}, {}), {}, {})
+VOID = {"meta", "link", "img", "input", "br", "line", "rect", "circle", "path", "polyline"}
+SCRIPT = '<script>alert("x")</script>'
+
+
+class Document(HTMLParser):
+    """Tags with their attributes; complains about what is not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def all(self, tag: str) -> Iterator[dict[str, str | None]]:
+        return (attributes for name, attributes in self.tags if name == tag)
+
+
+def documents(index: Path) -> dict[str, Document]:
+    return {p.name: Document(p.read_text(encoding="utf-8")) for p in sorted(index.parent.glob("*.html"))}
+
+
+def keep(record: Record, out: Path, lines: int = 5) -> Path:
+    """A job folder with the record, a curve and a prediction."""
+    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    save_record(record, folder / "record.json")
+    curve = [
+        json.dumps({"iteration": 10 * i, "loss": 3.0 / (i + 1), "acc_seg": 10.0 * i}) for i in range(lines)
+    ]
+    (folder / "metrics.jsonl").write_text("\n".join(curve) + "\n", encoding="utf-8")
+    pictures = folder / "pictures" / record.scores[0].split.replace("/", "-")
+    pictures.mkdir(parents=True)
+    Image.new("L", (64, 32), 3).save(pictures / "one.png")
+    return folder
+
+
+@pytest.fixture
+def records(record: Maker, tmp_path: Path) -> list[Record]:
+    made = [record("dacs", 50.0, seed=s, further={"gta5/heldout": 60.0}) for s in range(2)]
+    made += [record("hrda", 40.0, network="daformer-mini"), record("oracle", 70.0, tags=("oracle",))]
+    made += [record("source_only", 30.0, tags=("control",)), record("dacs", 5.0, smoke=True)]
+    for one in made:
+        keep(one, tmp_path)
+    return made
+
+
+@pytest.fixture
+def index(records: list[Record], tmp_path: Path) -> Path:
+    return write_page(records, tmp_path, NOTHING)
+
+
+def test_there_is_a_page_per_board_and_run(index: Path, records: list[Record]) -> None:
+    found = documents(index)
+    assert len([name for name in found if name.startswith("run-")]) == len(records)
+    assert len([name for name in found if name.startswith("board-")]) == 1
+    text = next(index.parent.glob("board-*")).read_text(encoding="utf-8")
+    assert "50.0 ± 0.0" in text and "generated world" in text and "Smoke runs" in text
+    assert "mIoU (cityscapes19, cityscapes/val)" in text and "72 images of cityscapes/val" in text
+
+
+def test_every_link_leads_to_a_file_of_the_folder(index: Path) -> None:
+    for name, document in documents(index).items():
+        places = [a.get("href") for tag in ("a", "link") for a in document.all(tag)]
+        places += [a.get("src") for tag in ("img", "script") for a in document.all(tag)]
+        for place in filter(None, places):
+            if not place.startswith(("#", "data:")):
+                assert (index.parent / place).is_file(), f"{name}: {place}"
+
+
+def test_nothing_comes_from_elsewhere(index: Path) -> None:
+    for path in [*index.parent.glob("*.html"), *(index.parent / "assets").iterdir()]:
+        assert not re.search(r"(src|href)=\"?(https?:)?//|@import|url\(|fetch\(|XMLHttp", path.read_text()), (
+            path
+        )
+
+
+def test_names_stay_text(record: Maker, tmp_path: Path) -> None:
+    evil = record(
+        f"m{SCRIPT}",
+        method_title=SCRIPT,
+        benchmark=f"../../x'\"{SCRIPT}",
+        benchmark_title=SCRIPT,
+        network=f"n'{SCRIPT}",
+        settings={f"key{SCRIPT}": SCRIPT},
+        environment={"torch": SCRIPT},
+    )
+    index = write_page([evil], tmp_path, NOTHING, [Unreadable(SCRIPT, SCRIPT)])
+    for document in documents(index).values():
+        assert [a.get("src") for a in document.all("script")] == ["assets/page.js"]
+        assert all("onload" not in attributes for _, attributes in document.tags)
+    assert {p.name for p in tmp_path.iterdir()} == {"leaderboards"}
+
+
+def test_tables_can_be_used_without_eyes_or_mouse(index: Path) -> None:
+    for name, document in documents(index).items():
+        assert [a.get("lang") for a in document.all("html")] == ["en"]
+        headings = [int(tag[1]) for tag, _ in document.tags if re.fullmatch(r"h[1-6]", tag)]
+        assert headings[0] == 1
+        assert all(b - a <= 1 for a, b in pairwise(headings)), name
+        assert all(a.get("scope") in ("col", "row") for a in document.all("th"))
+        tables, captions = list(document.all("table")), list(document.all("caption"))
+        assert len(tables) == len(captions)
+        assert all(a.get("alt") for a in document.all("img"))
+        ids = [a["id"] for _, a in document.tags if "id" in a]
+        assert len(ids) == len(set(ids)), name
+        labels = [a["aria-labelledby"] for _, a in document.tags if "aria-labelledby" in a]
+        assert set(labels) <= set(ids)
+
+
+def test_a_run_shows_its_settings_environment_and_curves(index: Path) -> None:
+    text = next(index.parent.glob("run-*hrda*")).read_text(encoding="utf-8")
+    for expected in ("daformer-mini", "2.15.0", "0.00025", "loss (sum of all terms)", "prediction for one"):
+        assert expected in text
+
+
+def test_the_same_folder_gives_the_same_bytes(records: list[Record], tmp_path: Path) -> None:
+    def content() -> dict[str, bytes]:
+        folder = write_page(records[::-1], tmp_path, NOTHING).parent
+        return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    first = content()
+    records.reverse()
+    assert content() == first
+    assert [p.name for p in (tmp_path / "leaderboards").iterdir()] == ["page"]
+
+
+def test_what_is_gone_leaves_the_page(records: list[Record], index: Path, tmp_path: Path) -> None:
+    (index.parent / "run-old.html").write_text("old")
+    write_page(records[:1], tmp_path, NOTHING)
+    assert len(list(index.parent.glob("run-*.html"))) == 1
+
+
+def test_damaged_curves_and_missing_pictures_are_no_error(record: Maker, tmp_path: Path) -> None:
+    one = record("dacs")
+    folder = keep(one, tmp_path)
+    (folder / "metrics.jsonl").write_text('{"iteration": 0, "loss": 1.0}\n{"iter', encoding="utf-8")
+    (folder / "pictures/cityscapes-val/one.png").write_bytes(b"no picture")
+    said: list[str] = []
+    index = write_page([one], tmp_path, NOTHING, say=said.append)
+    text = next(index.parent.glob("board-*")).read_text(encoding="utf-8")
+    assert "No pictures:" in text and "Learning curves" not in text
+    assert len(said) == 1 and "job.json" in said[0]
+    assert str(tmp_path) not in text  # a page may be shown to others
+
+
+def test_printed_numbers_have_their_own_pages(tmp_path: Path) -> None:
+    facts = gather(load_published(), plugins.discover())
+    index = write_page([], tmp_path, facts)
+    found = documents(index)
+    text = (index.parent / "published-gta5_to_cityscapes.html").read_text(encoding="utf-8")
+    assert "published-gta5_to_cityscapes.html" in found and "nothing on this page was measured" in text
+    assert "No finished runs yet" in index.read_text(encoding="utf-8")
+    assert 'href="https://arxiv.org/abs/2204.13132"' in text
+
+
+def test_the_verb_writes_it_when_asked(
+    records: list[Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "--out", str(tmp_path)]) == 0
+    assert not (tmp_path / "leaderboards/page").exists()
+    assert main(["report", "--out", str(tmp_path), "--page"]) == 0
+    assert f"Page: {tmp_path / 'leaderboards/page/index.html'}" in capsys.readouterr().out
