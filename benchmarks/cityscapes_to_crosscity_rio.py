@@ -24,3 +24,4 @@ class CityscapesToCrossCityRio(Benchmark):
         SplitRef("crosscity", "tokyo_test"),
         SplitRef("cityscapes", "val"),
     )
+    published = "cityscapes_to_crosscity_rio"

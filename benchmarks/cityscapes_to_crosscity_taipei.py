@@ -24,3 +24,4 @@ class CityscapesToCrossCityTaipei(Benchmark):
         SplitRef("crosscity", "tokyo_test"),
         SplitRef("cityscapes", "val"),
     )
+    published = "cityscapes_to_crosscity_taipei"

@@ -24,3 +24,4 @@ class CityscapesToCrossCityTokyo(Benchmark):
         SplitRef("crosscity", "taipei_test"),
         SplitRef("cityscapes", "val"),
     )
+    published = "cityscapes_to_crosscity_tokyo"

@@ -24,4 +24,4 @@ class CityscapesToDarkZurich(Benchmark):
         SplitRef("bdd100k", "val"),
         SplitRef("mapillary", "validation"),
     )
-    published = "cityscapes_to_dark_zurich"
+    published = "cityscapes_to_darkzurich"

@@ -23,3 +23,4 @@ class SynscapesToCityscapes(Benchmark):
         SplitRef("bdd100k", "val"),
         SplitRef("mapillary", "validation"),
     )
+    published = "synscapes_to_cityscapes"

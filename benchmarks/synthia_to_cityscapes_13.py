@@ -24,3 +24,4 @@ class SynthiaToCityscapes13(Benchmark):
         SplitRef("bdd100k", "val"),
         SplitRef("mapillary", "validation"),
     )
+    published = "synthia_to_cityscapes"

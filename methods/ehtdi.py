@@ -100,6 +100,9 @@ class EHTDI(Consistency):
     title = "EHTDI"
     paper = "arXiv:2208.06100"
     tags = ("self-training", "contrastive")
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-pixmatch-r101": ("EHTDI", "", "ResNet-101", "DeepLabV2"),
+    }
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): {"parameter_listing": "repeated-current"},
     }

@@ -44,6 +44,10 @@ class FADA(FADASource):
     paper = "arXiv:2007.09222"
     tags = ("adversarial", "self-training")
     uses_target_images = False
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-fada-r101": ("FADA", "self distillation", "ResNet-101", "DeepLabV2"),
+        "deeplabv2-fada-vgg16": ("FADA", "self distillation", "VGG-16", "DeepLabV2"),
+    }
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-fada-r101"): _ORIGINAL,
         ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},

@@ -63,6 +63,9 @@ class FADAAlignment(FADASource):
     paper = "arXiv:2007.09222"
     tags = ("adversarial",)
     uses_target_images = True
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-fada-r101": ("FADA", "adversarial training only (soft labels)", "ResNet-101", "DeepLabV2"),
+    }
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-fada-r101"): ORIGINAL,
         ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): ORIGINAL,

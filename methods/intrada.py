@@ -77,6 +77,9 @@ class IntraDA(AdvEnt):
     title = "IntraDA"
     paper = "arXiv:2004.07703"
     tags = ("adversarial", "entropy", "self-training")
+    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
+        "deeplabv2-multi-r101": ("IntraDA", "", "ResNet-101", "DeepLabV2"),
+    }
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
     }
