@@ -26,7 +26,7 @@ class AdvEnt(OutputAdversarial):
     name = "advent"
     title = "AdvEnt"
     paper = "arXiv:1811.12833"
-    tags = ("adversarial", "entropy")
+    tags: ClassVar[tuple[str, ...]] = ("adversarial", "entropy")
     published_files = TWO_CLASSIFIERS
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
