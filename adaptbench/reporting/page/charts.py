@@ -104,10 +104,15 @@ class Item:
     href: str
 
 
+#: A range that is smaller than this, as a share of its values or at all, is drawn as a single value.
+_EQUAL, _NOTHING = 1e-6, 1e-12
+
+
 def linear(label: str, low: float, high: float, start: float, end: float, count: int = 5) -> Axis:
     """A linear scale from ``low`` at ``start`` to ``high`` at ``end``, a little wider than asked for."""
-    if high <= low:
-        margin = abs(low) * 0.1 or 1.0
+    largest = max(abs(low), abs(high))
+    if high - low <= max(_EQUAL * largest, _NOTHING):
+        margin = largest * 0.1 if largest > _NOTHING else 1.0
         low, high = low - margin, high + margin
     step = _step(high - low, count)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adaptbench.reporting import words
@@ -72,6 +72,9 @@ def test_curves_stand_out_from_the_paper(colour: str) -> None:
 
 
 @given(st.floats(-1e4, 1e4), st.floats(0, 1e4))
+@example(0.0, 5e-324)
+@example(1e-320, 0.0)
+@example(1e4, 1e-9)
 def test_a_linear_axis_holds_its_values_between_its_ticks(low: float, span: float) -> None:
     axis = charts.linear("y", low, low + span, 300, 10)
     for value in (low, low + span):
