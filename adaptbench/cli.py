@@ -19,16 +19,22 @@ from adaptbench.flags import (
     Data,
     Doctor,
     Evaluate,
+    Export,
     Import,
     Ls,
+    Predict,
     Report,
     Run,
+    Submit,
 )
 
 _VERBS: dict[str, type[Command]] = {
     "run": Run,
     "import": Import,
     "evaluate": Evaluate,
+    "predict": Predict,
+    "export": Export,
+    "submit": Submit,
     "data": Data,
     "ls": Ls,
     "report": Report,
@@ -88,6 +94,18 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import evaluate
 
         return evaluate.execute(command)
+    if isinstance(command, Predict):
+        from adaptbench.commands import predict
+
+        return predict.execute(command)
+    if isinstance(command, Export):
+        from adaptbench.commands import export
+
+        return export.execute(command)
+    if isinstance(command, Submit):
+        from adaptbench.commands import submit
+
+        return submit.execute(command)
     if isinstance(command, Data):
         from adaptbench.commands import data
 

@@ -21,7 +21,7 @@ def _words(metavar: str) -> Any:
 
 @dataclass(frozen=True)
 class Run:
-    """Train, score, rank methods. Other verbs: analyse, cite, compare, data, doctor, evaluate, import, ls, report."""
+    """Train, score, rank methods. Other verbs: ls, report, compare, predict, submit and more; see the README."""
 
     methods: Annotated[tuple[str, ...] | None, _words("METHOD ...")] = None
     """Methods, or 'all', which is the default."""
@@ -119,6 +119,74 @@ class Evaluate:
     """Score again what is scored already."""
     plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
     """Files or folders with further methods, datasets and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Segment the pictures of a folder, which need no labels: ids, colours and confidence as PNG files."""
+
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
+    """Name of an import, or folder of an import or of a finished run."""
+    images: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Folder with pictures, also in folders of it."""
+    like: Annotated[str | None, _words("DATASET")] = None
+    """Pictures are resized like those of this dataset; by default the one that the run is scored on, for imports
+    cityscapes. Predictions have the size of the picture in any case."""
+    name: Annotated[str | None, _words("NAME")] = None
+    """Folder of the results; by default that of the pictures."""
+    profile: Annotated[Literal["mini", "paper"] | None, _words("{mini,paper}")] = None
+    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    out: Path = Path("results")
+    """Results folder: predictions go to OUT/predictions/CHECKPOINT/NAME."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further methods and datasets."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a network for other programs, checked against the network itself: safetensors and ONNX."""
+
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
+    """Name of an import, or folder of an import or of a finished run."""
+    format: Annotated[
+        tuple[Literal["safetensors", "onnx"], ...], tyro.conf.arg(metavar="{safetensors,onnx} ...")
+    ] = ("safetensors",)
+    """Which files. onnx needs the packages of pip install 'adaptbench[export]'."""
+    like: Annotated[str | None, _words("DATASET")] = None
+    """The ONNX graph takes pictures resized like those of this dataset; by default the one that the run is scored on,
+    for imports cityscapes."""
+    profile: Annotated[Literal["mini", "paper"] | None, _words("{mini,paper}")] = None
+    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    out: Path = Path("results")
+    """Results folder: files go to OUT/exports/CHECKPOINT."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further methods and datasets."""
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Predict the test pictures of a benchmark's server, and pack them as it wants them."""
+
+    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
+    """Names of imports, or folders of imports or of finished runs."""
+    server: Annotated[
+        Literal["cityscapes", "acdc", "dark_zurich", "bdd100k"], tyro.conf.arg(metavar="SERVER")
+    ]
+    """cityscapes, acdc, dark_zurich or bdd100k."""
+    profile: Annotated[Literal["mini", "paper"] | None, _words("{mini,paper}")] = None
+    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    data_root: Annotated[Path | None, _words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], _words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    out: Path = Path("results")
+    """Results folder: archives go to OUT/submissions."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further methods and datasets."""
 
 
 @dataclass(frozen=True)
@@ -232,4 +300,18 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
-Command = Run | Import | Evaluate | Analyse | Compare | Cite | Data | Ls | Report | Doctor
+Command = (
+    Run
+    | Import
+    | Evaluate
+    | Predict
+    | Export
+    | Submit
+    | Analyse
+    | Compare
+    | Cite
+    | Data
+    | Ls
+    | Report
+    | Doctor
+)

@@ -58,7 +58,7 @@ class Workplace:
         return input_size(self.datasets[dataset], resolution, self.task.profile)
 
 
-def input_size(dataset: Dataset, resolution: float, profile: Profile) -> tuple[int, int]:
+def input_size(dataset: Dataset | type[Dataset], resolution: float, profile: Profile) -> tuple[int, int]:
     """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile.
 
     Args:

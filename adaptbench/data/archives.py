@@ -6,6 +6,7 @@ from it is announced to Python's audit hooks under its path: the label firewall 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import sys
@@ -134,3 +135,15 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     sys.audit("open", str(path), "rb", 0)
     return archive(inside[0]).read(inside[1])
+
+
+def sha256(path: Path) -> str:
+    """Identity of the content of a file, on disk or in an archive.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}. Copy or unpack it again.") from error

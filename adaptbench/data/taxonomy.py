@@ -167,6 +167,26 @@ def label_map(id_space: str, class_set_name: str) -> LabelMap:
     return table
 
 
+def raw_ids(class_set_name: str, id_space: str, ignored: int) -> LabelMap:
+    """Lookup table from train ids of a class set to ids of an id space: the inverse of `label_map`.
+
+    Shape: ``(256,)``, uint8; what is no train id becomes ``ignored``.
+
+    Raises:
+        UsageError: the class set has classes for which the id space has none, or several.
+    """
+    forward = label_map(id_space, class_set_name)
+    counts = np.bincount(forward[forward != IGNORE], minlength=len(class_set(class_set_name)))
+    if (counts != 1).any():
+        raise UsageError(
+            f"Classes of {class_set_name!r} cannot be written as ids of {id_space!r}: not one each."
+        )
+    table = np.full(256, ignored, dtype=np.uint8)
+    raw = np.flatnonzero(forward != IGNORE)
+    table[forward[raw]] = raw
+    return table
+
+
 def known_ids(id_space: str) -> frozenset[int]:
     """Every id that label files of ``id_space`` may hold, ignored ones included.
 

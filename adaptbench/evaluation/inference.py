@@ -7,7 +7,8 @@ result is resized once more where the label file has another size. No softmax co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -119,10 +120,30 @@ def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor
     with torch.no_grad():
         if isinstance(mode, Averaged):
             return averaged_probability(network, image, mode, size).argmax(dim=1)[0].to(torch.uint8)
-        logits = _coarse(network, image, mode)
-        if _aligned(mode):
-            return resized_argmax(logits, size, aligned=True)[0]
-        return resized_argmax(logits, _size(image), size)[0]
+        return resized_argmax(
+            _coarse(network, image, mode), *_steps_to(size, image, mode), aligned=_aligned(mode)
+        )[0]
+
+
+def segment_confidently(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> tuple[Tensor, Tensor]:
+    """The train ids of `segment`, and the probability that the network gives to each.
+
+    Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8 and ``(*size,)`` float in [0, 1].
+
+    Args:
+        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
+        image: normalised picture.
+        mode: whole or sliding.
+        size: (height, width) of the result.
+    """
+    with torch.no_grad():
+        if isinstance(mode, Averaged):
+            probability = averaged_probability(network, image, mode, size)
+            ids = probability.argmax(dim=1, keepdim=True)
+            return ids[0, 0].to(torch.uint8), probability.gather(1, ids)[0, 0]
+        logits, sizes, aligned = _coarse(network, image, mode), _steps_to(size, image, mode), _aligned(mode)
+        winner = resized_argmax(logits, *sizes, aligned=aligned)
+        return winner[0], resized_confidence(logits, winner, *sizes, aligned=aligned)[0]
 
 
 def averaged_probability(network: nn.Module, image: Tensor, mode: Averaged, size: Size) -> Tensor:
@@ -147,20 +168,34 @@ def resized_argmax(logits: Tensor, *sizes: Size, aligned: bool = False) -> Tenso
 
     Shape: ``(B, C, h, w)`` to ``(B, *sizes[-1])`` uint8.
     """
-
-    def plane(index: int) -> Tensor:
-        resized = logits[:, index : index + 1]
-        for size in sizes:
-            resized = resize(resized, size, aligned)
-        return resized
-
-    best = plane(0).clone()
+    planes = _planes(logits, sizes, aligned)
+    best = next(planes).clone()
     winner = torch.zeros_like(best, dtype=torch.uint8)
-    for index in range(1, logits.shape[1]):
-        rival = plane(index)
+    for index, rival in enumerate(planes, start=1):
         winner.masked_fill_(rival > best, index)
         torch.maximum(best, rival, out=best)
     return winner[:, 0]
+
+
+def resized_confidence(logits: Tensor, winner: Tensor, *sizes: Size, aligned: bool = False) -> Tensor:
+    """Probability (softmax) of the class ``winner`` after resizing to each of ``sizes`` in turn.
+
+    Shape: ``(B, C, h, w)`` and ``(B, *sizes[-1])`` uint8 to ``(B, *sizes[-1])`` float.
+    """
+    best = total = logits.new_full((winner.shape[0], 1, *winner.shape[1:]), -math.inf)
+    for index, plane in enumerate(_planes(logits, sizes, aligned)):
+        best = torch.where(winner[:, None] == index, plane, best)
+        total = torch.logaddexp(total, plane)
+    return (best - total).exp_().clamp_(max=1)[:, 0]
+
+
+def _planes(logits: Tensor, sizes: Sequence[Size], aligned: bool) -> Iterator[Tensor]:
+    """The logits of one class after the other, resized. Shape: ``(B, 1, *sizes[-1])`` each."""
+    for index in range(logits.shape[1]):
+        plane = logits[:, index : index + 1]
+        for size in sizes:
+            plane = resize(plane, size, aligned)
+        yield plane
 
 
 def windows(image: Size, crop: Size, stride: Size) -> Iterator[tuple[slice, slice]]:
@@ -192,6 +227,11 @@ def _coarse(network: nn.Module, image: Tensor, mode: Whole | Sliding) -> Tensor:
         return _slide(network, image, Sliding((height, width), (height, width)))
     logits: Tensor = network(image)
     return logits
+
+
+def _steps_to(size: Size, image: Tensor, mode: Mode) -> tuple[Size, ...]:
+    """Sizes to which logits are resized in turn: by way of the size of the picture, or at once."""
+    return (size,) if _aligned(mode) else (_size(image), size)
 
 
 def _aligned(mode: Mode) -> bool:

@@ -17,7 +17,7 @@ from adaptbench.data.files import require_same_size
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
-from adaptbench.evaluation.inference import segment
+from adaptbench.evaluation.inference import segment, segment_confidently
 from adaptbench.method import Method
 from adaptbench.settings import Settings
 from adaptbench.training.loop import InterruptedTrainingError
@@ -92,8 +92,31 @@ class Scorer:
         image, raw = dataset.read_image(sample), dataset.read_label(sample)
         require_same_size(image, raw, sample)
         box = input_size(dataset, self.settings.resolution, self.method.task.profile)
+        return self.framed(image, box), label_map(dataset.id_space, self._classes.name)[raw]
+
+    def framed(self, image: UInt8, box: tuple[int, int]) -> Tensor:
+        """A picture as the network gets it, on the device. Shape: ``(H, W, 3)`` to float ``(1, 3, h, w)``.
+
+        Args:
+            image: RGB.
+            box: (width, height) in pixels that it is resized into.
+        """
         with firewall.closed(self.label_folders):
             framing = self.method.sampling(self.settings).framing
             resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
-            pixels = transforms.normalise(resized, self.method.normalisation)[None].to(self.device)
-        return pixels, label_map(dataset.id_space, self._classes.name)[raw]
+            return transforms.normalise(resized, self.method.normalisation)[None].to(self.device)
+
+    def predicted(self, image: UInt8, box: tuple[int, int]) -> tuple[UInt8, npt.NDArray[np.float32]]:
+        """Predicted train ids of a picture at its own size, and the probability of each.
+
+        Shape: ``(H, W, 3)`` to ``(H, W)`` uint8 and float32 in [0, 1].
+
+        Args:
+            image: RGB.
+            box: (width, height) in pixels that it is resized into.
+        """
+        pixels = self.framed(image, box)
+        with firewall.closed(self.label_folders):
+            size = (image.shape[0], image.shape[1])
+            ids, confidence = segment_confidently(self.network, pixels, self.method.inference(), size)
+        return ids.cpu().numpy(), confidence.float().cpu().numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,11 @@ class Checkpoint:
         smoke: whether it was trained with --limit.
         class_set: of the logits.
         profile: in which they are scored.
+        scored_on: dataset whose pictures its benchmark scores first; empty for imports.
         dials: of the generated world they were trained in, where they are not the default.
         overrides: settings that differ from the defaults, for tables.
         weights_sha256: identity of the weights.
+        plugins: paths of plug-ins that its training was given.
         fill: the method with its weights.
     """
 
@@ -53,9 +55,11 @@ class Checkpoint:
     smoke: bool
     class_set: str
     profile: Profile
+    scored_on: str
     dials: Mapping[str, Any]
     overrides: Mapping[str, Any]
     weights_sha256: str
+    plugins: tuple[Path, ...]
     fill: Callable[[], Method]
 
 
@@ -83,7 +87,7 @@ def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple
 
 def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Checkpoint:
     facts, chosen = imported.load_facts(folder), profile(profile_name)
-    method = method_class(_registry(facts.plugins, extra), facts.method)
+    method = method_class(registry_with(facts.plugins, extra), facts.method)
     stage = imported.stage_of(method, facts.network, facts.overrides, chosen)
 
     def fill() -> Method:
@@ -107,9 +111,11 @@ def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Ch
         smoke=False,
         class_set=facts.class_set,
         profile=chosen,
+        scored_on="",
         dials={},
         overrides=facts.overrides,
         weights_sha256=facts.weights_sha256,
+        plugins=tuple(map(Path, facts.plugins)),
         fill=fill,
     )
 
@@ -121,7 +127,7 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
             f"--profile {profile_name}: the run {folder} was trained in profile {spec.profile}, and its network "
             "is scored in that only. Leave the flag out."
         )
-    method = method_class(_registry(spec.plugins, extra), spec.method)
+    method = method_class(registry_with(spec.plugins, extra), spec.method)
     stage = method.stages(method.Settings.model_validate(spec.settings))[-1]
     selection = selection_of(spec)
     weights = folder / "stages" / stage.name / weights_name(selection)
@@ -145,9 +151,11 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         smoke=record.smoke,
         class_set=spec.ranking["class_set"],
         profile=profile(spec.profile),
+        scored_on=spec.ranking["splits"][0].partition("/")[0],
         dials=dials,
         overrides=spec.overrides,
         weights_sha256=record.weights_sha256,
+        plugins=tuple(map(Path, spec.plugins)),
         fill=lambda: filled_method(_task(spec), stage, weights),
     )
 
@@ -165,7 +173,8 @@ def _finished(folder: Path) -> Record:
     return load_record(folder / "record.json")
 
 
-def _registry(paths: list[str], extra: tuple[Path, ...]) -> plugins.Registry:
+def registry_with(paths: Iterable[str | Path], extra: Iterable[Path]) -> plugins.Registry:
+    """The plug-ins that a training was given, and further ones."""
     return plugins.discover({path.resolve() for path in (*map(Path, paths), *extra)})
 
 

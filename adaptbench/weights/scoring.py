@@ -80,23 +80,26 @@ def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> Non
     if not scorings:
         return
     checkpoint = scorings[0].checkpoint
-    fix_threads(checkpoint.profile.threads)
-    keep_freed_memory()
     opened = [scoring.split.open() for scoring in scorings]
-    scorer = _scorer(scorings[0], [dataset for dataset, _ in opened])
+    closed = [place for dataset, _ in opened for place in dataset.label_places]
+    scorer = scorer_of(checkpoint, scorings[0].device, closed)
     for scoring, (dataset, samples) in zip(scorings, opened, strict=True):
         evaluation = _evaluate(scoring, scorer, dataset, samples, out, announce)
         firewall.require_intact()
         save_evaluation(evaluation, scoring.file(out))
 
 
-def _scorer(scoring: Scoring, datasets: Sequence[Dataset]) -> Scorer:
-    """The checkpoint's network; labels are out of reach of its code."""
-    checkpoint = scoring.checkpoint
-    closed = [place for dataset in datasets for place in dataset.label_places]
+def scorer_of(checkpoint: Checkpoint, device: str, closed: Sequence[Path]) -> Scorer:
+    """The checkpoint's network, ready to predict; ``closed`` is out of reach of its code.
+
+    Raises:
+        RunStateError: the weights are damaged.
+    """
+    fix_threads(checkpoint.profile.threads)
+    keep_freed_memory()
     with firewall.closed(closed):
         method = checkpoint.fill()
-    scorer = Scorer(method, checkpoint.settings, torch.device(scoring.device), closed, lambda: False)
+    scorer = Scorer(method, checkpoint.settings, torch.device(device), closed, lambda: False)
     if digest(scorer.network.state_dict()) != checkpoint.weights_sha256:
         raise RunStateError(
             f"The weights of {checkpoint.name} are not those that its record names. Train it again."

@@ -21,13 +21,6 @@ DAFORMER = ("--method", "daformer", "--network", NETWORK)
 CPU = ("--device", "cpu", "--profile", "mini")
 
 
-@pytest.fixture
-def mine(call: Call, file: Path) -> str:
-    """An imported checkpoint."""
-    call("import", file, *DAFORMER, "--name", "mine")
-    return "mine"
-
-
 def splits(out: Path) -> dict[str, Evaluation]:
     found = scan_evaluations(out)
     assert not found.unreadable

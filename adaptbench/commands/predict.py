@@ -1,0 +1,88 @@
+"""``predict``: ids, colours and confidence for anybody's pictures."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from rich.console import Console
+
+from adaptbench.commands.bars import Bars
+from adaptbench.data import sources
+from adaptbench.errors import UsageError
+from adaptbench.flags import EXIT_UNFINISHED, Predict
+from adaptbench.plan import device_name
+from adaptbench.prediction import pictures
+from adaptbench.prediction.folder import FACTS, Outcome, facts, predict
+from adaptbench.prediction.kept import Kept
+from adaptbench.weights.scored import Checkpoint, open_checkpoint, registry_with
+from adaptbench.weights.scoring import scorer_of
+from adaptbench.workplace import input_size
+
+#: Files that are named when something is said about many.
+SHOWN = 20
+
+
+def execute(command: Predict) -> int:
+    """Predicts what is not there yet; 1 if a picture could not be read."""
+    console, out = Console(), command.out.resolve()
+    device = device_name(command.device)
+    checkpoint = open_checkpoint(command.checkpoint, out, command.profile, command.plugins)
+    box = shown_size(checkpoint, command.like, command.plugins)
+    found = pictures.find(command.images)
+    folder = out / "predictions" / checkpoint.name / (command.name or command.images.resolve().name)
+    _require_apart(folder, command.images)
+    with ExitStack() as stack:
+        kept = stack.enter_context(
+            closing(Kept(folder, FACTS, facts(checkpoint, command.images, box, device)))
+        )
+        tell = Bars(console, stack).add(f"{checkpoint.name} on {command.images}", len(found))
+        outcome = predict(scorer_of(checkpoint, device, ()), box, found, kept, tell)
+    _report(console, outcome, folder)
+    return EXIT_UNFINISHED if outcome.unreadable else 0
+
+
+def shown_size(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ...]) -> tuple[int, int]:
+    """(width, height) in pixels that the network is shown pictures at: as those of the dataset ``like``.
+
+    By default those that the run's benchmark scores, or those of Cityscapes.
+
+    Raises:
+        UsageError: no such dataset, or an import of other classes without ``like``.
+    """
+    name = (
+        like
+        or checkpoint.scored_on
+        or ("cityscapes" if checkpoint.class_set.startswith("cityscapes") else "")
+    )
+    if not name:
+        raise UsageError(
+            f"{checkpoint.name} is an import with the classes of {checkpoint.class_set}. Say --like DATASET: whose "
+            "pictures yours are resized like."
+        )
+    dataset = sources.dataset_class(registry_with(checkpoint.plugins, extra), name)
+    return input_size(dataset, checkpoint.settings.resolution, checkpoint.profile)
+
+
+def _require_apart(folder: Path, images: Path) -> None:
+    if folder.is_relative_to(images.resolve()):
+        raise UsageError(
+            f"The predictions would go to {folder}, among the pictures themselves. Choose another folder with --out."
+        )
+
+
+def _report(console: Console, outcome: Outcome, folder: Path) -> None:
+    for problem in outcome.unreadable[:SHOWN]:
+        console.print(f"Left out. {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if len(outcome.unreadable) > SHOWN:
+        console.print(
+            f"{len(outcome.unreadable) - SHOWN} more could not be read.", style="red", highlight=False
+        )
+    if outcome.turned:
+        examples = ", ".join(map(str, outcome.turned[:3]))
+        text = f"{len(outcome.turned)} pictures are turned as their EXIF orientation says, and so are their predictions"
+        console.print(f"{text}: {examples}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    there = f", {outcome.kept} were there" if outcome.kept else ""
+    left = f", {len(outcome.unreadable)} could not be read" if outcome.unreadable else ""
+    text = f"{outcome.predicted} pictures predicted{there}{left}: {folder}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

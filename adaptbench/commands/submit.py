@@ -1,0 +1,76 @@
+"""``submit``: archives for test servers, of predictions of all their pictures."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from rich.console import Console
+
+from adaptbench.commands.bars import Bars
+from adaptbench.commands.run import parse_paths
+from adaptbench.data import sources
+from adaptbench.dataset import Dataset
+from adaptbench.errors import UsageError
+from adaptbench.flags import Submit
+from adaptbench.plan import device_name
+from adaptbench.prediction import submission
+from adaptbench.prediction.kept import Kept
+from adaptbench.prediction.servers import SERVERS, Server
+from adaptbench.request import Request
+from adaptbench.weights import imported
+from adaptbench.weights.scored import Checkpoint, open_checkpoint, registry_with
+from adaptbench.weights.scoring import scorer_of
+
+
+def execute(command: Submit) -> int:
+    """Predicts what is not there yet and packs an archive per checkpoint. Nothing is sent."""
+    console, out, server = Console(), command.out.resolve(), SERVERS[command.server]
+    if not command.checkpoints:
+        known = ", ".join(imported.names(command.out)) or "none"
+        raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
+    device = device_name(command.device)
+    opened = [open_checkpoint(text, out, command.profile, command.plugins) for text in command.checkpoints]
+    dataset = _dataset(command, server)
+    for checkpoint in opened:
+        submission.required_pictures(dataset, server, checkpoint.class_set)
+    for checkpoint in opened:
+        _submit(console, command.server, checkpoint, dataset, device, out)
+    console.print(
+        f"Submit at {server.address}, and state the training data.", highlight=False, soft_wrap=True
+    )
+    return 0
+
+
+def _dataset(command: Submit, server: Server) -> Dataset:
+    registry = registry_with((), command.plugins)
+    request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
+    for name in request.data_paths:
+        registry.find("dataset", name)
+    root = sources.official_root(registry, server.dataset, request)
+    return sources.dataset_class(registry, server.dataset)(root)
+
+
+def _submit(
+    console: Console, name: str, checkpoint: Checkpoint, dataset: Dataset, device: str, out: Path
+) -> None:
+    server = SERVERS[name]
+    samples = submission.required_pictures(dataset, server, checkpoint.class_set)
+    folder = out / "submissions" / f"{checkpoint.name}-{name}"
+    for mark in ("oracle", "smoke"):
+        if getattr(checkpoint, mark):
+            text = f"{checkpoint.name} is marked {mark!r}: it is no entry for a public table."
+            console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    with ExitStack() as stack:
+        kept = stack.enter_context(
+            closing(Kept(folder, submission.FACTS, submission.facts(checkpoint, name, device)))
+        )
+        tell = Bars(console, stack).add(
+            f"{checkpoint.name} on {dataset.name}/{submission.SPLIT}", len(samples)
+        )
+        scorer = scorer_of(checkpoint, device, dataset.label_places)
+        files = submission.predict(scorer, dataset, samples, server, kept, tell)
+        path = folder.with_name(f"{folder.name}.zip")
+        submission.pack(folder, files, path)
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    console.print(f"{len(files)} files, {size}: {path}", markup=False, highlight=False, soft_wrap=True)

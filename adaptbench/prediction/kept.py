@@ -1,0 +1,122 @@
+"""A folder of predictions that a killed command left half done, and the next one completes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from adaptbench.errors import RunStateError
+from adaptbench.storage import replacing, write_text
+
+_JOURNAL, _LOCK = "done.jsonl", ".lock"
+
+
+class Kept:
+    """Predictions of many pictures, a few files each. Locked until it is closed.
+
+    Args:
+        folder: made if it does not exist.
+        title: name of the file that says what the predictions are.
+        facts: that; part of them, ``identity``, decides which files belong together.
+
+    Raises:
+        RunStateError: the folder holds something else, is in use, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, title: str, facts: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._lock = FileLock(folder / _LOCK)
+        self._require_ours(title, facts)
+        self._acquire()
+        write_text(folder / title, json.dumps(dict(facts), indent=1) + "\n")
+        self._done = self._read()
+
+    def holds(self, name: str, sha256: str) -> bool:
+        """Whether the predictions of this very picture are there."""
+        files = self._done.get((name, sha256))
+        return files is not None and all((self.folder / file).is_file() for file in files)
+
+    def keep(self, name: str, sha256: str, files: Mapping[str, bytes]) -> None:
+        """Writes the files of a picture, each whole or not at all, and then that they are there.
+
+        Args:
+            name: of the picture.
+            sha256: its identity.
+            files: path below the folder -> content.
+
+        Raises:
+            RunStateError: the disk is full, or the folder cannot be written.
+        """
+        for file, content in files.items():
+            with replacing(self.folder / file) as temporary:
+                temporary.write_bytes(content)
+        line = json.dumps({"name": name, "sha256": sha256, "files": list(files)})
+        try:
+            with (self.folder / _JOURNAL).open("a", encoding="utf-8") as journal:
+                journal.write(f"{line}\n")
+        except OSError as error:
+            raise RunStateError(
+                f"Cannot write {self.folder / _JOURNAL}: {error.strerror or error}. Free some space, or choose another "
+                "folder with --out."
+            ) from error
+        self._done[name, sha256] = list(files)
+
+    def close(self) -> None:
+        """Lets others in."""
+        self._lock.release()
+
+    def _require_ours(self, title: str, facts: Mapping[str, Any]) -> None:
+        """What is in the folder must be part of the same predictions."""
+        content = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        if not set(content) - {_LOCK}:
+            return
+        try:
+            stated = json.loads((self.folder / title).read_text(encoding="utf-8"))["identity"]
+        except (OSError, ValueError, KeyError, TypeError):
+            stated = None
+        wanted = json.loads(json.dumps(facts["identity"]))
+        if stated == wanted:
+            return
+        what = "other content"
+        if isinstance(stated, dict):
+            differing = [key for key in wanted if stated.get(key) != wanted[key]]
+            what = f"predictions with another {' and '.join(differing)}"
+        raise RunStateError(
+            f"{self.folder} holds {what}, which would be mixed with these. Move it away or delete it, or choose "
+            "another folder with --name or --out."
+        )
+
+    def _acquire(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunStateError(
+                f"{self.folder} is being written by another command. Wait for its end."
+            ) from error
+        except OSError as error:
+            raise RunStateError(
+                f"Cannot write {self.folder}: {error.strerror or error}. Choose another folder with --out."
+            ) from error
+
+    def _read(self) -> dict[tuple[str, str], list[str]]:
+        """What the journal states; a line that was cut off counts for nothing."""
+        path = self.folder / _JOURNAL
+        found: dict[tuple[str, str], list[str]] = {}
+        if not path.is_file():
+            return found
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                found[entry["name"], entry["sha256"]] = list(entry["files"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        if text and not text.endswith("\n"):
+            with path.open("a", encoding="utf-8") as journal:
+                journal.write("\n")
+        return found
