@@ -9,6 +9,7 @@ from rich.console import Console
 
 from adaptbench.commands.bars import Bars
 from adaptbench.data import sources
+from adaptbench.dataset import Dataset
 from adaptbench.errors import UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Predict
 from adaptbench.plan import device_name
@@ -28,7 +29,8 @@ def execute(command: Predict) -> int:
     console, out = Console(), command.out.resolve()
     device = device_name(command.device)
     checkpoint = open_checkpoint(command.checkpoint, out, command.profile, command.plugins)
-    box = shown_size(checkpoint, command.like, command.plugins)
+    dataset = like_dataset(checkpoint, command.like, command.plugins)
+    box = input_size(dataset, checkpoint.settings.resolution, checkpoint.profile)
     found = pictures.find(command.images)
     folder = out / "predictions" / checkpoint.name / (command.name or command.images.resolve().name)
     _require_apart(folder, command.images)
@@ -42,26 +44,20 @@ def execute(command: Predict) -> int:
     return EXIT_UNFINISHED if outcome.unreadable else 0
 
 
-def shown_size(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ...]) -> tuple[int, int]:
-    """(width, height) in pixels that the network is shown pictures at: as those of the dataset ``like``.
-
-    By default those that the run's benchmark scores, or those of Cityscapes.
+def like_dataset(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ...]) -> type[Dataset]:
+    """The dataset whose pictures others are resized like: ``like``, the one that a run is scored on, or Cityscapes.
 
     Raises:
         UsageError: no such dataset, or an import of other classes without ``like``.
     """
-    name = (
-        like
-        or checkpoint.scored_on
-        or ("cityscapes" if checkpoint.class_set.startswith("cityscapes") else "")
-    )
+    street = "cityscapes" if checkpoint.class_set.startswith("cityscapes") else ""
+    name = like or checkpoint.scored_on or street
     if not name:
         raise UsageError(
             f"{checkpoint.name} is an import with the classes of {checkpoint.class_set}. Say --like DATASET: whose "
             "pictures yours are resized like."
         )
-    dataset = sources.dataset_class(registry_with(checkpoint.plugins, extra), name)
-    return input_size(dataset, checkpoint.settings.resolution, checkpoint.profile)
+    return sources.dataset_class(registry_with(checkpoint.plugins, extra), name)
 
 
 def _require_apart(folder: Path, images: Path) -> None:

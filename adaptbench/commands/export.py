@@ -1,0 +1,58 @@
+"""``export``: a network for other programs, checked against the network itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from adaptbench.commands.predict import like_dataset
+from adaptbench.errors import UsageError
+from adaptbench.export import onnx_file, tensors
+from adaptbench.export.description import describe, network_size
+from adaptbench.flags import Export
+from adaptbench.storage import write_text
+from adaptbench.weights.scored import open_checkpoint
+from adaptbench.weights.scoring import scorer_of
+from adaptbench.workplace import input_size
+
+
+def execute(command: Export) -> int:
+    """Writes the files, each with the description in it, and the description beside them."""
+    console, out = Console(), command.out.resolve()
+    if not command.format:
+        raise UsageError("--format: name safetensors, onnx or both.")
+    if "onnx" in command.format:
+        onnx_file.require_packages()
+    checkpoint = open_checkpoint(command.checkpoint, out, command.profile, command.plugins)
+    dataset = like_dataset(checkpoint, command.like, command.plugins)
+    box = input_size(dataset, checkpoint.settings.resolution, checkpoint.profile)
+    scorer = scorer_of(checkpoint, "cpu", ())
+    folder = out / "exports" / checkpoint.name
+    description = describe(checkpoint, scorer, box, dataset.picture_size)
+    example = _example(network_size(scorer, box, dataset.picture_size))
+    for name in dict.fromkeys(command.format):
+        path = folder / f"model.{name}"
+        if name == "onnx":
+            difference = onnx_file.write(scorer.network, example, path, description)
+        else:
+            fresh = checkpoint.fill().scored_network()
+            difference = tensors.write(scorer.network, fresh, example, path, description)
+        _say(console, path, difference)
+    write_text(folder / "model.json", json.dumps(description, indent=1) + "\n")
+    console.print(f"How to use them: {folder / 'model.json'}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _example(size: tuple[int, int]) -> torch.Tensor:
+    """An input to compare on. Shape: ``(1, 3, H, W)``, normalised."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(1, 3, size[1], size[0], generator=generator)
+
+
+def _say(console: Console, path: Path, difference: float) -> None:
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    text = f"{path}: {size}, logits differ from the network's by at most {difference:.2g}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
