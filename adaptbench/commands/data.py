@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from adaptbench import plugins
 from adaptbench.benchmark import Benchmark
+from adaptbench.commands.bars import Bars
 from adaptbench.commands.run import parse_paths
 from adaptbench.data import sources
 from adaptbench.data.taxonomy import CLASS_SETS, label_map
@@ -78,18 +78,8 @@ def _verify(console: Console, plugin: Plugin, dataset: Dataset, jobs: int | None
 
 
 def _announcing(console: Console, stack: ExitStack, name: str) -> Callable[[str, int], Callable[[int], None]]:
-    """Shows a bar per split on a terminal, and a line elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = stack.enter_context(Progress(*columns, console=console)) if console.is_terminal else None
-
-    def announce(split: str, count: int) -> Callable[[int], None]:
-        if progress is None:
-            console.print(f"{name}/{split}: {count} pictures", highlight=False)
-            return lambda done: None
-        bar = progress.add_task(f"{name}/{split}", total=count)
-        return lambda done: progress.update(bar, completed=done)
-
-    return announce
+    bars = Bars(console, stack)
+    return lambda split, count: bars.add(f"{name}/{split}", count)
 
 
 def _report_table(dataset: Dataset, reports: Sequence[SplitReport]) -> Table:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from adaptbench import plugins
 from adaptbench.benchmark import Provenance, SplitRef
+from adaptbench.commands.bars import Bars
 from adaptbench.commands.run import generate_missing, parse_paths
 from adaptbench.data import labelled
 from adaptbench.data.labelled import LabelledSplit
@@ -97,18 +97,8 @@ def _wanted(
 def _announcing(
     console: Console, stack: ExitStack, name: str
 ) -> Callable[[LabelledSplit, int], Callable[[int], None]]:
-    """Shows a bar per split on a terminal, and a line elsewhere."""
-    progress = stack.enter_context(Progress(console=console)) if console.is_terminal else None
-
-    def announce(split: LabelledSplit, count: int) -> Callable[[int], None]:
-        text = f"{name} on {split.ref}"
-        if progress is None:
-            console.print(f"{text}: {count} pictures", highlight=False, soft_wrap=True)
-            return lambda done: None
-        bar = progress.add_task(text, total=count)
-        return lambda done: progress.update(bar, completed=done)
-
-    return announce
+    bars = Bars(console, stack)
+    return lambda split, count: bars.add(f"{name} on {split.ref}", count)
 
 
 def _table(evaluations: Sequence[Evaluation]) -> Table:
