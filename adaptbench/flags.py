@@ -300,6 +300,7 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
+#: A verb is a class of this file, in small letters, and a module of `adaptbench.commands`.
 Command = (
     Run
     | Import
@@ -307,11 +308,11 @@ Command = (
     | Predict
     | Export
     | Submit
-    | Analyse
-    | Compare
-    | Cite
     | Data
     | Ls
     | Report
+    | Analyse
+    | Compare
+    | Cite
     | Doctor
 )
