@@ -29,6 +29,7 @@ from adaptbench.profiles import Profile, Provenance, profile
 from adaptbench.reporting.record import load_record
 from adaptbench.request import Request
 from adaptbench.settings import Resolved, resolve
+from adaptbench.stated import require_known
 from adaptbench.study import Study, load_study
 from adaptbench.study_plan import Asked, asked_for, methods_of, require_distinct
 
@@ -181,9 +182,11 @@ def _benchmark(
         if explicit and provenance == "official":
             raise UsageError(f"{text} is scored on generated data; drop --data official, or ask for {name}.")
         provenance = "generated"
-    loaded = plugins.load(registry.find("benchmark", name))
+    plugin = registry.find("benchmark", name)
+    loaded = plugins.load(plugin)
     if not (isinstance(loaded, type) and issubclass(loaded, Benchmark)):
         raise PluginError(f"The benchmark {name!r} is not a subclass of adaptbench.benchmark.Benchmark.")
+    require_known(plugin, loaded, registry)
     return loaded, provenance
 
 

@@ -30,7 +30,9 @@ def load(path: Path) -> tuple[dict[str, Any], yaml.Node]:
         line = f", line {mark.line + 1}" if mark else ""
         raise UsageError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}.") from error
     if not isinstance(content, dict) or tree is None:
-        raise UsageError(f"{path}: expected keys with values, like 'name: value'; see docs/your-own-data.md.")
+        raise UsageError(
+            f"{path}, line 1: expected keys with values, like 'name: value'; see docs/your-own-data.md."
+        )
     for key, line_number in _repeated(tree):
         raise UsageError(f"{path}, line {line_number}, key {key!r}: it is stated twice. Keep one.")
     return content, tree
@@ -46,9 +48,9 @@ def validated(model: type[Model], path: Path) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        keys = _keys(tree, first["loc"])
-        raise UsageError(_sentence(path, tree, keys, first)) from error
+        # Where a value may be of several kinds, each of them complains; who looked deepest knows best.
+        deepest = max(error.errors(), key=lambda found: len(_keys(tree, found["loc"])))
+        raise UsageError(_sentence(path, tree, _keys(tree, deepest["loc"]), deepest)) from error
 
 
 def wrong(path: Path, keys: Sequence[str | int], problem: str) -> UsageError:
@@ -62,7 +64,8 @@ def _sentence(path: Path, tree: yaml.Node, keys: list[str | int], error: Any) ->
     if error["type"] == "missing":
         key = ".".join(map(str, [*keys, error["loc"][-1]]))
         return f"{place}, key {key!r}: it is missing."
-    problem = {"extra_forbidden": "there is no such key."}.get(error["type"], f"{error['msg']}.")
+    found = f", found {error['input']!r}" if isinstance(error["input"], str | int | float) else ""
+    problem = {"extra_forbidden": "there is no such key."}.get(error["type"], f"{error['msg']}{found}.")
     return f"{place}, key {'.'.join(map(str, keys)) or 'file'!r}: {problem}"
 
 

@@ -7,8 +7,11 @@ Splits: train 1,600, val 406 (night 106, the others 100), test 2,000 (labels are
     tag ``condition`` of a sample is fog, night, rain or snow. The <split>_ref folders hold pictures of the same places
     in clear weather, without labels; they are not read.
 Layout: rgb_anon/<condition>/<split>/<sequence>/<stem>_rgb_anon.png (1920x1080) and
-    gt/<condition>/<split>/<sequence>/<stem>_gt_labelTrainIds.png. Both zip archives can stay packed.
+    gt/<condition>/<split>/<sequence>/<stem>_gt_labelTrainIds.png. Both zip archives can stay packed. Where these
+    folders are not there, a copy that was flattened for the code of DAFormer, rgb_anon/<split>/<stem>_rgb_anon.png and
+    gt/<split>/<stem>_gt_labelTrainIds.png, is read, too; then nobody knows the conditions, and no tag states one.
 Labels: 8-bit grey with Cityscapes train ids, 0..18 and 255, as they come.
+Our choice: the patterns of archive names, and the licence in short words; the homepage has the terms.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from adaptbench.dataset import Dataset, Sample, Split
+from adaptbench.errors import DataError
 
 _IMAGE_SUFFIX = "_rgb_anon.png"
 
@@ -42,10 +46,22 @@ class ACDC(Dataset):
     archives = ("rgb_anon*.zip", "gt_trainval*.zip")
 
     def samples(self, split: str) -> list[Sample]:
-        """All samples of ``split``, by condition, tagged with condition and sequence."""
+        """All samples of ``split``, tagged with condition and sequence; those of a flat copy with the sequence."""
         self._split(split)
-        pictures = self._pictures("rgb_anon", f"*/{split}/*/*{_IMAGE_SUFFIX}")
+        try:
+            pictures = self._pictures("rgb_anon", f"*/{split}/*/*{_IMAGE_SUFFIX}")
+        except DataError:
+            if not self._glob(f"rgb_anon/{split}", f"*{_IMAGE_SUFFIX}"):
+                raise
+            return [
+                self._flat(image, split) for image in self._pictures(f"rgb_anon/{split}", f"*{_IMAGE_SUFFIX}")
+            ]
         return [self._sample(image, split) for image in pictures]
+
+    def _flat(self, image: Path, split: str) -> Sample:
+        stem = image.name.removesuffix(_IMAGE_SUFFIX)
+        label = self._place(f"gt/{split}/{stem}_gt_labelTrainIds.png")
+        return Sample(stem, image, label, {"sequence": stem.partition("_frame_")[0]})
 
     def _sample(self, image: Path, split: str) -> Sample:
         stem, sequence = image.name.removesuffix(_IMAGE_SUFFIX), image.parent.name

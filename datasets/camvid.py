@@ -8,6 +8,7 @@ Splits: train 367 (sequences 0001TP, 0006R0, 0016E5), val 101 (0016E5), test 233
     val share a sequence: neighbouring frames look alike.
 Layout: <split>/<name>.png (RGB, 480x360) and <split>annot/<name>.png (8-bit grey, 0..10, void is 11, not
     255). The list files <split>.txt hold paths of another machine and are not read.
+Our choice: the licence in short words; the repository states none.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ Layout: leftImg8bit/<split>/<city>/<stem>_leftImg8bit.png (RGB, 2048x1024) and
 Labels: labelIds where the folder has any. A copy that holds only the output of a converter,
     *_gtFine_labelTrainIds.png (0..18 and 255), is read too, then with id space ``cityscapes_train``. The
     choice is made once per folder, by file names.
+Our choice: the patterns of archive names, and the licence in short words; the homepage has the terms.
 """
 
 from __future__ import annotations

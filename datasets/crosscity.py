@@ -8,6 +8,7 @@ Layout: <City>/Images/Train/<name> and <City>/Images/Test/<name> (jpg or png, 20
     <City>/Labels/Test/<stem>_eval.png. The lists in <City>/List are not read.
 Labels: 8-bit grey with Cityscapes label ids; wall, fence, pole, terrain, truck and train are not annotated, so that
     class set ``cityscapes13`` is scored.
+Our choice: the training size, the patterns of archive names, and the licence in short words (see the homepage).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ Splits: train_day 3,041, train_twilight 2,920, train_night 2,416 (no labels at a
 Layout: rgb_anon/train/<time>/<sequence>/<stem>_rgb_anon.png, rgb_anon/<val|test>/night/.. (1920x1080) and
     gt/val/night/<sequence>/<stem>_gt_labelTrainIds.png. The zip archives can stay packed.
 Labels: 8-bit grey with Cityscapes train ids, 0..18 and 255, as they come.
+Our choice: the patterns of archive names, and the licence in short words; the homepage has the terms.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class DarkZurich(Dataset):
         "train_day": Split(count=3041, labelled=False),
         "train_twilight": Split(count=2920, labelled=False),
         "train_night": Split(count=2416, labelled=False),
-        "val": Split(count=50),
+        "val": Split(count=50, note="published scores are those of test, which differ strongly"),
         "test": Split(count=151, labelled=False, note="labels are held back by the test server"),
     }
     label_folders = ("gt",)

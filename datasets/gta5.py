@@ -11,6 +11,7 @@ Layout: images/<id>.png (RGB, most 1914x1052, some 1914x1046) and labels/<id>.pn
 Known problems: 62 pairs do not fit together (`broken`): `samples` lists them like the official release,
     `usable` leaves them out, and reading one ends in an error instead of a silent substitute. The label of
     15617 holds one class only. Copies with 25 files missing were reported: trust the pairing, not the count.
+Our choice: the licence in short words; the homepage has the terms.
 """
 
 from __future__ import annotations

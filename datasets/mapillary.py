@@ -16,7 +16,11 @@ Labels: palette PNG, the index is the class, 0..65 (1.2) or 0..123 (2.0); in 2.0
                     and pedestrian areas as sidewalk, street lights as pole, backs and frames of signs as sign
     mapillary_v2    version 2.0, its classes put together as in `mapillary`; no paper states a mapping
 
+Rein and DDB also score pictures that were halved and stored as JPEG again; here files are scored as they are.
+
 Known problems: JPEGs may carry an orientation tag of EXIF, which is not applied, as the labels know nothing of it.
+Our choice: the training size, the pattern of the archive's name, and the licence in short words. The counts of
+    validation and testing are those of the paper as remembered, not counted.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ Layout: img/rgb/<number>.png (1440x720, numbers are not padded) and img/class/<n
     pictures enlarged to 2048x1024, without labels of that size; they are not read.
 Labels: 8-bit grey with Cityscapes label ids 0..33, also 34 for a licence plate.
     img/class/<number>_gt_labelTrainIds.png is the output of a converter and never read.
+Our choice: the training size, the patterns of archive names, and the licence in short words (see the homepage).
+    That labels are 1440x720 follows from the description of the pictures; no source states it.
 """
 
 from __future__ import annotations

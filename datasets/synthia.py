@@ -8,6 +8,7 @@ Layout: RGB/<id>.png (1280x760) and GT/LABELS/<id>.png, with or without the fold
 Labels: PNG of 16 bits per channel: red is the class 0..22, green the instance. Many readers return the high byte of
     it, class 0 everywhere. Terrain, truck and train never occur, and lane markings are ignored by all papers.
     GT/COLOR cannot be mapped back, and <id>_labelTrainIds.png is the output of a converter: neither is read.
+Our choice: the patterns of archive names, and the licence in short words; the homepage has the terms.
 """
 
 from __future__ import annotations

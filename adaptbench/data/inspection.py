@@ -14,7 +14,15 @@ from adaptbench.errors import DataError
 
 Size = tuple[int, int]
 Kind = Literal[
-    "missing picture", "missing label", "label without picture", "picture", "label", "size", "ids", "blank"
+    "missing picture",
+    "surplus picture",
+    "missing label",
+    "label without picture",
+    "picture",
+    "label",
+    "size",
+    "ids",
+    "blank",
 ]
 
 

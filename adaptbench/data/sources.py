@@ -134,7 +134,11 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
 
 
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
-    """Raises DataError unless every sample's label file exists: says how many lack one, with examples."""
+    """Raises DataError unless the split has labels and every sample's file exists: says how many lack one."""
+    facts = dataset.splits[split]
+    if not facts.labelled:
+        note = f" ({facts.note})" if facts.note else ""
+        raise DataError(f"{dataset.name}/{split} has no public labels{note}. Take another split.")
     everything = list(samples)
     missing = [sample.label for sample in everything if not archives.is_file(sample.label)]
     if missing:

@@ -109,7 +109,10 @@ def verify(
 def _count(expected: Expected, found: int) -> list[Finding]:
     if expected.count in (None, found):
         return []
-    return [Finding("missing picture", "", f"{found} pictures instead of {expected.count}.")]
+    count = f"{found} pictures instead of {expected.count}."
+    if expected.count is not None and found > expected.count:
+        return [Finding("surplus picture", "", f"{count} Take away what is not of the official release.")]
+    return [Finding("missing picture", "", f"{count} Unpack the official archives completely.")]
 
 
 def _wrong_size(seen: Seen, expected: Expected) -> list[Finding]:
@@ -123,7 +126,7 @@ def _wrong_size(seen: Seen, expected: Expected) -> list[Finding]:
 def _pairing(dataset: Dataset, split: str, samples: Sequence[Sample]) -> list[Finding]:
     """Pictures without label, and labels without picture."""
     missing = [
-        Finding("missing label", sample.name, f"{sample.label} does not exist.")
+        Finding("missing label", sample.name, f"{sample.label} does not exist. Unpack the labels, too.")
         for sample in samples
         if not archives.is_file(sample.label)
     ]

@@ -121,7 +121,7 @@ def _predict(scorer: Scorer, box: tuple[int, int], picture: Picture, kept: Kept,
 
 def _files(name: str, classes: ClassSet, ids: UInt8, confidence: npt.NDArray[np.float32]) -> dict[str, bytes]:
     labels = label_ids(classes)
-    maps = {
+    maps: dict[str, npt.NDArray[np.uint8] | npt.NDArray[np.uint16]] = {
         "train_ids": ids,
         **({} if labels is None else {"label_ids": labels[ids]}),
         "colours": coloured(ids, classes),

@@ -108,7 +108,7 @@ def test_a_wrong_flag_is_explained(
 
 def test_an_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["raport"]) == 2
-    assert "Unknown verb 'raport'. Did you mean 'report' or 'import'?" in capsys.readouterr().err
+    assert "Unknown verb 'raport'. Did you mean 'report' or 'import' or 'export'?" in capsys.readouterr().err
 
 
 def test_help_ends_well(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from adaptbench import cli, described, plugins
 from adaptbench.data import sources
 from adaptbench.data.taxonomy import IGNORE, class_set, known_ids, label_map
 from adaptbench.dataset import Dataset
-from adaptbench.errors import DataError, UsageError
+from adaptbench.errors import DataError, PluginError, UsageError
 from adaptbench.plan import make_plan
 from adaptbench.request import Request
 
@@ -179,6 +179,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("classes: [", "classes: [[", r"line \d+: this is no YAML"),
     ("{name: polyp,", "{name: background,", r"line 5, key 'classes': a class is stated twice"),
     ("dataset: polyps", "dataset: Polyps 2", r"line 1, key 'dataset'.*pattern"),
+    ("colour: ", "color: ", r"line 5, key 'classes\.1\.color': there is no such key"),
     ("dataset: polyps", "data: polyps", r"expected a key 'dataset' or 'benchmark'"),
 ]  # fmt: skip
 
@@ -201,7 +202,38 @@ def test_mistakes_name_file_line_and_key(stated: str, mistake: str, message: str
         ("[polyps/train]", "[polyps]", r"line 5, key 'source\.0': expected DATASET/SPLIT, found 'polyps'"),
         ("target: [polyps/target]\n", "", r"key 'setting': 'uda' needs a target"),
         ("evaluation:", "evaluations:", r"evaluation"),
-        ("class_set: polyps", "class_set: polips", r"Unknown class set 'polips'. Did you mean 'polyps'"),
+        (
+            "class_set: polyps",
+            "class_set: polips",
+            r"line 3, key 'class_set': Unknown class set 'polips'. Did you mean",
+        ),
+        ("class_set: polyps", "class_set: cityscapes19", r"line 5, key 'source\.0': .*'polyps'"),
+        (
+            "[polyps/train]",
+            "[polips/train]",
+            r"line 5, key 'source\.0': Unknown dataset 'polips'. Did you mean 'polyps'",
+        ),
+        (
+            "[polyps/val]",
+            "[polyps/val, polyps/vall]",
+            r"line 7, key 'evaluation\.1': Unknown split of polyps 'vall'",
+        ),
+        (
+            "[polyps/val]",
+            "[polyps/target]",
+            r"line 7, key 'evaluation\.0': polyps/target has no public labels. .*val",
+        ),
+        (
+            "[polyps/val]",
+            "[polyps/val]\nalso: [acdc/vall]",
+            r"line 8, key 'also\.0': Unknown split of acdc 'vall'",
+        ),
+        (
+            "[polyps/val]",
+            "[polyps/val]\ndata: {kitti: official}",
+            r"line 8, key 'data\.kitti': Unknown dataset",
+        ),
+        ("[polyps/val]", "[polyps/val]\nsetting: dga", r"line 8, key 'setting': .*found 'dga'"),
     ],
 )
 def test_mistakes_in_a_benchmark(
@@ -212,6 +244,24 @@ def test_mistakes_in_a_benchmark(
     request: dict[str, Any] = {"plugins": (file,), "out": tmp_path, "device": "cpu"}
     with pytest.raises(UsageError, match=message):
         make_plan(Request(("source_only",), ("polyps_a_to_b",), **request))
+
+
+@pytest.mark.parametrize(
+    ("key", "split"), [("source", "cityscapes/test"), ("evaluation", "dark_zurich/train_night")]
+)
+def test_splits_without_labels_in_a_benchmark_of_python(key: str, split: str, tmp_path: Path) -> None:
+    """Cityscapes' test labels exist and hold void ids only; Dark Zurich has no training labels at all."""
+    refs = {"source": "cityscapes/train", "target": "acdc/train", "evaluation": "acdc/val", key: split}
+    stated = "\n".join(
+        f"    {k} = (SplitRef({', '.join(map(repr, v.split('/')))}),)" for k, v in refs.items()
+    )
+    file = tmp_path / "void.py"
+    file.write_text(
+        "from adaptbench.benchmark import Benchmark, SplitRef\n\n\nclass Void(Benchmark):\n"
+        f'    name = "void"\n    title = "Void"\n    class_set = "cityscapes19"\n{stated}\n'
+    )
+    with pytest.raises(PluginError, match=f"{key}.0 of 'void': {split} has no public labels"):
+        make_plan(Request(("source_only",), ("void",), plugins=(file,), out=tmp_path, device="cpu"))
 
 
 def test_a_split_without_pictures_and_a_dataset_as_benchmark(polyps: Path) -> None:

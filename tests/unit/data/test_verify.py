@@ -102,6 +102,31 @@ def test_every_planted_defect_is_found_and_nothing_else(cityscapes: Path, worker
     assert report_of("cityscapes", cityscapes, "train").findings == ()
 
 
+def test_pictures_too_many_and_labels_of_sixteen_bits(cityscapes: Path) -> None:
+    image = next((cityscapes / "leftImg8bit" / "val").rglob("*_000000_000019_leftImg8bit.png"))
+    shutil.copy(image, image.with_name(image.name.replace("_000019_", "_000077_")))
+    label = sorted((cityscapes / "gtFine" / "val").rglob("*_labelIds.png"))[2]
+    Image.fromarray(np.array(Image.open(label)).astype(np.uint16) << 8).save(label)
+    report = report_of("cityscapes", cityscapes, "val")
+    assert [kind for kind, _ in kinds(report)] == ["label", "missing label", "surplus picture"]
+    texts = {finding.kind: finding.text for finding in report.new}
+    assert "9 pictures instead of 8. Take away" in texts["surplus picture"]
+    assert str(label) in texts["label"] and "mode 'I;16'" in texts["label"]
+
+
+def test_the_early_zip_of_bdd100k_is_known(worlds: Callable[[str], Path], tmp_path: Path) -> None:
+    root = Path(shutil.copytree(worlds("bdd100k"), tmp_path / "bdd100k"))
+    labels = root / "labels" / "sem_seg" / "masks" / "val"
+    images = root / "images" / "10k" / "val"
+    shutil.copy(next(labels.iterdir()), labels / "ff7b98c7-3cb964ac.png")
+    shutil.copy(next(images.iterdir()), images / "80a9e37d-e4548ac1.jpg")
+    shutil.copy(next(labels.iterdir()), labels / "ff7b98c7-00000000.png")
+    report = report_of("bdd100k", root, "val")
+    known = sorted((f.kind, f.name) for f in report.findings if f.known)
+    assert known == [("label without picture", "ff7b98c7-3cb964ac"), ("missing label", "80a9e37d-e4548ac1")]
+    assert kinds(report) == [("label without picture", "ff7b98c7-00000000"), ("surplus picture", "")]
+
+
 def test_findings_say_which_file_and_what(cityscapes: Path) -> None:
     plant(cityscapes)
     texts = {finding.kind: finding.text for finding in report_of("cityscapes", cityscapes, "val").new}
@@ -139,7 +164,7 @@ def test_an_official_folder_is_measured_by_the_official_numbers(
     (root / "spec.json").unlink()
     report = report_of("gta5", root, "all")
     found = [finding.text for finding in report.new]
-    assert found[0] == "8 pictures instead of 24966."
+    assert found[0].startswith("8 pictures instead of 24966. Unpack")
     assert len(found) == 9 and all("instead of 1914x1046 or 1914x1052" in text for text in found[1:])
 
 

@@ -300,3 +300,32 @@ def test_camvid_real_photographs(dataset_class: Reader, real_camvid: Path) -> No
         assert label.max() <= 11
         with Image.open(sample.image) as picture:
             assert (image == picture.convert("RGB")).all()
+
+
+def flat(root: Path) -> list[str]:
+    """ACDC as it is flattened for the code of DAFormer; returns the stems."""
+    stems = ["GOPR0475_frame_000041", "GP010376_frame_000011"]
+    for folder, suffix in (("rgb_anon/train", "_rgb_anon.png"), ("gt/train", "_gt_labelTrainIds.png")):
+        (root / folder).mkdir(parents=True)
+        for stem in stems:
+            Image.new("L", (8, 4)).save(root / folder / f"{stem}{suffix}")
+    return stems
+
+
+def test_a_flattened_copy_of_acdc(dataset_class: Reader, tmp_path: Path) -> None:
+    stems = flat(tmp_path)
+    samples = dataset_class("acdc")(tmp_path).samples("train")
+    assert [sample.name for sample in samples] == stems
+    assert [sample.tags for sample in samples] == [{"sequence": "GOPR0475"}, {"sequence": "GP010376"}]
+    assert all(sample.label.is_file() for sample in samples)
+    with pytest.raises(DataError, match=r"no picture matches rgb_anon/\*/val/\*/\*_rgb_anon\.png"):
+        dataset_class("acdc")(tmp_path).samples("val")
+
+
+def test_the_official_tree_of_acdc_comes_first(dataset_class: Reader, tmp_path: Path) -> None:
+    flat(tmp_path)
+    image = tmp_path / "rgb_anon/fog/train/GOPR0475/GOPR0475_frame_000041_rgb_anon.png"
+    image.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 4)).save(image)
+    (sample,) = dataset_class("acdc")(tmp_path).samples("train")
+    assert (sample.image, sample.tags["condition"]) == (image, "fog")
