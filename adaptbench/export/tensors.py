@@ -40,8 +40,9 @@ def write(
     with torch.no_grad():
         difference = float((fresh.eval()(example) - network(example)).abs().max())
     if difference != 0:
+        path.unlink()
         raise WeightsError(
-            f"{path}: the network that was read back differs from the one written, by up to {difference:.2g}. It has "
-            "state that is no tensor of it; export the checkpoint as onnx."
+            f"{path} is not kept: the network that was read back differs from the one written, by up to "
+            f"{difference:.2g}. It has state that is no tensor of it; export the checkpoint as onnx."
         )
     return difference

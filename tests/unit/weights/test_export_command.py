@@ -107,6 +107,7 @@ def test_state_that_is_no_tensor_is_noticed(tmp_path: Path) -> None:
     network.factor = 2.0
     with pytest.raises(WeightsError, match="differs from the one written"):
         tensors.write(network, fresh, torch.randn(1, 3, 4, 4), tmp_path / "a.safetensors", {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_the_optional_packages(
