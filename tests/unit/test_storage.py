@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adaptbench.errors import RunStateError
-from adaptbench.storage import replacing, write_text
+from adaptbench.storage import replacing, sweep, write_text
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
