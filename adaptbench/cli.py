@@ -23,6 +23,7 @@ from adaptbench.flags import (
     Ls,
     Report,
     Run,
+    Tracking,
 )
 
 _VERBS: dict[str, type[Command]] = {
@@ -119,7 +120,8 @@ def _dispatch(command: Command) -> int:
 
 def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:
     """``--set a=1 --set b=2`` means ``--set a=1 b=2``; of a flag with one value the last counts."""
-    several = {f"--{f.name.replace('_', '-')}" for f in fields(verb) if "tuple[" in str(f.type)}
+    known = (*fields(verb), *fields(Tracking))
+    several = {f"--{f.name.replace('_', '-')}" for f in known if "tuple[" in str(f.type)}
     leading: list[str] = []
     values: dict[str, list[str]] = {}
     current = leading

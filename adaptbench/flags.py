@@ -20,6 +20,28 @@ def _words(metavar: str) -> Any:
 
 
 @dataclass(frozen=True)
+class Tracking:
+    """Runs of Weights & Biases and TensorBoard."""
+
+    wandb: Literal["offline", "online", "disabled"] = "disabled"
+    """One Weights & Biases run per job, sent as it trains, or kept in OUT/wandb for wandb sync (no account needed)."""
+    wandb_project: Annotated[str | None, _words("PROJECT")] = None
+    """By default that of WANDB_PROJECT, or adaptbench."""
+    wandb_entity: Annotated[str | None, _words("ENTITY")] = None
+    """Whose project it is, by default yours."""
+    wandb_group: Annotated[str | None, _words("GROUP")] = None
+    """Group of the runs, by default their benchmark."""
+    wandb_tags: Annotated[tuple[str, ...], _words("TAG ...")] = ()
+    """Further tags of the runs."""
+    tensorboard: Flag = False
+    """Event files for TensorBoard, in OUT/tensorboard."""
+
+
+#: Its flags have no prefix and a section of their own in --help.
+_Tracking = Annotated[Tracking, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True)
 class Run:
     """Train, score, rank methods. Other verbs: analyse, cite, compare, data, doctor, evaluate, import, ls, report."""
 
@@ -64,6 +86,7 @@ class Run:
     """Run again what is finished."""
     plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
     """Files or folders with further methods, datasets, benchmarks and studies."""
+    tracking: _Tracking = Tracking()
 
 
 @dataclass(frozen=True)
@@ -148,8 +171,7 @@ class Report:
     """Also draw the leaderboards and strips of predictions."""
     page: Flag = False
     """Also write a web page with tables, charts, pictures and a page per run: OUT/leaderboards/page/index.html."""
-    wandb: Annotated[str | None, _words("PROJECT")] = None
-    """Also make a Weights & Biases run of every record; offline unless an API key is set up."""
+    tracking: _Tracking = Tracking()
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,13 @@ def execute(command: Report) -> int:
 
         page = write_page(found.records, command.out, printed_facts(), found.unreadable, warn, tests)
         _say(console, f"Page: {page}")
-    if command.wandb is not None:
-        from adaptbench.reporting.wandb_log import upload
+    tracking = command.tracking
+    if tracking.wandb != "disabled" or tracking.tensorboard:
+        from adaptbench.reporting.tracking.chosen import trackers
+        from adaptbench.reporting.tracking.upload import upload
 
-        _say(console, str(upload(found.records, command.out, command.wandb)))
+        for tracker in trackers(tracking, command.out):
+            _say(console, upload(found.records, command.out, tracker))
     return 0
 
 
