@@ -16,11 +16,15 @@ from adaptbench.flags import (
     Cite,
     Command,
     Compare,
+    Contribute,
+    Dashboard,
     Data,
+    Docs,
     Doctor,
     Evaluate,
     Import,
     Ls,
+    Merge,
     Report,
     Run,
     Tracking,
@@ -36,6 +40,10 @@ _VERBS: dict[str, type[Command]] = {
     "analyse": Analyse,
     "compare": Compare,
     "cite": Cite,
+    "contribute": Contribute,
+    "merge": Merge,
+    "dashboard": Dashboard,
+    "docs": Docs,
     "doctor": Doctor,
 }
 
@@ -113,6 +121,22 @@ def _dispatch(command: Command) -> int:
         from adaptbench.commands import cite
 
         return cite.execute(command)
+    if isinstance(command, Contribute):
+        from adaptbench.commands import contribute
+
+        return contribute.execute(command)
+    if isinstance(command, Merge):
+        from adaptbench.commands import merge
+
+        return merge.execute(command)
+    if isinstance(command, Dashboard):
+        from adaptbench.commands import dashboard
+
+        return dashboard.execute(command)
+    if isinstance(command, Docs):
+        from adaptbench.commands import docs
+
+        return docs.execute(command)
     from adaptbench.commands import doctor
 
     return doctor.execute(command)

@@ -241,6 +241,50 @@ class Cite:
 
 
 @dataclass(frozen=True)
+class Dashboard:
+    """Make a workspace and a report in Weights & Biases that show the runs of a results folder."""
+
+    project: Annotated[str, tyro.conf.arg(metavar="PROJECT")] = "adaptbench"
+    """The project that run or report --wandb online has filled."""
+    entity: Annotated[str | None, _words("ENTITY")] = None
+    """Whose project it is, by default yours."""
+    spec: Annotated[Path | None, _words("FILE")] = None
+    """Write what would be sent to a file, and send nothing."""
+    out: Path = Path("results")
+    """Results folder."""
+
+
+@dataclass(frozen=True)
+class Contribute:
+    """Pack finished runs for others: one zip per run, with its record and confusion matrices."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")]
+    """Folders of finished runs, or results folders, which mean all of their runs."""
+    to: Path = Path("contributions")
+    """Folder for the zips."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Check contributed runs, recompute their scores, and add those that hold to a results folder."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ZIP ...")]
+    """What contribute wrote."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further methods and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Docs:
+    """Write the pages of methods and datasets in docs/ from what the plug-ins say and results/ holds."""
+
+    check: Flag = False
+    """Write nothing; say which pages are not what they would be."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check versions, GPU, disk and data."""
 
@@ -254,4 +298,19 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
-Command = Run | Import | Evaluate | Analyse | Compare | Cite | Data | Ls | Report | Doctor
+Command = (
+    Run
+    | Import
+    | Evaluate
+    | Analyse
+    | Compare
+    | Cite
+    | Contribute
+    | Dashboard
+    | Data
+    | Docs
+    | Ls
+    | Merge
+    | Report
+    | Doctor
+)
