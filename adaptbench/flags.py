@@ -298,6 +298,7 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
+#: A verb is a class of this file, in small letters, and a module of `adaptbench.commands`.
 Command = (
     Run
     | Import

@@ -28,7 +28,7 @@ from adaptbench.data.sampling import Sampling
 from adaptbench.evaluation.inference import Averaged, Mode
 from adaptbench.labelling import Labeller
 from adaptbench.method import Stage, Task
-from adaptbench.profiles import Iterations
+from adaptbench.profiles import Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from methods.fada_alignment import ORIGINAL, FADAAlignment
 from methods.fada_source import FADASource
@@ -62,7 +62,7 @@ class FADA(FADASource):
         distillation_schedule_iterations: Iterations | None = Field(
             None, ge=1, description="the same as schedule_iterations, of the self-distillation"
         )
-        distillation_batch_size: int = Field(
+        distillation_batch_size: Pictures = Field(
             8, ge=1, description="images per iteration of the self-distillation"
         )
         distillation_frozen_norm: bool = Field(

@@ -42,7 +42,7 @@ from adaptbench.data.framing import WholePictures
 from adaptbench.data.sampling import Sampling
 from adaptbench.method import LossGroup, Optimizers, Stage, Task
 from adaptbench.networks import Segmentor
-from adaptbench.profiles import Channels, Iterations
+from adaptbench.profiles import Channels, Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import by_name, poly_schedule
 from methods.fada_source import FADASource
@@ -75,7 +75,7 @@ class FADAAlignment(FADASource):
         """Settings of both trainings; those without prefix are the second one's."""
 
         iterations: Iterations = Field(40_000, ge=0, description="iterations of the alignment")
-        batch_size: int = Field(4, ge=1, description="images per domain and iteration of the alignment")
+        batch_size: Pictures = Field(4, ge=1, description="images per domain and iteration of the alignment")
         learning_rate: float = Field(
             2.5e-4, gt=0, description="of the encoder in the alignment, at its highest"
         )
@@ -99,7 +99,9 @@ class FADAAlignment(FADASource):
         source_schedule_iterations: Iterations | None = Field(
             None, ge=1, description="the same as schedule_iterations, of the source training"
         )
-        source_batch_size: int = Field(8, ge=1, description="images per iteration of the source training")
+        source_batch_size: Pictures = Field(
+            8, ge=1, description="images per iteration of the source training"
+        )
         rate_factor: float = Field(
             1.0, gt=0, description="factor on the learning rate in the source training and the distillation"
         )

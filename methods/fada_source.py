@@ -33,7 +33,7 @@ from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.method import LossGroup, Method, Optimizers, Task
 from adaptbench.networks import Segmentor
 from adaptbench.networks.frozen_norm import freeze_norms
-from adaptbench.profiles import Iterations
+from adaptbench.profiles import Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import build_schedule, by_name
 from adaptbench.weights.adversarial import ENCODER_AND_CLASSIFIER
@@ -63,7 +63,7 @@ class FADASource(Method):
         schedule_iterations: Iterations | None = Field(
             None, ge=1, description="iteration at which the decay would reach zero; none = the last one"
         )
-        batch_size: int = Field(8, ge=1, description="images per domain and iteration")
+        batch_size: Pictures = Field(8, ge=1, description="images per domain and iteration")
         optimizer: Literal["adamw", "sgd"] = Field("sgd", description="optimiser of the student")
         learning_rate: float = Field(5e-4, gt=0, description="of the encoder, at its highest")
         weight_decay: float = Field(

@@ -27,7 +27,9 @@ def execute(command: Dashboard) -> int:
 
     found = [board for board in boards(find_records(command.out)) if board.rows]
     if not found:
-        raise UsageError(f"{command.out} holds no finished run to show. Run something first, or name it with --out.")
+        raise UsageError(
+            f"{command.out} holds no finished run to show. Run something first, or name it with --out."
+        )
     console = Console()
     if command.spec is not None:
         dashboard.write_specification(found, command.project, command.entity or "", command.spec)

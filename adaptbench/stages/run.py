@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,8 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
                 _train_in_child(place, index, entry, stop)
             if not entry.done:
                 select(place, entry, stop)
+            if entry.selection is not None:  # those that were not chosen
+                shutil.rmtree(entry.snapshots, ignore_errors=True)
     return planned
 
 

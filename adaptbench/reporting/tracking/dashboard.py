@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from adaptbench.errors import UsageError
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.leaderboard import data_sentence, main_cells, markdown_table
 from adaptbench.reporting.tracking.guarded import told
+from adaptbench.reporting.tracking.wandb_runs import table_names
 
 TITLE = "AdaptBench"
 _CURVES = ("train/loss", "train/acc_seg", "train/mix.acc_seg", "train/mix.confidence", "train/learning_rate")
@@ -25,10 +27,15 @@ def workspace(boards: Sequence[Board], project: str, entity: str) -> Any:
     """The workspace: a section per board with scores, costs and pictures, and one with the training curves."""
     import wandb_workspaces.workspaces as ws
 
-    sections = [ws.Section(name=_heading(board), panels=_score_panels(board), is_open=True) for board in boards]
-    sections.append(ws.Section(name="Training", panels=_curve_panels(), is_open=True))
+    sections = [
+        ws.Section(name=_heading(board), panels=_laid_out(_score_panels(board, table)), is_open=True)
+        for table, board in table_names(boards).items()
+    ]
+    sections.append(ws.Section(name="Training", panels=_laid_out(_curve_panels()), is_open=True))
     grouped = ws.RunsetSettings(groupby=[ws.Config(_METHOD)])
-    return ws.Workspace(entity=entity, project=project, name=TITLE, sections=sections, runset_settings=grouped)
+    return ws.Workspace(
+        entity=entity, project=project, name=TITLE, sections=sections, runset_settings=grouped
+    )
 
 
 def report(boards: Sequence[Board], project: str, entity: str) -> Any:
@@ -36,23 +43,49 @@ def report(boards: Sequence[Board], project: str, entity: str) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     blocks: list[Any] = [wr.TableOfContents()]
-    for board in boards:
-        chosen = f"Config('benchmark') == '{board.benchmark}' and Config('ranking_hash') == '{board.ranking_hash}'"
-        runs = wr.Runset(entity=entity, project=project, name=board.benchmark, filters=chosen, groupby=[_METHOD])
-        words = [data_sentence(board), f"{board.protocol}.", markdown_table(main_cells(board, board.all_rows))]
+    for table, board in table_names(boards).items():
+        chosen = (
+            f"Config('benchmark') == '{board.benchmark}' and Config('ranking_hash') == '{board.ranking_hash}'"
+        )
+        runs = wr.Runset(
+            entity=entity,
+            project=project,
+            name=board.benchmark,
+            filters=chosen,
+            groupby=[f"config.{_METHOD}"],
+        )
+        words = [
+            data_sentence(board),
+            f"{board.protocol}.",
+            markdown_table(main_cells(board, board.all_rows)),
+        ]
         blocks += [wr.H2(text=_heading(board)), wr.MarkdownBlock(text="\n\n".join(filter(None, words)))]
-        blocks.append(wr.PanelGrid(runsets=[runs], panels=[*_score_panels(board), *_curve_panels()]))
-    return wr.Report(project=project, entity=entity, title=f"{TITLE}: leaderboards", blocks=blocks, width="fluid")
+        panels = _laid_out([*_score_panels(board, table), *_curve_panels()])
+        blocks.append(wr.PanelGrid(runsets=[runs], panels=panels))
+    return wr.Report(
+        project=project, entity=entity, title=f"{TITLE}: leaderboards", blocks=blocks, width="fluid"
+    )
 
 
 def specification(boards: Sequence[Board], project: str, entity: str) -> dict[str, Any]:
     """What would be sent, as plain data."""
     made = {"workspace": workspace(boards, project, entity), "report": report(boards, project, entity)}
-    found: dict[str, Any] = {
+    found = {
         name: json.loads(one._to_model().model_dump_json(by_alias=True, exclude_none=True))
         for name, one in made.items()
     }
-    return found
+    numbered: dict[str, Any] = _numbered(found, itertools.count(1))
+    return numbered
+
+
+def _numbered(part: Any, numbers: Iterator[int]) -> Any:
+    """``part`` with numbers in the place of drawn ids, so that the same boards give the same text."""
+    if isinstance(part, list):
+        return [_numbered(one, numbers) for one in part]
+    if not isinstance(part, dict):
+        return part
+    drawn = {key: str(next(numbers)) for key in ("__id__", "id") if part.get(key)}
+    return {key: drawn.get(key) or _numbered(value, numbers) for key, value in part.items()}
 
 
 def write_specification(boards: Sequence[Board], project: str, entity: str, path: Path) -> None:
@@ -85,7 +118,7 @@ def _heading(board: Board) -> str:
     return f"{board.benchmark} ({board.view}, protocol {board.ranking_hash[:8]})"
 
 
-def _score_panels(board: Board) -> list[Any]:
+def _score_panels(board: Board, table: str) -> list[Any]:
     """Bars per method, mIoU against costs, IoU per class, the leaderboard's table, predictions."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -102,18 +135,20 @@ def _score_panels(board: Board) -> list[Any]:
     prefix = f"{board.view.class_set}/{board.view.split}/IoU"
     classes = [wr.SummaryMetric(f"{prefix}/{name}") for name in board.classes]
     ious = wr.BarPlot(title=f"IoU per class ({board.view})", metrics=classes, groupby=wr.Config(_METHOD))
-    table = wr.WeavePanelSummaryTable(table_name=f"leaderboard/{board.benchmark}")
-    pictures = wr.MediaBrowser(title="Predictions", media_keys=[f"predictions/{view.split}" for view in views])
-    return _laid_out([*bars, *costs, ious, table, pictures])
+    ranked = wr.WeavePanelSummaryTable(table_name=table)
+    pictures = wr.MediaBrowser(
+        title="Predictions", media_keys=[f"predictions/{view.split}" for view in views]
+    )
+    return [*bars, *costs, ious, ranked, pictures]
 
 
 def _curve_panels() -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    plots = [
-        wr.LinePlot(title=key.partition("/")[2], x="Step", y=[key], groupby=wr.Config(_METHOD)) for key in _CURVES
+    return [
+        wr.LinePlot(title=key.partition("/")[2], x="Step", y=[key], groupby=wr.Config(_METHOD))
+        for key in _CURVES
     ]
-    return _laid_out(plots)
 
 
 def _laid_out(panels: list[Any]) -> list[Any]:

@@ -83,7 +83,7 @@ class WandbTracker:
         run = WandbRun(
             self, "leaderboard", name="leaderboard", job_type="leaderboard", tags=list(self.project.tags)
         )
-        tables = {f"leaderboard/{key}": _board_table(board) for key, board in _named(boards).items()}
+        tables = {key: _board_table(board) for key, board in table_names(boards).items()}
         if tables:
             run.put(tables)
         run.close(ok=True)
@@ -235,12 +235,12 @@ def _artifact(finished: Finished) -> wandb.Artifact:
     return artifact
 
 
-def _named(boards: Sequence[Board]) -> dict[str, Board]:
-    """Boards by benchmark; further protocols of a benchmark have their hash added."""
+def table_names(boards: Sequence[Board]) -> dict[str, Board]:
+    """Keys of the leaderboard's tables; further protocols of a benchmark have their hash added."""
     found: dict[str, Board] = {}
     for board in boards:
-        known = board.benchmark in found
-        found[f"{board.benchmark} {board.ranking_hash[:8]}" if known else board.benchmark] = board
+        key = f"leaderboard/{board.benchmark}"
+        found[f"{key} {board.ranking_hash[:8]}" if key in found else key] = board
     return found
 
 
