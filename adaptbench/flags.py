@@ -43,7 +43,10 @@ _Tracking = Annotated[Tracking, tyro.conf.arg(name="")]
 
 @dataclass(frozen=True)
 class Run:
-    """Train, score, rank methods. Other verbs: analyse, cite, compare, data, doctor, evaluate, import, ls, report."""
+    """Train, score, rank methods.
+
+    Other verbs: analyse, cite, compare, contribute, dashboard, data, docs, doctor, evaluate, import, ls, merge, report.
+    """
 
     methods: Annotated[tuple[str, ...] | None, _words("METHOD ...")] = None
     """Methods, or 'all', which is the default."""
@@ -166,7 +169,8 @@ class Report:
     out: Path = Path("results")
     """Results folder."""
     publish: Flag = False
-    """Also update the committed results/minicity/leaderboard.md and .csv, and the pages of results/published."""
+    """Also update the committed results/minicity/leaderboard.md and .csv, the pages of results/published, and those
+    that docs writes."""
     pictures: Flag = False
     """Also draw the leaderboards and strips of predictions."""
     page: Flag = False

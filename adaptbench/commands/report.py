@@ -37,7 +37,10 @@ def execute(command: Report) -> int:
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
         written = write_leaderboards(publishable(found.records), folder, tests=tests)
-        for path in [*written, *write_published(load_published(), FOLDER)]:
+        from adaptbench.handbook.write import write_pages
+
+        written += write_published(load_published(), FOLDER)
+        for path in [*written, *write_pages(plugins.discover())]:
             _say(console, f"published {path}")
     if command.pictures:
         from adaptbench.reporting.gallery import draw_all

@@ -117,7 +117,7 @@ def _protocol(found: Contribution, known: Known) -> Iterator[str]:
         "label_size": benchmark.protocol.label_size,
         "ignore": benchmark.protocol.ignore,
         "absent_classes": benchmark.protocol.absent_classes,
-        "data": record.data if set(record.data) == set(benchmark.datasets()) else ranking.get("data"),
+        "data": {name: record.data.get(name) for name in benchmark.datasets()},
     }
     for key, value in declared.items():
         if ranking.get(key) != value:

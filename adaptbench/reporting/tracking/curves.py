@@ -15,13 +15,13 @@ def history(path: Path, classes: Sequence[str] = ()) -> Iterator[Point]:
 
     Iterations start at 0 in every stage; steps count on from stage to stage. A vector is a value per class.
     """
-    return _points(_lines(path), classes)
+    return _points(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), classes)
 
 
 def live_history(folder: Path, classes: Sequence[str] = ()) -> Iterator[Point]:
     """What `history` will give once the job in ``folder`` is done, as far as its stages have come."""
     return _points(
-        (line for stage in stage_folders(folder) for line in _lines(stage / "metrics.jsonl")), classes
+        (line for stage in stage_folders(folder) for line in _whole_lines(stage / "metrics.jsonl")), classes
     )
 
 
@@ -31,8 +31,8 @@ def stage_folders(folder: Path) -> list[Path]:
     return [link.resolve() for link in links]
 
 
-def _lines(path: Path) -> list[str]:
-    """Whole lines; the last one may be being written."""
+def _whole_lines(path: Path) -> list[str]:
+    """Those that are written to their end."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

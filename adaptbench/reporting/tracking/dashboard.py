@@ -47,13 +47,7 @@ def report(boards: Sequence[Board], project: str, entity: str) -> Any:
         chosen = (
             f"Config('benchmark') == '{board.benchmark}' and Config('ranking_hash') == '{board.ranking_hash}'"
         )
-        runs = wr.Runset(
-            entity=entity,
-            project=project,
-            name=board.benchmark,
-            filters=chosen,
-            groupby=[f"config.{_METHOD}"],
-        )
+        runs = wr.Runset(name=board.benchmark, filters=chosen, groupby=[f"config.{_METHOD}"])
         words = [
             data_sentence(board),
             f"{board.protocol}.",
