@@ -97,8 +97,8 @@ class WandbTracker:
             wandb.teardown(exit_code=1)
 
     def kept(self, run_id: str) -> list[Path]:
-        """Folders of offline runs."""
-        return list((self.folder / "wandb").glob(f"offline-run-*-{run_id}"))
+        """Folders of offline runs; the library adds a number to a name that is there already."""
+        return list((self.folder / "wandb").glob(f"offline-run-*-{run_id}*"))
 
 
 class WandbRun:

@@ -87,6 +87,7 @@ def trouble(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trouble")
 def test_a_server_that_cannot_be_used_is_told_once_and_all_is_kept(job: StoredJob, tmp_path: Path) -> None:
     """In the process that a run starts."""
