@@ -89,10 +89,17 @@ def _columns(board: Board, out: Path) -> list[_Column]:
     protocol = rows[0].first.ranking_hash  # smoke runs below one board may differ in their pictures
     by_method: dict[str, list[Row]] = {}
     for row in rows:
-        if row.first.ranking_hash == protocol:
+        if row.first.ranking_hash == protocol and _own(row):
             by_method.setdefault(row.first.method, []).append(row)
+    if not by_method:
+        raise RunStateError("All of its runs were submitted by others, without pictures.")
     plainest = [min(group, key=lambda row: len(row.first.overrides)) for group in by_method.values()]
-    return [_column(board, row.first, out) for row in plainest]
+    return [_column(board, _own(row)[0], out) for row in plainest]
+
+
+def _own(row: Row) -> list[Record]:
+    """The records of a row that come with a job's folder."""
+    return [record for record in row.records if record.origin == "maintainer"]
 
 
 def _column(board: Board, record: Record, out: Path) -> _Column:

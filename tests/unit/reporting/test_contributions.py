@@ -23,6 +23,7 @@ from adaptbench.plan import make_plan
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.contributions.checks import Known, objections
 from adaptbench.reporting.contributions.pack import file_name, pack, read_folder
+from adaptbench.reporting.gallery import draw_all
 from adaptbench.reporting.record import Record, load_record, save_record
 from adaptbench.reporting.records import find_records
 from adaptbench.request import Request
@@ -101,6 +102,14 @@ def test_what_is_contributed_is_merged_and_marked(run: Path, tmp_path: Path) -> 
     assert read_folder(folder).matrices.keys() == read_folder(run).matrices.keys()
     assert main(["report", "--out", str(tmp_path / "ours")]) == 0
     assert "| submitted" in (tmp_path / "ours/leaderboards/leaderboard.md").read_text()
+
+
+def test_pictures_of_submitted_runs_are_not_looked_for(run: Path, tmp_path: Path) -> None:
+    main(["merge", str(pack(run, tmp_path / "zips")), "--out", str(tmp_path / "ours")])
+    said: list[str] = []
+    draw_all(find_records(tmp_path / "ours"), tmp_path / "ours", said.append)
+    assert len(said) == 1
+    assert "All of its runs were submitted by others, without pictures." in said[0]
 
 
 def test_a_run_that_is_here_stays(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
