@@ -143,7 +143,7 @@ def _measured(name: str, measured: Sequence[dict[str, str]]) -> str:
             _score(row),
             row["n_seeds"],
             row["rank"],
-            row.get("origin") or words.MISSING,
+            row.get("origin") or "maintainer",
         ]
         for row in own
         if row["smoke"] != "True"
