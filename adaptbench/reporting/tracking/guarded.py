@@ -76,7 +76,7 @@ class Guarded:
 
 def sync_line(folder: Path) -> str:
     """The command that uploads what lies in a project's folder."""
-    return f"wandb sync {folder / 'wandb' / '*run-*'}"
+    return f"wandb sync {folder / 'wandb' / 'offline-run-*'}"
 
 
 def told(error: BaseException) -> str:
