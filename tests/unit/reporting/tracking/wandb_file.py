@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import wandb
 from wandb.proto.wandb_internal_pb2 import Record
 
 _BLOCK = 32768
@@ -31,7 +32,8 @@ class Content:
 
 
 def read_run(folder: Path) -> Content:
-    """Everything in an ``offline-run-*`` folder."""
+    """Everything in an ``offline-run-*`` folder. The library writes its last lines after a run has ended."""
+    wandb.teardown()
     (path,) = folder.glob("*.wandb")
     found = Content(files=folder / "files")
     for data in _chunks(path.read_bytes()):
