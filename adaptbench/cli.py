@@ -12,7 +12,7 @@ from typing import get_args
 import tyro
 
 from adaptbench.errors import AdaptBenchError, unknown_name
-from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command
+from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Tracking
 
 _VERBS: dict[str, type[Command]] = {command.__name__.lower(): command for command in get_args(Command)}
 
@@ -63,7 +63,8 @@ def _dispatch(command: Command) -> int:
 
 def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:
     """``--set a=1 --set b=2`` means ``--set a=1 b=2``; of a flag with one value the last counts."""
-    several = {f"--{f.name.replace('_', '-')}" for f in fields(verb) if "tuple[" in str(f.type)}
+    known = (*fields(verb), *fields(Tracking))
+    several = {f"--{f.name.replace('_', '-')}" for f in known if "tuple[" in str(f.type)}
     leading: list[str] = []
     values: dict[str, list[str]] = {}
     current = leading

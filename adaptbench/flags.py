@@ -20,6 +20,28 @@ def _words(metavar: str) -> Any:
 
 
 @dataclass(frozen=True)
+class Tracking:
+    """Runs of Weights & Biases and TensorBoard."""
+
+    wandb: Literal["offline", "online", "disabled"] = "disabled"
+    """One Weights & Biases run per job, sent as it trains, or kept in OUT/wandb for wandb sync (no account needed)."""
+    wandb_project: Annotated[str | None, _words("PROJECT")] = None
+    """By default that of WANDB_PROJECT, or adaptbench."""
+    wandb_entity: Annotated[str | None, _words("ENTITY")] = None
+    """Whose project it is, by default yours."""
+    wandb_group: Annotated[str | None, _words("GROUP")] = None
+    """Group of the runs, by default their benchmark."""
+    wandb_tags: Annotated[tuple[str, ...], _words("TAG ...")] = ()
+    """Further tags of the runs."""
+    tensorboard: Flag = False
+    """Event files for TensorBoard, in OUT/tensorboard."""
+
+
+#: Its flags have no prefix and a section of their own in --help.
+_Tracking = Annotated[Tracking, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True)
 class Run:
     """Train, score, rank methods. Other verbs: ls, report, compare, predict, submit and more; see the README."""
 
@@ -64,6 +86,7 @@ class Run:
     """Run again what is finished."""
     plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
     """Files or folders with further methods, datasets, benchmarks and studies."""
+    tracking: _Tracking = Tracking()
 
 
 @dataclass(frozen=True)
@@ -211,13 +234,13 @@ class Report:
     out: Path = Path("results")
     """Results folder."""
     publish: Flag = False
-    """Also update the committed results/minicity/leaderboard.md and .csv, and the pages of results/published."""
+    """Also update the committed results/minicity/leaderboard.md and .csv, the pages of results/published, and those
+    that docs writes."""
     pictures: Flag = False
     """Also draw the leaderboards and strips of predictions."""
     page: Flag = False
     """Also write a web page with tables, charts, pictures and a page per run: OUT/leaderboards/page/index.html."""
-    wandb: Annotated[str | None, _words("PROJECT")] = None
-    """Also make a Weights & Biases run of every record; offline unless an API key is set up."""
+    tracking: _Tracking = Tracking()
 
 
 @dataclass(frozen=True)
@@ -287,6 +310,50 @@ class Cite:
 
 
 @dataclass(frozen=True)
+class Dashboard:
+    """Make a workspace and a report in Weights & Biases that show the runs of a results folder."""
+
+    project: Annotated[str, tyro.conf.arg(metavar="PROJECT")] = "adaptbench"
+    """The project that run or report --wandb online has filled."""
+    entity: Annotated[str | None, _words("ENTITY")] = None
+    """Whose project it is, by default yours."""
+    spec: Annotated[Path | None, _words("FILE")] = None
+    """Write what would be sent to a file, and send nothing."""
+    out: Path = Path("results")
+    """Results folder."""
+
+
+@dataclass(frozen=True)
+class Contribute:
+    """Pack finished runs for others: one zip per run, with its record and confusion matrices."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")]
+    """Folders of finished runs, or results folders, which mean all of their runs."""
+    to: Path = Path("contributions")
+    """Folder for the zips."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Check contributed runs, recompute their scores, and add those that hold to a results folder."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ZIP ...")]
+    """What contribute wrote."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
+    """Files or folders with further methods and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Docs:
+    """Write the pages of methods and datasets in docs/ from what the plug-ins say and results/ holds."""
+
+    check: Flag = False
+    """Write nothing; say which pages are not what they would be."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check versions, GPU, disk and data."""
 
@@ -314,5 +381,9 @@ Command = (
     | Analyse
     | Compare
     | Cite
+    | Contribute
+    | Merge
+    | Dashboard
+    | Docs
     | Doctor
 )

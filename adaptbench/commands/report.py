@@ -37,7 +37,10 @@ def execute(command: Report) -> int:
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
         written = write_leaderboards(publishable(found.records), folder, tests=tests)
-        for path in [*written, *write_published(load_published(), FOLDER)]:
+        from adaptbench.handbook.write import write_pages
+
+        written += write_published(load_published(), FOLDER)
+        for path in [*written, *write_pages(plugins.discover())]:
             _say(console, f"published {path}")
     if command.pictures:
         from adaptbench.reporting.gallery import draw_all
@@ -52,10 +55,13 @@ def execute(command: Report) -> int:
 
         page = write_page(found.records, command.out, printed_facts(), found.unreadable, warn, tests)
         _say(console, f"Page: {page}")
-    if command.wandb is not None:
-        from adaptbench.reporting.wandb_log import upload
+    tracking = command.tracking
+    if tracking.wandb != "disabled" or tracking.tensorboard:
+        from adaptbench.reporting.tracking.chosen import trackers
+        from adaptbench.reporting.tracking.upload import upload
 
-        _say(console, str(upload(found.records, command.out, command.wandb)))
+        for tracker in trackers(tracking, command.out):
+            _say(console, upload(found.records, command.out, tracker))
     return 0
 
 

@@ -27,6 +27,7 @@ from adaptbench.profiles import profile
 from adaptbench.reporting import words
 from adaptbench.reporting.records import FoundRecords, scan_records
 from adaptbench.reporting.series import save_series, series_of
+from adaptbench.reporting.tracking.beside import followed
 from adaptbench.request import Request
 
 
@@ -46,7 +47,15 @@ def execute(command: Run) -> int:
     prepare(jobs)
     generate_missing(console, [entry for job in to_do(jobs) for entry in _sources(job)])
     concurrency = command.jobs or default_concurrency(command.profile, jobs)
-    with LiveView(console) if console.is_terminal else LogView(console) as view:
+
+    def tell(text: str) -> None:
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    folders = [job.folder for job in to_do(jobs)]
+    with (
+        followed(command.tracking, folders, command.out.resolve(), tell),
+        LiveView(console) if console.is_terminal else LogView(console) as view,
+    ):
         ended = run_jobs(jobs, concurrency, view)
     if command.debug_pictures is not None:
         _show_pictures(console, ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -115,6 +116,14 @@ class Row:
     def devices(self) -> str:
         """Where the seeds were trained."""
         return ", ".join(sorted({record.cost.device for record in self.records}))
+
+    @property
+    def origin(self) -> str:
+        """Who ran the seeds: ``maintainer``, ``submitted``, or how many of each."""
+        counts = Counter(record.origin for record in self.records)
+        if len(counts) == 1:
+            return next(iter(counts))
+        return ", ".join(f"{count} {origin}" for origin, count in sorted(counts.items()))
 
     @property
     def settings(self) -> str:

@@ -14,7 +14,7 @@ from adaptbench.data.taxonomy import LabelMap, class_set, label_map
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import AdaptBenchError, DataError, RunStateError
 from adaptbench.jobspec import JobSpec, job_folder, load_job
-from adaptbench.reporting.board import Board, Row, boards
+from adaptbench.reporting.board import Board, Row, View, boards
 from adaptbench.reporting.pictures import StripRow, leaderboard_picture, prediction_strips
 from adaptbench.reporting.record import Record
 
@@ -78,7 +78,7 @@ def strip_rows(board: Board, out: Path) -> list[StripRow]:
         AdaptBenchError: the data or the predictions are gone, or cannot be read.
     """
     columns = _columns(board, out)
-    dataset, table = _opened(load_job(columns[0].folder), board)
+    dataset, table = opened(load_job(columns[0].folder), board.view)
     samples = _common_samples(dataset, board, columns)
     return [_strip_row(dataset, sample, table, columns) for sample in samples]
 
@@ -89,10 +89,17 @@ def _columns(board: Board, out: Path) -> list[_Column]:
     protocol = rows[0].first.ranking_hash  # smoke runs below one board may differ in their pictures
     by_method: dict[str, list[Row]] = {}
     for row in rows:
-        if row.first.ranking_hash == protocol:
+        if row.first.ranking_hash == protocol and _own(row):
             by_method.setdefault(row.first.method, []).append(row)
+    if not by_method:
+        raise RunStateError("All of its runs were submitted by others, without pictures.")
     plainest = [min(group, key=lambda row: len(row.first.overrides)) for group in by_method.values()]
-    return [_column(board, row.first, out) for row in plainest]
+    return [_column(board, _own(row)[0], out) for row in plainest]
+
+
+def _own(row: Row) -> list[Record]:
+    """The records of a row that come with a job's folder."""
+    return [record for record in row.records if record.origin == "maintainer"]
 
 
 def _column(board: Board, record: Record, out: Path) -> _Column:
@@ -100,9 +107,13 @@ def _column(board: Board, record: Record, out: Path) -> _Column:
     return _Column(record.method, folder / "pictures" / board.view.split.replace("/", "-"), folder)
 
 
-def _opened(spec: JobSpec, board: Board) -> tuple[Dataset, LabelMap]:
-    """The dataset of the ranked split, and the map from its labels to train ids."""
-    name = board.view.split.partition("/")[0]
+def opened(spec: JobSpec, view: View) -> tuple[Dataset, LabelMap]:
+    """The dataset of a scored split, and the map from its labels to train ids.
+
+    Raises:
+        AdaptBenchError: the data is gone, or its plug-in is.
+    """
+    name = view.split.partition("/")[0]
     if name not in spec.data:
         raise RunStateError(f"The job {spec.job_hash} does not say where {name} lies.")
     registry = plugins.discover(Path(path) for path in spec.plugins)
@@ -110,7 +121,7 @@ def _opened(spec: JobSpec, board: Board) -> tuple[Dataset, LabelMap]:
     if not root.is_dir():
         raise DataError(f"The data they were made from is gone: {root} is not a folder.")
     dataset = dataset_class(registry, name)(root)
-    return dataset, label_map(dataset.id_space, board.view.class_set)
+    return dataset, label_map(dataset.id_space, view.class_set)
 
 
 def _common_samples(dataset: Dataset, board: Board, columns: Sequence[_Column]) -> list[Sample]:

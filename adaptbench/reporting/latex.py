@@ -32,6 +32,9 @@ _HEADER = (
     "% Needs \\usepackage{booktabs,graphicx}. Written by `python run_all.py report`; changes are lost.\n"
 )
 
+#: The origin of rows that need no mark.
+_OURS = "maintainer"
+
 
 def escape(text: str) -> str:
     """``text`` with everything escaped that LaTeX would take as markup; line breaks become spaces."""
@@ -93,7 +96,11 @@ def _table(board: Board, content: str, columns: Sequence[tuple[str, tuple[View, 
 
 def _legend(board: Board) -> str:
     """What a caption must say of the marks and of the data."""
-    marks = "Bold: best ranked row, underlined: second; rows with a mark in brackets are not ranked."
+    marks = "Bold: best ranked row, underlined: second; rows marked control or oracle are not ranked."
+    if any(row.origin != _OURS for row in board.rows):
+        marks += (
+            " Rows marked submitted were run by others; their scores were recomputed from confusion matrices."
+        )
     return " ".join(filter(None, [marks, data_sentence(board)]))
 
 
@@ -102,8 +109,8 @@ def _turned(name: str) -> str:
 
 
 def _method(row: Row) -> str:
-    mark = "" if row.standing == "ranked" else f" [{row.standing}]"
-    return escape(row.label + mark)
+    marks = [row.standing] * (row.standing != "ranked") + [row.origin] * (row.origin != _OURS)
+    return escape(row.label + (f" [{', '.join(marks)}]" if marks else ""))
 
 
 def _marks(board: Board, key: tuple[View, str]) -> dict[float, str]:

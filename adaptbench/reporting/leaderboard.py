@@ -81,6 +81,7 @@ def main_cells(board: Board, rows: Sequence[Row], found: Significance | None = N
         ("time", True, lambda row: words.duration(row.training_seconds)),
         ("peak memory", True, lambda row: words.memory(row.peak_memory_mib)),
         ("device", False, lambda row: row.devices),
+        ("origin", False, lambda row: row.origin),
         *(_score_column(f"mIoU ({view})", view, MIOU) for view in board.further),
     ]
     start = len(columns) - len(board.further)
@@ -312,6 +313,7 @@ def _csv_line(
         "evaluation_seconds": row.evaluation_seconds,
         "peak_memory_mib": row.peak_memory_mib,
         "device": row.devices,
+        "origin": row.origin,
         **{f"iou:{name}": s and s.mean for name, s in zip(classes, per_class, strict=True)},
         **{f"iou_std:{name}": s and s.std for name, s in zip(classes, per_class, strict=True)},
     }

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adaptbench.errors import RunStateError
 from adaptbench.storage import write_text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Part(BaseModel):
@@ -131,6 +131,8 @@ class Record(Part):
     weights_sha256: str
     cost: Cost
     environment: dict[str, str]
+    #: Who ran it: whoever keeps the results folder, or somebody else whose record was merged into it.
+    origin: Literal["maintainer", "submitted"] = "maintainer"
 
 
 def save_record(record: Record, path: Path) -> None:

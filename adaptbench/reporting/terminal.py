@@ -15,7 +15,17 @@ from adaptbench.reporting.study_table import StudyTable
 
 _STYLES: dict[Standing, str] = {"ranked": "", "control": "dim", "oracle": "dim", "smoke": "dim italic"}
 #: Columns shown if there is room, after the scores on further splits; the most wanted one first.
-_OPTIONAL = (HEADER, "95 % interval", "time", "network", "iterations", "peak memory", "device", "pretraining")
+_OPTIONAL = (
+    HEADER,
+    "95 % interval",
+    "time",
+    "network",
+    "iterations",
+    "peak memory",
+    "device",
+    "pretraining",
+    "origin",
+)
 #: Columns of a study that only its page shows.
 _NOT_SHOWN = frozenset({"method", "settings", "peak memory", "published memory"})
 #: Width from which a text may be folded.

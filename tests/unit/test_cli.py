@@ -9,7 +9,7 @@ import pytest
 from adaptbench.cli import main, parse
 from adaptbench.commands.run import default_concurrency, parse_paths, request_of
 from adaptbench.errors import UsageError
-from adaptbench.flags import Compare, Doctor, Evaluate, Import, Ls, Report, Run
+from adaptbench.flags import Compare, Doctor, Evaluate, Import, Ls, Report, Run, Tracking
 
 
 def test_run_is_the_verb_where_there_is_none() -> None:
@@ -68,6 +68,11 @@ def test_flags() -> None:
 )
 def test_repeated_flags_are_joined(text: str) -> None:
     assert parse(text.split()) == Run(set=("a=1", "b=2"))
+
+
+def test_flags_of_trackers_have_no_prefix_and_are_joined() -> None:
+    text = "run --wandb offline --wandb-tags a --tensorboard --wandb-tags b"
+    assert parse(text.split()) == Run(tracking=Tracking("offline", wandb_tags=("a", "b"), tensorboard=True))
 
 
 def test_of_a_repeated_single_value_the_last_counts() -> None:

@@ -120,6 +120,7 @@ def _facts(record: Record) -> Facts:
         ("evaluation time", words.duration(cost.evaluation_seconds)),
         ("peak memory", words.memory(cost.peak_memory_mib)),
         ("device", cost.device),
+        ("origin", record.origin),
         ("job", record.job_hash),
         ("ranking", record.ranking_hash),
         ("weights (sha256)", record.weights_sha256),

@@ -19,6 +19,16 @@ def test_best_is_bold_and_second_underlined_among_ranked_rows(record: Maker) -> 
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
 
 
+def test_submitted_rows_are_marked(record: Maker) -> None:
+    text = render_latex(
+        [record("a", origin="submitted"), record("b"), record("c", tags=("control",), origin="submitted")]
+    )
+    assert "a [submitted] &" in text
+    assert "c [control, submitted] &" in text
+    assert "b &" in text
+    assert "Rows marked submitted were run by others" in text
+
+
 def test_a_caption_says_what_was_scored_and_that_data_is_generated(record: Maker) -> None:
     text = render_latex([record("a")])
     assert "72 images of cityscapes/val" in text and "generated world" in text

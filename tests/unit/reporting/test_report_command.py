@@ -32,14 +32,9 @@ def test_pictures_are_drawn_and_what_is_missing_is_said(
     assert "no picture of predictions" in said  # the record has no job beside it
 
 
-def test_wandb_is_asked_for_by_name(
-    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert main(["report", "--out", str(out), "--wandb", "demo"]) == 0
-    assert "nothing sent" in capsys.readouterr().out
-    assert main(["report", "--out", str(out), "--wandb", "a/b/c"]) == 2
-    assert "expected PROJECT or ENTITY/PROJECT" in capsys.readouterr().err
+def test_a_wrong_project_is_one_paragraph(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--out", str(out), "--wandb", "offline", "--wandb-project", "a/b"]) == 2
+    assert "expected a name without slashes" in capsys.readouterr().err
 
 
 def test_without_runs_it_says_what_to_do(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""``contribute``: finished runs as zips that others can check and merge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from adaptbench import plugins
+from adaptbench.errors import RunStateError, UsageError
+from adaptbench.flags import EXIT_UNFINISHED, Contribute
+from adaptbench.reporting.contributions.checks import Known, objections
+from adaptbench.reporting.contributions.pack import pack, read_folder
+
+
+def execute(command: Contribute) -> int:
+    """Packs every run that would be taken, and says why another would not; 0 if all were packed.
+
+    Raises:
+        UsageError: a folder holds no finished run.
+    """
+    console, registry, refused = Console(), plugins.discover(), 0
+    for folder in (folder for path in command.runs for folder in _jobs(path)):
+        try:
+            wrong = list(map(str, objections(read_folder(folder), Known(registry, {}))))
+        except RunStateError as error:
+            wrong = [f"[run] {error}"]
+        if not wrong:
+            _say(console, f"{pack(folder, command.to)}")
+        refused += bool(wrong)
+        for reason in wrong:
+            _say(console, f"not packed {folder}: {reason}", "yellow")
+    return EXIT_UNFINISHED if refused else 0
+
+
+def _jobs(path: Path) -> Iterator[Path]:
+    """The job folder ``path``, or all finished jobs of the results folder ``path``."""
+    if (path / "record.json").exists():
+        yield path
+        return
+    found = sorted(file.parent for file in (path / "runs").rglob("record.json"))
+    if not found:
+        raise UsageError(
+            f"{path} is neither the folder of a finished run nor a results folder with finished runs."
+        )
+    yield from found
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,40 @@
+"""``dashboard``: a workspace and a report of Weights & Biases for what a results folder holds."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from rich.console import Console
+
+from adaptbench.errors import UsageError
+from adaptbench.flags import Dashboard
+from adaptbench.reporting.board import boards
+from adaptbench.reporting.records import find_records
+
+
+def execute(command: Dashboard) -> int:
+    """Makes the dashboard on the server, or writes its specification.
+
+    Raises:
+        UsageError: there are no runs, the extra is not installed, or the server refuses.
+    """
+    if importlib.util.find_spec("wandb_workspaces") is None:
+        raise UsageError(
+            "dashboard needs the package wandb-workspaces, which is not installed. "
+            "Install it with: pip install 'adaptbench[dashboard]'."
+        )
+    from adaptbench.reporting.tracking import dashboard
+
+    found = [board for board in boards(find_records(command.out)) if board.rows]
+    if not found:
+        raise UsageError(
+            f"{command.out} holds no finished run to show. Run something first, or name it with --out."
+        )
+    console = Console()
+    if command.spec is not None:
+        dashboard.write_specification(found, command.project, command.entity or "", command.spec)
+        console.print(f"Specification: {command.spec}", soft_wrap=True, highlight=False, markup=False)
+        return 0
+    for address in dashboard.send(found, command.project, command.entity):
+        console.print(address, soft_wrap=True, highlight=False, markup=False)
+    return 0

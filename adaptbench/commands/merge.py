@@ -1,0 +1,33 @@
+"""``merge``: contributed runs into a results folder, if they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from adaptbench import plugins
+from adaptbench.errors import UsageError
+from adaptbench.flags import EXIT_UNFINISHED, Merge
+from adaptbench.reporting.contributions.merging import merge
+
+
+def execute(command: Merge) -> int:
+    """Adds what holds and names the check that anything else fails; 0 if all were added.
+
+    Raises:
+        UsageError: a file does not exist.
+    """
+    console, registry, rejected = Console(), plugins.discover(command.plugins), 0
+    for path in command.files:
+        if not path.is_file():
+            raise UsageError(f"merge {path}: no such file.")
+        outcome = merge(path, command.out, registry)
+        if isinstance(outcome, Path):
+            console.print(f"merged {path}: {outcome}", soft_wrap=True, highlight=False, markup=False)
+            continue
+        rejected += 1
+        for objection in outcome:
+            text = f"rejected {path}: {objection}"
+            console.print(text, style="red", soft_wrap=True, highlight=False, markup=False)
+    return EXIT_UNFINISHED if rejected else 0

@@ -1,0 +1,166 @@
+"""A page per method: what it is, its settings, what others print for it, what was measured here, what is checked."""
+
+from __future__ import annotations
+
+import ast
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+from adaptbench import plugins
+from adaptbench.handbook.conformance import cases_of
+from adaptbench.handbook.markdown import first_line, page, prose, section, table
+from adaptbench.method import Method
+from adaptbench.plugins import Plugin, Registry
+from adaptbench.reporting import words
+from adaptbench.reporting.published import Printed, Published
+from adaptbench.reporting.published_board import UNVERIFIED, marked, view_of
+
+LEADERBOARD = plugins.ROOT / "results" / "minicity" / "leaderboard.csv"
+_UNITS = (
+    "Defaults are those of the method where no paper or network recipe says otherwise, lengths in pixels of the full "
+    "size; a profile may scale them."
+)
+_PRINTED = f"As printed; {UNVERIFIED} marks a value that fewer than two independent sources print."
+_MEASURED = (
+    "In MiniCity, a generated world: such numbers say how mechanisms work, not how it scores on real streets."
+)
+_CHECKED = (
+    "Recorded from the reference implementation and recomputed by `pytest tests/conformance`; trainings run this "
+    "method's own step, parts are shared with other methods. Further cases are not in the repository, for their size."
+)
+
+
+def method_page(
+    plugin: Plugin, registry: Registry, published: Published, measured: Sequence[dict[str, str]]
+) -> str:
+    """The page of a method of the checkout."""
+    method: type[Method] = plugins.load(plugin)
+    docstring = ast.get_docstring(ast.parse(plugin.file.read_text(encoding="utf-8"))) or plugin.title
+    return page(
+        f"{plugin.title} (`{plugin.name}`)",
+        [
+            first_line(docstring),
+            _facts(plugin, method, published),
+            prose(docstring),
+            section("Settings", _UNITS, _settings(method)),
+            section("Where its numbers are claimed", _claimed(method)),
+            section("Published", _printed(method, published)),
+            section("Measured here", _measured(plugin.name, measured)),
+            section("Conformance", _conformance(plugin, registry)),
+        ],
+    )
+
+
+def load_measured() -> list[dict[str, str]]:
+    """The rows of the committed leaderboard; none where there is none."""
+    if not LEADERBOARD.exists():
+        return []
+    with LEADERBOARD.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def index(registry: Registry, names: Sequence[str]) -> str:
+    """The list of methods."""
+    rows = []
+    for name in names:
+        plugin = registry.plugins["method"][name]
+        tags, paper = ", ".join(plugin.literals["tags"]), str(plugin.literals.get("paper") or "")
+        rows.append([f"[`{name}`]({name}.md)", plugin.title, paper, tags])
+    said = "Add your own: [a method is one file](../add-a-method.md)."
+    return page("Methods", [table(["name", "title", "paper", "tags"], rows), said])
+
+
+def _facts(plugin: Plugin, method: type[Method], published: Published) -> str:
+    paper = published.paper_of(method.paper)
+    cited = f"[{paper.title}]({paper.url}), {paper.citation}" if paper else method.paper or "none"
+    network = str(method.Settings.model_fields["network"].default)
+    sees = "labels and pictures of the target" if method.supervision == "target" else "pictures of the target"
+    rows = [
+        ["paper", cited],
+        ["tags", ", ".join(method.tags)],
+        ["version", str(method.version)],
+        ["network", f"`{network}`"],
+        ["sees", sees if method.uses_target_images or method.supervision == "target" else "the source alone"],
+        ["source", f"[methods/{plugin.file.name}](../../methods/{plugin.file.name})"],
+        ["run it", f"`python run_all.py --methods {plugin.name}`"],
+    ]
+    return table(["", ""], rows)
+
+
+def _settings(method: type[Method]) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            f"`{words.value(field.get_default(call_default_factory=True))}`",
+            field.description or "",
+        ]
+        for name, field in method.Settings.model_fields.items()
+        if not field.is_required()
+    ]
+    return table(["setting", "default", "what it is"], rows)
+
+
+def _claimed(method: type[Method]) -> str:
+    """What published settings differ in, per benchmark and network."""
+    rows = []
+    for (benchmark, network), settings in sorted(method.published.items()):
+        differ = words.assignments(_plain(settings)) or "the defaults"
+        rows.append([f"`{benchmark}`", f"`{network}`", differ])
+    return table(["benchmark", "network", "settings"], rows)
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    return {str(key): value for key, value in sorted(settings.items())}
+
+
+def _printed(method: type[Method], published: Published) -> str:
+    """Every benchmark for which a row of the method is printed."""
+    names = {Printed(*entry) for entry in method.printed.values()}
+    found = [result for result in published.results if result.name in names]
+    rows = [
+        [
+            f"[{result.benchmark}](../../results/published/{result.benchmark}.md)",
+            result.network,
+            f"{marked(result.miou)} ({view_of(result)})",
+            result.std or words.MISSING,
+            result.paper.citation,
+        ]
+        for result in found
+    ]
+    return (
+        "\n\n".join([table(["benchmark", "network", "mIoU", "std", "paper"], rows), _PRINTED]) if rows else ""
+    )
+
+
+def _measured(name: str, measured: Sequence[dict[str, str]]) -> str:
+    own = [row for row in measured if row["method"] == name and row["ranked_split"] == "True"]
+    rows = [
+        [
+            row["benchmark"],
+            f"`{row['ranking_hash'][:8]}`",
+            row["label"],
+            _score(row),
+            row["n_seeds"],
+            row["rank"],
+            row.get("origin") or "maintainer",
+        ]
+        for row in own
+        if row["smoke"] != "True"
+    ]
+    headers = ["benchmark", "protocol", "row", "mIoU", "seeds", "rank", "origin"]
+    link = "All rows, intervals and tests: [leaderboard](../../results/minicity/leaderboard.md)."
+    return "\n\n".join([_MEASURED, table(headers, rows), link]) if rows else ""
+
+
+def _score(row: dict[str, str]) -> str:
+    std = f" ± {float(row['miou_std']):.1f}" if row["miou_std"] else ""
+    return f"{float(row['miou_mean']):.1f}{std} ({row['class_set']}, {row['split']})"
+
+
+def _conformance(plugin: Plugin, registry: Registry) -> str:
+    found = cases_of(plugin.name, plugin.file, registry.names("method"))
+    found.sort(key=lambda case: (not case.whole, case.name))
+    rows = [[f"`{case.name}`", "training" if case.whole else "part", case.computes] for case in found]
+    none = "No recorded case of this repository bears on it."
+    return "\n\n".join([_CHECKED, table(["case", "", "what was recorded"], rows)]) if rows else none

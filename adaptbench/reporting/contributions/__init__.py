@@ -1,0 +1,1 @@
+"""Runs that others contribute: packed, checked, and merged into a results folder."""

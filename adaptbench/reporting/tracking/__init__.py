@@ -1,0 +1,1 @@
+"""Runs in Weights & Biases and TensorBoard, made from what jobs write anyway: a training knows nothing of them."""
