@@ -12,7 +12,7 @@ from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
 from adaptbench.reporting import beside, significance
 from adaptbench.reporting.beside import Facts
-from adaptbench.reporting.board import Board, boards
+from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.latex import write_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
@@ -103,13 +103,9 @@ def show_boards(
     made = boards(found.records)
     tests = tests_of(made, out)
     facts = printed_facts()
-
-    def published(board: Board) -> list[str]:
-        return beside.markdown_blocks(board, facts)
-
     folder = out / "leaderboards"
-    written = write_leaderboards(found.records, folder, found.unreadable, tests, published)
-    write_latex(found.records, folder)
+    written = write_leaderboards(found.records, folder, found.unreadable, tests, facts)
+    write_latex(found.records, folder, facts)
     for board in made:
         if names is None or board.benchmark in names:
             result = tests.get(significance.key(board))

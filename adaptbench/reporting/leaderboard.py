@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,8 +18,6 @@ NO_RUNS = (
     "No finished runs yet. Start some with "
     "`python run_all.py --methods source_only dacs oracle`, then call `python run_all.py report` again."
 )
-#: Further markdown below the main table of a board.
-Beside = Callable[[Board], Sequence[str]]
 
 SMOKE_TITLE = "Smoke runs (--limit): not ranked"
 
@@ -60,6 +58,21 @@ class Cells:
     rows: list[list[str]]
     best: frozenset[tuple[int, int]]
     numeric: frozenset[int]
+
+
+class Beside:
+    """What stands beside our rows, for example published values. Nothing, unless a subclass says so."""
+
+    def blocks(self, board: Board) -> Sequence[str]:
+        """Markdown below the main table of a board."""
+        return ()
+
+    def columns(self, board: Board, row: Row) -> Mapping[str, object]:
+        """Columns of the CSV, the same for every row; filled where the ranked split is the one of a line."""
+        return {}
+
+
+NOTHING = Beside()
 
 
 _Column = tuple[str, bool, Callable[[Row], str]]
@@ -161,7 +174,7 @@ def render_markdown(
     records: Iterable[Record],
     unreadable: Sequence[Unreadable] = (),
     tests: Significances | None = None,
-    beside: Beside = lambda board: (),
+    beside: Beside = NOTHING,
 ) -> str:
     """The page: for every board its protocol in words, the main table and the table of classes.
 
@@ -169,7 +182,7 @@ def render_markdown(
         records: any number, in any order.
         unreadable: record files that are not in the tables; listed at the end.
         tests: what the statistics say about the boards, where it is known.
-        beside: what stands below the main table of a board, for example published values.
+        beside: what stands beside our rows.
     """
     found = boards(records)
     blocks = ["# Leaderboard"]
@@ -202,7 +215,7 @@ def _benchmark_blocks(
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
             blocks.append(words.markdown(sentence))
-        blocks += _board_blocks(board, tests.get(significance.key(board)), beside(board))
+        blocks += _board_blocks(board, tests.get(significance.key(board)), beside.blocks(board))
     return blocks
 
 
@@ -241,7 +254,9 @@ def markdown_table(cells: Cells) -> str:
     )
 
 
-def render_csv(records: Iterable[Record], tests: Significances | None = None) -> str:
+def render_csv(
+    records: Iterable[Record], tests: Significances | None = None, beside: Beside = NOTHING
+) -> str:
     """One line per group of seeds and split scored: everything the page shows, unrounded to 4 digits.
 
     Columns ``iou:<class>`` and ``iou_std:<class>`` hold the union of all class sets; a class that a line's
@@ -254,6 +269,7 @@ def render_csv(records: Iterable[Record], tests: Significances | None = None) ->
     classes = list(dict.fromkeys(name for b in found for r in b.all_rows for name in _class_names(r)))
     lines = [
         _csv_line(board, row, view, classes, (tests or {}).get(significance.key(board)))
+        | {key: value if view == board.view else None for key, value in beside.columns(board, row).items()}
         for board in found
         for row in board.all_rows
         for view in (board.view, *board.further)
@@ -329,7 +345,7 @@ def write_leaderboards(
     folder: Path,
     unreadable: Sequence[Unreadable] = (),
     tests: Significances | None = None,
-    beside: Beside = lambda board: (),
+    beside: Beside = NOTHING,
 ) -> list[Path]:
     """Writes ``leaderboard.md`` and ``leaderboard.csv`` into ``folder`` and returns their paths.
 
@@ -338,7 +354,7 @@ def write_leaderboards(
         folder: where to; created if missing.
         unreadable: record files that are not in the tables; listed at the end of the page.
         tests: what the statistics say about the boards, where it is known.
-        beside: what stands below the main table of a board, for example published values.
+        beside: what stands beside our rows.
 
     Raises:
         RunStateError: the folder cannot be written.
@@ -346,7 +362,7 @@ def write_leaderboards(
     kept = list(records)
     contents = {
         "leaderboard.md": render_markdown(kept, unreadable, tests, beside),
-        "leaderboard.csv": render_csv(kept, tests),
+        "leaderboard.csv": render_csv(kept, tests, beside),
     }
     for name, text in contents.items():
         storage.write_text(folder / name, text)

@@ -54,6 +54,11 @@ class BoardPage:
         return next(iter(self.board.ranked), None)
 
     @property
+    def introduction(self) -> str:
+        """How published values beside ours are read."""
+        return beside.INTRODUCTION
+
+    @property
     def runs(self) -> int:
         """Number of finished runs behind the page."""
         return sum(len(row.records) for row in self.board.all_rows)
@@ -88,7 +93,7 @@ def board_page(
         significance=significance.sentence(board, found),
         main=_main(board, board.rows, "leaderboard", caption, found),
         classes=_classes(board, caption),
-        published=from_cells(beside.cells(pairs, facts.judge), "published", "Printed values beside ours")
+        published=from_cells(beside.cells(pairs), "published", "Printed values beside ours")
         if pairs
         else None,
         smoke=_main(board, board.smoke, "smoke", SMOKE_TITLE),
