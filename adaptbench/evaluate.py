@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 import time
@@ -21,7 +22,7 @@ from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer, UInt8
 from adaptbench.jobspec import JobSpec, State, Status, write_status
 from adaptbench.reporting.pseudo_labels import summarise
-from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
+from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score, Snapshot
 from adaptbench.stages.planned import PlannedStage
 from adaptbench.stages.weights import trained_method
 from adaptbench.storage import replacing
@@ -178,10 +179,23 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
         pseudo_labels=summarise(
             results[-1].folder / "metrics.jsonl", settings.iterations, place.task.class_set.classes
         ),
+        snapshots=_snapshots(results[-1]),
         weights_sha256=scored.weights_sha256,
         cost=cost,
         environment=environment(),
     )
+
+
+def _snapshots(result: PlannedStage) -> list[Snapshot] | None:
+    """What was found out when the scored network was chosen."""
+    if result.selection is None:
+        return None
+    facts = json.loads(result.weights.with_suffix(".json").read_text(encoding="utf-8"))
+    rules: dict[str, dict[str, float]] = facts.get("label_free", {})  # versions before had none
+    return [
+        Snapshot(iterations=int(n), miou=miou, label_free={rule: scores[n] for rule, scores in rules.items()})
+        for n, miou in facts["miou"].items()
+    ]
 
 
 def environment() -> dict[str, str]:

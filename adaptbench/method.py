@@ -159,6 +159,15 @@ class Method(nn.Module):
         """The network that is evaluated. Default: the student, as the self-training papers do."""
         return self.student
 
+    def counterpart(self) -> nn.Module | None:
+        """Of student and teacher the one that is not scored; None (default) for a method without a teacher."""
+        return None
+
+    @classmethod
+    def has_teacher(cls) -> bool:
+        """Whether there is a `counterpart`."""
+        return cls.counterpart is not Method.counterpart
+
     def inference(self) -> Mode:
         """How the scored network sees a test picture: whole (default), or in sliding windows."""
         return Whole()

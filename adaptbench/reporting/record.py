@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adaptbench.errors import RunStateError
 from adaptbench.storage import write_text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Part(BaseModel):
@@ -85,6 +85,20 @@ class PseudoLabels(Part):
     confident_share: dict[str, float | None]
 
 
+class Snapshot(Part):
+    """A snapshot of the scored training.
+
+    Attributes:
+        iterations: after how many it was taken.
+        miou: its mean IoU on the ranked split, percent.
+        label_free: by checkpoint rule, how good it looks without labels; higher is better.
+    """
+
+    iterations: int
+    miou: float
+    label_free: dict[str, float]
+
+
 class Record(Part):
     """Everything a report needs to know about a finished job.
 
@@ -127,6 +141,8 @@ class Record(Part):
     scores: list[Score] = Field(min_length=1)
     #: None where nothing is pseudo-labelled, and in records of version 1.
     pseudo_labels: PseudoLabels | None = None
+    #: Snapshots of the last training, in order; None where none were kept, and in records of version 2.
+    snapshots: list[Snapshot] | None = None
     #: sha256 of the scored weights.
     weights_sha256: str
     cost: Cost

@@ -35,7 +35,7 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
         relative_link(place.folder / "stages" / entry.stage.name, entry.folder)
         write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop):
-            if not entry.trained or (not entry.done and not complete(entry)):
+            if not entry.trained or (not entry.done and not complete(entry, place)):
                 _sweep(entry.folder)
                 facts = json.dumps(identity(place, entry), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", facts + "\n")
