@@ -138,6 +138,11 @@ class Method(nn.Module):
         return Sampling()
 
     @classmethod
+    def label_count(cls, settings: BaseSettings) -> int | None:
+        """On how many of the labelled pictures it trains, drawn by the seed. Default: all."""
+        return None
+
+    @classmethod
     def partition(
         cls, settings: BaseSettings, pictures: Mapping[str, Facts]
     ) -> tuple[Collection[str], Collection[str]]:

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from adaptbench import storage
-from adaptbench.reporting import significance, words
+from adaptbench.reporting import gap, significance, words
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View, boards
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.records import Unreadable
@@ -36,7 +36,8 @@ _LEGEND = (
     "of that mean over seeds. Rows are ranked only under one protocol, by the mean; the order is no test of "
     "significance, which the column `against the best` and the line below the table are: seeds and images are "
     "resampled together, and below 5 seeds nothing is claimed. `control` rows are points "
-    "of reference and `oracle` rows were trained with target labels: neither is ranked. Settings are "
+    "of reference and `oracle` rows were trained with target labels: neither is ranked. `gap closed` is the way from "
+    "`source_only` (0 %) to `oracle` (100 %) with the same network. Settings are "
     "`published` for the pair of benchmark and network or `transferred` from another one, followed by "
     "what the user changed. Time is the mean training time, memory the highest peak of any seed "
     "(resident on CPU, allocated on GPU)."
@@ -87,6 +88,7 @@ def main_cells(board: Board, rows: Sequence[Row], found: Significance | None = N
         ("95 % interval", True, _interval),
         ("seeds", False, lambda row: words.seed_list(row.seeds)),
         *([(significance.HEADER, False, lambda row: significance.cell(row, board, found))] if found else []),
+        *_gap_column(board, rows),
         ("network", False, lambda row: _network(row.first)),
         ("pretraining", False, lambda row: row.first.network.pretraining),
         ("settings", False, lambda row: row.settings),
@@ -99,6 +101,11 @@ def main_cells(board: Board, rows: Sequence[Row], found: Significance | None = N
     start = len(columns) - len(board.further)
     scores = {2: (board.view, MIOU)} | {start + i: (view, MIOU) for i, view in enumerate(board.further)}
     return _cells(board, rows, columns, scores)
+
+
+def _gap_column(board: Board, rows: Sequence[Row]) -> list[_Column]:
+    known = any(gap.gap_closed(board, row) is not None for row in rows)
+    return [(gap.HEADER, True, lambda row: gap.cell(board, row))] if known else []
 
 
 def class_cells(board: Board, rows: Sequence[Row]) -> Cells:
@@ -315,6 +322,7 @@ def _csv_line(
         "miou_mean": miou.mean,
         "miou_std": miou.std,
         **_csv_tests(row, found, ranked=view == board.view),
+        "gap_closed": gap.gap_closed(board, row) if view == board.view else None,
         "accuracy_mean": accuracy.mean,
         "accuracy_std": accuracy.std,
         "network": record.network.name,

@@ -7,6 +7,7 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from adaptbench.reporting import gap
 from adaptbench.reporting.board import Board, Standing
 from adaptbench.reporting.leaderboard import Cells, main_cells
 from adaptbench.reporting.significance import HEADER, Significance
@@ -15,7 +16,17 @@ from adaptbench.reporting.study_table import StudyTable
 
 _STYLES: dict[Standing, str] = {"ranked": "", "control": "dim", "oracle": "dim", "smoke": "dim italic"}
 #: Columns shown if there is room, after the scores on further splits; the most wanted one first.
-_OPTIONAL = (HEADER, "95 % interval", "time", "network", "iterations", "peak memory", "device", "pretraining")
+_OPTIONAL = (
+    HEADER,
+    "95 % interval",
+    gap.HEADER,
+    "time",
+    "network",
+    "iterations",
+    "peak memory",
+    "device",
+    "pretraining",
+)
 #: Columns of a study that only its page shows.
 _NOT_SHOWN = frozenset({"method", "settings", "peak memory", "published memory"})
 #: Width from which a text may be folded.

@@ -95,3 +95,18 @@ def test_a_label_free_choice_is_no_oracle_and_trains_nothing_again(chosen: Bench
 def test_agreement_needs_a_teacher(chosen: Bench) -> None:
     answer = chosen.run("source_only", options=("--checkpoint", "agreement", "--dry-run"))
     assert "no teacher" in " ".join(answer.output.split())
+
+
+def test_a_label_free_choice_is_the_same_where_there_are_no_target_labels(
+    chosen: Bench, bench: Callable[[str], Bench], unlabelled_cache: Path
+) -> None:
+    blind = replace(bench("blind-choice"), cache=unlabelled_cache, settings=chosen.settings)
+    answer = blind.run("source_only", options=LABEL_FREE)
+    assert answer.code == 1 and "pictures" in blind.status("source_only")["reason"], "scoring needs labels"
+    (file,) = (blind.stage("source_only") / "snapshots").glob("label-free-*.json")
+    snapshots = read_json(records(chosen, "source_only")["entropy"] / "record.json")["snapshots"]
+    expected = {
+        rule: {str(s["iterations"]): s["label_free"][rule] for s in snapshots}
+        for rule in snapshots[0]["label_free"]
+    }
+    assert read_json(file) == expected
