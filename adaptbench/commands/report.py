@@ -13,6 +13,7 @@ from adaptbench.flags import Report
 from adaptbench.reporting import beside, significance
 from adaptbench.reporting.beside import Facts
 from adaptbench.reporting.board import boards
+from adaptbench.reporting.checkpoint_rules import write_checkpoint_rules
 from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.latex import write_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
@@ -116,7 +117,9 @@ def show_boards(
     for unreadable in found.unreadable:
         console.print(f"left out {unreadable.path}: {unreadable.reason}", style="yellow", markup=False)
     console.print(f"Leaderboard: {written[0]}", soft_wrap=True, highlight=False)
-    page = write_checkpoints(out)
-    if page is not None:
-        console.print(f"Single checkpoints: {page}", soft_wrap=True, highlight=False)
+    further = {"Single checkpoints": write_checkpoints(out)}
+    further["Checkpoint rules"] = write_checkpoint_rules(found.records, out)
+    for title, page in further.items():
+        if page is not None:
+            console.print(f"{title}: {page}", soft_wrap=True, highlight=False)
     return tests

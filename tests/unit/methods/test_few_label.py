@@ -16,8 +16,8 @@ from methods.few_label_32 import FewLabel32
 from methods.source_only import SourceOnly
 
 
-def tuning(method: type[FewLabel], **settings: Any) -> Stage:
-    return method.stages(method.Settings(**settings))[-1]
+def tuning(method: type[FewLabel]) -> Stage:
+    return method.stages(method.Settings.model_validate({}))[-1]
 
 
 def drawn(stage: Stage, seed: int = 0, pictures: int = 200, limit: int | None = None) -> list[int]:
@@ -37,7 +37,7 @@ def test_every_seed_draws_its_own() -> None:
 
 
 def test_other_methods_train_on_all() -> None:
-    assert len(drawn(SourceOnly.stages(SourceOnly.Settings())[0])) == 200
+    assert len(drawn(SourceOnly.stages(SourceOnly.Settings.model_validate({}))[0])) == 200
 
 
 def test_too_few_pictures_are_an_error_but_in_a_smoke_run() -> None:
@@ -47,10 +47,11 @@ def test_too_few_pictures_are_an_error_but_in_a_smoke_run() -> None:
 
 
 def test_it_starts_from_the_training_of_source_only() -> None:
-    settings = FewLabel.Settings(iterations=77, learning_rate=1e-4, tuning_iterations=5)
+    changed = {"iterations": 77, "learning_rate": 1e-4}
+    settings = FewLabel.Settings.model_validate({**changed, "tuning_iterations": 5})
     source, tune = FewLabel.stages(settings)
     assert (source.method, source.settings) == (
         SourceOnly,
-        SourceOnly.Settings(iterations=77, learning_rate=1e-4),
+        SourceOnly.Settings.model_validate(changed),
     )
     assert (tune.start, tune.settings.iterations, tune.method.supervision) == (0, 5, "target")
