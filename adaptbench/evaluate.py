@@ -53,12 +53,16 @@ class Scored:
         weights_sha256: identity of the scored weights.
         parameters: number of parameters of the scored network.
         seconds: time it took.
+        pictures_per_second: of segmenting the ranked split.
+        flops: of segmenting its first picture.
     """
 
     scores: list[Score]
     weights_sha256: str
     parameters: int
     seconds: float
+    pictures_per_second: float | None
+    flops: float
 
 
 def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Scored:
@@ -73,13 +77,19 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
     with firewall.closed(place.closed_folders):
         method = trained_method(place, result)
     scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop)
-    scores = [_score(place, scorer, split) for split in splits]
+    ranked, *others = splits
+    scores = [_score(place, scorer, ranked)]
+    speed = scorer.pictures_per_second
+    scores += [_score(place, scorer, split) for split in others]
+    flops = scorer.flops(ranked.dataset, ranked.samples[0])
     firewall.require_intact()
     return Scored(
         scores=scores,
         weights_sha256=checkpoint.digest(scorer.network.state_dict()),
         parameters=sum(p.numel() for p in scorer.network.parameters()),
         seconds=time.monotonic() - started,
+        pictures_per_second=speed,
+        flops=flops,
     )
 
 
@@ -141,12 +151,6 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
     spec, method, benchmark = place.spec, place.method, place.benchmark
     settings = results[-1].stage.settings
     start = networks.start_of(settings.network, settings.pretraining)
-    cost = Cost(
-        training_seconds=sum(result.cost()["seconds"] for result in results),
-        evaluation_seconds=scored.seconds,
-        peak_memory_mib=max(result.cost()["peak_memory_mib"] for result in results),
-        device=spec.device,
-    )
     return Record(
         job_hash=spec.job_hash,
         ranking_hash=spec.ranking_hash,
@@ -181,9 +185,41 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
         ),
         snapshots=_snapshots(results[-1]),
         weights_sha256=scored.weights_sha256,
-        cost=cost,
+        cost=_cost(spec, results, scored),
         environment=environment(),
     )
+
+
+def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
+    costs = [result.cost() for result in results]
+    joules = [result.cost().get("joules") for result in results if _trains(result)]
+    known = [value for value in joules if value is not None]
+    return Cost(
+        training_seconds=sum(cost["seconds"] for cost in costs),
+        evaluation_seconds=scored.seconds,
+        peak_memory_mib=max(cost["peak_memory_mib"] for cost in costs),
+        device=spec.device,
+        flops=scored.flops,
+        training_pictures_per_second=_training_speed([result for result in results if _trains(result)]),
+        inference_pictures_per_second=scored.pictures_per_second,
+        training_joules=sum(known) if known and len(known) == len(joules) else None,
+    )
+
+
+def _trains(result: PlannedStage) -> bool:
+    return result.stage.labeller is None
+
+
+def _training_speed(trainings: list[PlannedStage]) -> float | None:
+    """Crops or pictures of both domains per second; None where no time passed."""
+    seconds = sum(result.cost()["seconds"] for result in trainings)
+    pictures = sum(
+        result.stage.settings.iterations
+        * result.stage.settings.batch_size
+        * (2 if result.stage.method.uses_target_images else 1)
+        for result in trainings
+    )
+    return pictures / seconds if seconds > 0 else None
 
 
 def _snapshots(result: PlannedStage) -> list[Snapshot] | None:

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from adaptbench import storage
-from adaptbench.reporting import gap, significance, words
+from adaptbench.reporting import costs, gap, significance, words
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View, boards
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.records import Unreadable
@@ -116,6 +116,12 @@ def class_cells(board: Board, rows: Sequence[Row]) -> Cells:
         *(_score_column(name, board.view, name, short=True) for name in board.classes),
     ]
     return _cells(board, rows, columns, {2 + i: (board.view, name) for i, name in enumerate(board.classes)})
+
+
+def cost_cells(rows: Sequence[Row]) -> Cells:
+    """The third table: what the rows cost."""
+    headers, lines = costs.table(rows)
+    return Cells(headers, lines, frozenset(), frozenset(range(2, len(headers) - 1)))
 
 
 def _score_column(header: str, view: View, quantity: str, short: bool = False) -> _Column:
@@ -239,6 +245,10 @@ def _board_blocks(board: Board, found: Significance | None, beside: Sequence[str
         blocks += beside
         blocks += [f"IoU per class ({words.markdown(str(board.view))}), mean over seeds:"]
         blocks += [markdown_table(class_cells(board, board.rows))]
+        blocks += [
+            "Costs, mean over seeds, memory the highest of any:",
+            markdown_table(cost_cells(board.rows)),
+        ]
     if board.smoke:
         blocks += [f"**{SMOKE_TITLE}**", markdown_table(main_cells(board, board.smoke))]
     return blocks
@@ -332,10 +342,7 @@ def _csv_line(
         "settings_origin": record.settings_origin,
         "overrides": words.assignments(record.overrides),
         "iterations": record.iterations,
-        "training_seconds": row.training_seconds,
-        "evaluation_seconds": row.evaluation_seconds,
-        "peak_memory_mib": row.peak_memory_mib,
-        "device": row.devices,
+        **costs.csv_columns(row),
         **{f"iou:{name}": s and s.mean for name, s in zip(classes, per_class, strict=True)},
         **{f"iou_std:{name}": s and s.std for name, s in zip(classes, per_class, strict=True)},
     }

@@ -113,7 +113,11 @@ def _keep(place: Workplace, entry: PlannedStage, loop: TrainingLoop) -> None:
     metrics = Path(loop.work_dir) / "metrics.jsonl"
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
-    cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(place)}
+    cost = {
+        "seconds": loop.seconds,
+        "peak_memory_mib": _peak_memory(place),
+        "joules": loop.energy.joules,
+    }
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
 
 

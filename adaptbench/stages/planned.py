@@ -91,9 +91,12 @@ class PlannedStage:
         """Whether nothing is left to do: trained, and its network chosen."""
         return self.trained and (self.selection is None or self.weights.exists())
 
-    def cost(self) -> dict[str, float]:
-        """``seconds`` of training over all resumptions and ``peak_memory_mib``, once it is done."""
-        facts: dict[str, float] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+    def cost(self) -> dict[str, Any]:
+        """``seconds`` of training over all resumptions, ``peak_memory_mib`` and ``joules``, once it is done.
+
+        Joules are missing or None where nobody counted them.
+        """
+        facts: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
         return facts
 
 
