@@ -29,8 +29,10 @@ from adaptbench.storage import replacing
 from adaptbench.training import checkpoint
 from adaptbench.workplace import Workplace
 
-#: Predictions of this many pictures per split are kept for the report.
+#: Predictions of the first so many pictures of every split are kept for the report.
 PICTURES = 4
+#: And of so many more of the ranked split, evenly spaced, among which are those that methods disagree on.
+FURTHER = 20
 
 _VERSIONS = (
     "torch",
@@ -78,7 +80,7 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
         method = trained_method(place, result)
     scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop)
     ranked, *others = splits
-    scores = [_score(place, scorer, ranked)]
+    scores = [_score(place, scorer, ranked, further=FURTHER)]
     speed = scorer.pictures_per_second
     scores += [_score(place, scorer, split) for split in others]
     flops = scorer.flops(ranked.dataset, ranked.samples[0])
@@ -248,12 +250,14 @@ def _split(place: Workplace, ref: SplitRef, dataset: Dataset, provenance: Proven
     return ScoredSplit(ref, dataset, provenance, samples)
 
 
-def _score(place: Workplace, scorer: Scorer, split: ScoredSplit) -> Score:
-    """Scores one split; keeps its matrices and the first predictions, and says how far it is."""
+def _score(place: Workplace, scorer: Scorer, split: ScoredSplit, further: int = 0) -> Score:
+    """Scores one split; keeps its matrices and some predictions, and says how far it is."""
     name, total = f"{split.ref.dataset}-{split.ref.split}", len(split.samples)
 
+    kept = {*range(PICTURES), *(i * total // further for i in range(further))}
+
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
-        if number < PICTURES:
+        if number in kept:
             _keep(prediction, place.folder / "pictures" / name / f"{sample.name}.png")
         if number % 10 == 0:
             status = Status(state=State.RUNNING, stage=f"score {split.ref}", iteration=number, total=total)
