@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -104,8 +104,9 @@ def main_cells(board: Board, rows: Sequence[Row], found: Significance | None = N
 
 
 def _gap_column(board: Board, rows: Sequence[Row]) -> list[_Column]:
-    known = any(gap.gap_closed(board, row) is not None for row in rows)
-    return [(gap.HEADER, True, lambda row: gap.cell(board, row))] if known else []
+    closed = gap.gaps_closed(board)
+    known = any(row.first.group_hash in closed for row in rows)
+    return [(gap.HEADER, True, lambda row: gap.cell(row, closed))] if known else []
 
 
 def class_cells(board: Board, rows: Sequence[Row]) -> Cells:
@@ -285,12 +286,9 @@ def render_csv(
     found = boards(records)
     classes = list(dict.fromkeys(name for b in found for r in b.all_rows for name in _class_names(r)))
     lines = [
-        _csv_line(board, row, view, classes, (tests or {}).get(significance.key(board)))
-        | {key: value if view == board.view else None for key, value in beside.columns(board, row).items()}
+        line
         for board in found
-        for row in board.all_rows
-        for view in (board.view, *board.further)
-        if (view, MIOU) in row.statistics
+        for line in _csv_lines(board, classes, (tests or {}).get(significance.key(board)), beside)
     ]
     columns = list(lines[0]) if lines else ["benchmark", "ranking_hash", "group_hash", "rank", "method"]
     return pd.DataFrame(lines, columns=columns).to_csv(index=False, float_format="%.4f", lineterminator="\n")
@@ -298,6 +296,19 @@ def render_csv(
 
 def _class_names(row: Row) -> list[str]:
     return [name for record in row.records for score in record.scores for name in score.iou]
+
+
+def _csv_lines(
+    board: Board, classes: Sequence[str], found: Significance | None, beside: Beside
+) -> Iterator[dict[str, object]]:
+    """One per row and split; what is known of the ranked split alone is empty in the others."""
+    closed = gap.gaps_closed(board)
+    for row in board.all_rows:
+        known = {"gap_closed": closed.get(row.first.group_hash), **beside.columns(board, row)}
+        for view in (board.view, *board.further):
+            if (view, MIOU) in row.statistics:
+                here = known if view == board.view else dict.fromkeys(known)
+                yield _csv_line(board, row, view, classes, found) | here
 
 
 def _csv_line(
@@ -332,7 +343,6 @@ def _csv_line(
         "miou_mean": miou.mean,
         "miou_std": miou.std,
         **_csv_tests(row, found, ranked=view == board.view),
-        "gap_closed": gap.gap_closed(board, row) if view == board.view else None,
         "accuracy_mean": accuracy.mean,
         "accuracy_std": accuracy.std,
         "network": record.network.name,

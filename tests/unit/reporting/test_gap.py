@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from adaptbench.reporting.board import Board, boards
-from adaptbench.reporting.gap import HEADER, cell, gap_closed
+from adaptbench.reporting.gap import HEADER, cell, gaps_closed
 from adaptbench.reporting.leaderboard import main_cells, render_csv
 from adaptbench.reporting.record import Record
 
@@ -35,11 +35,11 @@ def only(records: list[Record]) -> Board:
 
 def test_each_network_has_its_own_ends(made: list[Record]) -> None:
     board = only(made)
-    found = {
-        row.first.network.name: gap_closed(board, row) for row in board.rows if row.first.method == "dacs"
-    }
+    closed = gaps_closed(board)
+    dacs = [row for row in board.rows if row.first.method == "dacs"]
+    found = {row.first.network.name: closed.get(row.first.group_hash) for row in dacs}
     assert found == {"deeplabv2-mini": 75.0, "daformer-mini": 50.0, "hrda-mini": None}
-    ends = {row.label.split()[0]: cell(board, row) for row in board.rows if "learning_rate" not in row.label}
+    ends = {row.label.split()[0]: cell(row, closed) for row in board.rows if "learning_rate" not in row.label}
     assert (ends["source_only"], ends["oracle"]) == ("0 %", "100 %")
 
 
@@ -55,4 +55,4 @@ def test_tables_show_it_only_where_there_is_one(made: list[Record]) -> None:
 
 def test_an_oracle_below_its_floor_closes_nothing(record: Maker) -> None:
     board = only([record("source_only", 50.0, tags=("control",)), record("oracle", 40.0, tags=("oracle",))])
-    assert [gap_closed(board, row) for row in board.rows] == [None, None]
+    assert gaps_closed(board) == {}
