@@ -5,38 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from importlib import import_module
+from keyword import iskeyword
+from typing import get_args
 
 import tyro
 
 from adaptbench.errors import AdaptBenchError, unknown_name
-from adaptbench.flags import (
-    EXIT_UNFINISHED,
-    EXIT_USAGE,
-    Analyse,
-    Cite,
-    Command,
-    Compare,
-    Data,
-    Doctor,
-    Evaluate,
-    Import,
-    Ls,
-    Report,
-    Run,
-)
+from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command
 
-_VERBS: dict[str, type[Command]] = {
-    "run": Run,
-    "import": Import,
-    "evaluate": Evaluate,
-    "data": Data,
-    "ls": Ls,
-    "report": Report,
-    "analyse": Analyse,
-    "compare": Compare,
-    "cite": Cite,
-    "doctor": Doctor,
-}
+_VERBS: dict[str, type[Command]] = {command.__name__.lower(): command for command in get_args(Command)}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,45 +54,11 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def _dispatch(command: Command) -> int:
-    if isinstance(command, Run):
-        from adaptbench.commands import run
-
-        return run.execute(command)
-    if isinstance(command, Import):
-        from adaptbench.commands import import_
-
-        return import_.execute(command)
-    if isinstance(command, Evaluate):
-        from adaptbench.commands import evaluate
-
-        return evaluate.execute(command)
-    if isinstance(command, Data):
-        from adaptbench.commands import data
-
-        return data.execute(command)
-    if isinstance(command, Ls):
-        from adaptbench.commands import ls
-
-        return ls.execute(command)
-    if isinstance(command, Report):
-        from adaptbench.commands import report
-
-        return report.execute(command)
-    if isinstance(command, Analyse):
-        from adaptbench.commands import analyse
-
-        return analyse.execute(command)
-    if isinstance(command, Compare):
-        from adaptbench.commands import compare
-
-        return compare.execute(command)
-    if isinstance(command, Cite):
-        from adaptbench.commands import cite
-
-        return cite.execute(command)
-    from adaptbench.commands import doctor
-
-    return doctor.execute(command)
+    """Runs the verb in the module of its name; where Python needs the word itself, with an underscore."""
+    verb = type(command).__name__.lower()
+    module = import_module(f"adaptbench.commands.{verb}{'_' * iskeyword(verb)}")
+    status: int = module.execute(command)
+    return status
 
 
 def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:

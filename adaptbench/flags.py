@@ -236,4 +236,5 @@ class Doctor:
     """Files or folders with further plug-ins."""
 
 
-Command = Run | Import | Evaluate | Analyse | Compare | Cite | Data | Ls | Report | Doctor
+#: A verb is a class of this file, in small letters, and a module of `adaptbench.commands`.
+Command = Run | Import | Evaluate | Data | Ls | Report | Analyse | Compare | Cite | Doctor

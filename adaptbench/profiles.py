@@ -20,6 +20,8 @@ Length = Annotated[int, "length"]
 PixelCount = Annotated[int, "pixel_count"]
 #: Width of a module that a method trains beside the network, like a discriminator.
 Channels = Annotated[int, "channels"]
+#: A number of pictures per domain in one training iteration.
+Pictures = Annotated[int, "pictures"]
 #: A number of training iterations, out of the published total.
 Iterations = Annotated[int, "iterations"]
 
@@ -36,6 +38,7 @@ class Profile:
         iterations: training budget of every method; None = as published.
         networks: network chosen by a method or a study -> network used in its place.
         generated: generated pictures per ``dataset/split``.
+        pictures: most pictures per domain in one iteration of a training; None = as published.
         threads: CPU threads of a training; other numbers give other bits.
         workers: data loading processes beside the training.
         checkpoint_every: iterations between two checkpoints.
@@ -46,6 +49,7 @@ class Profile:
     data: Provenance
     scale: float
     iterations: int | None
+    pictures: int | None
     threads: int
     workers: int
     checkpoint_every: int
@@ -63,6 +67,10 @@ class Profile:
     def channels(self, number: int) -> int:
         """A full-size number of channels in this profile, rounded half up; mini narrows with its pictures."""
         return max(int(number * self.scale + 0.5), 1)
+
+    def batch(self, pictures: int) -> int:
+        """A number of pictures per iteration, capped where the profile caps it."""
+        return pictures if self.pictures is None else min(pictures, self.pictures)
 
     def budget(self, iterations: int, published_total: int) -> int:
         """A number of iterations out of ``published_total``, in proportion to this profile's budget."""
@@ -97,6 +105,7 @@ PROFILES: dict[str, Profile] = {
             data="generated",
             scale=0.25,
             iterations=1000,
+            pictures=2,
             threads=1,
             workers=0,
             checkpoint_every=100,
@@ -122,6 +131,7 @@ PROFILES: dict[str, Profile] = {
             data="official",
             scale=1.0,
             iterations=None,
+            pictures=None,
             threads=8,
             workers=4,
             checkpoint_every=1000,

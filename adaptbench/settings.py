@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
 from adaptbench.errors import UsageError, unknown_name
-from adaptbench.profiles import Iterations, Length, Profile
+from adaptbench.profiles import Iterations, Length, Pictures, Profile
 
 Origin = Literal["published", "transferred"]
 
@@ -32,7 +32,7 @@ class Settings(BaseModel):
         description="start weights of the encoder: default (the network's own), none (random) or a file",
     )
     iterations: Iterations = Field(40_000, ge=0, description="training iterations")
-    batch_size: int = Field(2, ge=1, description="images per domain and iteration")
+    batch_size: Pictures = Field(2, ge=1, description="images per domain and iteration")
     crop: Length = Field(512, ge=8, description="side of the square training crop in pixels")
     resolution: float = Field(1.0, gt=0, description="factor on the dataset's training size before cropping")
     class_share_limit: float = Field(
@@ -83,7 +83,7 @@ def resolve(
 
     Args:
         schema: the method's settings class; its defaults are the paper's.
-        profile: converts lengths, pixel counts and iterations. Values the user sets are taken as they are.
+        profile: converts lengths, pixel counts, batches and iterations. Values the user sets are taken as they are.
         published: what the paper states for this benchmark and network; None if it states nothing, and then
             the network's own ``recipe`` takes the place of the method's optimiser and schedule.
         recipe: optimiser settings the network declares.
@@ -130,6 +130,8 @@ def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
             values[name] = profile.pixel_count(values[name])
         elif "channels" in info.metadata:
             values[name] = profile.channels(values[name])
+        elif "pictures" in info.metadata:
+            values[name] = profile.batch(values[name])
         elif "iterations" in info.metadata and total > 0:
             values[name] = profile.budget(values[name], total)
     return values

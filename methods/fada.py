@@ -10,7 +10,8 @@ with tests at several scales, `test_scales`, which have a board of their own). O
 
 Quirks that are defaults, beside those of `methods/fada_source.py` and `methods/fada_alignment.py`:
 
-- batch norms of the encoder are not frozen in the last training, unless `distillation_frozen_norm` says so;
+- batch norms of the encoder are not frozen in the last training, unless `distillation_frozen_norm` says so, as the
+  release does from SYNTHIA;
 - pseudo-labels are single-scale predictions without threshold; the last network is tested with pictures of twice the
   size (`distillation_resolution`).
 """
@@ -28,7 +29,7 @@ from adaptbench.data.sampling import Sampling
 from adaptbench.evaluation.inference import Averaged, Mode
 from adaptbench.labelling import Labeller
 from adaptbench.method import Stage, Task
-from adaptbench.profiles import Iterations
+from adaptbench.profiles import Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from methods.fada_alignment import ORIGINAL, FADAAlignment
 from methods.fada_source import FADASource
@@ -51,6 +52,8 @@ class FADA(FADASource):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-fada-r101"): _ORIGINAL,
         ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
+        ("synthia_to_cityscapes", "deeplabv2-fada-r101"): {**_ORIGINAL, "distillation_frozen_norm": True},
+        ("synthia_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
     }
 
     class Settings(FADAAlignment.Settings):
@@ -62,7 +65,7 @@ class FADA(FADASource):
         distillation_schedule_iterations: Iterations | None = Field(
             None, ge=1, description="the same as schedule_iterations, of the self-distillation"
         )
-        distillation_batch_size: int = Field(
+        distillation_batch_size: Pictures = Field(
             8, ge=1, description="images per iteration of the self-distillation"
         )
         distillation_frozen_norm: bool = Field(

@@ -42,10 +42,10 @@ from adaptbench.data.framing import WholePictures
 from adaptbench.data.sampling import Sampling
 from adaptbench.method import LossGroup, Optimizers, Stage, Task
 from adaptbench.networks import Segmentor
-from adaptbench.profiles import Channels, Iterations
+from adaptbench.profiles import Channels, Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import by_name, poly_schedule
-from methods.fada_source import FADASource
+from methods.fada_source import BENCHMARKS, NETWORKS, FADASource
 
 #: What the original release does beside the defaults below.
 ORIGINAL: Mapping[str, Any] = {
@@ -67,15 +67,14 @@ class FADAAlignment(FADASource):
         "deeplabv2-fada-r101": ("FADA", "adversarial training only (soft labels)", "ResNet-101", "DeepLabV2"),
     }
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-fada-r101"): ORIGINAL,
-        ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): ORIGINAL,
+        (benchmark, network): ORIGINAL for benchmark in BENCHMARKS for network in NETWORKS
     }
 
     class Settings(FADASource.Settings):
         """Settings of both trainings; those without prefix are the second one's."""
 
         iterations: Iterations = Field(40_000, ge=0, description="iterations of the alignment")
-        batch_size: int = Field(4, ge=1, description="images per domain and iteration of the alignment")
+        batch_size: Pictures = Field(4, ge=1, description="images per domain and iteration of the alignment")
         learning_rate: float = Field(
             2.5e-4, gt=0, description="of the encoder in the alignment, at its highest"
         )
@@ -99,7 +98,9 @@ class FADAAlignment(FADASource):
         source_schedule_iterations: Iterations | None = Field(
             None, ge=1, description="the same as schedule_iterations, of the source training"
         )
-        source_batch_size: int = Field(8, ge=1, description="images per iteration of the source training")
+        source_batch_size: Pictures = Field(
+            8, ge=1, description="images per iteration of the source training"
+        )
         rate_factor: float = Field(
             1.0, gt=0, description="factor on the learning rate in the source training and the distillation"
         )

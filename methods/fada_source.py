@@ -33,10 +33,14 @@ from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.method import LossGroup, Method, Optimizers, Task
 from adaptbench.networks import Segmentor
 from adaptbench.networks.frozen_norm import freeze_norms
-from adaptbench.profiles import Iterations
+from adaptbench.profiles import Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import build_schedule, by_name
 from adaptbench.weights.adversarial import ENCODER_AND_CLASSIFIER
+
+#: What the original release trains, and with which networks.
+BENCHMARKS = ("gta5_to_cityscapes", "synthia_to_cityscapes")
+NETWORKS = ("deeplabv2-fada-r101", "deeplabv2-fada-vgg16")
 
 
 class FADASource(Method):
@@ -49,8 +53,9 @@ class FADASource(Method):
     uses_target_images = False
     published_files = ENCODER_AND_CLASSIFIER
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-fada-r101"): {"schedule_iterations": 31_250},
-        ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {"schedule_iterations": 31_250},
+        (benchmark, network): {"schedule_iterations": 31_250}
+        for benchmark in BENCHMARKS
+        for network in NETWORKS
     }
 
     class Settings(BaseSettings):
@@ -63,7 +68,7 @@ class FADASource(Method):
         schedule_iterations: Iterations | None = Field(
             None, ge=1, description="iteration at which the decay would reach zero; none = the last one"
         )
-        batch_size: int = Field(8, ge=1, description="images per domain and iteration")
+        batch_size: Pictures = Field(8, ge=1, description="images per domain and iteration")
         optimizer: Literal["adamw", "sgd"] = Field("sgd", description="optimiser of the student")
         learning_rate: float = Field(5e-4, gt=0, description="of the encoder, at its highest")
         weight_decay: float = Field(

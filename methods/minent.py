@@ -40,7 +40,7 @@ from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.method import LossGroup, Method, Optimizers, Task
 from adaptbench.networks import Segmentor
 from adaptbench.networks.two_outputs import TwoOutputHead
-from adaptbench.profiles import Iterations
+from adaptbench.profiles import Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import Listing, build_optimizer, build_schedule, by_name
 from adaptbench.weights.adversarial import TWO_CLASSIFIERS
@@ -64,7 +64,7 @@ class OutputAdaptation(Method):
             "deeplabv2-multi-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
         )
         iterations: Iterations = Field(120_000, ge=0, description="training iterations")
-        batch_size: int = Field(1, ge=1, description="images per domain and iteration")
+        batch_size: Pictures = Field(1, ge=1, description="images per domain and iteration")
         pictures: Literal["whole", "crops"] = Field(
             "whole", description="pictures are seen whole, without mirroring, or in crops"
         )
@@ -169,7 +169,7 @@ class RerunSettings(OutputAdaptation.Settings):
         "deeplabv2-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
     )
     iterations: Iterations = Field(40_000, ge=0, description="training iterations")
-    batch_size: int = Field(2, ge=1, description="images per domain and iteration")
+    batch_size: Pictures = Field(2, ge=1, description="images per domain and iteration")
     pictures: Literal["whole", "crops"] = Field(
         "crops", description="pictures are seen whole, without mirroring, or in crops"
     )

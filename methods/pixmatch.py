@@ -50,7 +50,7 @@ from adaptbench.adaptation.seg_loss import labelled_cross_entropy
 from adaptbench.data.batch import Batch
 from adaptbench.draws import Draws
 from adaptbench.method import LossGroup, Optimizers, Stage, Task
-from adaptbench.profiles import Iterations
+from adaptbench.profiles import Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.weights.consistency import STUDENT_AND_SHADOW
 from methods.minent import named
@@ -78,7 +78,9 @@ class Consistency(WholeSource):
         source_iterations: Iterations | None = Field(
             None, ge=0, description="iterations of the source training; none = as many as of the adaptation"
         )
-        source_batch_size: int = Field(2, ge=1, description="images per iteration of the source training")
+        source_batch_size: Pictures = Field(
+            2, ge=1, description="images per iteration of the source training"
+        )
         average_span: Iterations = Field(
             1000, ge=1, description="iterations that the running average spans, 1 / (1 - decay)"
         )
@@ -182,7 +184,7 @@ class PixMatch(Consistency):
         """Weights of the perturbations; a weight of 0 switches one off."""
 
         iterations: Iterations = Field(40_000, ge=0, description="iterations of the adaptation")
-        batch_size: int = Field(1, ge=1, description="images per domain and iteration")
+        batch_size: Pictures = Field(1, ge=1, description="images per domain and iteration")
         learning_rate: float = Field(1e-4, gt=0, description="of the encoder, at its highest")
         augmentation_weight: float = Field(0.1, ge=0, description="weight of recoloured parts")
         fourier_weight: float = Field(0.0, ge=0, description="weight of pictures in the style of the source")

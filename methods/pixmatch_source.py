@@ -17,7 +17,7 @@ from adaptbench.data.batch import Batch
 from adaptbench.data.framing import Crops, WholePictures
 from adaptbench.data.sampling import Sampling
 from adaptbench.method import LossGroup
-from adaptbench.profiles import Iterations, Length
+from adaptbench.profiles import Iterations, Length, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from methods.minent import OutputAdaptation, Outputs
 
@@ -56,7 +56,7 @@ class WholeSource(OutputAdaptation):
             "deeplabv2-pixmatch-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
         )
         iterations: Iterations = Field(250_000, ge=0, description="training iterations")
-        batch_size: int = Field(2, ge=1, description="images per domain and iteration")
+        batch_size: Pictures = Field(2, ge=1, description="images per domain and iteration")
         picture_width: Length = Field(
             1280, ge=8, description="of whole pictures; they keep the ratio of the dataset's training size"
         )

@@ -109,19 +109,25 @@ def plan_stages(place: Workplace) -> list[PlannedStage]:
     for stage in stages:
         start = None if stage.start is None else planned[stage.start]
         labels = None if stage.labels is None else planned[stage.labels]
-        selection = None if stage.labeller else selection_of(place.spec)
-        if selection and selection.rule == "agreement" and not stage.method.has_teacher():
-            selection = None
+        selection = selection_of(place.spec, stage)
         entry = PlannedStage(stage, "", place.out / "stages", start, labels, selection)
         stage_hash = content_hash(identity(place, entry))
         planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
     return planned
 
 
-def selection_of(spec: JobSpec) -> Selection | None:
-    """How the networks of a job are chosen; None where the last iterate counts."""
+def selection_of(spec: JobSpec, stage: Stage) -> Selection | None:
+    """How the network of a stage is chosen.
+
+    None where the last iterate counts, or there is none to choose: nothing is trained, labels are made, or no teacher
+    is there to agree with.
+    """
     rule: CheckpointRule = spec.ranking["checkpoint"]
-    return None if rule == "last" else selection_by(rule, spec)
+    if rule == "last" or stage.labeller is not None or stage.settings.iterations == 0:
+        return None
+    if rule == "agreement" and not stage.method.has_teacher():
+        return None
+    return selection_by(rule, spec)
 
 
 def selection_by(rule: CheckpointRule, spec: JobSpec) -> Selection:
@@ -129,7 +135,9 @@ def selection_by(rule: CheckpointRule, spec: JobSpec) -> Selection:
     split = spec.ranking["splits"][0]
     data = spec.data[split.partition("/")[0]].identity()
     seen = {"split": split, "data": data} if rule == "oracle-best" else {"data": spec.ranking["data"]}
-    return Selection(rule, content_hash({**seen, "limit": spec.limit, "scale": spec.ranking["profile"]})[:8])
+    return Selection(
+        rule, content_hash({**seen, "limit": spec.limit, "profile": spec.ranking["profile"]})[:8]
+    )
 
 
 def label_free_file(entry: PlannedStage, place: Workplace) -> Path:

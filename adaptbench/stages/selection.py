@@ -38,7 +38,7 @@ def best(scores: Scores) -> int:
 
 
 def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
-    """Keeps the snapshot that each rule chooses, and removes the others.
+    """Keeps the snapshot that each rule chooses.
 
     Beside it, a JSON file of the same name says how all of them scored: mean IoU on the ranked split in percent, and
     every score without labels.
@@ -56,7 +56,6 @@ def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         facts = {"split": str(split.ref), "iterations": best(scores), "miou": miou, "label_free": label_free}
         storage.write_text(kept.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
         storage.relative_link(kept, snapshots.file_of(entry.snapshots, best(scores)))
-    _remove_others(entry)
 
 
 def _label_free(entry: PlannedStage, place: Workplace) -> dict[CheckpointRule, Scores]:
@@ -67,8 +66,10 @@ def _label_free(entry: PlannedStage, place: Workplace) -> dict[CheckpointRule, S
     }
 
 
-def _remove_others(entry: PlannedStage) -> None:
+def remove_others(entry: PlannedStage) -> None:
     """Removes everything that belongs to the snapshots but those that a rule chose, on this board or another."""
+    if not entry.snapshots.is_dir():
+        return
     chosen = {link.resolve() for link in entry.folder.glob("*.safetensors") if link.is_symlink()}
     for file in entry.snapshots.iterdir():
         if file.resolve() not in chosen:

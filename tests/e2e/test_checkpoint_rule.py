@@ -111,3 +111,11 @@ def test_a_label_free_choice_is_the_same_where_there_are_no_target_labels(
         for rule in snapshots[0]["label_free"]
     }
     assert read_json(file) == expected
+
+
+def test_where_nothing_is_trained_there_is_nothing_to_choose(bench: Callable[[str], Bench]) -> None:
+    made = replace(bench("nothing-trained"), settings=("crop=64", "iterations=0"))
+    answer = made.run("source_only", options=RULE)
+    assert answer.code == 0, answer.output
+    record = read_json(records(made, "source_only")["oracle-best"] / "record.json")
+    assert not record["oracle"]

@@ -64,6 +64,13 @@ def test_lengths_round_half_up(pixels: int) -> None:
     assert mini.pixel_count(pixels) == (pixels + 8) // 16
 
 
+def test_mini_takes_two_pictures_at_most() -> None:
+    small, large = {"batch_size": 1}, {"batch_size": 8}
+    assert [resolved(published=p).settings.batch_size for p in (small, {}, large)] == [1, 2, 2]
+    assert resolved("paper", published=large).settings.batch_size == 8
+    assert resolved(batch_size=8).settings.batch_size == 8
+
+
 def test_what_the_user_states_is_not_scaled() -> None:
     settings = resolved(crop=96, iterations=40, rare_pixels=5, window=32).settings
     assert (settings.crop, settings.iterations, settings.rare_pixels, settings.window) == (96, 40, 5, 32)  # type: ignore[attr-defined]
