@@ -53,10 +53,11 @@ def render_latex(records: Iterable[Record], facts: Facts | None = None) -> str:
 
 def _tables(board: Board, facts: Facts | None) -> list[str]:
     views = (board.view, *board.further)
-    scores = [(f"mIoU ({view})", (view, MIOU)) for view in views]
+    scores = [(_short(view, board.view), (view, MIOU)) for view in views]
+    said = f"mIoU in percent ({board.view.class_set}), mean and standard deviation (n-1) over seeds"
     classes = [(name, (board.view, name)) for name in board.classes]
     return [
-        _table(board, "mIoU in percent, mean and standard deviation (n-1) over seeds", scores, short=False),
+        _table(board, said, scores, short=False),
         _table(board, f"IoU per class ({board.view}) in percent, mean over seeds", classes, short=True),
         *(_printed(board, found) if facts and (found := pairs(board, facts)) else []),
     ]
@@ -79,6 +80,11 @@ def _table(board: Board, content: str, columns: Sequence[tuple[str, tuple[View, 
         for row in board.rows
     ]
     return _float(board, caption, "class" if short else "miou", "llr" + "r" * len(columns), headers, lines)
+
+
+def _short(view: View, ranked: View) -> str:
+    """The split; its class set, too, where it is not the one in the caption."""
+    return view.split if view.class_set == ranked.class_set else str(view)
 
 
 def _printed(board: Board, found: Sequence[Pair]) -> list[str]:
@@ -106,7 +112,7 @@ def _float(
     return "\n".join(
         [
             r"\begin{table}",
-            r"\centering",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{escape(caption)}}}",
             rf"\label{{{''.join(c for c in label if c.isalnum() or c in ':-')}}}",
             rf"\begin{{tabular}}{{{columns}}}",
