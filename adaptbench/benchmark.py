@@ -11,7 +11,7 @@ from adaptbench.profiles import Provenance
 __all__ = ["Benchmark", "CheckpointRule", "Protocol", "Provenance", "Setting", "SplitRef"]
 
 Setting = Literal["uda", "dg"]
-CheckpointRule = Literal["last", "oracle-best"]
+CheckpointRule = Literal["last", "oracle-best", "entropy", "infomax", "snd", "agreement"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Protocol:
         absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean.
         checkpoint: which weights are scored; ``"last"`` = the last iterate, ``"oracle-best"`` = the snapshot that is
             best on the labels of the ranked split, in every stage, as several papers report it. Such rows are oracles.
+            The others choose a snapshot in every stage, too, by what `adaptbench.evaluation.validators` say of its
+            predictions on unlabelled training pictures of the target.
         test_time_augmentation: what is averaged; a method may depart from ``"none"`` where its settings say so.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 import time
@@ -21,15 +22,17 @@ from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer, UInt8
 from adaptbench.jobspec import JobSpec, State, Status, write_status
 from adaptbench.reporting.pseudo_labels import summarise
-from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score
+from adaptbench.reporting.record import Cost, NetworkInfo, Record, Score, Snapshot
 from adaptbench.stages.planned import PlannedStage
 from adaptbench.stages.weights import trained_method
 from adaptbench.storage import replacing
 from adaptbench.training import checkpoint
 from adaptbench.workplace import Workplace
 
-#: Predictions of this many pictures per split are kept for the report.
+#: Predictions of the first so many pictures of every split are kept for the report.
 PICTURES = 4
+#: And of so many more of the ranked split, evenly spaced, among which are those that methods disagree on.
+FURTHER = 20
 
 _VERSIONS = (
     "torch",
@@ -52,12 +55,16 @@ class Scored:
         weights_sha256: identity of the scored weights.
         parameters: number of parameters of the scored network.
         seconds: time it took.
+        pictures_per_second: of segmenting the ranked split.
+        flops: of segmenting its first picture.
     """
 
     scores: list[Score]
     weights_sha256: str
     parameters: int
     seconds: float
+    pictures_per_second: float | None
+    flops: float
 
 
 def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Scored:
@@ -72,13 +79,19 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
     with firewall.closed(place.closed_folders):
         method = trained_method(place, result)
     scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop)
-    scores = [_score(place, scorer, split) for split in splits]
+    ranked, *others = splits
+    scores = [_score(place, scorer, ranked, further=FURTHER)]
+    speed = scorer.pictures_per_second
+    scores += [_score(place, scorer, split) for split in others]
+    flops = scorer.flops(ranked.dataset, ranked.samples[0])
     firewall.require_intact()
     return Scored(
         scores=scores,
         weights_sha256=checkpoint.digest(scorer.network.state_dict()),
         parameters=sum(p.numel() for p in scorer.network.parameters()),
         seconds=time.monotonic() - started,
+        pictures_per_second=speed,
+        flops=flops,
     )
 
 
@@ -140,12 +153,6 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
     spec, method, benchmark = place.spec, place.method, place.benchmark
     settings = results[-1].stage.settings
     start = networks.start_of(settings.network, settings.pretraining)
-    cost = Cost(
-        training_seconds=sum(result.cost()["seconds"] for result in results),
-        evaluation_seconds=scored.seconds,
-        peak_memory_mib=max(result.cost()["peak_memory_mib"] for result in results),
-        device=spec.device,
-    )
     return Record(
         job_hash=spec.job_hash,
         ranking_hash=spec.ranking_hash,
@@ -178,10 +185,55 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
         pseudo_labels=summarise(
             results[-1].folder / "metrics.jsonl", settings.iterations, place.task.class_set.classes
         ),
+        snapshots=_snapshots(results[-1]),
         weights_sha256=scored.weights_sha256,
-        cost=cost,
+        cost=_cost(spec, results, scored),
         environment=environment(),
     )
+
+
+def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
+    costs = [result.cost() for result in results]
+    joules = [result.cost().get("joules") for result in results if _trains(result)]
+    known = [value for value in joules if value is not None]
+    return Cost(
+        training_seconds=sum(cost["seconds"] for cost in costs),
+        evaluation_seconds=scored.seconds,
+        peak_memory_mib=max(cost["peak_memory_mib"] for cost in costs),
+        device=spec.device,
+        flops=scored.flops,
+        training_pictures_per_second=_training_speed([result for result in results if _trains(result)]),
+        inference_pictures_per_second=scored.pictures_per_second,
+        training_joules=sum(known) if known and len(known) == len(joules) else None,
+    )
+
+
+def _trains(result: PlannedStage) -> bool:
+    return result.stage.labeller is None
+
+
+def _training_speed(trainings: list[PlannedStage]) -> float | None:
+    """Crops or pictures of both domains per second; None where no time passed."""
+    seconds = sum(result.cost()["seconds"] for result in trainings)
+    pictures = sum(
+        result.stage.settings.iterations
+        * result.stage.settings.batch_size
+        * (2 if result.stage.method.uses_target_images else 1)
+        for result in trainings
+    )
+    return pictures / seconds if seconds > 0 else None
+
+
+def _snapshots(result: PlannedStage) -> list[Snapshot] | None:
+    """What was found out when the scored network was chosen."""
+    if result.selection is None:
+        return None
+    facts = json.loads(result.weights.with_suffix(".json").read_text(encoding="utf-8"))
+    rules: dict[str, dict[str, float]] = facts.get("label_free", {})  # versions before had none
+    return [
+        Snapshot(iterations=int(n), miou=miou, label_free={rule: scores[n] for rule, scores in rules.items()})
+        for n, miou in facts["miou"].items()
+    ]
 
 
 def environment() -> dict[str, str]:
@@ -198,12 +250,14 @@ def _split(place: Workplace, ref: SplitRef, dataset: Dataset, provenance: Proven
     return ScoredSplit(ref, dataset, provenance, samples)
 
 
-def _score(place: Workplace, scorer: Scorer, split: ScoredSplit) -> Score:
-    """Scores one split; keeps its matrices and the first predictions, and says how far it is."""
+def _score(place: Workplace, scorer: Scorer, split: ScoredSplit, further: int = 0) -> Score:
+    """Scores one split; keeps its matrices and some predictions, and says how far it is."""
     name, total = f"{split.ref.dataset}-{split.ref.split}", len(split.samples)
 
+    kept = {*range(PICTURES), *(i * total // further for i in range(further))}
+
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
-        if number < PICTURES:
+        if number in kept:
             _keep(prediction, place.folder / "pictures" / name / f"{sample.name}.png")
         if number % 10 == 0:
             status = Status(state=State.RUNNING, stage=f"score {split.ref}", iteration=number, total=total)

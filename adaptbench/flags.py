@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from adaptbench.benchmark import CheckpointRule
+
 EXIT_UNFINISHED = 1
 EXIT_USAGE = 2
 
@@ -72,9 +74,11 @@ class Run:
     """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
     limit: Annotated[int | None, _words("ITERATIONS")] = None
     """Smoke run of this many iterations and few images: never ranked."""
-    checkpoint: Literal["last", "oracle-best"] = "last"
+    checkpoint: CheckpointRule = "last"
     """Which weights are scored. oracle-best: the best of 20 snapshots on the target labels that are scored, a rule of
-    several papers; such rows are marked as oracles and have a board of their own."""
+    several papers; such rows are marked as oracles. The others choose without labels, by the predictions on the
+    target's training pictures: certainty (entropy), mutual information (infomax), soft neighbourhood density (snd),
+    agreement of student and teacher. Every rule has a board of its own."""
     debug_pictures: Annotated[int | None, _words("ITERATIONS")] = None
     """Draw what a training step made, every so many iterations, into the job's folder debug/."""
     activation_checkpointing: Flag = False

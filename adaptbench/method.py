@@ -138,6 +138,11 @@ class Method(nn.Module):
         return Sampling()
 
     @classmethod
+    def label_count(cls, settings: BaseSettings) -> int | None:
+        """On how many of the labelled pictures it trains, drawn by the seed. Default: all."""
+        return None
+
+    @classmethod
     def partition(
         cls, settings: BaseSettings, pictures: Mapping[str, Facts]
     ) -> tuple[Collection[str], Collection[str]]:
@@ -158,6 +163,15 @@ class Method(nn.Module):
     def scored_network(self) -> nn.Module:
         """The network that is evaluated. Default: the student, as the self-training papers do."""
         return self.student
+
+    def counterpart(self) -> nn.Module | None:
+        """Of student and teacher the one that is not scored; None (default) for a method without a teacher."""
+        return None
+
+    @classmethod
+    def has_teacher(cls) -> bool:
+        """Whether there is a `counterpart`."""
+        return cls.counterpart is not Method.counterpart
 
     def inference(self) -> Mode:
         """How the scored network sees a test picture: whole (default), or in sliding windows."""

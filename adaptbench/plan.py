@@ -290,7 +290,20 @@ def _job(
     )
     folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), chosen)
-    return _with_state(spec, folder, method.skip(task))
+    return _with_state(spec, folder, method.skip(task) or _no_choice(request, method, benchmark))
+
+
+def _no_choice(request: Request, method: type[Method], benchmark: type[Benchmark]) -> str | None:
+    """Why the snapshots of a method cannot be compared by the rule that was asked for; None if they can."""
+    if request.checkpoint in ("last", "oracle-best"):
+        return None
+    if benchmark.setting == "dg":
+        return (
+            f"--checkpoint {request.checkpoint}: target pictures are out of reach in domain generalization."
+        )
+    if request.checkpoint == "agreement" and not method.has_teacher():
+        return "--checkpoint agreement: it has no teacher to agree with."
+    return None
 
 
 def device_name(name: str) -> str:

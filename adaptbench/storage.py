@@ -64,7 +64,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def relative_link(link: Path, folder: Path) -> None:
-    """Makes ``link`` a relative link to ``folder``, so that both can be moved together."""
+    """Makes ``link`` a relative link to ``folder`` (or file), so that both can be moved together."""
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(folder, link.parent), target_is_directory=True)

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaptbench.adaptation.class_mix import Mixed, class_mix, draw_classes
 from adaptbench.adaptation.color_jitter import jitter_applies
@@ -112,6 +112,10 @@ class DACS(Method):
         super().__init__(task, settings)
         self.settings: DACS.Settings = settings
         self.teacher = Teacher(self.student, settings.ema_alpha)
+
+    def counterpart(self) -> nn.Module:
+        """The teacher."""
+        return self.teacher.network
 
     def losses(self, batch: Batch) -> Iterable[LossGroup]:
         """Source loss, then the loss on mixed images."""

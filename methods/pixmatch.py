@@ -131,6 +131,10 @@ class Consistency(WholeSource):
         """The running average of the student."""
         return self.average.network
 
+    def counterpart(self) -> torch.nn.Module:
+        """The student."""
+        return self.student
+
     def draw_views(self, draws: Draws, purpose: str, image: Tensor) -> list[ViewDraw]:
         """Draws what the two views of each picture show. Shape: ``(B, 3, H, W)``."""
         size, smallest = (image.shape[-2], image.shape[-1]), self.settings.smallest_crop

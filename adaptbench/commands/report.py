@@ -12,7 +12,8 @@ from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
 from adaptbench.reporting import beside, significance
 from adaptbench.reporting.beside import Facts
-from adaptbench.reporting.board import Board, boards
+from adaptbench.reporting.board import boards
+from adaptbench.reporting.checkpoint_rules import write_checkpoint_rules
 from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.latex import write_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
@@ -109,13 +110,9 @@ def show_boards(
     made = boards(found.records)
     tests = tests_of(made, out)
     facts = printed_facts()
-
-    def published(board: Board) -> list[str]:
-        return beside.markdown_blocks(board, facts)
-
     folder = out / "leaderboards"
-    written = write_leaderboards(found.records, folder, found.unreadable, tests, published)
-    write_latex(found.records, folder)
+    written = write_leaderboards(found.records, folder, found.unreadable, tests, facts)
+    write_latex(found.records, folder, facts)
     for board in made:
         if names is None or board.benchmark in names:
             result = tests.get(significance.key(board))
@@ -126,7 +123,9 @@ def show_boards(
     for unreadable in found.unreadable:
         console.print(f"left out {unreadable.path}: {unreadable.reason}", style="yellow", markup=False)
     console.print(f"Leaderboard: {written[0]}", soft_wrap=True, highlight=False)
-    page = write_checkpoints(out)
-    if page is not None:
-        console.print(f"Single checkpoints: {page}", soft_wrap=True, highlight=False)
+    further = {"Single checkpoints": write_checkpoints(out)}
+    further["Checkpoint rules"] = write_checkpoint_rules(found.records, out)
+    for title, page in further.items():
+        if page is not None:
+            console.print(f"{title}: {page}", soft_wrap=True, highlight=False)
     return tests

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from adaptbench.data import firewall, transforms
 from adaptbench.data.files import require_same_size
@@ -46,6 +48,8 @@ class Scorer:
     device: torch.device
     label_folders: Sequence[Path]
     stop: Callable[[], bool]
+    #: How long each picture took, without reading and counting. Units: seconds.
+    seconds: list[float] = field(default_factory=list)
 
     @cached_property
     def network(self) -> nn.Module:
@@ -78,8 +82,24 @@ class Scorer:
         pixels, truth = self.shown(dataset, sample)
         with firewall.closed(self.label_folders):
             size = (truth.shape[0], truth.shape[1])
-            prediction = segment(self.network, pixels, self.method.inference(), size)
-        return truth, prediction.cpu().numpy()
+            network, mode = self.network, self.method.inference()
+            started = time.monotonic()
+            prediction = segment(network, pixels, mode, size).cpu().numpy()
+            self.seconds.append(time.monotonic() - started)
+        return truth, prediction
+
+    @property
+    def pictures_per_second(self) -> float | None:
+        """Of all pictures so far but the first, which warms up; None before the second."""
+        later = self.seconds[1:]
+        return len(later) / sum(later) if sum(later) > 0 else None
+
+    def flops(self, dataset: Dataset, sample: Sample) -> float:
+        """Floating-point operations of segmenting one picture; a multiplication and an addition are two."""
+        pixels, truth = self.shown(dataset, sample)
+        with firewall.closed(self.label_folders), FlopCounterMode(display=False) as counter:
+            segment(self.network, pixels, self.method.inference(), (truth.shape[0], truth.shape[1]))
+        return float(counter.get_total_flops())
 
     def shown(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
         """A picture as the network gets it, and its true train ids.

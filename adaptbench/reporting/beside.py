@@ -6,20 +6,24 @@ about a printed one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adaptbench import plugins
 from adaptbench.reporting import words
 from adaptbench.reporting.board import Board, Row, view
-from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.leaderboard import Beside, Cells, markdown_table
 from adaptbench.reporting.published import Printed, Published, Result
 from adaptbench.reporting.published_board import marked, view_of
+from adaptbench.statistics.equivalence import MARGIN
+from adaptbench.statistics.printed import against_printed
 
 #: Number of classes of the class sets under which papers print numbers.
 _NUM_CLASSES = {"cityscapes19": 19, "cityscapes16": 16, "cityscapes13": 13}
-_INTRODUCTION = (
-    "Published values beside the rows of this table; the difference is ours minus the printed value:"
+INTRODUCTION = (
+    "Published values beside the rows of this table; the difference is ours minus the printed value. The verdict "
+    f"is that of an equivalence test with a margin of {MARGIN:.1f} points; where no standard deviation is printed, "
+    "the printed training is taken to vary from seed to seed as ours does."
 )
 
 
@@ -35,29 +39,50 @@ class Pair:
         """Ours minus the printed mIoU, points."""
         return self.row.miou.mean - self.result.miou.number
 
-
-#: Says whether two values are equivalent, different, or cannot be told apart.
-Judge = Callable[[Pair], str]
+    @property
+    def verdict(self) -> str:
+        """Whether the two are equivalent, different, or cannot be told apart; the last for a single seed of ours."""
+        std = float(self.result.std) if self.result.std else None
+        found = against_printed(self.row.miou_by_seed, self.result.miou.number, std, self.result.n_seeds)
+        return "cannot tell" if found is None else found.verdict()
 
 
 @dataclass(frozen=True)
-class Facts:
+class Facts(Beside):
     """What is known of printed rows.
 
     Attributes:
         published: the numbers.
         printed: method and network -> name of the row that its paper prints.
         benchmarks: name of a benchmark -> key of its published numbers.
-        judge: compares ours with a printed value; without one there is no column of verdicts.
     """
 
     published: Published
     printed: Mapping[tuple[str, str], Printed]
     benchmarks: Mapping[str, str]
-    judge: Judge | None = None
+
+    def blocks(self, board: Board) -> list[str]:
+        """The table below a board, or nothing."""
+        found = pairs(board, self)
+        return [INTRODUCTION, markdown_table(cells(found))] if found else []
+
+    def columns(self, board: Board, row: Row) -> dict[str, object]:
+        """What a CSV says of a row; empty where it has no printed counterpart."""
+        result = _counterpart(board, row, self)
+        pair = None if result is None else Pair(row, result)
+        return {
+            "published_miou": pair and pair.result.miou.text,
+            "published_std": pair and pair.result.std,
+            "published_seeds": pair and pair.result.n_seeds,
+            "published_sources": pair and pair.result.miou.verified,
+            "difference": pair and pair.difference,
+            "verdict": pair and pair.verdict,
+            "paper": pair and pair.result.paper.citation,
+            "read_in": pair and pair.result.miou.source,
+        }
 
 
-def gather(published: Published, registry: plugins.Registry, judge: Judge | None = None) -> Facts:
+def gather(published: Published, registry: plugins.Registry) -> Facts:
     """Facts from what the plug-ins declare (``printed`` of methods, ``published`` of benchmarks). Imports none."""
     printed = {
         (name, network): Printed(*row)
@@ -65,7 +90,7 @@ def gather(published: Published, registry: plugins.Registry, judge: Judge | None
         for network, row in _mapping(plugin.literals.get("printed")).items()
     }
     keys = {name: plugin.literals.get("published") for name, plugin in registry.plugins["benchmark"].items()}
-    return Facts(published, printed, {name: str(key) for name, key in keys.items() if key}, judge)
+    return Facts(published, printed, {name: str(key) for name, key in keys.items() if key})
 
 
 def _mapping(literal: object) -> dict[str, tuple[str, ...]]:
@@ -77,13 +102,13 @@ def _mapping(literal: object) -> dict[str, tuple[str, ...]]:
 
 def pairs(board: Board, facts: Facts) -> list[Pair]:
     """The rows of ``board`` that have a printed counterpart, in the order of the board."""
-    if board.data_kind != "official" or board.benchmark not in facts.benchmarks:
-        return []
     found = [(row, _counterpart(board, row, facts)) for row in board.rows]
     return [Pair(row, result) for row, result in found if result is not None]
 
 
 def _counterpart(board: Board, row: Row, facts: Facts) -> Result | None:
+    if board.data_kind != "official" or board.benchmark not in facts.benchmarks:
+        return None
     record = row.first
     name = facts.printed.get((record.method, record.network.name))
     changed = set(words.flatten(record.overrides)) - {"network"}
@@ -93,28 +118,34 @@ def _counterpart(board: Board, row: Row, facts: Facts) -> Result | None:
     return facts.published.find(name, key, split, _NUM_CLASSES.get(board.view.class_set, 0))
 
 
-def cells(found: list[Pair], judge: Judge | None) -> Cells:
-    """One line per pair; the column of verdicts needs a judge."""
+def cells(found: list[Pair]) -> Cells:
+    """One line per pair, at least one."""
     headers = ["method", "network", f"mIoU ({view(found[0].row.first.scores[0])})", "seeds"]
-    headers += [f"published mIoU ({view_of(found[0].result)})", "published seeds", "difference"]
-    headers += ["verdict"] if judge else []
-    rows = []
-    for pair in found:
-        result = pair.result
-        line = [pair.row.label, pair.row.first.network.name, str(pair.row.miou), str(len(pair.row.seeds))]
-        line += [f"{result.printed}{marked(result.miou).removeprefix(result.miou.text)}"]
-        line += [words.MISSING if result.n_seeds is None else str(result.n_seeds), f"{pair.difference:+.1f}"]
-        line += [judge(pair)] if judge else []
-        protocol = [result.protocol.checkpoint, result.protocol.label_size]
-        line += [text or words.MISSING for text in protocol]
-        rows.append([*line, result.paper.citation, result.miou.source])
+    headers += [f"published mIoU ({view_of(found[0].result)})", "published seeds", "difference", "verdict"]
     headers += ["published checkpoint", "published label size", "paper", "read in"]
-    text = {"method", "network", "verdict", *headers[-4:]}
+    text = {"method", "network", *headers[-5:]}
     numeric = frozenset(j for j, header in enumerate(headers) if header not in text)
-    return Cells(headers, rows, frozenset(), numeric)
+    return Cells(headers, [_line(pair) for pair in found], frozenset(), numeric)
 
 
-def markdown_blocks(board: Board, facts: Facts) -> list[str]:
-    """The table below a board, or nothing."""
-    found = pairs(board, facts)
-    return [_INTRODUCTION, markdown_table(cells(found, facts.judge))] if found else []
+def _line(pair: Pair) -> list[str]:
+    row, result = pair.row, pair.result
+    seeds = words.MISSING if result.n_seeds is None else str(result.n_seeds)
+    return [
+        row.label,
+        row.first.network.name,
+        str(row.miou),
+        str(len(row.seeds)),
+        printed_of(result),
+        seeds,
+        words.signed(pair.difference),
+        pair.verdict,
+        *(text or words.MISSING for text in (result.protocol.checkpoint, result.protocol.label_size)),
+        result.paper.citation,
+        result.miou.source,
+    ]
+
+
+def printed_of(result: Result) -> str:
+    """The mIoU as printed, with its standard deviation, and marked where a single source prints it."""
+    return f"{result.printed}{marked(result.miou).removeprefix(result.miou.text)}"

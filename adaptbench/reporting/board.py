@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Literal, NamedTuple
 
@@ -180,7 +181,7 @@ class Board:
             }
         )
 
-    @property
+    @cached_property
     def data_kind(self) -> Literal["generated", "mixed", "official"]:
         """Whether the pictures behind the numbers are generated: all, some, or none of them."""
         named_so = self.benchmark.startswith("minicity/")

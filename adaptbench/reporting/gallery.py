@@ -7,18 +7,29 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from adaptbench import plugins
 from adaptbench.data import files
 from adaptbench.data.sources import dataset_class
 from adaptbench.data.taxonomy import LabelMap, class_set, label_map
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import AdaptBenchError, DataError, RunStateError
+from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.jobspec import JobSpec, job_folder, load_job
+from adaptbench.reporting import words
 from adaptbench.reporting.board import Board, Row, View, boards
+from adaptbench.reporting.class_pictures import class_bars, confusion_picture, where
+from adaptbench.reporting.disputed import chosen
+from adaptbench.reporting.matrices import matrices_path
 from adaptbench.reporting.pictures import StripRow, leaderboard_picture, prediction_strips
 from adaptbench.reporting.record import Record
 
 _log = logging.getLogger(__name__)
+
+
+#: Files with predictions: of the first pictures of the split, and of those that methods disagree on most.
+_STRIPS = {"first": "predictions.png", "disputed": "disputed.png"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,10 @@ class _Column:
 
 
 def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = _log.warning) -> list[Path]:
-    """Draws ``leaderboard.png`` and ``predictions.png`` of every board and returns what was written.
+    """Draws the pictures of every board and returns what was written.
+
+    These are ``leaderboard.png``, ``classes.png`` (bars of the IoU per class), ``confusion.png`` (of the best ranked
+    row, all seeds together), ``predictions.png`` and ``disputed.png``.
 
     They go to ``OUT/leaderboards/<benchmark>/``, with ``-`` for the slashes of the name; further protocols of
     a benchmark have their ranking hash added. Predictions are those of the lowest seed; image and ground
@@ -60,15 +74,38 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
         folders.add(folder)
         leaderboard_picture(board, folder / "leaderboard.png")
         written.append(folder / "leaderboard.png")
+        written += _class_pictures(board, out, folder)
         try:
             rows = strip_rows(board, out)
         except AdaptBenchError as error:
-            (folder / "predictions.png").unlink(missing_ok=True)  # that of an earlier state would mislead
+            for name in _STRIPS.values():  # those of an earlier state would mislead
+                (folder / name).unlink(missing_ok=True)
             say(f"{board.benchmark}: no picture of predictions. {error}")
             continue
-        prediction_strips(rows, folder / "predictions.png", class_set(board.view.class_set))
-        written.append(folder / "predictions.png")
+        for name, shown in chosen(rows)._asdict().items():
+            path = folder / _STRIPS[name]
+            path.unlink(missing_ok=True)
+            if shown:
+                prediction_strips(shown, path, class_set(board.view.class_set))
+                written.append(path)
     return written
+
+
+def _class_pictures(board: Board, out: Path, folder: Path) -> list[Path]:
+    """What can be drawn of the classes; without the matrices of the best row no confusion."""
+    if not board.rows:
+        return []
+    class_bars(board, folder / "classes.png")
+    best = (board.ranked or board.rows)[0]
+    files = [matrices_path(out, record, board.view.split) for record in best.records]
+    confusion = folder / "confusion.png"
+    confusion.unlink(missing_ok=True)
+    if not all(file.is_file() for file in files):
+        return [folder / "classes.png"]
+    total = np.sum([PerImageConfusion.load(file).total() for file in files], axis=0)
+    note = f"{where(board)}; seeds: {words.seed_list(best.seeds)}; percent of each true class"
+    confusion_picture(total, board.classes, f"{board.title}: {best.label}", note, confusion)
+    return [folder / "classes.png", confusion]
 
 
 def strip_rows(board: Board, out: Path) -> list[StripRow]:

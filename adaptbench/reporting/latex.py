@@ -7,9 +7,11 @@ from pathlib import Path
 
 from adaptbench import storage
 from adaptbench.reporting import words
+from adaptbench.reporting.beside import Facts, Pair, pairs, printed_of
 from adaptbench.reporting.board import MIOU, Board, Row, View, boards
 from adaptbench.reporting.leaderboard import data_sentence
 from adaptbench.reporting.record import Record
+from adaptbench.statistics.equivalence import MARGIN
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -26,6 +28,8 @@ _ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
+    "\u2020": r"$\dagger$",
+    '"': r"\textquotedbl{}",
     words.MISSING: "--",
 }
 _HEADER = (
@@ -41,20 +45,24 @@ def escape(text: str) -> str:
     return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
 
 
-def render_latex(records: Iterable[Record]) -> str:
-    """Two tables per board: mIoU of every split, and IoU per class. Smoke runs are left out."""
-    return "\n".join(
-        [_HEADER, *(table for board in boards(records) if board.rows for table in _tables(board))]
-    )
+def render_latex(records: Iterable[Record], facts: Facts | None = None) -> str:
+    """Tables of every board: mIoU of every split, IoU per class, and printed values beside ours where there are any.
+
+    Smoke runs are left out.
+    """
+    found = [board for board in boards(records) if board.rows]
+    return "\n".join([_HEADER, *(table for board in found for table in _tables(board, facts))])
 
 
-def _tables(board: Board) -> list[str]:
+def _tables(board: Board, facts: Facts | None) -> list[str]:
     views = (board.view, *board.further)
-    scores = [(f"mIoU ({view})", (view, MIOU)) for view in views]
+    scores = [(_short(view, board.view), (view, MIOU)) for view in views]
+    said = f"mIoU in percent ({board.view.class_set}), mean and standard deviation (n-1) over seeds"
     classes = [(name, (board.view, name)) for name in board.classes]
     return [
-        _table(board, "mIoU in percent, mean and standard deviation (n-1) over seeds", scores, short=False),
+        _table(board, said, scores, short=False),
         _table(board, f"IoU per class ({board.view}) in percent, mean over seeds", classes, short=True),
+        *(_printed(board, found) if facts and (found := pairs(board, facts)) else []),
     ]
 
 
@@ -74,14 +82,43 @@ def _table(board: Board, content: str, columns: Sequence[tuple[str, tuple[View, 
         )
         for row in board.rows
     ]
-    label = f"tab:{board.benchmark}-{board.ranking_hash[:8]}-{'class' if short else 'miou'}".replace("/", "-")
+    return _float(board, caption, "class" if short else "miou", "llr" + "r" * len(columns), headers, lines)
+
+
+def _short(view: View, ranked: View) -> str:
+    """The split; its class set, too, where it is not the one in the caption."""
+    return view.split if view.class_set == ranked.class_set else str(view)
+
+
+def _printed(board: Board, found: Sequence[Pair]) -> list[str]:
+    """Printed values beside ours."""
+    caption = (
+        f"{board.title}: published values beside ours, mIoU in percent ({board.view}). Verdict: equivalence test "
+        f"with a margin of {MARGIN:.1f} points. \u2020 marks a value that a single source prints."
+    )
+    headers = ["method", "network", "ours", "seeds", "published", "difference", "verdict", "paper"]
+    body = [" & ".join(map(escape, _printed_line(pair))) for pair in found]
+    return [_float(board, caption, "published", "llrrrrll", headers, body)]
+
+
+def _printed_line(pair: Pair) -> list[str]:
+    row, verdict = pair.row, [words.signed(pair.difference), pair.verdict]
+    ours = [row.label, row.first.network.name, str(row.miou), str(len(row.seeds))]
+    return [*ours, printed_of(pair.result), *verdict, pair.result.paper.citation]
+
+
+def _float(
+    board: Board, caption: str, name: str, columns: str, headers: Sequence[str], lines: Sequence[str]
+) -> str:
+    """A table of finished cells; the caption is escaped here."""
+    label = f"tab:{board.benchmark}-{board.ranking_hash[:8]}-{name}".replace("/", "-")
     return "\n".join(
         [
             r"\begin{table}",
-            r"\centering",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{escape(caption)}}}",
             rf"\label{{{''.join(c for c in label if c.isalnum() or c in ':-')}}}",
-            rf"\begin{{tabular}}{{llr{'r' * len(columns)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(headers) + r" \\",
             r"\midrule",
@@ -128,12 +165,12 @@ def _cell(row: Row, key: tuple[View, str], marks: dict[float, str], short: bool)
     return f"{command}{{{text}}}" if command else text
 
 
-def write_latex(records: Iterable[Record], folder: Path) -> Path:
+def write_latex(records: Iterable[Record], folder: Path, facts: Facts | None = None) -> Path:
     """Writes ``leaderboard.tex`` into ``folder`` and returns its path.
 
     Raises:
         RunStateError: the folder cannot be written.
     """
     path = folder / "leaderboard.tex"
-    storage.write_text(path, render_latex(records))
+    storage.write_text(path, render_latex(records, facts))
     return path

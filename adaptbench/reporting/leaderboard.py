@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from adaptbench import storage
-from adaptbench.reporting import significance, words
+from adaptbench.reporting import costs, gap, significance, words
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View, boards
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.records import Unreadable
@@ -18,8 +18,6 @@ NO_RUNS = (
     "No finished runs yet. Start some with "
     "`python run_all.py --methods source_only dacs oracle`, then call `python run_all.py report` again."
 )
-#: Further markdown below the main table of a board.
-Beside = Callable[[Board], Sequence[str]]
 
 SMOKE_TITLE = "Smoke runs (--limit): not ranked"
 
@@ -38,7 +36,8 @@ _LEGEND = (
     "of that mean over seeds. Rows are ranked only under one protocol, by the mean; the order is no test of "
     "significance, which the column `against the best` and the line below the table are: seeds and images are "
     "resampled together, and below 5 seeds nothing is claimed. `control` rows are points "
-    "of reference and `oracle` rows were trained with target labels: neither is ranked. Settings are "
+    "of reference and `oracle` rows were trained with target labels: neither is ranked. `gap closed` is the way from "
+    "`source_only` (0 %) to `oracle` (100 %) with the same network. Settings are "
     "`published` for the pair of benchmark and network or `transferred` from another one, followed by "
     "what the user changed. Time is the mean training time, memory the highest peak of any seed "
     "(resident on CPU, allocated on GPU)."
@@ -62,6 +61,21 @@ class Cells:
     numeric: frozenset[int]
 
 
+class Beside:
+    """What stands beside our rows, for example published values. Nothing, unless a subclass says so."""
+
+    def blocks(self, board: Board) -> Sequence[str]:
+        """Markdown below the main table of a board."""
+        return ()
+
+    def columns(self, board: Board, row: Row) -> Mapping[str, object]:
+        """Columns of the CSV, the same for every row; filled where the ranked split is the one of a line."""
+        return {}
+
+
+NOTHING = Beside()
+
+
 _Column = tuple[str, bool, Callable[[Row], str]]
 
 
@@ -74,6 +88,7 @@ def main_cells(board: Board, rows: Sequence[Row], found: Significance | None = N
         ("95 % interval", True, _interval),
         ("seeds", False, lambda row: words.seed_list(row.seeds)),
         *([(significance.HEADER, False, lambda row: significance.cell(row, board, found))] if found else []),
+        *_gap_column(board, rows),
         ("network", False, lambda row: _network(row.first)),
         ("pretraining", False, lambda row: row.first.network.pretraining),
         ("settings", False, lambda row: row.settings),
@@ -89,6 +104,12 @@ def main_cells(board: Board, rows: Sequence[Row], found: Significance | None = N
     return _cells(board, rows, columns, scores)
 
 
+def _gap_column(board: Board, rows: Sequence[Row]) -> list[_Column]:
+    closed = gap.gaps_closed(board)
+    known = any(row.first.group_hash in closed for row in rows)
+    return [(gap.HEADER, True, lambda row: gap.cell(row, closed))] if known else []
+
+
 def class_cells(board: Board, rows: Sequence[Row]) -> Cells:
     """The second table: IoU per class in the ranked view, mean over seeds."""
     columns: list[_Column] = [
@@ -97,6 +118,12 @@ def class_cells(board: Board, rows: Sequence[Row]) -> Cells:
         *(_score_column(name, board.view, name, short=True) for name in board.classes),
     ]
     return _cells(board, rows, columns, {2 + i: (board.view, name) for i, name in enumerate(board.classes)})
+
+
+def cost_cells(rows: Sequence[Row]) -> Cells:
+    """The third table: what the rows cost."""
+    headers, lines = costs.table(rows)
+    return Cells(headers, lines, frozenset(), frozenset(range(2, len(headers) - 1)))
 
 
 def _score_column(header: str, view: View, quantity: str, short: bool = False) -> _Column:
@@ -162,7 +189,7 @@ def render_markdown(
     records: Iterable[Record],
     unreadable: Sequence[Unreadable] = (),
     tests: Significances | None = None,
-    beside: Beside = lambda board: (),
+    beside: Beside = NOTHING,
 ) -> str:
     """The page: for every board its protocol in words, the main table and the table of classes.
 
@@ -170,7 +197,7 @@ def render_markdown(
         records: any number, in any order.
         unreadable: record files that are not in the tables; listed at the end.
         tests: what the statistics say about the boards, where it is known.
-        beside: what stands below the main table of a board, for example published values.
+        beside: what stands beside our rows.
     """
     found = boards(records)
     blocks = ["# Leaderboard"]
@@ -203,7 +230,7 @@ def _benchmark_blocks(
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
             blocks.append(words.markdown(sentence))
-        blocks += _board_blocks(board, tests.get(significance.key(board)), beside(board))
+        blocks += _board_blocks(board, tests.get(significance.key(board)), beside.blocks(board))
     return blocks
 
 
@@ -220,6 +247,10 @@ def _board_blocks(board: Board, found: Significance | None, beside: Sequence[str
         blocks += beside
         blocks += [f"IoU per class ({words.markdown(str(board.view))}), mean over seeds:"]
         blocks += [markdown_table(class_cells(board, board.rows))]
+        blocks += [
+            "Costs, mean over seeds, memory the highest of any:",
+            markdown_table(cost_cells(board.rows)),
+        ]
     if board.smoke:
         blocks += [f"**{SMOKE_TITLE}**", markdown_table(main_cells(board, board.smoke))]
     return blocks
@@ -242,7 +273,9 @@ def markdown_table(cells: Cells) -> str:
     )
 
 
-def render_csv(records: Iterable[Record], tests: Significances | None = None) -> str:
+def render_csv(
+    records: Iterable[Record], tests: Significances | None = None, beside: Beside = NOTHING
+) -> str:
     """One line per group of seeds and split scored: everything the page shows, unrounded to 4 digits.
 
     Columns ``iou:<class>`` and ``iou_std:<class>`` hold the union of all class sets; a class that a line's
@@ -254,11 +287,9 @@ def render_csv(records: Iterable[Record], tests: Significances | None = None) ->
     found = boards(records)
     classes = list(dict.fromkeys(name for b in found for r in b.all_rows for name in _class_names(r)))
     lines = [
-        _csv_line(board, row, view, classes, (tests or {}).get(significance.key(board)))
+        line
         for board in found
-        for row in board.all_rows
-        for view in (board.view, *board.further)
-        if (view, MIOU) in row.statistics
+        for line in _csv_lines(board, classes, (tests or {}).get(significance.key(board)), beside)
     ]
     columns = list(lines[0]) if lines else ["benchmark", "ranking_hash", "group_hash", "rank", "method"]
     return pd.DataFrame(lines, columns=columns).to_csv(index=False, float_format="%.4f", lineterminator="\n")
@@ -266,6 +297,19 @@ def render_csv(records: Iterable[Record], tests: Significances | None = None) ->
 
 def _class_names(row: Row) -> list[str]:
     return [name for record in row.records for score in record.scores for name in score.iou]
+
+
+def _csv_lines(
+    board: Board, classes: Sequence[str], found: Significance | None, beside: Beside
+) -> Iterator[dict[str, object]]:
+    """One per row and split; what is known of the ranked split alone is empty in the others."""
+    closed = gap.gaps_closed(board)
+    for row in board.all_rows:
+        known = {"gap_closed": closed.get(row.first.group_hash), **beside.columns(board, row)}
+        for view in (board.view, *board.further):
+            if (view, MIOU) in row.statistics:
+                here = known if view == board.view else dict.fromkeys(known)
+                yield _csv_line(board, row, view, classes, found) | here
 
 
 def _csv_line(
@@ -309,10 +353,7 @@ def _csv_line(
         "settings_origin": record.settings_origin,
         "overrides": words.assignments(record.overrides),
         "iterations": record.iterations,
-        "training_seconds": row.training_seconds,
-        "evaluation_seconds": row.evaluation_seconds,
-        "peak_memory_mib": row.peak_memory_mib,
-        "device": row.devices,
+        **costs.csv_columns(row),
         "origin": row.origin,
         **{f"iou:{name}": s and s.mean for name, s in zip(classes, per_class, strict=True)},
         **{f"iou_std:{name}": s and s.std for name, s in zip(classes, per_class, strict=True)},
@@ -331,7 +372,7 @@ def write_leaderboards(
     folder: Path,
     unreadable: Sequence[Unreadable] = (),
     tests: Significances | None = None,
-    beside: Beside = lambda board: (),
+    beside: Beside = NOTHING,
 ) -> list[Path]:
     """Writes ``leaderboard.md`` and ``leaderboard.csv`` into ``folder`` and returns their paths.
 
@@ -340,7 +381,7 @@ def write_leaderboards(
         folder: where to; created if missing.
         unreadable: record files that are not in the tables; listed at the end of the page.
         tests: what the statistics say about the boards, where it is known.
-        beside: what stands below the main table of a board, for example published values.
+        beside: what stands beside our rows.
 
     Raises:
         RunStateError: the folder cannot be written.
@@ -348,7 +389,7 @@ def write_leaderboards(
     kept = list(records)
     contents = {
         "leaderboard.md": render_markdown(kept, unreadable, tests, beside),
-        "leaderboard.csv": render_csv(kept, tests),
+        "leaderboard.csv": render_csv(kept, tests, beside),
     }
     for name, text in contents.items():
         storage.write_text(folder / name, text)

@@ -59,12 +59,27 @@ class NetworkInfo(Part):
 
 
 class Cost(Part):
-    """What the job cost. Units: seconds, MiB (resident on CPU, allocated on GPU)."""
+    """What the job cost. None = not known here, and in records of version 2.
+
+    Attributes:
+        training_seconds: of all trainings.
+        evaluation_seconds: of scoring.
+        peak_memory_mib: of training; resident on a CPU, allocated on a GPU.
+        device: ``cpu`` or ``cuda``.
+        flops: of segmenting the first scored picture; a multiplication and an addition are two.
+        training_pictures_per_second: crops or pictures of both domains that the trainings see.
+        inference_pictures_per_second: of the ranked split, without reading and counting.
+        training_joules: of the whole GPU while it trained.
+    """
 
     training_seconds: float
     evaluation_seconds: float
     peak_memory_mib: float
     device: str
+    flops: float | None = None
+    training_pictures_per_second: float | None = None
+    inference_pictures_per_second: float | None = None
+    training_joules: float | None = None
 
 
 class PseudoLabels(Part):
@@ -83,6 +98,20 @@ class PseudoLabels(Part):
     pasted: float | None
     class_share: dict[str, float]
     confident_share: dict[str, float | None]
+
+
+class Snapshot(Part):
+    """A snapshot of the scored training.
+
+    Attributes:
+        iterations: after how many it was taken.
+        miou: its mean IoU on the ranked split, percent.
+        label_free: by checkpoint rule, how good it looks without labels; higher is better.
+    """
+
+    iterations: int
+    miou: float
+    label_free: dict[str, float]
 
 
 class Record(Part):
@@ -127,6 +156,8 @@ class Record(Part):
     scores: list[Score] = Field(min_length=1)
     #: None where nothing is pseudo-labelled, and in records of version 1.
     pseudo_labels: PseudoLabels | None = None
+    #: Snapshots of the last training, in order; None where none were kept, and in records of version 2.
+    snapshots: list[Snapshot] | None = None
     #: sha256 of the scored weights.
     weights_sha256: str
     cost: Cost

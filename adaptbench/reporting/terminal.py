@@ -7,6 +7,7 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from adaptbench.reporting import gap
 from adaptbench.reporting.board import Board, Standing
 from adaptbench.reporting.leaderboard import Cells, main_cells
 from adaptbench.reporting.significance import HEADER, Significance
@@ -18,6 +19,7 @@ _STYLES: dict[Standing, str] = {"ranked": "", "control": "dim", "oracle": "dim",
 _OPTIONAL = (
     HEADER,
     "95 % interval",
+    gap.HEADER,
     "time",
     "network",
     "iterations",

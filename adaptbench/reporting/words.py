@@ -19,6 +19,10 @@ _PROTOCOL_PHRASES: dict[tuple[str, str], str] = {
     ("absent_classes", "skip"): "classes in neither truth nor prediction are left out of the mean",
     ("checkpoint", "last"): "the last iterate is scored",
     ("checkpoint", "oracle-best"): "the snapshot that is best on the labels it is scored on is scored",
+    ("checkpoint", "entropy"): "the snapshot with the least entropy on the target is scored",
+    ("checkpoint", "infomax"): "the snapshot with the most mutual information on the target is scored",
+    ("checkpoint", "snd"): "the snapshot with the densest soft neighbourhoods on the target is scored",
+    ("checkpoint", "agreement"): "the snapshot whose student and teacher agree most on the target is scored",
     ("test_time_augmentation", "none"): "no test-time augmentation",
 }
 _HASH = re.compile(r"[0-9a-f]{24,}")

@@ -26,14 +26,13 @@ from adaptbench.method import Stage
 from adaptbench.profiles import profile
 from adaptbench.reporting import ranking
 from adaptbench.stages.data import target_pictures, training_data
-from adaptbench.stages.planned import PlannedStage, plan_stages
-from adaptbench.stages.weights import build_method
+from adaptbench.stages.planned import PlannedStage, label_free_file, plan_stages
+from adaptbench.stages.weights import build_method, filled_method
 from adaptbench.storage import write_text
-from adaptbench.training import checkpoint
+from adaptbench.training import checkpoint, label_free, snapshots
 from adaptbench.training.debug_pictures import DebugPictures
-from adaptbench.training.label_pass import label_pictures
+from adaptbench.training.label_pass import Item, label_pictures
 from adaptbench.training.loop import InterruptedTrainingError, TrainingLoop, stage_seed
-from adaptbench.training.snapshots import Snapshots
 from adaptbench.workplace import Workplace, open_workplace
 
 EXIT_FAILED = 1
@@ -84,11 +83,13 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         device=place.device,
         workers=chosen.workers,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
-        hooks=[*_debug_pictures(place, stage), *([] if entry.selection is None else [Snapshots()])],
+        hooks=[*_debug_pictures(place, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],
         report=_reporter(place.folder, stage.name),
         should_stop=stop,
     )
     loop.run()
+    if entry.selection is not None:
+        _score_snapshots(place, entry, stop)
     firewall.require_intact()
     _keep(place, entry, loop)
     loop.checkpoint_file.unlink(missing_ok=True)
@@ -112,8 +113,39 @@ def _keep(place: Workplace, entry: PlannedStage, loop: TrainingLoop) -> None:
     metrics = Path(loop.work_dir) / "metrics.jsonl"
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
-    cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(place)}
+    cost = {
+        "seconds": loop.seconds,
+        "peak_memory_mib": _peak_memory(place),
+        "joules": loop.energy.joules,
+    }
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
+
+
+def _score_snapshots(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+    """Writes how good every snapshot looks on the target's training pictures, without their labels."""
+    items = label_free.spread(_shown(place, entry.stage)) if place.task.setting == "uda" else []
+    found: dict[str, dict[int, float]] = {}
+    due = snapshots.due(entry.stage.settings.iterations) if items else []
+    report = _reporter(place.folder, f"{entry.stage.name}: snapshots")
+    for number, iterations in enumerate(due):
+        report(number, len(due))
+        method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
+        for rule, value in label_free.scores(method, items, place.device, stop).items():
+            found.setdefault(rule, {})[iterations] = value
+    write_text(label_free_file(entry, place), json.dumps(found) + "\n")
+
+
+def _shown(place: Workplace, stage: Stage) -> list[Item]:
+    """The target's training pictures, as a test sees them."""
+    return [
+        (
+            name,
+            picture.dataset,
+            picture.sample,
+            place.input_size(picture.ref.dataset, stage.settings.resolution),
+        )
+        for name, picture in target_pictures(place).items()
+    ]
 
 
 def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
@@ -122,14 +154,11 @@ def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         raise PluginError(f"The labelling stage {entry.stage.name!r} needs a stage to start from.")
     firewall.seal(place.closed_folders)
     started = time.monotonic()
-    resolution = entry.stage.settings.resolution
-    items = [
-        (name, picture.dataset, picture.sample, place.input_size(picture.ref.dataset, resolution))
-        for name, picture in target_pictures(place).items()
-    ]
     method = build_method(place, entry, stage_seed(entry.hash)).to(place.device)
     report = _reporter(place.folder, entry.stage.name)
-    label_pictures(method, entry.stage.labeller, items, PseudoLabels(entry.folder), report, stop)
+    label_pictures(
+        method, entry.stage.labeller, _shown(place, entry.stage), PseudoLabels(entry.folder), report, stop
+    )
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(place)}
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")

@@ -13,6 +13,8 @@ from adaptbench.data.pseudo_labels import PseudoLabelled, PseudoLabels, require_
 from adaptbench.data.stream import Domain, Item
 from adaptbench.data.taxonomy import label_map
 from adaptbench.dataset import Dataset, Sample
+from adaptbench.draws import derive_seed
+from adaptbench.errors import DataError
 from adaptbench.method import Stage
 from adaptbench.workplace import Workplace
 
@@ -23,7 +25,7 @@ def training_data(
     """Labelled and unlabelled domain of ``stage``; pseudo-labels take the place of the benchmark's labels."""
     if labels is not None:
         return _pseudo_labelled(place, stage, labels)
-    labelled = _domain(place, stage, labelled_refs(place, stage), labelled=True)
+    labelled = _few(place, stage, _domain(place, stage, labelled_refs(place, stage), labelled=True))
     if not stage.method.uses_target_images:
         return labelled, None
     return labelled, _domain(place, stage, place.benchmark.target, labelled=False)
@@ -55,6 +57,24 @@ def _pseudo_labelled(place: Workplace, stage: Stage, labels: PseudoLabels) -> tu
     if not stage.method.uses_target_images:
         return source, None
     return source, Domain([item(name, False) for name in pictures if name in unlabelled])
+
+
+def _few(place: Workplace, stage: Stage, labelled: Domain) -> Domain:
+    """As many labelled pictures as the method wants, in their order. More of them include fewer of the same seed.
+
+    Raises:
+        DataError: there are not as many.
+    """
+    count, there = stage.method.label_count(stage.settings), len(labelled.items)
+    if count is None:
+        return labelled
+    if count > there and place.spec.limit is None:
+        raise DataError(
+            f"{stage.method.name} trains on {count} labelled pictures, and {place.spec.benchmark} has {there} for "
+            "it. Set fewer."
+        )
+    order = np.random.default_rng(derive_seed(place.spec.seed, "labelled pictures")).permutation(there)
+    return Domain([labelled.items[i] for i in sorted(order[:count])])
 
 
 def _domain(place: Workplace, stage: Stage, refs: tuple[SplitRef, ...], *, labelled: bool) -> Domain:

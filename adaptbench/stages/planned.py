@@ -5,14 +5,32 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from adaptbench import networks
+from adaptbench.benchmark import CheckpointRule
 from adaptbench.data import firewall
 from adaptbench.jobspec import JobSpec, content_hash
 from adaptbench.method import Stage
 from adaptbench.stages.data import labelled_refs
 from adaptbench.workplace import Workplace
+
+
+class Selection(NamedTuple):
+    """How the network of a stage is chosen among snapshots.
+
+    Attributes:
+        rule: by what.
+        identity: of the labels, or of the target pictures.
+    """
+
+    rule: CheckpointRule
+    identity: str
+
+    @property
+    def key(self) -> str:
+        """What tells it from others, short."""
+        return self.identity if self.rule == "oracle-best" else f"{self.rule}-{self.identity}"
 
 
 @dataclass(frozen=True)
@@ -25,7 +43,7 @@ class PlannedStage:
         folder: where they are kept.
         start: the earlier stage whose network it starts from.
         labels: the earlier stage whose pseudo-labels it trains on.
-        selection: identity of the labels by which its network is chosen among snapshots; None = the last iterate.
+        selection: how its network is chosen among snapshots; None = the last iterate.
     """
 
     stage: Stage
@@ -33,12 +51,12 @@ class PlannedStage:
     folder: Path
     start: PlannedStage | None
     labels: PlannedStage | None = None
-    selection: str | None = None
+    selection: Selection | None = None
 
     @property
     def result_hash(self) -> str:
         """Identity of the network that later stages start from."""
-        return self.hash if self.selection is None else f"{self.hash}-{self.selection}"
+        return self.hash if self.selection is None else f"{self.hash}-{self.selection.key}"
 
     @property
     def last_weights(self) -> Path:
@@ -52,14 +70,15 @@ class PlannedStage:
 
     @property
     def snapshots(self) -> Path:
-        """Where a training that keeps snapshots works."""
+        """Where a training that keeps snapshots works; those that a rule chose stay there."""
         return self.folder / "snapshots"
 
     @property
     def oracle(self) -> bool:
         """Whether target labels were used, here or in a stage whose network or labels it takes."""
         method = self.stage.method
-        here = method.supervision == "target" or "oracle" in method.tags or self.selection is not None
+        chosen = self.selection is not None and self.selection.rule == "oracle-best"
+        here = method.supervision == "target" or "oracle" in method.tags or chosen
         return here or any(stage is not None and stage.oracle for stage in (self.start, self.labels))
 
     @property
@@ -72,9 +91,12 @@ class PlannedStage:
         """Whether nothing is left to do: trained, and its network chosen."""
         return self.trained and (self.selection is None or self.weights.exists())
 
-    def cost(self) -> dict[str, float]:
-        """``seconds`` of training over all resumptions and ``peak_memory_mib``, once it is done."""
-        facts: dict[str, float] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+    def cost(self) -> dict[str, Any]:
+        """``seconds`` of training over all resumptions, ``peak_memory_mib`` and ``joules``, once it is done.
+
+        Joules are missing or None where nobody counted them.
+        """
+        facts: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
         return facts
 
 
@@ -87,28 +109,47 @@ def plan_stages(place: Workplace) -> list[PlannedStage]:
     for stage in stages:
         start = None if stage.start is None else planned[stage.start]
         labels = None if stage.labels is None else planned[stage.labels]
-        entry = PlannedStage(stage, "", place.out / "stages", start, labels, selection_of(place.spec, stage))
+        selection = selection_of(place.spec, stage)
+        entry = PlannedStage(stage, "", place.out / "stages", start, labels, selection)
         stage_hash = content_hash(identity(place, entry))
         planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
     return planned
 
 
-def selection_of(spec: JobSpec, stage: Stage) -> str | None:
-    """Identity of the labels by which the network of a stage is chosen.
+def selection_of(spec: JobSpec, stage: Stage) -> Selection | None:
+    """How the network of a stage is chosen.
 
-    None where the last iterate counts, or there is none to choose: nothing is trained, or labels are made.
+    None where the last iterate counts, or there is none to choose: nothing is trained, labels are made, or no teacher
+    is there to agree with.
     """
-    if spec.ranking["checkpoint"] == "last" or stage.labeller is not None or stage.settings.iterations == 0:
+    rule: CheckpointRule = spec.ranking["checkpoint"]
+    if rule == "last" or stage.labeller is not None or stage.settings.iterations == 0:
         return None
+    if rule == "agreement" and not stage.method.has_teacher():
+        return None
+    return selection_by(rule, spec)
+
+
+def selection_by(rule: CheckpointRule, spec: JobSpec) -> Selection:
+    """How a rule other than ``last`` would choose the networks of a job."""
     split = spec.ranking["splits"][0]
     data = spec.data[split.partition("/")[0]].identity()
-    facts = {"split": split, "data": data, "limit": spec.limit, "profile": spec.ranking["profile"]}
-    return content_hash(facts)[:8]
+    seen = {"split": split, "data": data} if rule == "oracle-best" else {"data": spec.ranking["data"]}
+    return Selection(
+        rule, content_hash({**seen, "limit": spec.limit, "profile": spec.ranking["profile"]})[:8]
+    )
 
 
-def weights_name(selection: str | None) -> str:
+def label_free_file(entry: PlannedStage, place: Workplace) -> Path:
+    """Where the process that trained says how good the snapshots look on this job's target, without labels."""
+    return entry.snapshots / f"label-free-{selection_by('entropy', place.spec).identity}.json"
+
+
+def weights_name(selection: Selection | None) -> str:
     """Name of the file with the scored weights of a stage."""
-    return "weights.safetensors" if selection is None else f"best-{selection}.safetensors"
+    if selection is None:
+        return "weights.safetensors"
+    return f"{'best-' if selection.rule == 'oracle-best' else ''}{selection.key}.safetensors"
 
 
 def identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from adaptbench.jobspec import State, Status, write_status
 from adaptbench.launch import processes
 from adaptbench.stages import child
 from adaptbench.stages.planned import PlannedStage, identity, plan_stages
-from adaptbench.stages.selection import complete, select
+from adaptbench.stages.selection import complete, remove_others, select
 from adaptbench.storage import relative_link, sweep, write_text
 from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import Workplace
@@ -36,15 +35,15 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
         relative_link(place.folder / "stages" / entry.stage.name, entry.folder)
         write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop):
-            if not entry.trained or (not entry.done and not complete(entry)):
+            if not entry.trained or (not entry.done and not complete(entry, place)):
                 sweep(entry.folder)
                 facts = json.dumps(identity(place, entry), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", facts + "\n")
                 _train_in_child(place, index, entry, stop)
             if not entry.done:
                 select(place, entry, stop)
-            if entry.selection is not None:  # those that were not chosen
-                shutil.rmtree(entry.snapshots, ignore_errors=True)
+            if entry.selection is not None:
+                remove_others(entry)
     return planned
 
 

@@ -16,6 +16,8 @@ from adaptbench.statistics.tallies import Floats
 
 #: A variance and its degrees of freedom.
 _Part = tuple[Floats, npt.NDArray[np.integer] | int]
+#: Mean, variance (n-1) and size of a sample.
+_Sample = tuple[float, float, int]
 
 #: Below this number of seeds nothing is claimed about a method.
 SEEDS_NEEDED = 5
@@ -59,9 +61,15 @@ def welch(first: Floats, second: Floats) -> Difference | None:
     """
     if min(len(first), len(second)) < 2:
         return None
-    own = [np.asarray(side.var(ddof=1) / len(side)) for side in (first, second)]
-    df = _degrees_of_freedom([(own[0], len(first) - 1), (own[1], len(second) - 1)])
-    return Difference(float(first.mean() - second.mean()), math.sqrt(own[0] + own[1]), float(df), True)
+    known = [(float(side.mean()), float(side.var(ddof=1)), len(side)) for side in (first, second)]
+    return difference_of_means(known[0], known[1])
+
+
+def difference_of_means(first: _Sample, second: _Sample) -> Difference:
+    """The same from mean, variance and size of both samples; sizes are at least two."""
+    own = [np.asarray(variance / size) for _, variance, size in (first, second)]
+    df = _degrees_of_freedom([(own[0], first[2] - 1), (own[1], second[2] - 1)])
+    return Difference(first[0] - second[0], math.sqrt(own[0] + own[1]), float(df), True)
 
 
 def differences(first: Replicates, second: Replicates) -> list[Difference | None]:

@@ -50,14 +50,14 @@ def label_pictures(
             )
         report(number, len(items))
         if name not in done:
-            image, file = _shown(method, dataset, sample, box)
+            image, file = shown(method, dataset, sample, box)
             size = file if labeller.size == "file" else (image.shape[-2], image.shape[-1])
             with torch.no_grad():
                 made = labeller.label(method, image, size)
             kept.add(name, made.label.cpu().numpy(), made.facts)
 
 
-def _shown(method: Method, dataset: Dataset, sample: Sample, box: tuple[int, int]) -> tuple[Tensor, Size]:
+def shown(method: Method, dataset: Dataset, sample: Sample, box: tuple[int, int]) -> tuple[Tensor, Size]:
     """The picture as the network gets it in a test, and the (height, width) of its file."""
     image = dataset.read_image(sample)
     height, width = image.shape[:2]

@@ -28,6 +28,7 @@ from adaptbench.method import Method
 from adaptbench.storage import write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
+from adaptbench.training.energy import energy_meter
 from adaptbench.training.optimizer import by_name
 
 
@@ -81,6 +82,7 @@ class TrainingLoop:
         self.iter = 0
         self.max_iters = len(stream)
         self.seconds = 0.0
+        self.energy = energy_meter(device)
         self.optim_wrapper = method.optimizers()
         self.param_schedulers = method.schedules(self.optim_wrapper)
         self.hooks: list[Hook] = [*method.hooks(), ClassShares(log_every), *hooks]
@@ -116,6 +118,7 @@ class TrainingLoop:
         self._resume()
         self._call_hooks("before_train")
         self._call_hooks("before_train_epoch")
+        self.energy.start()
         started = time.monotonic()
         for batch in batches(self.stream, self.iter, self._workers):
             self._iterate(batch)
@@ -123,6 +126,7 @@ class TrainingLoop:
             if stop or self.iter % self._checkpoint_every == 0 or self.iter == self.max_iters:
                 self.seconds += time.monotonic() - started
                 started = time.monotonic()
+                self.energy.lap()
                 self._save()
             if stop:
                 raise InterruptedTrainingError(
@@ -181,6 +185,7 @@ class TrainingLoop:
             "iteration": self.iter,
             "max_iters": self.max_iters,
             "seconds": self.seconds,
+            "joules": self.energy.joules,
             "stage_seed": self.stream.stage_seed,
             "state": checkpoint.flatten("state", rest, tensors),
         }
@@ -200,6 +205,7 @@ class TrainingLoop:
         for scheduler, state in zip(self.param_schedulers, rest["schedulers"], strict=True):
             scheduler.load_state_dict(state)
         self.iter, self.seconds = facts["iteration"], facts["seconds"]
+        self.energy.joules = facts.get("joules")
         _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
 
 

@@ -17,7 +17,7 @@ from adaptbench.profiles import Profile, profile
 from adaptbench.reporting.evaluation import Origin
 from adaptbench.reporting.record import Record, load_record
 from adaptbench.settings import Settings
-from adaptbench.stages.planned import selection_of, weights_name
+from adaptbench.stages.planned import Selection, selection_of, weights_name
 from adaptbench.stages.weights import filled_method
 from adaptbench.weights import imported
 
@@ -138,7 +138,7 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         name=f"{spec.method}-{folder.name}",
         origin=Origin(
             kind="run",
-            weights="last iterate" if selection is None else "best on target labels",
+            weights=_weights(selection),
             source=spec.board,
             seed=spec.seed,
             job_hash=spec.job_hash,
@@ -158,6 +158,12 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         plugins=tuple(map(Path, spec.plugins)),
         fill=lambda: filled_method(_task(spec), stage, weights),
     )
+
+
+def _weights(selection: Selection | None) -> str:
+    if selection is None:
+        return "last iterate"
+    return "best on target labels" if selection.rule == "oracle-best" else f"chosen by {selection.rule}"
 
 
 def _task(spec: JobSpec) -> Task:

@@ -14,14 +14,18 @@ from adaptbench.training import checkpoint
 from .bench import ITERATIONS, PLUGINS, Bench, read_json
 
 RULE = ("--checkpoint", "oracle-best")
+LABEL_FREE = ("--checkpoint", "entropy")
 
 
 @pytest.fixture(scope="module")
-def chosen(bench: Callable[[str], Bench]) -> Bench:
-    """First without the rule, whose training is then repeated for its snapshots; then two stages with it."""
+def chosen(bench: Callable[[str], Bench], reference: Bench) -> Bench:
+    """First without the rule, whose training is then repeated for its snapshots; then two stages with it; then one
+    stage again by another rule, whose choice was made along with the first."""
+    assert reference, "it generates the data"
     made = replace(bench("checkpoint-rule"), settings=("crop=64",))
     made = replace(made, plugins=(*made.plugins, PLUGINS / "chained.py"))
-    for methods, options in ((["source_only"], ()), (["source_only", "after_source"], RULE)):
+    calls = ((["source_only"], ()), (["source_only", "after_source"], RULE), (["source_only"], LABEL_FREE))
+    for methods, options in calls:
         answer = made.run(*methods, options=options)
         assert answer.code == 0, answer.output
     return made
@@ -41,7 +45,9 @@ def test_the_best_snapshot_is_scored(chosen: Bench) -> None:
     assert sorted(map(int, facts["miou"])) == list(range(1, ITERATIONS + 1))
     assert facts["miou"][str(facts["iterations"])] == max(facts["miou"].values())
     assert record["scores"][0]["miou"] == pytest.approx(max(facts["miou"].values()))
-    assert not (folder / "stages" / "train" / "snapshots").exists()
+    kept = {path.name for path in (folder / "stages" / "train" / "snapshots").iterdir()}
+    chosen = {path.resolve().name for path in (folder / "stages" / "train").glob("*-*.safetensors")}
+    assert kept == chosen and f"{facts['iterations']:06d}.safetensors" in kept
 
 
 def test_its_rows_are_oracles_on_a_board_of_their_own(chosen: Bench) -> None:
@@ -73,6 +79,38 @@ def test_what_starts_from_a_chosen_network_is_another_training(chosen: Bench) ->
     first = (stage.parent / "first").resolve()
     (best,) = first.glob("best-*.safetensors")
     assert identity["start"] == f"{first.name}-{best.stem.removeprefix('best-')}"
+
+
+def test_a_label_free_choice_is_no_oracle_and_trains_nothing_again(chosen: Bench) -> None:
+    runs = records(chosen, "source_only")
+    best, free = (read_json(runs[rule] / "record.json") for rule in ("oracle-best", "entropy"))
+    assert not free["oracle"] and free["ranking_hash"] != best["ranking_hash"]
+    assert free["snapshots"] == best["snapshots"] and len(free["snapshots"]) == ITERATIONS
+    scores = [snapshot["label_free"]["entropy"] for snapshot in free["snapshots"]]
+    picked = free["snapshots"][scores.index(max(scores))]
+    assert free["scores"][0]["miou"] == pytest.approx(picked["miou"])
+    assert set(picked["label_free"]) == {"entropy", "infomax", "snd"}
+    assert free["cost"]["training_seconds"] == best["cost"]["training_seconds"]
+
+
+def test_agreement_needs_a_teacher(chosen: Bench) -> None:
+    answer = chosen.run("source_only", options=("--checkpoint", "agreement", "--dry-run"))
+    assert "no teacher" in " ".join(answer.output.split())
+
+
+def test_a_label_free_choice_is_the_same_where_there_are_no_target_labels(
+    chosen: Bench, bench: Callable[[str], Bench], unlabelled_cache: Path
+) -> None:
+    blind = replace(bench("blind-choice"), cache=unlabelled_cache, settings=chosen.settings)
+    answer = blind.run("source_only", options=LABEL_FREE)
+    assert answer.code == 1 and "pictures" in blind.status("source_only")["reason"], "scoring needs labels"
+    (file,) = (blind.stage("source_only") / "snapshots").glob("label-free-*.json")
+    snapshots = read_json(records(chosen, "source_only")["entropy"] / "record.json")["snapshots"]
+    expected = {
+        rule: {str(s["iterations"]): s["label_free"][rule] for s in snapshots}
+        for rule in snapshots[0]["label_free"]
+    }
+    assert read_json(file) == expected
 
 
 def test_where_nothing_is_trained_there_is_nothing_to_choose(bench: Callable[[str], Bench]) -> None:

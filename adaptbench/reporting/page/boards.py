@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptbench.jobspec import job_folder
-from adaptbench.reporting import beside, significance, words
+from adaptbench.reporting import beside, costs, significance, words
 from adaptbench.reporting.beside import Facts
 from adaptbench.reporting.board import Board, Row
-from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_cells, data_sentence, main_cells
+from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_cells, cost_cells, data_sentence, main_cells
 from adaptbench.reporting.page import charts, curves, names
-from adaptbench.reporting.page.charts import Item, LineChart, Scatter
+from adaptbench.reporting.page.charts import Item, LineChart, Scatter, Writer
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import Strips, board_strips
 from adaptbench.reporting.page.tables import Link, Table, from_cells, heat_map, with_links
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.significance import Significance
 
+#: A cost of a row; None = not known.
+_Quantity = Callable[[Row], "float | None"]
 #: Metrics whose curves stand on the page of a board; a run's page has all of them.
 _CURVES = ("loss", "acc_seg", "mix.confidence")
 _FILTERED = ("network", "pretraining", "settings", "device")
@@ -44,6 +46,7 @@ class BoardPage:
     classes: Table | None
     published: Table | None
     smoke: Table | None
+    costs: Table | None
     scatters: tuple[Scatter, ...]
     curves: tuple[LineChart, ...]
     strips: Strips
@@ -52,6 +55,11 @@ class BoardPage:
     def best(self) -> Row | None:
         """The first of the ranked rows."""
         return next(iter(self.board.ranked), None)
+
+    @property
+    def introduction(self) -> str:
+        """How published values beside ours are read."""
+        return beside.INTRODUCTION
 
     @property
     def runs(self) -> int:
@@ -88,10 +96,11 @@ def board_page(
         significance=significance.sentence(board, found),
         main=_main(board, board.rows, "leaderboard", caption, found),
         classes=_classes(board, caption),
-        published=from_cells(beside.cells(pairs, facts.judge), "published", "Printed values beside ours")
+        published=from_cells(beside.cells(pairs), "published", "Printed values beside ours")
         if pairs
         else None,
         smoke=_main(board, board.smoke, "smoke", SMOKE_TITLE),
+        costs=_costs(board),
         scatters=_scatters(board),
         curves=tuple(curves.charts(_runs(board, metrics), only=_CURVES)),
         strips=board_strips(board, out, folder, slug),
@@ -141,13 +150,24 @@ def _classes(board: Board, caption: str) -> Table | None:
     return replace(heat_map(replace(table, numeric=table.numeric - unshaded)), numeric=table.numeric)
 
 
+def _costs(board: Board) -> Table | None:
+    if not board.rows:
+        return None
+    standings = [row.standing for row in board.rows]
+    return from_cells(cost_cells(board.rows), "costs", "Costs, mean over seeds", standings=standings)
+
+
 def _scatters(board: Board) -> tuple[Scatter, ...]:
-    gain = f"mIoU ({board.view})"
+    def chart(key: str, title: str, cost: _Quantity, marks: Iterable[float], text: Writer) -> Scatter | None:
+        return charts.scatter(key, title, _items(board, cost), f"mIoU ({board.view})", marks, text)
+
     found = (
-        charts.scatter(
-            "time", "Training time", _items(board, "time"), gain, charts.DURATIONS, _round_duration
+        chart("time", "Training time", lambda r: r.training_seconds, charts.DURATIONS, _round_duration),
+        chart("memory", "Peak memory", lambda r: r.peak_memory_mib, charts.MEMORIES, words.memory),
+        chart("flops", "FLOPs per picture", lambda r: costs.mean(r, "flops"), charts.FLOPS, _flops),
+        chart(
+            "energy", "Training energy", lambda r: costs.mean(r, "training_joules"), charts.ENERGIES, _energy
         ),
-        charts.scatter("memory", "Peak memory", _items(board, "memory"), gain, charts.MEMORIES, words.memory),
     )
     return tuple(scatter for scatter in found if scatter is not None)
 
@@ -156,10 +176,19 @@ def _round_duration(seconds: float) -> str:
     return words.duration(seconds).replace(".0s", "s").replace(" 00s", "").replace(" 00m", "")
 
 
-def _items(board: Board, cost: str) -> list[Item]:
+def _flops(value: float) -> str:
+    return f"{value / 1e9:g} G"
+
+
+def _energy(joules: float) -> str:
+    return f"{joules / 3.6e6:g} kWh"
+
+
+def _items(board: Board, cost: _Quantity) -> list[Item]:
+    """The rows whose cost is known."""
     return [
         Item(
-            cost=row.training_seconds if cost == "time" else row.peak_memory_mib,
+            cost=cost(row) or 0.0,
             gain=row.miou.mean,
             label=row.label,
             text=f"{row.label}: mIoU {row.miou} ({len(row.seeds)} seeds), "

@@ -10,8 +10,10 @@ WIDTH, HEIGHT = 720, 340
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 44
 #: Told apart by colour and dash; the colours keep a contrast of 3 to the paper. Source: after Okabe and Ito (2008).
 COLOURS = ("#0072b2", "#c2410c", "#007a5a", "#a3327d", "#8a6d00", "#3b82b6", "#5b5f66", "#7c3aed")
-#: Marks of logarithmic axes. Units: seconds, MiB.
+#: Marks of logarithmic axes. Units: seconds, FLOPs, joules, MiB.
 DURATIONS = (1, 5, 15, 60, 180, 600, 1800, 3600, 3 * 3600, 12 * 3600, 48 * 3600, 240 * 3600)
+FLOPS = tuple(m * 10.0**e for e in range(6, 16) for m in (1, 2, 5))
+ENERGIES = tuple(m * 3.6e6 * 10.0**e for e in range(-4, 5) for m in (1, 2, 5))
 MEMORIES = tuple(2**e * m / 4 for e in range(4, 19) for m in (4, 5, 6, 7))
 DASHES = ("", "6 3", "2 3", "9 3 2 3")
 

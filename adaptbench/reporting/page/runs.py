@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adaptbench.reporting import words
+from adaptbench.reporting import costs, words
 from adaptbench.reporting.board import standing
 from adaptbench.reporting.leaderboard import Cells
 from adaptbench.reporting.page import curves, names
@@ -118,6 +118,7 @@ def _facts(record: Record) -> Facts:
         ("iterations", str(record.iterations)),
         ("training time", words.duration(cost.training_seconds)),
         ("evaluation time", words.duration(cost.evaluation_seconds)),
+        *costs.facts(cost),
         ("peak memory", words.memory(cost.peak_memory_mib)),
         ("device", cost.device),
         ("origin", record.origin),

@@ -14,6 +14,7 @@ from adaptbench.data import files
 from adaptbench.data.taxonomy import IGNORE, ClassSet, class_set
 from adaptbench.errors import AdaptBenchError
 from adaptbench.reporting.board import Board
+from adaptbench.reporting.disputed import SHOWN, chosen, dispute
 from adaptbench.reporting.gallery import strip_rows
 from adaptbench.reporting.pictures import StripRow
 
@@ -65,12 +66,20 @@ def board_strips(board: Board, out: Path, folder: Path, slug: str) -> Strips:
     """Writes image, ground truth and the prediction of every method of ``board`` below ``folder/images``."""
     try:
         classes = class_set(board.view.class_set)
-        rows = strip_rows(board, out)
+        shown = chosen(strip_rows(board, out))
     except (AdaptBenchError, OSError) as error:
         return Strips((), (), str(error))
     target = folder / "images" / slug
     target.mkdir(parents=True, exist_ok=True)
-    strips = tuple(_strip(row, i, classes, target, slug) for i, row in enumerate(rows))
+    rows = [*shown.first, *shown.disputed]
+    notes = [""] * len(shown.first) + [
+        f" (most disputed: two methods differ on {100 * dispute(row):.0f} % of the pixels)"
+        for row in shown.disputed
+    ]
+    strips = tuple(
+        _strip(row, i, classes, target, slug, note)
+        for i, (row, note) in enumerate(zip(rows, notes, strict=True))
+    )
     present = np.unique(np.concatenate([np.unique(ids) for row in rows for ids in _labels(row)]))
     return Strips(strips, legend(classes, present))
 
@@ -79,7 +88,7 @@ def _labels(row: StripRow) -> list[npt.NDArray[np.uint8]]:
     return [row.truth, *row.predictions.values()]
 
 
-def _strip(row: StripRow, number: int, classes: ClassSet, target: Path, slug: str) -> Strip:
+def _strip(row: StripRow, number: int, classes: ClassSet, target: Path, slug: str, note: str) -> Strip:
     titles = ["ground truth", *row.predictions]
     _save(Image.fromarray(row.image), target / f"{number}-image.jpg", Image.Resampling.LANCZOS)
     pictures = [Picture("image", f"images/{slug}/{number}-image.jpg", f"street scene {row.name}")]
@@ -87,7 +96,7 @@ def _strip(row: StripRow, number: int, classes: ClassSet, target: Path, slug: st
         _save(coloured(ids, classes), target / f"{number}-{i}.png", Image.Resampling.NEAREST)
         said = "ground truth" if i == 0 else f"prediction of {title}"
         pictures.append(Picture(title, f"images/{slug}/{number}-{i}.png", f"{said} for {row.name}"))
-    return Strip(row.name, tuple(pictures))
+    return Strip(f"{row.name}{note}", tuple(pictures))
 
 
 def run_pictures(
@@ -96,7 +105,8 @@ def run_pictures(
     """Writes the predictions that a run kept, in the colours of its classes, with their legend."""
     try:
         classes = class_set(class_set_name)
-        found = [(path.stem, files.read_index_image(path)) for path in sorted(predictions.glob("*.png"))]
+        paths = sorted(predictions.glob("*.png"))[:SHOWN]
+        found = [(path.stem, files.read_index_image(path)) for path in paths]
     except AdaptBenchError:
         return (), ()
     if not found:

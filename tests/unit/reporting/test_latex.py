@@ -32,7 +32,7 @@ def test_submitted_rows_are_marked(record: Maker) -> None:
 def test_a_caption_says_what_was_scored_and_that_data_is_generated(record: Maker) -> None:
     text = render_latex([record("a")])
     assert "72 images of cityscapes/val" in text and "generated world" in text
-    assert "mIoU (cityscapes19, cityscapes/val)" in text
+    assert "mIoU in percent (cityscapes19)" in text and "& seeds & cityscapes/val" in text
 
 
 def test_names_cannot_become_markup(record: Maker) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from adaptbench.jobspec import job_folder
 from adaptbench.reporting import beside, citations
 from adaptbench.reporting.beside import Facts, gather
 from adaptbench.reporting.board import Board, boards
-from adaptbench.reporting.leaderboard import render_markdown
+from adaptbench.reporting.latex import render_latex
+from adaptbench.reporting.leaderboard import render_csv, render_markdown
 from adaptbench.reporting.published import FOLDER, Printed, Published, load_published
 from adaptbench.reporting.published_board import render_markdown as render_published
 from adaptbench.reporting.published_board import write_published
@@ -91,14 +92,47 @@ def test_a_difference_stands_beside_a_row_on_official_data(
     board = only([official()])
     (pair,) = beside.pairs(board, facts)
     assert pair.difference == pytest.approx(72.5 - 73.8)
-    page = render_markdown([official()], beside=lambda board: beside.markdown_blocks(board, facts))
+    page = render_markdown([official()], beside=facts)
     line = next(line for line in page.splitlines() if "73.8 ± 0.3" in line)
     assert "-1.3" in line and "ECCV 2022, arXiv:2204.13132" in line
-    assert "published mIoU (19 classes, val)" in page and "verdict" not in page
-    assert beside.cells([pair], None).headers[2] == "mIoU (cityscapes19, cityscapes/val)"
-    judged = replace(facts, judge=lambda pair: f"cannot tell {pair.result.miou.text}")
-    page = render_markdown([official()], beside=lambda board: beside.markdown_blocks(board, judged))
-    assert "verdict" in page and "cannot tell 73.8" in page
+    assert "published mIoU (19 classes, val)" in page and "cannot tell" in line
+    assert beside.cells([pair]).headers[2] == "mIoU (cityscapes19, cityscapes/val)"
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [
+        ([73.6, 73.8, 74.0, 73.7, 73.9], "equivalent"),
+        ([70.1, 70.3, 70.2, 70.4, 70.0], "different"),
+        ([69.0, 72.0, 75.0, 71.0, 74.0], "cannot tell"),
+        ([60.0], "cannot tell"),
+    ],
+)
+def test_the_verdict_reaches_every_format(
+    official: Callable[..., Record], facts: Facts, ours: list[float], verdict: str
+) -> None:
+    records = [official(miou=value, seed=s, job_hash=f"{s:016}") for s, value in enumerate(ours)]
+    (pair,) = beside.pairs(only(records), facts)
+    assert pair.verdict == verdict
+    line = next(x for x in render_markdown(records, beside=facts).splitlines() if "73.8 ± 0.3" in x)
+    assert f"| {verdict} " in line
+    (row,) = csv.DictReader(io.StringIO(render_csv(records, beside=facts)))
+    assert (row["verdict"], row["published_miou"], row["paper"]) == (
+        verdict,
+        "73.8",
+        pair.result.paper.citation,
+    )
+    assert float(row["difference"]) == pytest.approx(sum(ours) / len(ours) - 73.8, abs=1e-4)
+    table = render_latex(records, facts).split("-published}")[1]
+    assert f"& {verdict} & ECCV 2022" in table and r"73.8 $\pm$ 0.3" in table
+
+
+def test_a_csv_has_no_printed_value_for_generated_worlds(record: Maker, facts: Facts) -> None:
+    (row,) = csv.DictReader(
+        io.StringIO(render_csv([record("hrda", network="daformer-mit_b5")], beside=facts))
+    )
+    assert row["published_miou"] == row["verdict"] == ""
+    assert "published" not in render_latex([record("hrda")], facts)
 
 
 def test_generated_worlds_never_meet_printed_values(record: Maker, facts: Facts) -> None:

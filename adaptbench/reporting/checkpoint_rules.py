@@ -1,0 +1,173 @@
+"""Checkpoint rules side by side, where snapshots were kept: which one each would have scored, and what that costs.
+
+All rules choose among the same snapshots of the last training. The oracle's choice is the best one by definition; how
+far another rule falls short of it is the gap.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from adaptbench import storage
+from adaptbench.reporting import words
+from adaptbench.reporting.board import Board, Row, Statistic, boards, view
+from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.record import Record, Snapshot
+
+_LEGEND = (
+    "All rules choose among the same snapshots of the last training of a job. `last` takes the last one, `oracle-best` "
+    "the best on the labels it is scored on, the others the one that looks best without labels: least entropy, most "
+    "mutual information (infomax), soft neighbourhood density (snd), agreement of student and teacher. The gap is what "
+    "a rule loses against `oracle-best`, in points of mIoU. Mean over seeds ± standard deviation (n-1). Earlier "
+    "trainings of a job ended by the rule in the column `earlier trainings`."
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one rule chooses for all seeds of a row.
+
+    Attributes:
+        row: the records.
+        rule: the rule.
+        chosen: the snapshot of every seed.
+        gaps: what is lost against the best one, per seed. Units: points.
+    """
+
+    row: Row
+    rule: str
+    chosen: tuple[Snapshot, ...]
+    gaps: tuple[float, ...]
+
+    @property
+    def miou(self) -> Statistic:
+        """Of the chosen snapshots."""
+        return _statistic([snapshot.miou for snapshot in self.chosen])
+
+    @property
+    def gap(self) -> Statistic:
+        """To the best snapshots."""
+        return _statistic(self.gaps)
+
+
+def _statistic(values: Sequence[float]) -> Statistic:
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return Statistic(statistics.fmean(values), std, len(values))
+
+
+def choose(snapshots: Sequence[Snapshot], rule: str) -> Snapshot:
+    """The snapshot that ``rule`` takes, the earliest of equals."""
+    if rule == "last":
+        return snapshots[-1]
+    return max(
+        snapshots, key=lambda s: (s.miou if rule == "oracle-best" else s.label_free[rule], -s.iterations)
+    )
+
+
+def choices(row: Row) -> list[Choice]:
+    """One per rule; empty where no snapshots were kept."""
+    kept = [record.snapshots for record in row.records if record.snapshots]
+    if not kept or len(kept) < len(row.records):
+        return []
+    free = [rule for rule in kept[0][0].label_free if all(rule in s.label_free for one in kept for s in one)]
+    made = []
+    for rule in ("last", *free, "oracle-best"):
+        chosen = tuple(choose(one, rule) for one in kept)
+        gaps = tuple(choose(one, "oracle-best").miou - s.miou for one, s in zip(kept, chosen, strict=True))
+        made.append(Choice(row, rule, chosen, gaps))
+    return made
+
+
+def cells(found: Sequence[Choice]) -> Cells:
+    """One line per row and rule, at least one."""
+    seen = view(found[0].row.first.scores[0])
+    headers = ["method", "network", "rule", f"mIoU ({seen})", "gap to oracle-best", "seeds"]
+    headers += ["chosen after iterations", "earlier trainings"]
+    lines = [
+        [
+            choice.row.label,
+            choice.row.first.network.name,
+            choice.rule,
+            str(choice.miou),
+            str(choice.gap),
+            words.seed_list(choice.row.seeds),
+            ", ".join(str(snapshot.iterations) for snapshot in choice.chosen),
+            str(choice.row.first.ranking["checkpoint"]),
+        ]
+        for choice in found
+    ]
+    return Cells(headers, lines, frozenset(), frozenset({3, 4}))
+
+
+def _found(records: Iterable[Record]) -> list[tuple[Board, list[Choice]]]:
+    """Boards with choices; what two rules' runs repeat of each other is shown once."""
+    seen: set[object] = set()
+    found = []
+    for board in boards(records):
+        listed = []
+        for row in board.all_rows:
+            identity = (
+                board.benchmark,
+                row.first.method,
+                row.seeds,
+                repr([r.snapshots for r in row.records]),
+            )
+            listed += [] if identity in seen else choices(row)
+            seen.add(identity)
+        found += [(board, listed)] if listed else []
+    return found
+
+
+def render_markdown(records: Iterable[Record]) -> str:
+    """The page: a table per board."""
+    blocks = ["# Checkpoint rules", _LEGEND]
+    for benchmark, group in groupby(_found(records), key=lambda pair: pair[0].benchmark):
+        for board, found in group:
+            blocks += [f"## {words.markdown(benchmark)}, protocol `{board.ranking_hash[:8]}`"]
+            blocks += [f"{board.images} images of {words.markdown(board.view.split)}."]
+            blocks += [markdown_table(cells(found))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def render_csv(records: Iterable[Record]) -> str:
+    """One line per run and rule, with the scores by which it chose."""
+    import pandas as pd
+
+    lines = [
+        {
+            "benchmark": board.benchmark,
+            "ranking_hash": board.ranking_hash,
+            "method": record.method,
+            "label": choice.row.label,
+            "network": record.network.name,
+            "seed": record.seed,
+            "earlier_trainings": record.ranking["checkpoint"],
+            "rule": choice.rule,
+            "iterations": snapshot.iterations,
+            "miou": snapshot.miou,
+            "gap": gap,
+        }
+        for board, found in _found(records)
+        for choice in found
+        for record, snapshot, gap in zip(choice.row.records, choice.chosen, choice.gaps, strict=True)
+    ]
+    return pd.DataFrame(lines).to_csv(index=False, float_format="%.4f", lineterminator="\n")
+
+
+def write_checkpoint_rules(records: Sequence[Record], out: Path) -> Path | None:
+    """Rewrites ``OUT/leaderboards/checkpoint-rules.md`` and ``.csv``; None if no snapshots were kept.
+
+    Raises:
+        RunStateError: the folder cannot be written.
+    """
+    page = out / "leaderboards" / "checkpoint-rules.md"
+    kept = [record for record in records if record.snapshots]
+    if not kept and not page.exists():
+        return None
+    storage.write_text(page, render_markdown(kept))
+    storage.write_text(page.with_suffix(".csv"), render_csv(kept))
+    return page

@@ -1,0 +1,86 @@
+"""Costs of rows: in tables, in the CSV, and unknown in records that came before them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+
+import pytest
+
+from adaptbench.reporting import words
+from adaptbench.reporting.board import Row, boards
+from adaptbench.reporting.costs import facts, gpu_hours, mean, table
+from adaptbench.reporting.leaderboard import render_csv, render_markdown
+from adaptbench.reporting.record import Cost, Record
+
+Maker = Callable[..., Record]
+
+
+def cost(device: str = "cuda", /, **known: float) -> Cost:
+    return Cost.model_validate(
+        {
+            "training_seconds": 7200.0,
+            "evaluation_seconds": 60.0,
+            "peak_memory_mib": 900.0,
+            "device": device,
+            **known,
+        }
+    )
+
+
+KNOWN = {
+    "flops": 1.5e12,
+    "training_pictures_per_second": 12.0,
+    "inference_pictures_per_second": 4.25,
+    "training_joules": 7.2e6,
+}
+
+
+def only(records: list[Record]) -> Row:
+    (board,) = boards(records)
+    (row,) = board.rows
+    return row
+
+
+def cell(row: Row, header: str) -> str:
+    headers, lines = table([row])
+    return lines[0][headers.index(header)]
+
+
+def test_a_row_says_what_it_costs(record: Maker) -> None:
+    row = only([record(cost=cost(**KNOWN))])
+    assert cell(row, "GFLOPs per picture") == "1500"
+    assert cell(row, "GPU-hours") == "2.00"
+    assert (cell(row, "training pictures/s"), cell(row, "inference pictures/s")) == ("12", "4.25")
+    assert cell(row, "energy") == "2 kWh"
+
+
+def test_what_a_record_does_not_know_is_missing(record: Maker) -> None:
+    row = only([record(cost=cost("cpu"))])
+    assert {cell(row, h) for h in ("GFLOPs per picture", "GPU-hours", "energy")} == {words.MISSING}
+    assert facts(cost("cpu")) == [] and len(facts(cost(**KNOWN))) == 4
+
+
+def test_means_are_over_the_seeds_that_know(record: Maker) -> None:
+    row = only([record(seed=0, cost=cost(flops=2.0)), record(seed=1, cost=cost(flops=4.0)), record(seed=2)])
+    assert mean(row, "flops") == 3.0
+    assert gpu_hours(row) is None, "one of the seeds was trained on a CPU"
+
+
+def test_the_page_and_the_csv_have_them(record: Maker) -> None:
+    records = [record(cost=cost(**KNOWN))]
+    page = render_markdown(records)
+    assert "GFLOPs per picture" in page and "2 kWh" in page
+    (line,) = csv.DictReader(io.StringIO(render_csv(records)))
+    assert float(line["flops"]) == 1.5e12 and float(line["gpu_hours"]) == pytest.approx(2.0)
+    assert line["training_joules"] == "7200000.0000"
+
+
+def test_records_of_version_2_are_read(record: Maker) -> None:
+    old = record().model_dump(mode="json")
+    old["schema_version"] = 2
+    for name in KNOWN:
+        del old["cost"][name]
+    del old["snapshots"]
+    assert Record.model_validate(old).cost.flops is None
