@@ -36,12 +36,18 @@ def execute(command: Analyse) -> int:
         from adaptbench.commands import analyse_boundary
 
         written = analyse_boundary.execute(command, records, tell)
+    elif command.what == "views":
+        from adaptbench.commands import analyse_views
+
+        written = analyse_views.execute(command, records, tell)
     else:
         from adaptbench.commands import analyse_ccd
 
         written = analyse_ccd.execute(command, records, tell)
     if not written:
-        raise UsageError("None of the runs has kept weights to look into.")
+        raise UsageError(
+            "None of the runs has kept what this looks into: its weights, or for views its matrices."
+        )
     for path in written:
         tell(f"Written: {path}", "")
     return 0

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
-from adaptbench.data.taxonomy import ClassSet
 from adaptbench.evaluation.confusion import Matrix
 from adaptbench.evaluation.conventions import CONVENTIONS
 
@@ -72,17 +71,21 @@ class ClassView:
     miou: Callable[[Matrix], float]
 
 
-def class_views(class_set: ClassSet) -> list[ClassView]:
-    """All views of the matrices of a head, its own class set first."""
-    total = len(class_set)
+def class_views(class_set: str, total: int) -> list[ClassView]:
+    """All views of the matrices of a head, its own class set first.
+
+    Args:
+        class_set: its name, be it a known one or not.
+        total: number of its classes.
+    """
     own = [
         ClassView(f"{total} classes", _OCCURRING.miou),
         ClassView(f"{total} classes, absent ones 0", _ALL.miou),
     ]
-    if class_set.name == "cityscapes19":
+    if class_set == "cityscapes19":
         scaled = ClassView("16 of 19 classes, x19/16", lambda counts: _ALL.miou(counts) * 19 / 16)
         return [*own, *_parts(19, SIXTEEN), scaled, *_parts(19, THIRTEEN)]
-    if class_set.name == "cityscapes16":
+    if class_set == "cityscapes16":
         return [*own, *_parts(16, _THIRTEEN_OF_SIXTEEN)]
     return own
 

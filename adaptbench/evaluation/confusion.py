@@ -133,6 +133,19 @@ class PerImageConfusion:
         summed: Matrix = self.matrices.sum(axis=0, dtype=np.int64)
         return summed
 
+    def totals_by(self, tag: str) -> dict[str, Matrix]:
+        """Sum over the images with each value of a tag, in the order of the values. Shape: ``(C, C)`` int64 each."""
+        values = np.array([facts.get(tag, "") for facts in self.tags])
+        return {
+            str(value): self.matrices[values == value].sum(axis=0, dtype=np.int64)
+            for value in np.unique(values)
+            if value
+        }
+
+    def first(self, images: int | None) -> PerImageConfusion:
+        """Those of the first images; all for None."""
+        return PerImageConfusion(self.names[:images], self.matrices[:images], self.tags[:images])
+
     def save(self, path: Path) -> None:
         """Writes a compressed npz atomically; equal content gives equal bytes.
 
