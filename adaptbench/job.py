@@ -24,7 +24,7 @@ from adaptbench.launch.processes import (
 )
 from adaptbench.reporting.record import Record, load_record, save_record
 from adaptbench.stages.run import run_all
-from adaptbench.storage import write_text
+from adaptbench.storage import sweep, write_text
 from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import open_workplace
 
@@ -51,6 +51,7 @@ def _guarded(folder: Path, stop: StopFlag) -> int:
     if (folder / "record.json").exists():  # another run finished it while we waited for the lock
         jobspec.write_status(folder, _done(load_record(folder / "record.json")))
         return 0
+    sweep(folder, spared="job.json")  # which another command may be planning again
     (folder / "traceback.txt").unlink(missing_ok=True)
     try:
         jobspec.write_status(folder, Status(state=State.RUNNING, stage="starting"))

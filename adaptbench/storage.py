@@ -41,6 +41,18 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+def sweep(folder: Path, spared: str = "") -> None:
+    """Removes what processes that were killed while they wrote left below ``folder``, which the caller has locked.
+
+    Args:
+        folder: links in it are not followed.
+        spared: name of a file that others may be writing at the moment, lock or not.
+    """
+    for unfinished in folder.rglob(".*.tmp"):
+        if not (spared and unfinished.name.startswith(f".{spared}.")):
+            unfinished.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes ``text`` (UTF-8) to ``path`` atomically.
 

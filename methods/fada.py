@@ -10,7 +10,8 @@ with tests at several scales, `test_scales`, which have a board of their own). O
 
 Quirks that are defaults, beside those of `methods/fada_source.py` and `methods/fada_alignment.py`:
 
-- batch norms of the encoder are not frozen in the last training, unless `distillation_frozen_norm` says so;
+- batch norms of the encoder are not frozen in the last training, unless `distillation_frozen_norm` says so, as the
+  release does from SYNTHIA;
 - pseudo-labels are single-scale predictions without threshold; the last network is tested with pictures of twice the
   size (`distillation_resolution`).
 """
@@ -51,6 +52,8 @@ class FADA(FADASource):
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
         ("gta5_to_cityscapes", "deeplabv2-fada-r101"): _ORIGINAL,
         ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
+        ("synthia_to_cityscapes", "deeplabv2-fada-r101"): {**_ORIGINAL, "distillation_frozen_norm": True},
+        ("synthia_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
     }
 
     class Settings(FADAAlignment.Settings):

@@ -45,7 +45,7 @@ from adaptbench.networks import Segmentor
 from adaptbench.profiles import Channels, Iterations, Pictures
 from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import by_name, poly_schedule
-from methods.fada_source import FADASource
+from methods.fada_source import BENCHMARKS, NETWORKS, FADASource
 
 #: What the original release does beside the defaults below.
 ORIGINAL: Mapping[str, Any] = {
@@ -67,8 +67,7 @@ class FADAAlignment(FADASource):
         "deeplabv2-fada-r101": ("FADA", "adversarial training only (soft labels)", "ResNet-101", "DeepLabV2"),
     }
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-fada-r101"): ORIGINAL,
-        ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): ORIGINAL,
+        (benchmark, network): ORIGINAL for benchmark in BENCHMARKS for network in NETWORKS
     }
 
     class Settings(FADASource.Settings):

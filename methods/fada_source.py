@@ -38,6 +38,10 @@ from adaptbench.settings import Settings as BaseSettings
 from adaptbench.training.optimizer import build_schedule, by_name
 from adaptbench.weights.adversarial import ENCODER_AND_CLASSIFIER
 
+#: What the original release trains, and with which networks.
+BENCHMARKS = ("gta5_to_cityscapes", "synthia_to_cityscapes")
+NETWORKS = ("deeplabv2-fada-r101", "deeplabv2-fada-vgg16")
+
 
 class FADASource(Method):
     """Supervised learning as all trainings of FADA have it: whole pictures, logits resized with aligned corners."""
@@ -49,8 +53,9 @@ class FADASource(Method):
     uses_target_images = False
     published_files = ENCODER_AND_CLASSIFIER
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-fada-r101"): {"schedule_iterations": 31_250},
-        ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {"schedule_iterations": 31_250},
+        (benchmark, network): {"schedule_iterations": 31_250}
+        for benchmark in BENCHMARKS
+        for network in NETWORKS
     }
 
     class Settings(BaseSettings):

@@ -46,4 +46,4 @@ def _measured(
             moments = feature_moments(scorer_of(place, entry), split.dataset, samples)
             known[key] = class_center_distance(moments)
         classes = place.task.class_set.classes
-        yield Measured(record, entry.stage.name, str(ref), len(samples), classes, known[key])
+        yield Measured(record, str(ref), len(samples), classes, entry.stage.name, known[key])

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from adaptbench import storage
 from adaptbench.evaluation.boundary import BoundaryCounts
 from adaptbench.evaluation.metrics import miou
-from adaptbench.reporting import words
+from adaptbench.reporting import analysis, words
+from adaptbench.reporting.analysis import grouped, mean_and_deviation, write_report
 from adaptbench.reporting.canvas import QUIET, empty_figure, plain_style, save
 from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.reporting.record import Record
 
 _LEGEND = (
     "All scores are in percent, means over the classes that occur, ± the standard deviation over seeds (n-1). "
@@ -28,21 +28,9 @@ _WHOLE, _BOUNDARY = "mIoU", "boundary IoU"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A scored network and its counts.
+class Measured(analysis.Measured):
+    """A scored network and its counts over all pictures."""
 
-    Attributes:
-        record: of the job.
-        split: whose pictures, ``dataset/split``.
-        images: how many.
-        classes: names of the classes.
-        counts: over all pictures.
-    """
-
-    record: Record
-    split: str
-    images: int
-    classes: Sequence[str]
     counts: BoundaryCounts
 
     @cached_property
@@ -61,21 +49,13 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Row:
-    """Networks that differ by their seed alone."""
-
-    measured: Sequence[Measured]
-
-    @property
-    def first(self) -> Measured:
-        """Of the lowest seed."""
-        return min(self.measured, key=lambda m: m.record.seed)
+class Row(analysis.Row[Measured]):
+    """Scored networks that differ by their seed alone."""
 
     @property
     def title(self) -> str:
         """Method, and what tells it from others."""
-        settings = words.assignments(self.first.record.overrides)
-        return self.first.record.method + (f" ({settings})" if settings else "")
+        return self.first.record.method + (f" ({self.settings})" if self.settings else "")
 
     def values(self, column: str) -> list[float]:
         """A score of every seed."""
@@ -83,11 +63,7 @@ class Row:
 
     def text(self, column: str) -> str:
         """Mean over seeds, and the standard deviation (n-1)."""
-        values = self.values(column)
-        if np.isnan(values).any():
-            return words.MISSING
-        deviation = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-        return f"{np.mean(values):.1f}{deviation}"
+        return mean_and_deviation(self.values(column), 1)
 
     def per_class(self) -> list[str]:
         """Boundary IoU of every class, mean over seeds."""
@@ -97,10 +73,7 @@ class Row:
 
 def rows_of(measured: Sequence[Measured]) -> list[Row]:
     """One row per group of jobs, the highest boundary IoU first."""
-    groups: dict[str, list[Measured]] = {}
-    for one in measured:
-        groups.setdefault(one.record.group_hash, []).append(one)
-    rows = [Row(group) for group in groups.values()]
+    rows = [Row(group) for group in grouped(measured, lambda m: m.record.group_hash)]
     return sorted(rows, key=lambda row: (-np.nan_to_num(np.mean(row.values(_BOUNDARY))), row.title))
 
 
@@ -110,13 +83,11 @@ def write_boundaries(measured: Sequence[Measured], folder: Path) -> list[Path]:
     Raises:
         RunStateError: the folder cannot be written.
     """
-    first = measured[0].record
-    page = folder / f"boundary-{first.benchmark.replace('/', '-')}-{first.ranking_hash[:8]}.md"
     rows = rows_of(measured)
-    storage.write_text(page, _markdown(rows))
-    storage.write_text(page.with_suffix(".csv"), _csv(measured))
-    _draw(rows, page.with_suffix(".png"))
-    return [page, page.with_suffix(".csv"), page.with_suffix(".png")]
+    lines = [_line(one) for one in measured]
+    return write_report(
+        folder, "boundary", measured[0].record, _markdown(rows), lines, lambda path: _draw(rows, path), 4
+    )
 
 
 def _band(radius: int) -> str:
@@ -129,7 +100,6 @@ def _beyond(counts: BoundaryCounts) -> str:
 
 def _markdown(rows: Sequence[Row]) -> str:
     first = rows[0].first
-    where = f"{first.record.benchmark}, {first.images} images of {first.split}"
     described = ["method", "network", "settings", "seeds"]
     tables = (
         (list(first.scores), lambda row: [row.text(column) for column in first.scores]),
@@ -146,44 +116,24 @@ def _markdown(rows: Sequence[Row]) -> str:
         )
         for columns, cells in tables
     ]
-    heading = f"# Scores near boundaries: {words.markdown(where)}"
+    heading = f"# Scores near boundaries: {words.markdown(first.where)}"
     per_class = "Boundary IoU per class, mean over seeds:"
     return "\n\n".join([heading, _LEGEND, pages[0], per_class, pages[1]]) + "\n"
 
 
 def _described(row: Row) -> list[str]:
     record = row.first.record
-    settings = words.assignments(record.overrides) or "default"
-    return [
-        record.method,
-        record.network.name,
-        settings,
-        words.seed_list(m.record.seed for m in row.measured),
-    ]
+    return [record.method, record.network.name, row.settings or "default", row.seeds]
 
 
-def _csv(measured: Sequence[Measured]) -> str:
-    import pandas as pd
-
-    lines = [
-        {
-            "benchmark": one.record.benchmark,
-            "method": one.record.method,
-            "network": one.record.network.name,
-            "overrides": words.assignments(one.record.overrides),
-            "seed": one.record.seed,
-            "split": one.split,
-            "images": one.images,
-            **one.scores,
-            **{
-                f"boundary_iou:{name}": 100 * value
-                for name, value in zip(one.classes, one.counts.overlap.iou, strict=True)
-            },
-            "job_hash": one.record.job_hash,
-        }
-        for one in measured
-    ]
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.4f", lineterminator="\n")
+def _line(one: Measured) -> dict[str, Any]:
+    per_class = zip(one.classes, one.counts.overlap.iou, strict=True)
+    return {
+        **one.columns(),
+        **one.scores,
+        **{f"boundary_iou:{name}": 100 * value for name, value in per_class},
+        "job_hash": one.record.job_hash,
+    }
 
 
 def _draw(rows: Sequence[Row], path: Path) -> None:
@@ -215,7 +165,6 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
         axes.grid(axis="y", linewidth=0.4)
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="upper left", fontsize=7.5, frameon=False, bbox_to_anchor=(0.07, 1.0))
-        scored = f"{first.record.benchmark}, {first.images} images of {first.split}"
-        note = f"{scored}; distance to the nearest true boundary"
+        note = f"{first.where}; distance to the nearest true boundary"
         figure.text(0.98, 0.015, note, ha="right", fontsize=7, color=QUIET)
         save(figure, path)

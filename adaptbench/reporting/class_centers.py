@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from adaptbench import storage
 from adaptbench.evaluation.class_centers import Float
-from adaptbench.reporting import words
+from adaptbench.reporting import analysis, words
+from adaptbench.reporting.analysis import grouped, mean_and_deviation, write_report
 from adaptbench.reporting.canvas import QUIET, empty_figure, plain_style, save
 from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.reporting.record import Record
 
 _LEGEND = (
     "Class Center Distance (FADA, arXiv:2007.09222, section 4.4): for every class the mean squared distance of its "
@@ -25,23 +25,15 @@ _LEGEND = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(analysis.Measured):
     """A trained network and its distances.
 
     Attributes:
-        record: of the job.
-        stage: which of its trainings.
-        split: whose pictures, ``dataset/split``.
-        images: how many.
-        classes: names of the classes.
+        stage: which training of the job.
         distance: NaN where a class does not occur. Shape: ``(C,)``.
     """
 
-    record: Record
     stage: str
-    split: str
-    images: int
-    classes: Sequence[str]
     distance: Float
 
     @property
@@ -51,21 +43,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Row:
-    """Networks that differ by their seed alone."""
-
-    measured: Sequence[Measured]
-
-    @property
-    def first(self) -> Measured:
-        """Of the lowest seed."""
-        return min(self.measured, key=lambda m: m.record.seed)
+class Row(analysis.Row[Measured]):
+    """Trained networks that differ by their seed alone."""
 
     @property
     def title(self) -> str:
         """Method, stage, and what tells it from others."""
-        settings = words.assignments(self.first.record.overrides)
-        return f"{self.first.record.method}, {self.first.stage}" + (f" ({settings})" if settings else "")
+        name = f"{self.first.record.method}, {self.first.stage}"
+        return name + (f" ({self.settings})" if self.settings else "")
 
     @cached_property
     def distance(self) -> Float:
@@ -76,17 +61,12 @@ class Row:
     @property
     def mean(self) -> str:
         """Mean over classes and seeds, and the standard deviation (n-1) over seeds."""
-        values = [m.mean for m in self.measured]
-        deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-        return f"{np.mean(values):.3f}{deviation}"
+        return mean_and_deviation([m.mean for m in self.measured], 3)
 
 
 def rows_of(measured: Sequence[Measured]) -> list[Row]:
     """One row per group and stage, in the order in which they come."""
-    groups: dict[tuple[str, str], list[Measured]] = {}
-    for one in measured:
-        groups.setdefault((one.record.group_hash, one.stage), []).append(one)
-    return [Row(group) for group in groups.values()]
+    return [Row(group) for group in grouped(measured, lambda m: (m.record.group_hash, m.stage))]
 
 
 def write_class_centers(measured: Sequence[Measured], folder: Path) -> list[Path]:
@@ -95,25 +75,22 @@ def write_class_centers(measured: Sequence[Measured], folder: Path) -> list[Path
     Raises:
         RunStateError: the folder cannot be written.
     """
-    first = measured[0].record
-    page = folder / f"ccd-{first.benchmark.replace('/', '-')}-{first.ranking_hash[:8]}.md"
     rows = rows_of(measured)
-    storage.write_text(page, _markdown(rows))
-    storage.write_text(page.with_suffix(".csv"), _csv(measured))
-    _draw(rows, page.with_suffix(".png"))
-    return [page, page.with_suffix(".csv"), page.with_suffix(".png")]
+    lines = [_line(one) for one in measured]
+    return write_report(
+        folder, "ccd", measured[0].record, _markdown(rows), lines, lambda path: _draw(rows, path), 6
+    )
 
 
 def _markdown(rows: Sequence[Row]) -> str:
     first = rows[0].first
-    where = f"{first.record.benchmark}, {first.images} images of {first.split}"
     cells = Cells(
         headers=["method", "stage", "network", "settings", "seeds", "mean", *first.classes],
         rows=[_cells(row) for row in rows],
         best=frozenset(),
         numeric=frozenset(range(5, 6 + len(first.classes))),
     )
-    heading = f"# Class Center Distance: {words.markdown(where)}"
+    heading = f"# Class Center Distance: {words.markdown(first.where)}"
     return "\n\n".join([heading, _LEGEND, markdown_table(cells)]) + "\n"
 
 
@@ -123,33 +100,21 @@ def _cells(row: Row) -> list[str]:
         record.method,
         row.first.stage,
         record.network.name,
-        words.assignments(record.overrides) or "default",
-        words.seed_list(m.record.seed for m in row.measured),
+        row.settings or "default",
+        row.seeds,
         row.mean,
         *(words.MISSING if np.isnan(value) else f"{value:.3f}" for value in row.distance),
     ]
 
 
-def _csv(measured: Sequence[Measured]) -> str:
-    import pandas as pd
-
-    lines = [
-        {
-            "benchmark": one.record.benchmark,
-            "method": one.record.method,
-            "stage": one.stage,
-            "network": one.record.network.name,
-            "overrides": words.assignments(one.record.overrides),
-            "seed": one.record.seed,
-            "split": one.split,
-            "images": one.images,
-            "mean": one.mean,
-            **dict(zip((f"ccd:{name}" for name in one.classes), one.distance, strict=True)),
-            "job_hash": one.record.job_hash,
-        }
-        for one in measured
-    ]
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+def _line(one: Measured) -> dict[str, Any]:
+    return {
+        **one.columns(),
+        "stage": one.stage,
+        "mean": one.mean,
+        **dict(zip((f"ccd:{name}" for name in one.classes), one.distance, strict=True)),
+        "job_hash": one.record.job_hash,
+    }
 
 
 def _draw(rows: Sequence[Row], path: Path) -> None:
@@ -170,6 +135,6 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
         axes.set_ylabel("Class Center Distance", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         figure.legend(loc="upper left", fontsize=7.5, frameon=False, bbox_to_anchor=(0.06, 1.0))
-        note = f"{first.record.benchmark}, {first.images} images of {first.split}; less is better"
+        note = f"{first.where}; less is better"
         figure.text(0.98, 0.02, note, ha="right", fontsize=7, color=QUIET)
         save(figure, path)

@@ -87,22 +87,23 @@ def plan_stages(place: Workplace) -> list[PlannedStage]:
     for stage in stages:
         start = None if stage.start is None else planned[stage.start]
         labels = None if stage.labels is None else planned[stage.labels]
-        selection = None if stage.labeller else selection_of(place.spec)
-        entry = PlannedStage(stage, "", place.out / "stages", start, labels, selection)
+        entry = PlannedStage(stage, "", place.out / "stages", start, labels, selection_of(place.spec, stage))
         stage_hash = content_hash(identity(place, entry))
         planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
     return planned
 
 
-def selection_of(spec: JobSpec) -> str | None:
-    """Identity of the labels by which the networks of a job are chosen; None where the last iterate counts."""
-    if spec.ranking["checkpoint"] == "last":
+def selection_of(spec: JobSpec, stage: Stage) -> str | None:
+    """Identity of the labels by which the network of a stage is chosen.
+
+    None where the last iterate counts, or there is none to choose: nothing is trained, or labels are made.
+    """
+    if spec.ranking["checkpoint"] == "last" or stage.labeller is not None or stage.settings.iterations == 0:
         return None
     split = spec.ranking["splits"][0]
     data = spec.data[split.partition("/")[0]].identity()
-    return content_hash(
-        {"split": split, "data": data, "limit": spec.limit, "scale": spec.ranking["profile"]}
-    )[:8]
+    facts = {"split": split, "data": data, "limit": spec.limit, "profile": spec.ranking["profile"]}
+    return content_hash(facts)[:8]
 
 
 def weights_name(selection: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from adaptbench.launch import processes
 from adaptbench.stages import child
 from adaptbench.stages.planned import PlannedStage, identity, plan_stages
 from adaptbench.stages.selection import complete, select
-from adaptbench.storage import relative_link, write_text
+from adaptbench.storage import relative_link, sweep, write_text
 from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import Workplace
 
@@ -36,12 +37,14 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
         write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop):
             if not entry.trained or (not entry.done and not complete(entry)):
-                _sweep(entry.folder)
+                sweep(entry.folder)
                 facts = json.dumps(identity(place, entry), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", facts + "\n")
                 _train_in_child(place, index, entry, stop)
             if not entry.done:
                 select(place, entry, stop)
+            if entry.selection is not None:  # those that were not chosen
+                shutil.rmtree(entry.snapshots, ignore_errors=True)
     return planned
 
 
@@ -70,9 +73,3 @@ def _failure(folder: Path, code: int | None) -> str:
     except OSError:
         killed = f"killed by signal {-code}" if code is not None and code < 0 else f"exit status {code}"
         return f"The training process ended without a word ({killed}); out of memory is a common cause."
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what a training that was killed while it wrote left behind; the caller holds the stage's lock."""
-    for unfinished in folder.rglob(".*.tmp"):
-        unfinished.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ It runs in the job's own process, after the training; the process that trains ne
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 
 from adaptbench.data import firewall
@@ -28,7 +27,7 @@ def complete(entry: PlannedStage) -> bool:
 
 
 def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
-    """Keeps the snapshot with the highest mean IoU on the ranked split, the earliest of equals, and removes the others.
+    """Keeps the snapshot with the highest mean IoU on the ranked split, the earliest of equals.
 
     Beside it, a JSON file of the same name says what all of them scored, in percent.
 
@@ -49,7 +48,6 @@ def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     facts = {"split": str(split.ref), "iterations": best, "miou": miou}
     write_text(entry.weights.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     snapshots.file_of(entry.snapshots, best).replace(entry.weights)
-    shutil.rmtree(entry.snapshots, ignore_errors=True)
 
 
 def _miou(

@@ -123,7 +123,7 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         )
     method = method_class(_registry(spec.plugins, extra), spec.method)
     stage = method.stages(method.Settings.model_validate(spec.settings))[-1]
-    selection = selection_of(spec)
+    selection = selection_of(spec, stage)
     weights = folder / "stages" / stage.name / weights_name(selection)
     dials = {
         key.removeprefix("minicity."): v for key, v in spec.overrides.items() if key.startswith("minicity.")

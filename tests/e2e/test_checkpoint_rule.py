@@ -73,3 +73,11 @@ def test_what_starts_from_a_chosen_network_is_another_training(chosen: Bench) ->
     first = (stage.parent / "first").resolve()
     (best,) = first.glob("best-*.safetensors")
     assert identity["start"] == f"{first.name}-{best.stem.removeprefix('best-')}"
+
+
+def test_where_nothing_is_trained_there_is_nothing_to_choose(bench: Callable[[str], Bench]) -> None:
+    made = replace(bench("nothing-trained"), settings=("crop=64", "iterations=0"))
+    answer = made.run("source_only", options=RULE)
+    assert answer.code == 0, answer.output
+    record = read_json(records(made, "source_only")["oracle-best"] / "record.json")
+    assert not record["oracle"]

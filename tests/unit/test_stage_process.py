@@ -60,13 +60,6 @@ def test_stop_reaches_a_training_that_does_not_listen_yet(
     assert time.monotonic() - started < 10
 
 
-def test_half_written_files_are_swept(tmp_path: Path) -> None:
-    (tmp_path / ".checkpoint.safetensors.abc.tmp").touch()
-    (tmp_path / "checkpoint.safetensors").touch()
-    run._sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
-
-
 def test_target_supervision_is_marked_even_without_the_tag() -> None:
     method = cast("Any", SimpleNamespace(supervision="target", tags=()))
     first = PlannedStage(Stage("a", method, cast("Any", None)), "", Path(), None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adaptbench.errors import RunStateError
-from adaptbench.storage import replacing, write_text
+from adaptbench.storage import replacing, sweep, write_text
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -52,3 +52,13 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(RunStateError, match=r"Cannot write .*Not a directory.*--out"):
         write_text(tmp_path / "file" / "folder" / "x", "text")
+
+
+def test_half_written_files_are_swept(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    for name in ("checkpoint", ".checkpoint.abc.tmp", "labels/.a.png.abc.tmp", ".job.json.abc.tmp"):
+        (tmp_path / name).touch()
+    sweep(tmp_path, spared="job.json")
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [".job.json.abc.tmp", "checkpoint"]
+    sweep(tmp_path)
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -18,7 +18,7 @@ CLASSES = ("road", "car", "train")
 
 
 def measured(record: Record, stage: str, *distance: float) -> Measured:
-    return Measured(record, stage, "cityscapes/val", 72, CLASSES, np.array(distance))
+    return Measured(record, "cityscapes/val", 72, CLASSES, stage, np.array(distance))
 
 
 @pytest.fixture
