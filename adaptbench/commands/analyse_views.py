@@ -34,5 +34,6 @@ def _viewed(command: Analyse, record: Record, tell: Tell) -> list[Viewed]:
         if not kept.tags:  # of an older version
             clusters = cluster_names(command.out.resolve(), record, score.split, kept.names)
             kept = replace(kept, tags=tuple({"place": cluster} for cluster in clusters))
-        found.append(Viewed(record, score, kept.first(command.limit)))
+        kept = kept.first(command.limit)
+        found.append(Viewed(record, score.split, len(kept.names), tuple(score.iou), score.class_set, kept))
     return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from adaptbench import storage
 from adaptbench.data.taxonomy import SMALL_OBJECTS, THINGS
 from adaptbench.evaluation.class_views import ClassView, class_views
 from adaptbench.evaluation.confusion import Matrix, PerImageConfusion
@@ -23,8 +23,8 @@ from adaptbench.evaluation.metrics import (
     per_image_miou,
 )
 from adaptbench.reporting import words
+from adaptbench.reporting.analysis import Measured, Row, grouped, mean_and_deviation, write_report
 from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.reporting.record import Record, Score
 
 _LEGEND = (
     "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a run keeps "
@@ -44,23 +44,21 @@ Sections = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Viewed:
+class Viewed(Measured):
     """The matrices of a run on one split.
 
     Attributes:
-        record: of the job.
-        score: of the split in the record; its classes are those of the matrices.
+        class_set: name of the classes.
         kept: one matrix per picture.
     """
 
-    record: Record
-    score: Score
+    class_set: str
     kept: PerImageConfusion
 
     @property
-    def split(self) -> str:
-        """What the scores are of, in full: split, pictures and class set."""
-        return f"{self.score.split}, {len(self.kept.names)} images, {self.score.class_set}"
+    def title(self) -> str:
+        """What the scores are of: split, pictures and class set."""
+        return f"{self.split}, {self.images} images, {self.class_set}"
 
     @cached_property
     def sections(self) -> Sections:
@@ -83,7 +81,7 @@ class Viewed:
 
     @property
     def _views(self) -> list[ClassView]:
-        return class_views(self.score.class_set, len(self.score.iou))
+        return class_views(self.class_set, len(self.classes))
 
     def _others(self, total: Matrix) -> dict[str, float]:
         found = {
@@ -92,7 +90,7 @@ class Viewed:
             "frequency-weighted IoU": frequency_weighted_iou(total),
         }
         for title, names in (("small objects", SMALL_OBJECTS), ("things", THINGS)):
-            chosen = [index for index, name in enumerate(self.score.iou) if name in names]
+            chosen = [index for index, name in enumerate(self.classes) if name in names]
             known = iou(total)[chosen]
             known = known[~np.isnan(known)]
             mean = float(known.mean()) if known.size else float("nan")
@@ -114,31 +112,23 @@ def write_views(viewed: Sequence[Viewed], folder: Path) -> list[Path]:
     Raises:
         RunStateError: the folder cannot be written.
     """
-    first = viewed[0].record
-    page = folder / f"views-{first.benchmark.replace('/', '-')}-{first.ranking_hash[:8]}.md"
-    storage.write_text(page, _markdown(viewed))
-    storage.write_text(page.with_suffix(".csv"), _csv(viewed))
-    return [page, page.with_suffix(".csv")]
+    lines = [line for one in viewed for line in _lines(one)]
+    return write_report(folder, "views", viewed[0].record, _markdown(viewed), lines, None, 4)
 
 
 def _markdown(viewed: Sequence[Viewed]) -> str:
     first = viewed[0].record
     smoke = " (smoke runs with --limit)" if first.smoke else ""
     parts = [f"# Other scores: {words.markdown(first.benchmark)}{smoke}", _LEGEND]
-    splits: dict[str, list[Viewed]] = {}
-    for one in viewed:
-        splits.setdefault(one.split, []).append(one)
-    for split, group in splits.items():
-        parts += [f"## {words.markdown(split)}", *_tables(group)]
+    for group in grouped(viewed, lambda one: one.title):
+        parts += [f"## {words.markdown(group[0].title)}", *_tables(group)]
     return "\n\n".join(parts) + "\n"
 
 
 def _tables(viewed: Sequence[Viewed]) -> list[str]:
     """A heading and a table per section; rows are jobs that differ by their seed alone."""
-    groups: dict[str, list[Viewed]] = {}
-    for one in viewed:
-        groups.setdefault(one.record.group_hash, []).append(one)
-    rows = sorted(groups.values(), key=lambda row: (row[0].record.method, row[0].record.group_hash))
+    rows = [Row(group) for group in grouped(viewed, lambda one: one.record.group_hash)]
+    rows.sort(key=lambda row: (row.first.record.method, row.first.record.group_hash))
     sections: dict[str, dict[str, None]] = {}
     for one in viewed:
         for section, scores in one.sections.items():
@@ -149,7 +139,7 @@ def _tables(viewed: Sequence[Viewed]) -> list[str]:
     return found
 
 
-def _table(rows: Sequence[Sequence[Viewed]], section: str, columns: Sequence[str]) -> str:
+def _table(rows: Sequence[Row[Viewed]], section: str, columns: Sequence[str]) -> str:
     described = ["method", "network", "settings", "seeds"]
     return markdown_table(
         Cells(
@@ -161,43 +151,20 @@ def _table(rows: Sequence[Sequence[Viewed]], section: str, columns: Sequence[str
     )
 
 
-def _described(row: Sequence[Viewed]) -> list[str]:
-    record = row[0].record
-    settings = words.assignments(record.overrides) or "default"
-    seeds = words.seed_list(one.record.seed for one in row)
+def _described(row: Row[Viewed]) -> list[str]:
+    record = row.first.record
     method = record.method + (" (oracle)" if record.oracle else "")
-    return [method, record.network.name, settings, seeds]
+    return [method, record.network.name, row.settings or "default", row.seeds]
 
 
-def _text(row: Sequence[Viewed], section: str, column: str) -> str:
-    values = np.array([one.sections.get(section, {}).get(column, np.nan) for one in row])
-    if np.isnan(values).any():
-        return words.MISSING
-    deviation = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{values.mean():.1f}{deviation}"
+def _text(row: Row[Viewed], section: str, column: str) -> str:
+    values = [one.sections.get(section, {}).get(column, float("nan")) for one in row.measured]
+    return mean_and_deviation(values, 1)
 
 
-def _csv(viewed: Sequence[Viewed]) -> str:
+def _lines(one: Viewed) -> Iterator[dict[str, Any]]:
     """One line per score."""
-    import pandas as pd
-
-    lines = [
-        {
-            "benchmark": one.record.benchmark,
-            "method": one.record.method,
-            "network": one.record.network.name,
-            "overrides": words.assignments(one.record.overrides),
-            "seed": one.record.seed,
-            "split": one.score.split,
-            "images": len(one.kept.names),
-            "class_set": one.score.class_set,
-            "section": section,
-            "score": column,
-            "percent": value,
-            "job_hash": one.record.job_hash,
-        }
-        for one in viewed
-        for section, columns in one.sections.items()
-        for column, value in columns.items()
-    ]
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    for section, scores in one.sections.items():
+        for name, value in scores.items():
+            score = {"class_set": one.class_set, "section": section, "score": name, "percent": value}
+            yield {**one.columns(), **score, "job_hash": one.record.job_hash}
