@@ -17,7 +17,7 @@ from adaptbench.data.files import require_same_size
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
-from adaptbench.evaluation.inference import segment
+from adaptbench.evaluation.inference import probability, segment
 from adaptbench.method import Method
 from adaptbench.settings import Settings
 from adaptbench.training.loop import InterruptedTrainingError
@@ -80,6 +80,14 @@ class Scorer:
             size = (truth.shape[0], truth.shape[1])
             prediction = segment(self.network, pixels, self.method.inference(), size)
         return truth, prediction.cpu().numpy()
+
+    def believed(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, npt.NDArray[np.float32]]:
+        """True train ids, and the probability of every class. Shape: ``(H, W)`` uint8, ``(C, H, W)`` float32."""
+        pixels, truth = self.shown(dataset, sample)
+        with firewall.closed(self.label_folders):
+            size = (truth.shape[0], truth.shape[1])
+            found = probability(self.network, pixels, self.method.inference(), size)
+        return truth, found.float().cpu().numpy()
 
     def shown(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
         """A picture as the network gets it, and its true train ids.

@@ -8,7 +8,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.errors import UsageError
-from adaptbench.evaluation.inference import Sliding, Whole, predict, resize, resized_argmax, segment, windows
+from adaptbench.evaluation.inference import (
+    Averaged,
+    Mode,
+    Sliding,
+    Whole,
+    predict,
+    probability,
+    resize,
+    resized_argmax,
+    segment,
+    windows,
+)
 
 
 class Coarse(nn.Module):
@@ -162,3 +173,13 @@ def test_aligned_corners_and_a_single_resize() -> None:
         segment(network, image, Whole(aligned=True), size), resized.argmax(1)[0].to(torch.uint8)
     )
     assert not torch.equal(segment(network, image, Whole(), size), resized.argmax(1)[0].to(torch.uint8))
+
+
+@pytest.mark.parametrize(
+    "mode", [Whole(), Whole(aligned=True), Sliding((16, 16), (8, 8)), Averaged((0.5, 1.0))]
+)
+def test_the_likeliest_class_is_the_predicted_one(network: Coarse, mode: Mode) -> None:
+    image, size = picture(24, 40), (48, 80)
+    found = probability(network, image, mode, size)
+    assert torch.allclose(found.sum(dim=0), torch.ones(size), atol=1e-5)
+    assert torch.equal(found.argmax(dim=0).to(torch.uint8), segment(network, image, mode, size))
