@@ -85,6 +85,10 @@ def _described(row: Row[Measured]) -> list[str]:
     return [record.method, record.network.name, row.settings or "default", row.seeds]
 
 
+def _title(row: Row[Measured]) -> str:
+    return row.first.record.method + (f" ({row.settings})" if row.settings else "")
+
+
 def _text(row: Row[Measured], column: str) -> str:
     values = [one.scores[column] for one in row.measured]
     return mean_and_deviation(values, 2 if column in ("NLL", "Brier") else 1)
@@ -108,7 +112,7 @@ def _draw(rows: Sequence[Row[Measured]], path: Path) -> None:
                 marker="o",
                 markersize=3.5,
                 linewidth=1.3,
-                label=f"{_described(row)[0]} {row.settings}: ECE {_text(row, _ECE)}",
+                label=f"{_title(row)}: {_ECE} {_text(row, _ECE)}",
             )
         axes.set(xlabel="mean confidence of a bin, percent", ylabel="accuracy of its pixels, percent")
         axes.grid(linewidth=0.4)
