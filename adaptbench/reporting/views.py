@@ -27,14 +27,14 @@ from adaptbench.reporting.analysis import Measured, Row, grouped, mean_and_devia
 from adaptbench.reporting.leaderboard import Cells, markdown_table
 
 _LEGEND = (
-    "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a run keeps "
-    "of every picture. *N classes*: mean IoU of the head's own classes that occur. *Absent ones 0*: over all classes, "
-    "as FADA's evaluator has it. *M of N classes, select*: the mean of M of the N IoUs; *ignore others*: pixels of the "
-    "other classes are not counted, and predictions of them are missed; *x19/16*: the mean of 19, with 0 for absent "
-    "ones, times 19/16, which is a mean of 16 only where the other three are never hit. None of these is the score of "
-    "a head that was trained with M classes. *Small objects* and *things*: mean IoU of such classes. *Per picture*: mean "
-    "IoU of the classes labelled in a picture, and quantiles over pictures. Counts are integers and summed over the "
-    "pictures before they are divided."
+    "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a run "
+    "keeps of every picture. *N classes*: mean IoU of the head's own classes that occur. *Absent ones 0*: over "
+    "all classes, as FADA's evaluator has it. *M of N classes, select*: the mean of M of the N IoUs; *ignore "
+    "others*: pixels of the other classes are not counted, and predictions of them are missed; *x19/16*: the mean "
+    "of 19, with 0 for absent ones, times 19/16, which is a mean of 16 only where the other three are never hit. "
+    "None of these is the score of a head that was trained with M classes. *Small objects* and *things*: mean IoU "
+    "of such classes. *Per picture*: mean IoU of the classes labelled in a picture, and quantiles over pictures. "
+    "Counts are integers and summed over the pictures before they are divided."
 )
 #: A tag with more values, such as the sequence of a picture, makes no table.
 _MOST_VALUES = 20
