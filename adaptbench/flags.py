@@ -249,11 +249,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Look into the networks of finished runs: features (ccd), or what they predict near boundaries (boundary)."""
+    """Look closer at finished runs: features (ccd), predictions near boundaries, calibration, other scores (views)."""
 
-    what: Annotated[Literal["ccd", "boundary"], tyro.conf.Positional]
+    what: Annotated[Literal["ccd", "boundary", "calibration", "views"], tyro.conf.Positional]
     """ccd: how compact the features of each class are, compared with how far other classes are away. boundary:
-    boundary IoU, and mean IoU within bands around the true boundaries."""
+    boundary IoU, and mean IoU within bands around the true boundaries. calibration: expected calibration error,
+    likelihood and Brier score. views: from the confusion matrices that runs keep, 16 and 13 of the classes under each
+    published convention, scores per condition and city, accuracy, small objects, and the distribution over pictures."""
     methods: Annotated[tuple[str, ...], _words("METHOD ...")] = ()
     """Only runs of these methods."""
     benchmarks: Annotated[tuple[str, ...], _words("BENCHMARK ...")] = ()

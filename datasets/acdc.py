@@ -45,6 +45,11 @@ class ACDC(Dataset):
     label_folders = ("gt",)
     archives = ("rgb_anon*.zip", "gt_trainval*.zip")
 
+    @classmethod
+    def cluster(cls, name: str) -> str:
+        """The video sequence."""
+        return name.partition("_frame_")[0]
+
     def samples(self, split: str) -> list[Sample]:
         """All samples of ``split``, tagged with condition and sequence; those of a flat copy with the sequence."""
         self._split(split)

@@ -43,6 +43,11 @@ class CrossCity(Dataset):
     label_folders = ("Rio/Labels", "Rome/Labels", "Taipei/Labels", "Tokyo/Labels")
     archives = ("Rio*.zip", "Rome*.zip", "Taipei*.zip", "Tokyo*.zip", "NTHU_Datasets*.zip")
 
+    @classmethod
+    def cluster(cls, name: str) -> str:
+        """The panorama; several pictures are views of one."""
+        return "_".join(name.split("_")[:2])
+
     def samples(self, split: str) -> list[Sample]:
         """All pictures of ``split``, tagged with their city; their labels need not exist."""
         self._split(split)

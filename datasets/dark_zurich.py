@@ -45,6 +45,11 @@ class DarkZurich(Dataset):
     label_folders = ("gt",)
     archives = ("Dark_Zurich_*.zip",)
 
+    @classmethod
+    def cluster(cls, name: str) -> str:
+        """The video sequence."""
+        return name.partition("_frame_")[0]
+
     def samples(self, split: str) -> list[Sample]:
         """All samples of ``split``, tagged with time of day and sequence; their labels need not exist."""
         self._split(split)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from rich.console import Console
 
+from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import UsageError
+from adaptbench.evaluate import ranked_split
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.flags import Analyse
 from adaptbench.jobspec import job_folder, load_job
 from adaptbench.launch.processes import fix_threads
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.records import scan_records
-from adaptbench.stages.planned import PlannedStage
+from adaptbench.stages.planned import PlannedStage, plan_stages
 from adaptbench.stages.weights import trained_method
 from adaptbench.workplace import Workplace, open_workplace
 
@@ -36,12 +39,22 @@ def execute(command: Analyse) -> int:
         from adaptbench.commands import analyse_boundary
 
         written = analyse_boundary.execute(command, records, tell)
+    elif command.what == "calibration":
+        from adaptbench.commands import analyse_calibration
+
+        written = analyse_calibration.execute(command, records, tell)
+    elif command.what == "views":
+        from adaptbench.commands import analyse_views
+
+        written = analyse_views.execute(command, records, tell)
     else:
         from adaptbench.commands import analyse_ccd
 
         written = analyse_ccd.execute(command, records, tell)
     if not written:
-        raise UsageError("None of the runs has kept weights to look into.")
+        raise UsageError(
+            "None of the runs has kept what this looks into: its weights, or for views its matrices."
+        )
     for path in written:
         tell(f"Written: {path}", "")
     return 0
@@ -63,6 +76,35 @@ def scorer_of(place: Workplace, entry: PlannedStage) -> Scorer:
     """What scores the network that a training has ended with."""
     method = trained_method(place, entry)
     return Scorer(method, entry.stage.settings, place.device, place.closed_folders, lambda: False)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The scored network of a run, and the pictures of the ranked split that it is shown."""
+
+    scorer: Scorer
+    split: str
+    dataset: Dataset
+    samples: Sequence[Sample]
+    classes: Sequence[str]
+
+
+def look_into(command: Analyse, record: Record, tell: Tell) -> Opened | None:
+    """Opens the scored network of a run; None, and a word to the user, where its weights are gone.
+
+    Raises:
+        RunStateError, PluginError, DataError: what the job names is gone.
+    """
+    place = open_run(command, record)
+    split, entry = ranked_split(place), plan_stages(place)[-1]
+    name = f"{record.method}, seed {record.seed}"
+    if not entry.weights.is_file():
+        tell(f"{name}: left out, its weights {entry.weights} are gone.", "yellow")
+        return None
+    samples = split.samples[: command.limit]
+    tell(f"{name}: {len(samples)} pictures of {split.ref}", "")
+    scorer = scorer_of(place, entry)
+    return Opened(scorer, str(split.ref), split.dataset, samples, place.task.class_set.classes)
 
 
 def _chosen(command: Analyse) -> list[Record]:

@@ -28,6 +28,15 @@ THINGS = frozenset(
 )  # fmt: skip
 
 
+#: Names of classes whose objects are thin or few pixels large; their score says whether fine detail is kept.
+SMALL_OBJECTS = frozenset(
+    (
+        "pole", "traffic light", "traffic sign", "person", "rider", "motorcycle", "bicycle", "sign",
+        "pedestrian", "bicyclist",
+    )
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class ClassSet:
     """Named, ordered list of classes that a benchmark trains and scores.

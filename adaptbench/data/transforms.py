@@ -51,12 +51,13 @@ def draw_labelled_crop(
 ) -> tuple[slice, slice]:
     """A crop in which no class covers ``class_share_limit`` or more of the labelled pixels.
 
-    Ten crops are tried; the last is taken as it is. A crop of a single class never passes.
+    Ten crops are tried; the last is taken as it is. A crop of a single class never passes; with a limit of 1 every
+    crop does.
 
     Source: mmsegmentation, RandomCrop(cat_max_ratio).
     """
     crop = draw_crop(label.shape, side, rng)
-    for _ in range(10):
+    for _ in range(10 if class_share_limit < 1 else 0):
         counts = np.bincount(label[crop].ravel(), minlength=256)
         counts[ignore] = 0
         if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < class_share_limit:

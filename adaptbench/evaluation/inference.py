@@ -146,6 +146,26 @@ def segment_confidently(network: nn.Module, image: Tensor, mode: Mode, size: Siz
         return winner[0], resized_confidence(logits, winner, *sizes, aligned=aligned)[0]
 
 
+def probability(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor:
+    """Class probabilities at the size of the label file; their argmax is what `segment` gives.
+
+    Shape: ``(1, 3, H, W)`` to ``(C, *size)``.
+
+    Args:
+        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution.
+        image: normalised picture.
+        mode: how the network sees it.
+        size: (height, width) of the label file.
+    """
+    with torch.no_grad():
+        if isinstance(mode, Averaged):
+            return averaged_probability(network, image, mode, size)[0]
+        logits = _coarse(network, image, mode)
+        if not _aligned(mode):
+            logits = resize(logits, _size(image))
+        return resize(logits, size, _aligned(mode)).softmax(dim=1)[0]
+
+
 def averaged_probability(network: nn.Module, image: Tensor, mode: Averaged, size: Size) -> Tensor:
     """Class probabilities, averaged over scales and mirror images.
 

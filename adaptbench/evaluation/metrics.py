@@ -76,6 +76,64 @@ def accuracy(matrix: Counts) -> float:
     return int(np.trace(counts)) / pixels if pixels else float("nan")
 
 
+def frequency_weighted_iou(matrix: Counts) -> float:
+    """Mean of `iou` weighted by the number of pixels of each class; NaN when no pixel is labelled.
+
+    Args:
+        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
+
+    Source: Long, Shelhamer, Darrell, CVPR 2015, arXiv 1411.4038, section 5.
+
+    Example:
+        >>> import numpy as np
+        >>> frequency_weighted_iou(np.array([[3, 1], [0, 4]]))
+        0.775
+    """
+    true = matrix.astype(np.int64).sum(axis=1)
+    scores = np.nan_to_num(iou(matrix))
+    return float((true * scores).sum() / true.sum()) if true.any() else float("nan")
+
+
+def mean_class_accuracy(matrix: Counts) -> float:
+    """Mean over the labelled classes of the share of their pixels that is right; NaN when no pixel is labelled.
+
+    Args:
+        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
+
+    Example:
+        >>> import numpy as np
+        >>> mean_class_accuracy(np.array([[3, 1], [0, 4]]))
+        0.875
+    """
+    counts = matrix.astype(np.int64)
+    true = counts.sum(axis=1)
+    labelled = true > 0
+    return float((np.diagonal(counts)[labelled] / true[labelled]).mean()) if labelled.any() else float("nan")
+
+
+def per_image_miou(matrices: Counts) -> npt.NDArray[np.float64]:
+    """Mean IoU of every image over the classes that are labelled in it; NaN for an image without labels.
+
+    Shape: ``(N, C, C)`` to ``(N,)``, 0..1 or NaN.
+
+    Args:
+        matrices: rows are the truth, columns the prediction.
+
+    Example:
+        >>> import numpy as np
+        >>> per_image_miou(np.array([[[3, 1], [0, 0]], [[0, 0], [0, 0]]])).tolist()
+        [0.75, nan]
+    """
+    counts = matrices.astype(np.int64)
+    hits, true = np.einsum("ncc->nc", counts), counts.sum(axis=2)
+    union = counts.sum(axis=1) + true - hits
+    labelled = true > 0
+    scores = np.divide(hits, union, out=np.zeros(hits.shape), where=labelled)
+    means = np.full(len(counts), np.nan)
+    np.divide(scores.sum(axis=1), labelled.sum(axis=1), out=means, where=labelled.any(axis=1))
+    return means
+
+
 def score(
     matrix: Counts,
     class_set: ClassSet,

@@ -19,7 +19,7 @@ from adaptbench.data.files import require_same_size
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
-from adaptbench.evaluation.inference import segment, segment_confidently
+from adaptbench.evaluation.inference import probability, segment, segment_confidently
 from adaptbench.method import Method
 from adaptbench.settings import Settings
 from adaptbench.training.loop import InterruptedTrainingError
@@ -100,6 +100,14 @@ class Scorer:
         with firewall.closed(self.label_folders), FlopCounterMode(display=False) as counter:
             segment(self.network, pixels, self.method.inference(), (truth.shape[0], truth.shape[1]))
         return float(counter.get_total_flops())
+
+    def believed(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, npt.NDArray[np.float32]]:
+        """True train ids, and the probability of every class. Shape: ``(H, W)`` uint8, ``(C, H, W)`` float32."""
+        pixels, truth = self.shown(dataset, sample)
+        with firewall.closed(self.label_folders):
+            size = (truth.shape[0], truth.shape[1])
+            found = probability(self.network, pixels, self.method.inference(), size)
+        return truth, found.float().cpu().numpy()
 
     def shown(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
         """A picture as the network gets it, and its true train ids.

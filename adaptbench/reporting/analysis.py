@@ -97,10 +97,10 @@ def write_report(
     record: Record,
     markdown: str,
     lines: Sequence[Mapping[str, Any]],
-    draw: Callable[[Path], None],
+    draw: Callable[[Path], None] | None,
     decimals: int,
 ) -> list[Path]:
-    """Writes ``KIND-BOARD-HASH8`` as .md, .csv and .png.
+    """Writes ``KIND-BOARD-HASH8`` as .md, .csv and, where there is a picture, .png.
 
     Args:
         folder: where.
@@ -108,7 +108,7 @@ def write_report(
         record: of one of the jobs, all under one protocol.
         markdown: the page.
         lines: of the table, column by column.
-        draw: writes the picture.
+        draw: writes the picture; None = there is none.
         decimals: of the numbers in the table.
 
     Raises:
@@ -121,5 +121,7 @@ def write_report(
     text = pd.DataFrame(lines).to_csv(index=False, float_format=f"%.{decimals}f", lineterminator="\n")
     storage.write_text(page, markdown)
     storage.write_text(table, text)
+    if draw is None:
+        return [page, table]
     draw(picture)
     return [page, table, picture]

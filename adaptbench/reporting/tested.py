@@ -17,7 +17,7 @@ from adaptbench.statistics.bootstrap import RESAMPLES
 from adaptbench.storage import write_text
 
 #: Raised whenever the tests would find something else in the same matrices.
-_VERSION = 1
+_VERSION = 2
 _log = logging.getLogger(__name__)
 
 

@@ -1,7 +1,7 @@
-"""One confusion matrix at 1024x2048 against the histogram counts of mmsegmentation's IoUMetric.
+"""One confusion matrix at 1024x2048 against the histogram counts of mmsegmentation's IoUMetric, and one bincount.
 
-Run with ``pytest benchmarks/speed/test_confusion.py --benchmark-only``: both stand in one group, so that a
-single run gives the ratio.
+Run with ``pytest benchmarks/speed/test_confusion.py --benchmark-only``: all stand in one group, so that a single
+run gives the ratio.
 """
 
 from __future__ import annotations
@@ -84,3 +84,18 @@ def test_ours_int64_prediction(benchmark: Any, maps: tuple[Ids, Ids]) -> None:
 def test_mmseg(benchmark: Any, maps: tuple[Ids, Ids], kind: torch.dtype) -> None:
     label, prediction = (torch.from_numpy(ids).to(kind) for ids in maps)
     benchmark(reference(), prediction, label, CLASSES, 255)
+
+
+@pytest.mark.benchmark(group="confusion matrix, 1024x2048, 19 classes")
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64], ids=["uint8", "int64"])
+def test_bincount(benchmark: Any, maps: tuple[Ids, Ids], kind: torch.dtype) -> None:
+    """The way of torchmetrics: one bincount of combined ids."""
+    label, prediction = (torch.from_numpy(ids).to(kind) for ids in maps)
+
+    def count() -> torch.Tensor:
+        labelled = label != 255
+        pairs = label[labelled].long() * CLASSES + prediction[labelled].long()
+        return torch.bincount(pairs, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
+
+    np.testing.assert_array_equal(count().numpy(), confusion_matrix(*maps, CLASSES))
+    benchmark(count)

@@ -82,6 +82,17 @@ def test_samples_are_sorted_and_unique(dataset: Plugin, data_folder: Folder) -> 
         assert len({sample.name for sample in samples}) == len(samples), split
 
 
+def test_pictures_of_one_sequence_or_city_are_one_cluster(dataset: Plugin, data_folder: Folder) -> None:
+    """Statistics resample them together, by the finest place that is tagged."""
+    loaded = class_of(dataset)(data_folder(dataset))
+    for sample in (sample for samples in samples_by_split(loaded).values() for sample in samples):
+        cluster = loaded.cluster(sample.name)
+        if "sequence" in sample.tags:
+            assert cluster == sample.tags["sequence"]
+        elif "city" in sample.tags:
+            assert cluster != sample.name
+
+
 def test_label_folders_hold_all_labels_and_no_picture(dataset: Plugin, data_folder: Folder) -> None:
     reader = class_of(dataset)(data_folder(dataset))
     sealed = [reader.root / folder for folder in reader.label_folders]

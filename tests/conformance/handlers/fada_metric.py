@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from adaptbench.evaluation.confusion import confusion_matrix
-from adaptbench.evaluation.fada_scores import FadaScores
+from adaptbench.evaluation.confusion import open_confusion
+from adaptbench.evaluation.conventions import CONVENTIONS
 
 from ..case import Case
 from ..registry import handler
@@ -18,13 +18,13 @@ def check(case: Case) -> None:
         (case.all_arrays[f"in/label/{number}"][0], case.all_arrays[f"in/pred/{number}"][0])
         for number in range(case.hyper("images"))
     ]
-    total = np.sum([confusion_matrix(label, predicted, classes) for label, predicted in pairs], axis=0)
-    hits, truth = np.diagonal(total), total.sum(axis=1)
-    case.compare("out/intersection", hits)
-    case.compare("out/target", truth)
-    case.compare("out/union", truth + total.sum(axis=0) - hits)
-    scores = FadaScores(total)
-    case.compare("out/iou_class", scores.iou)
-    case.compare("out/miou", scores.miou)
-    case.compare("out/macc", scores.mean_accuracy)
-    case.compare("out/allacc", scores.accuracy)
+    total = np.sum([open_confusion(label, predicted, classes) for label, predicted in pairs], axis=0)
+    convention = CONVENTIONS["fada"]
+    areas = convention.areas(total)
+    case.compare("out/intersection", areas.hits)
+    case.compare("out/target", areas.true)
+    case.compare("out/union", areas.union)
+    case.compare("out/iou_class", np.nan_to_num(areas.iou))
+    case.compare("out/miou", convention.miou(total))
+    case.compare("out/macc", convention.average(areas.recall, areas))
+    case.compare("out/allacc", areas.accuracy)

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,13 +8,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.errors import UsageError
-from adaptbench.evaluation.confusion import confusion_matrix
-from adaptbench.evaluation.inference import Sliding, Whole, predict, resize, resized_argmax, segment, windows
-from adaptbench.evaluation.metrics import iou
-
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "metrics"
-RECORDED = np.load(FOLDER / "resolution_case.npz")
-RESULTS = json.loads((FOLDER / "resolution_case.json").read_text())["results"]
+from adaptbench.evaluation.inference import (
+    Averaged,
+    Mode,
+    Sliding,
+    Whole,
+    predict,
+    probability,
+    resize,
+    resized_argmax,
+    segment,
+    windows,
+)
 
 
 class Coarse(nn.Module):
@@ -146,18 +147,6 @@ def test_the_network_output_is_not_changed(network: Coarse) -> None:
     assert torch.equal(logits, before)
 
 
-@pytest.mark.parametrize(("case", "input_size"), [("A", (128, 256)), ("D", (64, 128))])
-def test_resolution_conventions(case: str, input_size: tuple[int, int]) -> None:
-    """A: straight to the label size. D: to the input size first, as for pictures that were scaled down."""
-    logits = torch.from_numpy(RECORDED["logits"].astype(np.float32))[None]
-    label = RECORDED["label"]
-    found = segment(Fixed(logits), picture(*input_size), Whole(), label.shape).numpy()
-    recorded = RECORDED[f"pred_{case}"]
-    assert np.mean(found != recorded) <= 0.001
-    expected = next(result for name, result in RESULTS.items() if name.startswith(f"{case}_"))["IoU"]
-    np.testing.assert_allclose(iou(confusion_matrix(label, recorded, 19)), expected, atol=1e-9)
-
-
 @pytest.mark.parametrize("settings", [((8, 8), (0, 8), 1), ((8, 8), (8, 9), 1), ((8, 8), (8, 8), 0)])
 def test_windows_that_leave_gaps_are_refused(settings: tuple[tuple[int, int], tuple[int, int], int]) -> None:
     with pytest.raises(UsageError, match="0 < stride <= crop"):
@@ -184,3 +173,13 @@ def test_aligned_corners_and_a_single_resize() -> None:
         segment(network, image, Whole(aligned=True), size), resized.argmax(1)[0].to(torch.uint8)
     )
     assert not torch.equal(segment(network, image, Whole(), size), resized.argmax(1)[0].to(torch.uint8))
+
+
+@pytest.mark.parametrize(
+    "mode", [Whole(), Whole(aligned=True), Sliding((16, 16), (8, 8)), Averaged((0.5, 1.0))]
+)
+def test_the_likeliest_class_is_the_predicted_one(network: Coarse, mode: Mode) -> None:
+    image, size = picture(24, 40), (48, 80)
+    found = probability(network, image, mode, size)
+    assert torch.allclose(found.sum(dim=0), torch.ones(size), atol=1e-5)
+    assert torch.equal(found.argmax(dim=0).to(torch.uint8), segment(network, image, mode, size))

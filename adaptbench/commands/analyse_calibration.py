@@ -1,0 +1,34 @@
+"""``analyse calibration``: whether finished runs are as often right as they are sure, on the ranked split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+from adaptbench.commands.analyse import Tell, look_into
+from adaptbench.evaluation.calibration import calibration_counts
+from adaptbench.flags import Analyse
+from adaptbench.reporting.calibration import Measured, write_calibration
+from adaptbench.reporting.record import Record
+
+
+def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:
+    """Measures the scored network of every run, and writes a report per board."""
+    boards: dict[str, list[Measured]] = {}
+    for record in records:
+        measured = _measured(command, record, tell)
+        if measured is not None:
+            boards.setdefault(record.ranking_hash, []).append(measured)
+    folder = command.out / "analyses"
+    return [path for group in boards.values() for path in write_calibration(group, folder)]
+
+
+def _measured(command: Analyse, record: Record, tell: Tell) -> Measured | None:
+    opened = look_into(command, record, tell)
+    if opened is None:
+        return None
+    believed = (opened.scorer.believed(opened.dataset, sample) for sample in opened.samples)
+    counts = reduce(add, (calibration_counts(probability, truth) for truth, probability in believed))
+    return Measured(record, opened.split, len(opened.samples), opened.classes, counts)

@@ -1,0 +1,39 @@
+"""``analyse views``: other scores of finished runs, from the confusion matrices they keep, without new predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from adaptbench.commands.analyse import Tell
+from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.flags import Analyse
+from adaptbench.reporting.matrices import cluster_names, matrices_path
+from adaptbench.reporting.record import Record
+from adaptbench.reporting.views import Viewed, write_views
+
+
+def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:
+    """Reads the matrices of every split of every run, and writes a report per board."""
+    boards: dict[str, list[Viewed]] = {}
+    for record in records:
+        boards.setdefault(record.ranking_hash, []).extend(_viewed(command, record, tell))
+    folder = command.out / "analyses"
+    return [path for viewed in boards.values() if viewed for path in write_views(viewed, folder)]
+
+
+def _viewed(command: Analyse, record: Record, tell: Tell) -> list[Viewed]:
+    found = []
+    for score in record.scores:
+        path = matrices_path(command.out.resolve(), record, score.split)
+        if not path.is_file():
+            tell(f"{record.method}, seed {record.seed}: {score.split} is left out, {path} is gone.", "yellow")
+            continue
+        kept = PerImageConfusion.load(path)
+        if not kept.tags:  # of an older version
+            clusters = cluster_names(command.out.resolve(), record, score.split, kept.names)
+            kept = replace(kept, tags=tuple({"place": cluster} for cluster in clusters))
+        kept = kept.first(command.limit)
+        found.append(Viewed(record, score.split, len(kept.names), tuple(score.iou), score.class_set, kept))
+    return found
