@@ -75,17 +75,29 @@ def _facts(plugin: Plugin, method: type[Method], published: Published) -> str:
     paper = published.paper_of(method.paper)
     cited = f"[{paper.title}]({paper.url}), {paper.citation}" if paper else method.paper or "none"
     network = str(method.Settings.model_fields["network"].default)
-    sees = "labels and pictures of the target" if method.supervision == "target" else "pictures of the target"
     rows = [
         ["paper", cited],
         ["tags", ", ".join(method.tags)],
         ["version", str(method.version)],
         ["network", f"`{network}`"],
-        ["sees", sees if method.uses_target_images or method.supervision == "target" else "the source alone"],
+        ["sees", _sees(method)],
         ["source", f"[methods/{plugin.file.name}](../../methods/{plugin.file.name})"],
         ["run it", f"`python run_all.py --methods {plugin.name}`"],
     ]
     return table(["", ""], rows)
+
+
+def _sees(method: type[Method]) -> str:
+    """What its trainings and labelling stages are shown of the target."""
+    stages = method.stages(method.Settings.model_validate({}))
+    if any(stage.method.supervision == "target" for stage in stages):
+        return (
+            "the source and labelled pictures of the target"
+            if len(stages) > 1
+            else "labelled pictures of the target"
+        )
+    pictures = any(stage.method.uses_target_images or stage.labeller is not None for stage in stages)
+    return "the source and pictures of the target" if pictures else "the source alone"
 
 
 def _settings(method: type[Method]) -> str:
