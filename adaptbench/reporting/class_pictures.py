@@ -51,7 +51,9 @@ def class_bars(board: Board, path: Path) -> None:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         _title(
-            figure, f"{board.title}: IoU per class", f"{where(board)}; mean over seeds, whisker: std (n-1)"
+            figure,
+            f"{board.title}: IoU per class",
+            f"{where(board)}; mean over seeds, whisker: std (n-1); in brackets mIoU ({board.view})",
         )
         columns = 3 if inches > 10 else 2
         figure.legend(
@@ -62,7 +64,7 @@ def class_bars(board: Board, path: Path) -> None:
 
 def where(board: Board) -> str:
     """What was scored, and on which board: its name says whether the world is generated."""
-    return f"{board.benchmark}: {board.images} images of {board.view.split}"
+    return f"{board.benchmark}: {board.images} images of {board.view.split}, {board.view.class_set}"
 
 
 def _best_of_each_method(board: Board) -> list[Row]:
