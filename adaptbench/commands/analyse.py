@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
@@ -15,6 +17,7 @@ from adaptbench.evaluation.scorer import Scorer
 from adaptbench.flags import Analyse
 from adaptbench.jobspec import job_folder, load_job
 from adaptbench.launch.processes import fix_threads
+from adaptbench.reporting.analysis import AnyMeasured
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.records import scan_records
 from adaptbench.stages.planned import PlannedStage, plan_stages
@@ -35,22 +38,8 @@ def execute(command: Analyse) -> int:
     if command.limit is not None and command.limit < 1:
         raise UsageError(f"--limit {command.limit}: give at least 1.")
     records = _chosen(command)
-    if command.what == "boundary":
-        from adaptbench.commands import analyse_boundary
-
-        written = analyse_boundary.execute(command, records, tell)
-    elif command.what == "calibration":
-        from adaptbench.commands import analyse_calibration
-
-        written = analyse_calibration.execute(command, records, tell)
-    elif command.what == "views":
-        from adaptbench.commands import analyse_views
-
-        written = analyse_views.execute(command, records, tell)
-    else:
-        from adaptbench.commands import analyse_ccd
-
-        written = analyse_ccd.execute(command, records, tell)
+    kind = import_module(f"adaptbench.commands.analyse_{command.what}")
+    written: list[Path] = kind.execute(command, records, tell)
     if not written:
         raise UsageError(
             "None of the runs has kept what this looks into: its weights, or for views its matrices."
@@ -58,6 +47,24 @@ def execute(command: Analyse) -> int:
     for path in written:
         tell(f"Written: {path}", "")
     return 0
+
+
+def per_board(
+    command: Analyse,
+    records: Sequence[Record],
+    measure: Callable[[Record], Iterable[AnyMeasured]],
+    write: Callable[[Sequence[AnyMeasured], Path], list[Path]],
+) -> list[Path]:
+    """Measures every record, and writes a report of what was measured under each protocol.
+
+    Raises:
+        RunStateError: the folder of analyses cannot be written.
+    """
+    boards: dict[str, list[AnyMeasured]] = {}
+    for record in records:
+        for measured in measure(record):
+            boards.setdefault(record.ranking_hash, []).append(measured)
+    return [path for group in boards.values() for path in write(group, command.out / "analyses")]
 
 
 def open_run(command: Analyse, record: Record) -> Workplace:

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
-from adaptbench.commands.analyse import Tell, look_into
+from adaptbench.commands.analyse import Tell, look_into, per_board
 from adaptbench.evaluation.boundary import boundary_counts
 from adaptbench.flags import Analyse
 from adaptbench.reporting.boundaries import Measured, write_boundaries
@@ -16,19 +16,13 @@ from adaptbench.reporting.record import Record
 
 def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:
     """Measures the scored network of every run, and writes a report per board."""
-    boards: dict[str, list[Measured]] = {}
-    for record in records:
-        measured = _measured(command, record, tell)
-        if measured is not None:
-            boards.setdefault(record.ranking_hash, []).append(measured)
-    folder = command.out / "analyses"
-    return [path for group in boards.values() for path in write_boundaries(group, folder)]
+    return per_board(command, records, lambda record: _measured(command, record, tell), write_boundaries)
 
 
-def _measured(command: Analyse, record: Record, tell: Tell) -> Measured | None:
+def _measured(command: Analyse, record: Record, tell: Tell) -> list[Measured]:
     opened = look_into(command, record, tell)
     if opened is None:
-        return None
+        return []
     maps = (opened.scorer.segmented(opened.dataset, sample) for sample in opened.samples)
     counts = reduce(add, (boundary_counts(*pair, len(opened.classes)) for pair in maps))
-    return Measured(record, opened.split, len(opened.samples), opened.classes, counts)
+    return [Measured(record, opened.split, len(opened.samples), opened.classes, counts)]

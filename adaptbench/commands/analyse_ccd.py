@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adaptbench.commands.analyse import Tell, open_run, scorer_of
+from adaptbench.commands.analyse import Tell, open_run, per_board, scorer_of
 from adaptbench.evaluate import ranked_split
 from adaptbench.evaluation.class_centers import Float, class_center_distance
 from adaptbench.evaluation.features import feature_moments
@@ -18,12 +18,9 @@ from adaptbench.stages.planned import plan_stages
 def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:
     """Measures every training of the runs on the ranked split, and writes a report per board."""
     known: dict[tuple[str, str], Float] = {}
-    boards: dict[str, list[Measured]] = {}
-    for record in records:
-        for measured in _measured(command, record, known, tell):
-            boards.setdefault(record.ranking_hash, []).append(measured)
-    folder = command.out / "analyses"
-    return [path for group in boards.values() for path in write_class_centers(group, folder)]
+    return per_board(
+        command, records, lambda record: _measured(command, record, known, tell), write_class_centers
+    )
 
 
 def _measured(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from adaptbench.commands.analyse import Tell
+from adaptbench.commands.analyse import Tell, per_board
 from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.flags import Analyse
 from adaptbench.reporting.matrices import cluster_names, matrices_path
@@ -16,11 +16,7 @@ from adaptbench.reporting.views import Viewed, write_views
 
 def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:
     """Reads the matrices of every split of every run, and writes a report per board."""
-    boards: dict[str, list[Viewed]] = {}
-    for record in records:
-        boards.setdefault(record.ranking_hash, []).extend(_viewed(command, record, tell))
-    folder = command.out / "analyses"
-    return [path for viewed in boards.values() if viewed for path in write_views(viewed, folder)]
+    return per_board(command, records, lambda record: _viewed(command, record, tell), write_views)
 
 
 def _viewed(command: Analyse, record: Record, tell: Tell) -> list[Viewed]:
