@@ -43,6 +43,7 @@ class FADA(FADASource):
     name = "fada"
     title = "FADA"
     paper = "arXiv:2007.09222"
+    version = 2
     tags = ("adversarial", "self-training")
     uses_target_images = False
     printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {

@@ -14,8 +14,6 @@ Quirks that are defaults, beside those of `methods/fada_source.py`:
 
 Where its numbers are claimed, learning rates also decay towards an iteration that is never reached
 (`schedule_iterations` and the like).
-
-Difference: colours are jittered after resizing instead of before.
 """
 
 from __future__ import annotations
@@ -61,6 +59,7 @@ class FADAAlignment(FADASource):
     name = "fada_alignment"
     title = "FADA without self-distillation"
     paper = "arXiv:2007.09222"
+    version = 2
     tags = ("adversarial",)
     uses_target_images = True
     printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {

@@ -12,6 +12,7 @@ class FewLabel32(FewLabel):
 
     name = "few_label_32"
     title = "Fine-tuning on 32 target labels"
+    paper = None
     tags = ("control", "oracle")
 
     class Settings(FewLabel.Settings):

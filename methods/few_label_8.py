@@ -20,6 +20,7 @@ class FewLabel(Oracle):
 
     name = "few_label_8"
     title = "Fine-tuning on 8 target labels"
+    paper = None
     tags = ("control", "oracle")
 
     class Settings(BaseSettings):

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from adaptbench.adaptation.class_balanced_sampling import balanced_picks
 from adaptbench.adaptation.photometric_distortion import distort, draw_distortion
 from adaptbench.adaptation.picture_blur import blur, draw_blur
-from adaptbench.adaptation.picture_jitter import apply_jitter, draw_jitter
+from adaptbench.adaptation.picture_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.adaptation.pseudo_margins import crop_mask, margin_mask
 from adaptbench.adaptation.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
 from adaptbench.data import minicity, transforms
@@ -222,9 +222,12 @@ class TrainingStream(Dataset[Batch]):
     def _labelled_crop(
         self, index: int, rng: np.random.Generator, rare_class: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        picture = self._resized(0, self.labelled, index, self._draw_mirrored(rng))
+        mirrored = self._draw_mirrored(rng)
+        picture = self._resized(0, self.labelled, index, mirrored)
         image, label = picture.image, picture.label
         assert label is not None
+        if self.sampling.jitter is not None:
+            image = self._jittered(index, mirrored, draw_jitter(self.sampling.jitter, rng))
         framing = self.sampling.framing
         if isinstance(framing, ScaledCrops):
             image, label = framing.cut(image, label, framing.draw((image.shape[1], image.shape[0]), rng))
@@ -235,8 +238,6 @@ class TrainingStream(Dataset[Batch]):
                 image, label = image[:, ::-1], label[:, ::-1]
         if self.sampling.distortion:
             image = distort(np.ascontiguousarray(image), draw_distortion(rng))
-        if self.sampling.jitter is not None:
-            image = apply_jitter(image, draw_jitter(self.sampling.jitter, rng))
         image = self._blurred(image, rng)
         train_ids = torch.from_numpy(label.astype(np.int64))[None]
         return self._network_input(image), transforms.pad_to(train_ids, self._box, IGNORE)
@@ -319,6 +320,17 @@ class TrainingStream(Dataset[Batch]):
         if self._cached_bytes < CACHE_BYTES:
             self._cache[key] = picture
         return picture
+
+    def _jittered(self, index: int, mirrored: bool, jitter: DrawnJitter) -> UInt8:
+        """A labelled picture at training size, its colours jittered at the size of its file; never kept in memory.
+
+        Source: quirk 8 of the recorded values of FADA.
+        """
+        dataset, sample, box, _ = self.labelled.items[index]
+        image = apply_jitter(dataset.read_image(sample), jitter)
+        image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+        framing = self.sampling.framing
+        return framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
 
     def _trusted(self, file_size: tuple[int, int], box: tuple[int, int]) -> UInt8 | None:
         """Where pseudo-labels of a picture are trusted; one mask serves all pictures of a size."""

@@ -10,9 +10,13 @@ import pytest
 import torch
 
 from adaptbench import plugins
+from adaptbench.adaptation.picture_jitter import Jitter, apply_jitter, draw_jitter
 from adaptbench.data.batch import Batch
+from adaptbench.data.framing import WholePictures
+from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import Domain, TrainingStream, batches
 from adaptbench.data.taxonomy import label_map
+from adaptbench.data.transforms import normalise
 from adaptbench.dataset import Sample
 from adaptbench.errors import DataError
 from adaptbench.settings import Settings
@@ -148,3 +152,17 @@ def test_a_label_of_another_size_is_named(domains: tuple[Domain, Domain]) -> Non
     cut = Domain([(Cut(gta5.root), sample, size, table)])
     with pytest.raises(DataError, match=rf"Label file {sample.label} has another size than its image"):
         TrainingStream(cut, None, Settings.model_validate({"crop": 16}), 0)[0]
+
+
+def test_colours_are_jittered_at_the_size_of_the_file(domains: tuple[Domain, Domain]) -> None:
+    jitter, whole = Jitter(), WholePictures()
+    values = Settings.model_validate({"crop": 32, "batch_size": 1, "iterations": 1})
+    made = TrainingStream(*domains, values, 3, sampling=Sampling(framing=whole, jitter=jitter))
+    batch = made[0]
+    dataset, sample, box, _ = next(i for i in domains[0].items if i[1].name == batch.source.names[0])
+    drawn = draw_jitter(jitter, batch.draws.numpy("labelled crop 0"))
+    image = dataset.read_image(sample)
+    first, last = apply_jitter(image, drawn), apply_jitter(whole.image(image, box), drawn)
+    expected = normalise(whole.image(first, box), made.normalisation)
+    assert torch.equal(batch.source.image[0], expected)
+    assert not torch.equal(expected, normalise(last, made.normalisation))
