@@ -123,8 +123,9 @@ def test_a_killed_generation_is_never_taken_for_finished(
 ) -> None:
     counts = {"all": 5000}
     code = (
-        "from pathlib import Path; from adaptbench.data.minicity import WorldSpec, ensure\n"
+        "import signal; from pathlib import Path; from adaptbench.data.minicity import WorldSpec, ensure\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in a shell's background
         f"    cache = Path({str(tmp_path)!r})\n"
         f"    ensure(WorldSpec(scale=0.06), 'gta5', {counts}, cache=cache, workers={workers})"
     )
