@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling as official
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -20,8 +21,6 @@ from adaptbench.evaluation.confusion import confusion_matrix, open_confusion
 from adaptbench.evaluation.conventions import CONVENTIONS
 from adaptbench.evaluation.instance_iou import CLASSES, instance_counts
 from adaptbench.evaluation.metrics import iou, miou
-
-official = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
 
 RECORDED = Path(__file__).parents[2] / "conformance" / "cases" / "data" / "metrics" / "official_cityscapes"
 TO_TRAIN = label_map("cityscapes", "cityscapes19")

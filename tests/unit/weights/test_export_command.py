@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,6 @@ Call = Callable[..., str]
 MINI = ("--profile", "mini")
 
 
-@pytest.fixture
-def onnxruntime() -> Iterator[None]:
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(name, reason="the optional packages of adaptbench[export]")
-    yield
-
-
 def test_safetensors_hold_the_scored_network(call: Call, mine: str, out: Path) -> None:
     said = call("export", mine, *MINI)
     path = out / "exports" / "mine" / "model.safetensors"
@@ -47,9 +40,7 @@ def test_safetensors_hold_the_scored_network(call: Call, mine: str, out: Path) -
     assert described["classes"][0] == {"train_id": 0, "name": "road", "colour": [128, 64, 128], "label_id": 7}
 
 
-def test_onnx_predicts_what_predict_predicts(
-    call: Call, mine: str, out: Path, tmp_path: Path, onnxruntime: None
-) -> None:
+def test_onnx_predicts_what_predict_predicts(call: Call, mine: str, out: Path, tmp_path: Path) -> None:
     """With nothing but the graph and its description, as another program would do it."""
     import onnx
 
@@ -70,9 +61,7 @@ def test_onnx_predicts_what_predict_predicts(
     assert (ids == predicted).mean() > 0.999
 
 
-def test_a_graph_that_answers_otherwise_is_not_kept(
-    tmp_path: Path, onnxruntime: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_graph_that_answers_otherwise_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = onnx_file.run
     monkeypatch.setattr(onnx_file, "run", lambda path, image: run(path, image) + np.float32(0.01))
     with pytest.raises(WeightsError, match="differ from the network's by up to 0"):
@@ -80,7 +69,7 @@ def test_a_graph_that_answers_otherwise_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_network_that_is_no_graph(tmp_path: Path, onnxruntime: None) -> None:
+def test_a_network_that_is_no_graph(tmp_path: Path) -> None:
     class Undecided(nn.Module):
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return image if image.sum().item() > 0 else image[..., :1]
@@ -89,7 +78,7 @@ def test_a_network_that_is_no_graph(tmp_path: Path, onnxruntime: None) -> None:
         onnx_file.write(Undecided(), torch.randn(1, 3, 8, 8), tmp_path / "a.onnx", {})
 
 
-def test_a_network_with_another_head(tmp_path: Path, onnxruntime: None) -> None:
+def test_a_network_with_another_head(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = networks.build("deeplabv2-mini", 19).eval()
     path = tmp_path / "a.onnx"

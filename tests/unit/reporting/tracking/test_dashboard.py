@@ -15,8 +15,6 @@ from adaptbench.reporting.board import boards
 from adaptbench.reporting.record import Record, save_record
 from adaptbench.reporting.tracking.dashboard import specification
 
-pytest.importorskip("wandb_workspaces")
-
 
 def values(part: Any) -> list[Any]:
     """All strings and numbers of a document."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import StoredJob
 from PIL import Image
+from tensorboard.backend.event_processing import event_accumulator as reader
 
 from adaptbench.errors import UsageError
 from adaptbench.reporting.tracking.tensorboard_runs import TensorboardTracker
@@ -18,7 +19,6 @@ from adaptbench.reporting.tracking.upload import upload
 
 
 def read(folder: Path) -> Any:
-    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     found = reader.EventAccumulator(str(folder), size_guidance={reader.SCALARS: 0, reader.IMAGES: 0})
     return found.Reload()
 
