@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling as official
 import numpy as np
 import numpy.typing as npt
 import pytest
+from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling
 from PIL import Image
 
 from adaptbench import plugins
@@ -22,6 +22,7 @@ from adaptbench.evaluation.conventions import CONVENTIONS
 from adaptbench.evaluation.instance_iou import CLASSES, instance_counts
 from adaptbench.evaluation.metrics import iou, miou
 
+official: Any = evalPixelLevelSemanticLabeling
 RECORDED = Path(__file__).parents[2] / "conformance" / "cases" / "data" / "metrics" / "official_cityscapes"
 TO_TRAIN = label_map("cityscapes", "cityscapes19")
 TO_LABEL_ID = {train: raw for raw, train in CITYSCAPES.items()}
