@@ -8,9 +8,20 @@ from typing import ClassVar, Literal
 
 from adaptbench.profiles import Provenance
 
-__all__ = ["Benchmark", "CheckpointRule", "Protocol", "Provenance", "Setting", "SplitRef"]
+__all__ = [
+    "AbsentClasses",
+    "Benchmark",
+    "CheckpointRule",
+    "LabelSize",
+    "Protocol",
+    "Provenance",
+    "Setting",
+    "SplitRef",
+]
 
 Setting = Literal["uda", "dg"]
+LabelSize = Literal["native", "1280x640"]
+AbsentClasses = Literal["skip", "zero"]
 CheckpointRule = Literal["last", "oracle-best", "entropy", "infomax", "snd", "agreement"]
 
 
@@ -43,9 +54,11 @@ class Protocol:
     """What must be equal for two numbers to be comparable, beside class set, splits and data.
 
     Attributes:
-        label_size: size at which labels are scored; ``"native"`` = size of the label file.
+        label_size: size at which labels are scored; ``"native"`` = size of the label file, ``"1280x640"`` = resized to
+            this size of the profile, whatever their ratio, taking the nearest pixel.
         ignore: how ignored ground truth is treated; ``"drop"`` = the pixel is not counted.
-        absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean.
+        absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean;
+            ``"zero"`` = it counts as 0.
         checkpoint: which weights are scored; ``"last"`` = the last iterate, ``"oracle-best"`` = the snapshot that is
             best on the labels of the ranked split, in every stage, as several papers report it. Such rows are oracles.
             The others choose a snapshot in every stage, too, by what `adaptbench.evaluation.validators` say of its
@@ -53,9 +66,9 @@ class Protocol:
         test_time_augmentation: what is averaged; a method may depart from ``"none"`` where its settings say so.
     """
 
-    label_size: Literal["native"] = "native"
+    label_size: LabelSize = "native"
     ignore: Literal["drop"] = "drop"
-    absent_classes: Literal["skip"] = "skip"
+    absent_classes: AbsentClasses = "skip"
     checkpoint: CheckpointRule = "last"
     test_time_augmentation: Literal["none"] = "none"
 

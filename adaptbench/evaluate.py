@@ -78,7 +78,7 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
     splits = scored_splits(place)
     with firewall.closed(place.closed_folders):
         method = trained_method(place, result)
-    scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop)
+    scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop, place.label_size)
     ranked, *others = splits
     scores = [_score(place, scorer, ranked, further=FURTHER)]
     speed = scorer.pictures_per_second
@@ -271,6 +271,7 @@ def _score(place: Workplace, scorer: Scorer, split: ScoredSplit, further: int = 
         split=str(split.ref),
         provenance=split.provenance,
         images=total,
+        absent=place.spec.ranking["absent_classes"],
     )
 
 

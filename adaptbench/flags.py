@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from adaptbench.benchmark import CheckpointRule
+from adaptbench.protocols import DEFAULT
 
 EXIT_UNFINISHED = 1
 EXIT_USAGE = 2
@@ -74,11 +75,17 @@ class Run:
     """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
     limit: Annotated[int | None, _words("ITERATIONS")] = None
     """Smoke run of this many iterations and few images: never ranked."""
-    checkpoint: CheckpointRule = "last"
-    """Which weights are scored. oracle-best: the best of 20 snapshots on the target labels that are scored, a rule of
-    several papers; such rows are marked as oracles. The others choose without labels, by the predictions on the
-    target's training pictures: certainty (entropy), mutual information (infomax), soft neighbourhood density (snd),
-    agreement of student and teacher. Every rule has a board of its own."""
+    protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
+    """How numbers are made: ours (adaptbench), or as a paper made its own (as-published:fada, :intrada, :ehtdi, :hrda);
+    ls protocols says how they differ. Every protocol has a board of its own."""
+    checkpoint: Annotated[
+        CheckpointRule | None, _words("{last,oracle-best,entropy,infomax,snd,agreement}")
+    ] = None
+    """Which weights are scored: by default the last iterate, or what the protocol says. oracle-best: the best of 20
+    snapshots on the target labels that are scored, a rule of several papers; such rows are marked as oracles. The
+    others choose without labels, by the predictions on the target's training pictures: certainty (entropy), mutual
+    information (infomax), soft neighbourhood density (snd), agreement of student and teacher. Every rule has a board
+    of its own."""
     debug_pictures: Annotated[int | None, _words("ITERATIONS")] = None
     """Draw what a training step made, every so many iterations, into the job's folder debug/."""
     activation_checkpointing: Flag = False
@@ -218,12 +225,12 @@ class Submit:
 
 @dataclass(frozen=True)
 class Ls:
-    """List methods, benchmarks, datasets, studies, profiles and runs."""
+    """List methods, benchmarks, datasets, studies, profiles, protocols and runs."""
 
     what: Annotated[
-        tuple[Literal["methods", "benchmarks", "datasets", "studies", "profiles", "runs"], ...],
+        tuple[Literal["methods", "benchmarks", "datasets", "studies", "profiles", "protocols", "runs"], ...],
         tyro.conf.Positional,
-    ] = ("methods", "benchmarks", "datasets", "studies", "profiles", "runs")
+    ] = ("methods", "benchmarks", "datasets", "studies", "profiles", "protocols", "runs")
     """What to list."""
     out: Path = Path("results")
     """Results folder whose runs are listed."""

@@ -87,6 +87,11 @@ class JobSpec(BaseModel):
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 
+    @property
+    def class_set(self) -> str:
+        """Name of the class set that is trained and scored, as benchmark and protocol say."""
+        return str(self.ranking["class_set"])
+
 
 class Status(BaseModel):
     """A job's ``status`` file: where it stands and, if it failed, why."""

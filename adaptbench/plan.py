@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from adaptbench import networks, plugins
-from adaptbench.benchmark import Benchmark
+from adaptbench import networks, plugins, protocols
+from adaptbench.benchmark import Benchmark, CheckpointRule
 from adaptbench.data import sources
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import DataError, PluginError, RunStateError, UsageError, unknown_name
@@ -289,19 +289,19 @@ def _job(
         plugins=[str(path.resolve()) for path in request.plugins],
     )
     folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
-    task = Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), chosen)
-    return _with_state(spec, folder, method.skip(task) or _no_choice(request, method, benchmark))
+    task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
+    return _with_state(
+        spec, folder, method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
+    )
 
 
-def _no_choice(request: Request, method: type[Method], benchmark: type[Benchmark]) -> str | None:
+def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Benchmark]) -> str | None:
     """Why the snapshots of a method cannot be compared by the rule that was asked for; None if they can."""
-    if request.checkpoint in ("last", "oracle-best"):
+    if rule in ("last", "oracle-best"):
         return None
     if benchmark.setting == "dg":
-        return (
-            f"--checkpoint {request.checkpoint}: target pictures are out of reach in domain generalization."
-        )
-    if request.checkpoint == "agreement" and not method.has_teacher():
+        return f"--checkpoint {rule}: target pictures are out of reach in domain generalization."
+    if rule == "agreement" and not method.has_teacher():
         return "--checkpoint agreement: it has no teacher to agree with."
     return None
 
@@ -330,14 +330,16 @@ def _ranking(
     request: Request, benchmark: type[Benchmark], data: Mapping[str, DataSource], chosen: Profile
 ) -> dict[str, Any]:
     """Everything that must be equal for two numbers to be comparable, in words a table can show."""
+    classes = protocols.class_set_of(request.protocol, benchmark)
     return {
         "benchmark": benchmark.name,
         "setting": benchmark.setting,
-        "class_set": benchmark.class_set,
-        "head_width": len(class_set(benchmark.class_set)),
+        "class_set": classes,
+        "head_width": len(class_set(classes)),
         "profile": chosen.name,
         "splits": [str(ref) for ref in benchmark.evaluation],
-        **asdict(replace(benchmark.protocol, checkpoint=request.checkpoint)),
+        **asdict(protocols.rules_of(request.protocol, benchmark, request.checkpoint)),
+        **({} if request.protocol == protocols.DEFAULT else {"protocol": request.protocol}),
         "data": {name: source.identity() for name, source in sorted(data.items())},
         "limit": request.limit,
     }

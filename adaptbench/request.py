@@ -8,6 +8,7 @@ from pathlib import Path
 
 from adaptbench.benchmark import CheckpointRule
 from adaptbench.profiles import Provenance
+from adaptbench.protocols import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Request:
         out: results folder.
         settings: raw ``key=value`` texts.
         limit: iterations of a smoke run.
-        checkpoint: which weights are scored.
+        protocol: name of the protocol.
+        checkpoint: which weights are scored; None = as the protocol says.
         debug_pictures: iterations from one debug picture to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
         device: ``cpu``, ``cuda`` or ``auto``.
@@ -43,7 +45,8 @@ class Request:
     out: Path = Path("results")
     settings: Sequence[str] = ()
     limit: int | None = None
-    checkpoint: CheckpointRule = "last"
+    protocol: str = DEFAULT
+    checkpoint: CheckpointRule | None = None
     debug_pictures: int | None = None
     activation_checkpointing: bool = False
     device: str = "auto"

@@ -53,6 +53,15 @@ class Workplace:
         """What a method must not open: all labels, and pictures of scored datasets that it does not adapt to."""
         return _closed_folders(self.benchmark, self.datasets, self.also)
 
+    @property
+    def label_size(self) -> tuple[int, int] | None:
+        """Size that labels are resized to before they are scored, (width, height) in pixels; None = as they are."""
+        stated = self.spec.ranking["label_size"]
+        if stated == "native":
+            return None
+        width, height = (self.task.profile.length(int(side)) for side in stated.split("x"))
+        return width, height
+
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
         """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
         return input_size(self.datasets[dataset], resolution, self.task.profile)
@@ -100,7 +109,7 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
         benchmark=benchmark,
         datasets=datasets,
         also=also,
-        task=Task(benchmark.name, benchmark.setting, class_set(benchmark.class_set), profile(spec.profile)),
+        task=Task(benchmark.name, benchmark.setting, class_set(spec.class_set), profile(spec.profile)),
         device=torch.device(spec.device),
     )
 

@@ -14,6 +14,7 @@ from adaptbench.errors import RunStateError
 from adaptbench.flags import Ls
 from adaptbench.jobspec import load_job, read_status
 from adaptbench.profiles import PROFILES
+from adaptbench.protocols import PROTOCOLS
 
 
 def execute(command: Ls) -> int:
@@ -26,6 +27,7 @@ def execute(command: Ls) -> int:
         "datasets": lambda: _datasets(registry),
         "studies": lambda: _studies(registry),
         "profiles": _profiles,
+        "protocols": _protocols,
         "runs": lambda: _runs(command.out),
     }
     for what in command.what:
@@ -84,6 +86,15 @@ def _profiles() -> Table:
     table = _table("Profiles", "name", "what")
     for name, profile in PROFILES.items():
         table.add_row(name, profile.title)
+    return table
+
+
+def _protocols() -> Table:
+    table = _table(
+        "Protocols (--protocol NAME)", "name", "what", "training of the paper", "its test", "source"
+    )
+    for name, protocol in PROTOCOLS.items():
+        table.add_row(name, protocol.title, protocol.training, protocol.inference, protocol.source)
     return table
 
 

@@ -96,6 +96,7 @@ def request_of(command: Run) -> Request:
         settings=command.set,
         limit=command.limit,
         debug_pictures=command.debug_pictures,
+        protocol=command.protocol,
         checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
         device=command.device,

@@ -40,6 +40,11 @@ class Crops:
         return transforms.resize_label(label, size)
 
 
+def nearest(label: UInt8, size: Size) -> UInt8:
+    """A label map at another size, by Pillow's nearest pixel. Shape: ``(H, W)`` uint8."""
+    return np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
+
+
 @dataclass(frozen=True)
 class WholePictures:
     """Pictures are stretched to the training size, and not cropped.
@@ -71,7 +76,7 @@ class WholePictures:
 
     def label(self, label: UInt8, size: Size) -> UInt8:
         """The label at that size. Shape: ``(H, W)`` uint8."""
-        return np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
+        return nearest(label, size)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ every id it does not list becomes `IGNORE`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,15 +46,34 @@ class ClassSet:
         classes: class names; the position is the train id.
         palette: one RGB colour (0..255) per class, for pictures.
         source: where the definition comes from.
+        averaged: train ids of the classes that the mean IoU is over; None = all. The others are trained, predicted and
+            have an IoU of their own.
+        trained: name of the class set that has the same classes and averages all of them; None = this one.
     """
 
     name: str
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     source: str
+    averaged: tuple[int, ...] | None = None
+    trained: str | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    @property
+    def head(self) -> str:
+        """What a network of these classes is: trainings of equal heads are shared, whatever is averaged."""
+        return self.trained or self.name
+
+    @property
+    def size(self) -> str:
+        """In words, for example "19 classes"."""
+        return (
+            f"{len(self)} classes"
+            if self.averaged is None
+            else f"{len(self.averaged)} of {len(self)} classes"
+        )
 
     @property
     def things(self) -> tuple[int, ...]:
@@ -102,7 +121,35 @@ def _part(name: str, kept: tuple[int, ...], source: str) -> ClassSet:
 CITYSCAPES16 = _part("cityscapes16", id_tables.SIXTEEN, "SYNTHIA-to-Cityscapes protocol, mIoU16")
 CITYSCAPES13 = _part("cityscapes13", id_tables.THIRTEEN, "SYNTHIA-to-Cityscapes mIoU13, Cross-City")
 
-CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES19, CITYSCAPES16, CITYSCAPES13, CAMVID11)}
+
+def _average(name: str, trained: ClassSet, averaged: tuple[int, ...], source: str) -> ClassSet:
+    """A head of all classes of ``trained``, scored by the mean over some."""
+    return replace(trained, name=name, source=source, averaged=averaged, trained=trained.name)
+
+
+_THIRTEEN_OF_SIXTEEN = tuple(id_tables.SIXTEEN.index(train_id) for train_id in id_tables.THIRTEEN)
+CITYSCAPES16OF19 = _average(
+    "cityscapes16of19", CITYSCAPES19, id_tables.SIXTEEN, "SYNTHIA-to-Cityscapes as HRDA and DAFormer score it"
+)
+CITYSCAPES13OF19 = _average(
+    "cityscapes13of19",
+    CITYSCAPES19,
+    id_tables.THIRTEEN,
+    "SYNTHIA-to-Cityscapes as HRDA and DAFormer score it",
+)
+CITYSCAPES13OF16 = _average(
+    "cityscapes13of16",
+    CITYSCAPES16,
+    _THIRTEEN_OF_SIXTEEN,
+    "mIoU13 of heads of 16 classes, as EHTDI scores it",
+)
+
+CLASS_SETS: dict[str, ClassSet] = {
+    found.name: found
+    for found in (
+        CITYSCAPES19, CITYSCAPES16, CITYSCAPES13, CITYSCAPES16OF19, CITYSCAPES13OF19, CITYSCAPES13OF16, CAMVID11,
+    )
+}  # fmt: skip
 
 #: Id space -> raw id -> one of the 19 train ids.
 _TO_NINETEEN: dict[str, id_tables.IdTable] = {
@@ -166,9 +213,10 @@ def label_map(id_space: str, class_set_name: str) -> LabelMap:
     Raises:
         UsageError: labels of ``id_space`` cannot be scored in ``class_set_name``.
     """
-    key = (id_space, class_set_name)
+    head = CLASS_SETS[class_set_name].head if class_set_name in CLASS_SETS else class_set_name
+    key = (id_space, head)
     if key not in _TABLES:
-        spaces = [space for space, target in _TABLES if target == class_set_name]
+        spaces = [space for space, target in _TABLES if target == head]
         raise unknown_name(f"id space for class set {class_set_name!r}", id_space, spaces)
     table = np.full(256, IGNORE, dtype=np.uint8)
     for raw, train in _TABLES[key].items():

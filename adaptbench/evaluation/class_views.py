@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
+from adaptbench.data.taxonomy import CITYSCAPES13OF16, CLASS_SETS
 from adaptbench.evaluation.confusion import Matrix
 from adaptbench.evaluation.conventions import CONVENTIONS
 
 #: What is ignored in a view is dropped, and predictions of it are missed.
 _OCCURRING, _ALL = CONVENTIONS["cityscapes"], CONVENTIONS["fada"]
-#: Classes of the 13 among the 16.
-_THIRTEEN_OF_SIXTEEN = tuple(SIXTEEN.index(train_id) for train_id in THIRTEEN)
 
 
 def selected(counts: Matrix, kept: Sequence[int]) -> float:
@@ -82,11 +81,12 @@ def class_views(class_set: str, total: int) -> list[ClassView]:
         ClassView(f"{total} classes", _OCCURRING.miou),
         ClassView(f"{total} classes, absent ones 0", _ALL.miou),
     ]
-    if class_set == "cityscapes19":
+    head = CLASS_SETS[class_set].head if class_set in CLASS_SETS else class_set
+    if head == "cityscapes19":
         scaled = ClassView("16 of 19 classes, x19/16", lambda counts: _ALL.miou(counts) * 19 / 16)
         return [*own, *_parts(19, SIXTEEN), scaled, *_parts(19, THIRTEEN)]
-    if class_set == "cityscapes16":
-        return [*own, *_parts(16, _THIRTEEN_OF_SIXTEEN)]
+    if head == "cityscapes16":
+        return [*own, *_parts(16, CITYSCAPES13OF16.averaged or ())]
     return own
 
 

@@ -11,8 +11,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from adaptbench.benchmark import AbsentClasses
 from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import DataError
+from adaptbench.evaluation.average import Average
 from adaptbench.reporting.record import Score
 
 Counts = npt.NDArray[np.integer]
@@ -55,9 +57,7 @@ def miou(matrix: Counts) -> float:
         >>> miou(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
         0.775
     """
-    scores = iou(matrix)
-    present = scores[~np.isnan(scores)]
-    return float(present.mean()) if present.size else float("nan")
+    return float(Average().mean(iou(matrix)))
 
 
 def accuracy(matrix: Counts) -> float:
@@ -141,6 +141,7 @@ def score(
     split: str,
     provenance: Literal["generated", "official"],
     images: int,
+    absent: AbsentClasses = "skip",
 ) -> Score:
     """The record's entry for one split.
 
@@ -148,10 +149,11 @@ def score(
 
     Args:
         matrix: counts summed over the images. Shape: ``(C, C)``; rows are the truth.
-        class_set: the C classes.
+        class_set: the C classes, and which of them are averaged.
         split: ``dataset/split``.
         provenance: whether the pictures were generated or official.
         images: number of images scored.
+        absent: what the score of a class is in the mean that occurs in neither truth nor prediction.
 
     Raises:
         DataError: the matrix does not fit the class set, or no pixel is labelled.
@@ -166,13 +168,14 @@ def score(
             f"{split}: not one labelled pixel in {images} images, so there is nothing to score. Check the "
             f"label files and that their ids belong to the class set {class_set.name!r}."
         )
-    per_class = (None if np.isnan(value) else 100 * float(value) for value in iou(matrix))
+    scores = iou(matrix)
+    per_class = (None if np.isnan(value) else 100 * float(value) for value in scores)
     return Score(
         split=split,
         provenance=provenance,
         class_set=class_set.name,
         images=images,
-        miou=100 * miou(matrix),
+        miou=100 * float(Average(class_set.averaged, absent).mean(scores)),
         iou=dict(zip(class_set.classes, per_class, strict=True)),
         accuracy=100 * accuracy(matrix),
     )

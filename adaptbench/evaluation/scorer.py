@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adaptbench.data import firewall, transforms
 from adaptbench.data.files import require_same_size
+from adaptbench.data.framing import nearest
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.dataset import Dataset, Sample
 from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
@@ -41,6 +42,7 @@ class Scorer:
         device: where it runs.
         label_folders: out of reach while code of the method runs.
         stop: whether to end; asked before every picture.
+        label_size: (width, height) in pixels that labels are resized to before they are scored; None = as they are.
     """
 
     method: Method
@@ -48,6 +50,7 @@ class Scorer:
     device: torch.device
     label_folders: Sequence[Path]
     stop: Callable[[], bool]
+    label_size: tuple[int, int] | None = None
     #: How long each picture took, without reading and counting. Units: seconds.
     seconds: list[float] = field(default_factory=list)
 
@@ -78,7 +81,7 @@ class Scorer:
         return self.method.task.class_set
 
     def segmented(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
-        """True and predicted train ids at the size of the label file. Shape: ``(H, W)`` uint8 each."""
+        """True and predicted train ids at the size that is scored. Shape: ``(H, W)`` uint8 each."""
         pixels, truth = self.shown(dataset, sample)
         with firewall.closed(self.label_folders):
             size = (truth.shape[0], truth.shape[1])
@@ -112,7 +115,7 @@ class Scorer:
     def shown(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
         """A picture as the network gets it, and its true train ids.
 
-        Shape: float ``(1, 3, h, w)`` on the device, and ``(H, W)``, the size of the label file.
+        Shape: float ``(1, 3, h, w)`` on the device, and ``(H, W)``, the size that is scored.
 
         Raises:
             DataError: the picture or its label cannot be used.
@@ -120,7 +123,8 @@ class Scorer:
         image, raw = dataset.read_image(sample), dataset.read_label(sample)
         require_same_size(image, raw, sample)
         box = input_size(dataset, self.settings.resolution, self.method.task.profile)
-        return self.framed(image, box), label_map(dataset.id_space, self._classes.name)[raw]
+        truth = label_map(dataset.id_space, self._classes.name)[raw]
+        return self.framed(image, box), truth if self.label_size is None else nearest(truth, self.label_size)
 
     def framed(self, image: UInt8, box: tuple[int, int]) -> Tensor:
         """A picture as the network gets it, on the device. Shape: ``(H, W, 3)`` to float ``(1, 3, h, w)``.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adaptbench import plugins
+from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.reporting import words
 from adaptbench.reporting.board import Board, Row, view
 from adaptbench.reporting.leaderboard import Beside, Cells, markdown_table
@@ -19,7 +20,7 @@ from adaptbench.statistics.equivalence import MARGIN
 from adaptbench.statistics.printed import against_printed
 
 #: Number of classes of the class sets under which papers print numbers.
-_NUM_CLASSES = {"cityscapes19": 19, "cityscapes16": 16, "cityscapes13": 13}
+_NUM_CLASSES = {name: len(found.averaged or found.classes) for name, found in CLASS_SETS.items()}
 INTRODUCTION = (
     "Published values beside the rows of this table; the difference is ours minus the printed value. The verdict "
     f"is that of an equivalence test with a margin of {MARGIN:.1f} points; where no standard deviation is printed, "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from adaptbench.evaluation.average import Average
 from adaptbench.reporting import words
 from adaptbench.reporting.matrices import Tallied
 from adaptbench.reporting.record import Record
@@ -15,7 +17,7 @@ from adaptbench.reporting.sides import Side
 from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap, miou_and_classes
 from adaptbench.statistics.comparison import SEEDS_NEEDED, Difference, differences, welch
 from adaptbench.statistics.holm import holm
-from adaptbench.statistics.tallies import Floats, mean_iou
+from adaptbench.statistics.tallies import Floats
 
 #: A tag with more values than this, such as a video's name, is not a condition.
 _CONDITIONS = 24
@@ -132,7 +134,8 @@ def compare(
         resamples: of the bootstrap.
     """
     first, second = (one.tallies for one in tallied)
-    overall, *per_class = _lines(first, second, clusters, resamples)
+    average = Average.of(sides[0].first.ranking)
+    overall, *per_class = _lines(first, second, clusters, resamples, average)
     return Comparison(
         sides=sides,
         images=len(clusters),
@@ -145,20 +148,23 @@ def compare(
             line
             for tag, images in _conditions(tallied[0].tags or tallied[1].tags, clusters).items()
             for line in _corrected(
-                _lines(first[:, chosen], second[:, chosen], [clusters[i] for i in chosen], resamples)[
-                    0
-                ]._replace(group=tag, name=f"{value} ({len(chosen)} images)")
+                _lines(
+                    first[:, chosen], second[:, chosen], [clusters[i] for i in chosen], resamples, average
+                )[0]._replace(group=tag, name=f"{value} ({len(chosen)} images)")
                 for value, chosen in sorted(images.items())
             )
         ),
-        per_image=_per_image(first, second, tallied[0].names),
+        per_image=_per_image(first, second, tallied[0].names, Average(average.classes)),
         departures=tuple(_departures(*sides)),
     )
 
 
-def _lines(first: Floats, second: Floats, clusters: Sequence[str], resamples: int) -> list[Line]:
+def _lines(
+    first: Floats, second: Floats, clusters: Sequence[str], resamples: int, average: Average
+) -> list[Line]:
     """The mean IoU, then the IoU of every class."""
-    found = bootstrap({"first": first, "second": second}, clusters, miou_and_classes, resamples)
+    quantities = partial(miou_and_classes, average=average)
+    found = bootstrap({"first": first, "second": second}, clusters, quantities, resamples)
     a, b = found["first"], found["second"]
     return [
         Line("", "", _number(a.mean[q]), _number(b.mean[q]), difference, _p(difference))
@@ -196,8 +202,8 @@ def _conditions(
     }
 
 
-def _per_image(first: Floats, second: Floats, names: Sequence[str]) -> tuple[Line, ...]:
-    scores = [mean_iou(_iou(side)) for side in (first, second)]
+def _per_image(first: Floats, second: Floats, names: Sequence[str], average: Average) -> tuple[Line, ...]:
+    scores = [average.mean(_iou(side)) for side in (first, second)]
     lines = []
     for number, name in enumerate(names):
         a, b = scores[0][:, number], scores[1][:, number]

@@ -237,7 +237,7 @@ def _benchmark_blocks(
 def _board_blocks(board: Board, found: Significance | None, beside: Sequence[str]) -> list[str]:
     blocks = [
         f"Scored on {board.images} images of {words.markdown(board.view.split)} in "
-        f"{len(board.classes)} classes ({words.markdown(board.view.class_set)}). "
+        f"{board.class_count} ({words.markdown(board.view.class_set)}). "
         f"Protocol `{board.ranking_hash[:8]}`: {words.markdown(board.protocol)}."
     ]
     if board.rows:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
+from adaptbench.evaluation.average import Average
 from adaptbench.reporting import words
 from adaptbench.reporting.board import Board, Row
-from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap
+from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap, miou_only
 from adaptbench.statistics.comparison import SEEDS_NEEDED, pairwise
 from adaptbench.statistics.holm import holm
 from adaptbench.statistics.student import LEVEL
 from adaptbench.statistics.tallies import Floats
 
+_ALL = Average()
 HEADER = f"against the best ({SEEDS_NEEDED}+ seeds)"
 
 
@@ -59,6 +62,7 @@ def compare_rows(
     ranked: Collection[str],
     clusters: Sequence[str],
     resamples: int = RESAMPLES,
+    average: Average = _ALL,
 ) -> Significance:
     """Compares all pairs of rows, so that the best need not be known beforehand.
 
@@ -67,9 +71,10 @@ def compare_rows(
         ranked: those that may be the best, at least one.
         clusters: the cluster of each of the N images.
         resamples: of the bootstrap.
+        average: the mean IoU of their protocol.
     """
     groups = sorted(tallies)
-    replicates = bootstrap(tallies, clusters, resamples=resamples)
+    replicates = bootstrap(tallies, clusters, partial(miou_only, average=average), resamples)
     table = pairwise([replicates[group] for group in groups])
     pairs = list(combinations(range(len(groups)), 2))
     corrected = dict(zip(pairs, holm([table[i][j].p for i, j in pairs]), strict=True))

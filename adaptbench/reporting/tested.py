@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from adaptbench.errors import RunStateError
+from adaptbench.evaluation.average import Average
 from adaptbench.jobspec import content_hash
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.matrices import Tallied, cluster_names, load_tallies
@@ -78,7 +79,8 @@ def _test(rows: Sequence[Row], split: str, out: Path) -> Significance | None:
         return None
     names = next(iter(usable.values())).names
     clusters = cluster_names(out, rows[0].first, split, names)
-    return compare_rows({group: one.tallies for group, one in usable.items()}, ranked, clusters)
+    tallies = {group: one.tallies for group, one in usable.items()}
+    return compare_rows(tallies, ranked, clusters, average=Average.of(rows[0].first.ranking))
 
 
 def _remembered(path: Path) -> Significance | None:

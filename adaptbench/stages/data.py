@@ -84,7 +84,7 @@ def _domain(place: Workplace, stage: Stage, refs: tuple[SplitRef, ...], *, label
         samples = _used(place, ref)
         if labelled:
             sources.require_labels(dataset, ref.split, samples)
-        table = label_map(dataset.id_space, place.benchmark.class_set) if labelled else None
+        table = label_map(dataset.id_space, place.spec.class_set) if labelled else None
         size = place.input_size(ref.dataset, stage.settings.resolution)
         items += [(dataset, sample, size, table) for sample in samples]
     return Domain(items)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from adaptbench import networks
-from adaptbench.benchmark import CheckpointRule
+from adaptbench.benchmark import CheckpointRule, Protocol
 from adaptbench.data import firewall
+from adaptbench.data.taxonomy import class_set
 from adaptbench.jobspec import JobSpec, content_hash
 from adaptbench.method import Stage
 from adaptbench.stages.data import labelled_refs
@@ -134,10 +135,20 @@ def selection_by(rule: CheckpointRule, spec: JobSpec) -> Selection:
     """How a rule other than ``last`` would choose the networks of a job."""
     split = spec.ranking["splits"][0]
     data = spec.data[split.partition("/")[0]].identity()
-    seen = {"split": split, "data": data} if rule == "oracle-best" else {"data": spec.ranking["data"]}
+    labels = {"split": split, "data": data, **_scoring(spec)}
+    seen = labels if rule == "oracle-best" else {"data": spec.ranking["data"]}
     return Selection(
         rule, content_hash({**seen, "limit": spec.limit, "profile": spec.ranking["profile"]})[:8]
     )
+
+
+def _scoring(spec: JobSpec) -> dict[str, Any]:
+    """How a protocol scores snapshots, as far as it is not the usual way."""
+    usual = asdict(Protocol())
+    points = {key: spec.ranking[key] for key in ("label_size", "absent_classes")}
+    found = {key: value for key, value in points.items() if value != usual[key]}
+    averaged = class_set(spec.class_set).averaged
+    return found if averaged is None else {**found, "class_set": spec.class_set}
 
 
 def label_free_file(entry: PlannedStage, place: Workplace) -> Path:
@@ -164,7 +175,7 @@ def identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
         "settings": stage.settings.model_dump(mode="json"),
         "start": None if start is None else start.result_hash,
         "start_weights": None if found is None else found.identity(),
-        "class_set": place.benchmark.class_set,
+        "class_set": place.task.class_set.head,
         "setting": place.benchmark.setting,
         "labelled": {str(r): spec.data[r.dataset].identity() for r in labelled},
         "target": {str(r): spec.data[r.dataset].identity() for r in target},

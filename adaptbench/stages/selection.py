@@ -96,7 +96,7 @@ def _miou(
 ) -> float:
     with firewall.closed(place.closed_folders):
         method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
-    scorer = Scorer(method, entry.stage.settings, place.device, place.closed_folders, stop)
+    scorer = Scorer(method, entry.stage.settings, place.device, place.closed_folders, stop, place.label_size)
     confusion = scorer.confusion(split.dataset, split.samples, lambda *_: None)
     firewall.require_intact()
     return score(
@@ -105,4 +105,5 @@ def _miou(
         split=str(split.ref),
         provenance=split.provenance,
         images=len(split.samples),
+        absent=place.spec.ranking["absent_classes"],
     ).miou

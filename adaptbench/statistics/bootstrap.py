@@ -13,25 +13,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from adaptbench.evaluation.average import Average
 from adaptbench.statistics.resampling import image_weights, membership, unit_weights
-from adaptbench.statistics.tallies import Floats, mean_iou, resampled_iou
+from adaptbench.statistics.tallies import Floats, resampled_iou
 
 RESAMPLES = 10_000
 #: Resamples worked on at once: memory stays below some ten MiB.
 _CHUNK = 500
 
+_ALL = Average()
 #: From IoU per class ``(..., C)`` to the quantities of interest ``(..., Q)``.
 Quantities = Callable[[Floats], Floats]
 
 
-def miou_only(iou: Floats) -> Floats:
+def miou_only(iou: Floats, average: Average = _ALL) -> Floats:
     """The mean IoU as the only quantity."""
-    return mean_iou(iou)[..., None]
+    return average.mean(iou)[..., None]
 
 
-def miou_and_classes(iou: Floats) -> Floats:
+def miou_and_classes(iou: Floats, average: Average = _ALL) -> Floats:
     """The mean IoU, then the IoU of every class."""
-    return np.concatenate([mean_iou(iou)[..., None], iou], axis=-1)
+    return np.concatenate([average.mean(iou)[..., None], iou], axis=-1)
 
 
 @dataclass(frozen=True)

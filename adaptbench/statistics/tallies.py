@@ -39,14 +39,3 @@ def resampled_iou(weights: Weights, tallies: Floats) -> Floats:
         iou: Floats = hits / union
     iou *= 100
     return iou
-
-
-def mean_iou(iou: Floats) -> Floats:
-    """Mean over the classes that occur. Shape: ``(..., C)`` in, ``(...)`` out."""
-    total = iou.sum(axis=-1)
-    if not np.isnan(total).any():  # the usual case, several times as fast
-        return np.asarray(total / iou.shape[-1])
-    present = ~np.isnan(iou)
-    total = np.where(present, iou, 0).sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(total / present.sum(axis=-1))

@@ -149,7 +149,7 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         pretraining=record.network.pretraining,
         oracle=record.oracle,
         smoke=record.smoke,
-        class_set=spec.ranking["class_set"],
+        class_set=spec.class_set,
         profile=profile(spec.profile),
         scored_on=spec.ranking["splits"][0].partition("/")[0],
         dials=dials,
@@ -167,8 +167,7 @@ def _weights(selection: Selection | None) -> str:
 
 
 def _task(spec: JobSpec) -> Task:
-    ranking = spec.ranking
-    return Task(spec.benchmark, ranking["setting"], class_set(ranking["class_set"]), profile(spec.profile))
+    return Task(spec.benchmark, spec.ranking["setting"], class_set(spec.class_set), profile(spec.profile))
 
 
 def _finished(folder: Path) -> Record:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adaptbench import networks, plugins
+from adaptbench import networks, plugins, protocols
 from adaptbench.benchmark import Benchmark
 from adaptbench.data.taxonomy import class_set
 from adaptbench.dataset import Dataset
@@ -102,21 +102,24 @@ def _plugins(found: Contribution, known: Known) -> Iterator[str]:
 
 
 def _protocol(found: Contribution, known: Known) -> Iterator[str]:
-    """The ranking hash is that of the protocol, and the protocol is that of the benchmark."""
+    """The ranking hash is that of the protocol, which is the one that is named, and that of the benchmark."""
     record, benchmark = found.record, _benchmark(found.record, known)
     ranking = record.ranking
     if content_hash(ranking) != record.ranking_hash:
         yield f"the ranking hash is {record.ranking_hash}, that of its protocol is {content_hash(ranking)}"
+    name = str(ranking.get("protocol", protocols.DEFAULT))
+    classes = protocols.class_set_of(name, benchmark)
+    rules = protocols.rules_of(name, benchmark, ranking.get("checkpoint"))
     declared = {
         "benchmark": benchmark.name,
         "setting": benchmark.setting,
-        "class_set": benchmark.class_set,
-        "head_width": len(class_set(benchmark.class_set)),
+        "class_set": classes,
+        "head_width": len(class_set(classes)),
         "profile": record.profile,
         "splits": [str(ref) for ref in benchmark.evaluation],
-        "label_size": benchmark.protocol.label_size,
-        "ignore": benchmark.protocol.ignore,
-        "absent_classes": benchmark.protocol.absent_classes,
+        "label_size": rules.label_size,
+        "ignore": rules.ignore,
+        "absent_classes": rules.absent_classes,
         "data": {name: record.data.get(name) for name in benchmark.datasets()},
     }
     for key, value in declared.items():
@@ -169,8 +172,8 @@ def _splits(found: Contribution, known: Known) -> Iterator[str]:
     if extra:
         yield f"the benchmark does not score {', '.join(sorted(extra))}"
     for score in record.scores:
-        if score.class_set != benchmark.class_set:
-            yield f"{score.split} is scored in {score.class_set}, the benchmark in {benchmark.class_set}"
+        if score.class_set != record.ranking["class_set"]:
+            yield f"{score.split} is scored in {score.class_set}, the protocol in {record.ranking['class_set']}"
         if score.provenance != _provenance(record.data, score.split.partition("/")[0]):
             yield f"{score.split}: the score says {score.provenance}, the data says otherwise"
 
@@ -203,6 +206,7 @@ def _scores(found: Contribution, known: Known) -> Iterator[str]:
             split=stated.split,
             provenance=stated.provenance,
             images=stated.images,
+            absent=found.record.ranking["absent_classes"],
         )
         for name, said, is_ in _pairs(stated, again):
             if not _equal(said, is_):

@@ -8,10 +8,11 @@ import pytest
 from scipy.stats import ttest_ind
 
 from adaptbench.evaluation import metrics
+from adaptbench.evaluation.average import Average
 from adaptbench.statistics.bootstrap import Replicates, bootstrap, miou_and_classes
 from adaptbench.statistics.comparison import Difference, differences, pairwise, welch
 from adaptbench.statistics.resampling import image_weights, membership, unit_weights
-from adaptbench.statistics.tallies import mean_iou, resampled_iou, tally
+from adaptbench.statistics.tallies import resampled_iou, tally
 
 Floats = npt.NDArray[np.float64]
 PIXELS = 1_000_000
@@ -53,7 +54,7 @@ def test_scores_of_resamples_are_those_of_repeated_images() -> None:
         for s in range(3):
             matrix = np.repeat(counts[s], times, axis=0).sum(axis=0)
             np.testing.assert_allclose(iou[b, s], 100 * metrics.iou(matrix), rtol=1e-12)
-            assert mean_iou(iou)[b, s] == pytest.approx(100 * metrics.miou(matrix), rel=1e-12)
+            assert Average().mean(iou)[b, s] == pytest.approx(100 * metrics.miou(matrix), rel=1e-12)
             missing += bool(np.isnan(iou[b, s]).any())
     assert 0 < missing < 150
 

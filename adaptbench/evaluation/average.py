@@ -1,0 +1,47 @@
+"""Over which classes a mean IoU is, as the protocol and the class set of a record say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.benchmark import AbsentClasses
+from adaptbench.data.taxonomy import CLASS_SETS
+
+Scores = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Average:
+    """A mean over classes.
+
+    Attributes:
+        classes: train ids of those it is over; None = all.
+        absent: what a class without a score is, since it occurs in neither truth nor prediction: left out, or 0.
+    """
+
+    classes: tuple[int, ...] | None = None
+    absent: AbsentClasses = "skip"
+
+    @classmethod
+    def of(cls, ranking: Mapping[str, Any]) -> Average:
+        """That of what a ranking hash was made from; of an unknown class set all classes count."""
+        known = CLASS_SETS.get(str(ranking.get("class_set")))
+        return cls(known.averaged if known else None, ranking.get("absent_classes", "skip"))
+
+    def mean(self, scores: Scores) -> Scores:
+        """Mean over the last axis; NaN where no class has a score. Shape: ``(..., C)`` in, ``(...)`` out."""
+        counted = scores if self.classes is None else scores[..., list(self.classes)]
+        if self.absent == "zero":
+            return np.asarray(np.nan_to_num(counted).mean(axis=-1))
+        total = counted.sum(axis=-1)
+        if not np.isnan(total).any():  # the usual case, several times as fast
+            return np.asarray(total / counted.shape[-1])
+        present = ~np.isnan(counted)
+        total = np.where(present, counted, 0).sum(axis=-1)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / present.sum(axis=-1))
