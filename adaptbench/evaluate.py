@@ -245,7 +245,7 @@ def environment() -> dict[str, str]:
 
 def _split(place: Workplace, ref: SplitRef, dataset: Dataset, provenance: Provenance) -> ScoredSplit:
     samples = dataset.usable(ref.split)
-    samples = samples[: sources.cap(len(samples), place.spec.limit)]
+    samples = samples[: sources.scored_cap(len(samples), place.spec.limit)]
     sources.require_labels(dataset, ref.split, samples)
     return ScoredSplit(ref, dataset, provenance, samples)
 

@@ -43,7 +43,7 @@ class LabelledSplit:
         """
         dataset = self.dataset(Path(self.source.root))
         samples = dataset.usable(self.ref.split)
-        samples = samples[: sources.cap(len(samples), self.limit)]
+        samples = samples[: sources.scored_cap(len(samples), self.limit)]
         sources.require_labels(dataset, self.ref.split, samples)
         return dataset, samples
 

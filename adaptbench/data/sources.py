@@ -102,6 +102,11 @@ def cap(count: int, limit: int | None) -> int:
     )
 
 
+def scored_cap(count: int, limit: int | None) -> int:
+    """Number of pictures scored of ``count`` in a smoke run: one per iteration, since full-size ones take minutes."""
+    return count if limit is None else min(count, limit)
+
+
 def generate(
     sources: Iterable[tuple[str, DataSource]], announce: Callable[[str, int], Callable[[int, int], None]]
 ) -> None:

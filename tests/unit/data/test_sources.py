@@ -117,6 +117,7 @@ def test_what_minicity_cannot_generate() -> None:
 )
 def test_smoke_runs_use_few_pictures(count: int, limit: int | None, used: int) -> None:
     assert sources.cap(count, limit) == used
+    assert sources.scored_cap(count, limit) == min(count, limit or count)
 
 
 @pytest.mark.parametrize(
