@@ -143,6 +143,9 @@ class Evaluate:
     """Parent folder of official datasets."""
     data_path: Annotated[tuple[str, ...], _words("DATASET=PATH ...")] = ()
     """Folder of single datasets, beside the root."""
+    protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
+    """Whose labels and mean count; ls protocols names them. A head of 19 of which 16 are averaged is imported with
+    --classes cityscapes16of19."""
     out: Path = Path("results")
     """Results folder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

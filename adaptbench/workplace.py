@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from adaptbench import plugins
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.benchmark import Benchmark, LabelSize, SplitRef
 from adaptbench.data import firewall, sources
 from adaptbench.data.taxonomy import class_set
 from adaptbench.dataset import Dataset
@@ -56,15 +56,19 @@ class Workplace:
     @property
     def label_size(self) -> tuple[int, int] | None:
         """Size that labels are resized to before they are scored, (width, height) in pixels; None = as they are."""
-        stated = self.spec.ranking["label_size"]
-        if stated == "native":
-            return None
-        width, height = (self.task.profile.length(int(side)) for side in stated.split("x"))
-        return width, height
+        return scored_size(self.spec.ranking["label_size"], self.task.profile)
 
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
         """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
         return input_size(self.datasets[dataset], resolution, self.task.profile)
+
+
+def scored_size(stated: LabelSize, profile: Profile) -> tuple[int, int] | None:
+    """A protocol's label size, (width, height) in pixels of the profile; None = that of the label files."""
+    if stated == "native":
+        return None
+    width, height = (profile.length(int(side)) for side in stated.split("x"))
+    return width, height
 
 
 def input_size(dataset: Dataset | type[Dataset], resolution: float, profile: Profile) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from adaptbench.data.labelled import LabelledSplit
 from adaptbench.errors import UsageError
 from adaptbench.flags import Evaluate
 from adaptbench.plan import PREFIX, device_name
+from adaptbench.protocols import named
 from adaptbench.reporting import checkpoints
 from adaptbench.reporting.evaluation import Evaluation, load_evaluation
 from adaptbench.request import Request
@@ -34,7 +35,8 @@ def execute(command: Evaluate) -> int:
     opened = [open_checkpoint(text, out, command.profile, command.plugins) for text in command.checkpoints]
     scorings = {
         checkpoint.name: [
-            Scoring(checkpoint, split, device) for split in _splits(console, command, checkpoint)
+            Scoring(checkpoint, split, device, command.protocol)
+            for split in _splits(console, command, checkpoint)
         ]
         for checkpoint in opened
     }
@@ -57,6 +59,7 @@ def _check(command: Evaluate) -> None:
         raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
     if command.limit is not None and command.limit < 1:
         raise UsageError(f"--limit {command.limit}: give at least 1.")
+    named(command.protocol)
 
 
 def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list[LabelledSplit]:

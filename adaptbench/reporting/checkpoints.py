@@ -7,10 +7,12 @@ neither averaged with trainings from here nor ranked among them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
 from adaptbench import storage
+from adaptbench.benchmark import Protocol
 from adaptbench.reporting import words
 from adaptbench.reporting.evaluation import Evaluation, scan_evaluations
 from adaptbench.reporting.leaderboard import Cells, markdown_table
@@ -59,9 +61,10 @@ def conditions(evaluation: Evaluation) -> str:
     data = dict(evaluation.data)
     provenance = data.pop("provenance")
     smoke = ", smoke" if evaluation.smoke else ""
+    departs = words.protocol_difference(evaluation.protocol, asdict(Protocol()))
     return (
         f"{evaluation.score.split} in {evaluation.score.class_set} ({provenance}, {words.assignments(data)}), "
-        f"profile {evaluation.profile}{smoke}"
+        f"profile {evaluation.profile}{smoke}{f', {departs}' if departs else ''}"
     )
 
 

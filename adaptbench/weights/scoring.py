@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.jobspec import content_hash
 from adaptbench.launch.processes import fix_threads, keep_freed_memory
+from adaptbench.protocols import DEFAULT, named
 from adaptbench.reporting.evaluation import Evaluation, file_of, save_evaluation
 from adaptbench.reporting.record import NetworkInfo
 from adaptbench.training.checkpoint import digest
 from adaptbench.weights.scored import Checkpoint
+from adaptbench.workplace import scored_size
 
 #: Called with a split and its number of pictures; returns what is called with the number of pictures done.
 Announce = Callable[[LabelledSplit, int], Callable[[int], None]]
@@ -37,11 +39,18 @@ class Scoring:
         checkpoint: what is scored.
         split: on what.
         device: ``cpu`` or ``cuda``.
+        protocol: name of the one whose labels and mean count.
     """
 
     checkpoint: Checkpoint
     split: LabelledSplit
     device: str
+    protocol: str = DEFAULT
+
+    @property
+    def rules(self) -> Protocol:
+        """How the checkpoint is scored; that it was chosen before is no matter of these."""
+        return replace(named(self.protocol).rules or Protocol(), checkpoint="last")
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the score."""
@@ -54,7 +63,7 @@ class Scoring:
             "profile": checkpoint.profile.name,
             "split": str(self.split.ref),
             "data": self.split.source.identity(),
-            "protocol": asdict(Protocol()),
+            "protocol": asdict(self.rules),
             "limit": self.split.limit,
             "device": self.device,
             "threads": checkpoint.profile.threads,
@@ -69,7 +78,7 @@ def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> Non
     """Scores one checkpoint on several splits; keeps the results and, beside them, one matrix per picture.
 
     Args:
-        scorings: of one checkpoint; their data exist.
+        scorings: of one checkpoint under one protocol; their data exist.
         out: results folder.
         announce: shows how far it is.
 
@@ -82,15 +91,24 @@ def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> Non
     checkpoint = scorings[0].checkpoint
     opened = [scoring.split.open() for scoring in scorings]
     closed = [place for dataset, _ in opened for place in dataset.label_places]
-    scorer = scorer_of(checkpoint, scorings[0].device, closed)
+    label_size = scored_size(scorings[0].rules.label_size, checkpoint.profile)
+    scorer = scorer_of(checkpoint, scorings[0].device, closed, label_size)
     for scoring, (dataset, samples) in zip(scorings, opened, strict=True):
         evaluation = _evaluate(scoring, scorer, dataset, samples, out, announce)
         firewall.require_intact()
         save_evaluation(evaluation, scoring.file(out))
 
 
-def scorer_of(checkpoint: Checkpoint, device: str, closed: Sequence[Path]) -> Scorer:
-    """The checkpoint's network, ready to predict; ``closed`` is out of reach of its code.
+def scorer_of(
+    checkpoint: Checkpoint, device: str, closed: Sequence[Path], label_size: tuple[int, int] | None = None
+) -> Scorer:
+    """The checkpoint's network, ready to predict.
+
+    Args:
+        checkpoint: what is scored.
+        device: ``cpu`` or ``cuda``.
+        closed: out of reach of its code.
+        label_size: of `scored_size`.
 
     Raises:
         RunStateError: the weights are damaged.
@@ -99,7 +117,7 @@ def scorer_of(checkpoint: Checkpoint, device: str, closed: Sequence[Path]) -> Sc
     keep_freed_memory()
     with firewall.closed(closed):
         method = checkpoint.fill()
-    scorer = Scorer(method, checkpoint.settings, torch.device(device), closed, lambda: False)
+    scorer = Scorer(method, checkpoint.settings, torch.device(device), closed, lambda: False, label_size)
     if digest(scorer.network.state_dict()) != checkpoint.weights_sha256:
         raise RunStateError(
             f"The weights of {checkpoint.name} are not those that its record names. Train it again."
@@ -136,7 +154,7 @@ def _evaluate(
         ),
         settings=checkpoint.settings.model_dump(mode="json"),
         overrides=dict(checkpoint.overrides),
-        protocol=asdict(Protocol()),
+        protocol=asdict(scoring.rules),
         data=split.source.identity(),
         score=score(
             confusion.total(),
@@ -144,6 +162,7 @@ def _evaluate(
             split=str(split.ref),
             provenance=split.source.provenance,
             images=len(samples),
+            absent=scoring.rules.absent_classes,
         ),
         weights_sha256=checkpoint.weights_sha256,
         device=scoring.device,
