@@ -25,7 +25,7 @@ def class_bars(board: Board, path: Path) -> None:
     Raises:
         RunStateError: ``path`` cannot be written.
     """
-    rows = _best_of_each_method(board)
+    rows = best_of_each_method(board)
     width = 0.8 / len(rows)
     with plain_style():
         inches = max(7.0, 0.62 * len(board.classes))
@@ -67,7 +67,7 @@ def where(board: Board) -> str:
     return f"{board.benchmark}: {board.images} images of {board.view.split}, {board.view.class_set}"
 
 
-def _best_of_each_method(board: Board) -> list[Row]:
+def best_of_each_method(board: Board) -> list[Row]:
     """The best row of every method, in the order of the board; at most as many as there are colours."""
     by_method: dict[str, Row] = {}
     for row in board.rows:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from adaptbench import storage
-from adaptbench.reporting import words
+from adaptbench.reporting import gap, words
 from adaptbench.reporting.beside import Facts, Pair, pairs, printed_of
 from adaptbench.reporting.board import MIOU, Board, Row, View, boards
 from adaptbench.reporting.leaderboard import data_sentence
@@ -29,15 +29,23 @@ _ESCAPES = {
     "|": r"\textbar{}",
     "±": r"$\pm$",
     "\u2020": r"$\dagger$",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # \textquotedbl is an error in the default font encoding
     words.MISSING: "--",
 }
 _HEADER = (
     "% Needs \\usepackage{booktabs,graphicx}. Written by `python run_all.py report`; changes are lost.\n"
 )
 
+#: Around a table that is wider than the text, and only then.
+_SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+#: Headers of more columns than this stand upright.
+_MOST_LEVEL = 3
+
 #: The origin of rows that need no mark.
 _OURS = "maintainer"
+
+#: A header as plain text, and a finished cell for a row.
+_Column = tuple[str, Callable[[Row], str]]
 
 
 def escape(text: str) -> str:
@@ -55,34 +63,45 @@ def render_latex(records: Iterable[Record], facts: Facts | None = None) -> str:
 
 
 def _tables(board: Board, facts: Facts | None) -> list[str]:
-    views = (board.view, *board.further)
-    scores = [(_short(view, board.view), (view, MIOU)) for view in views]
+    ranked, *further = (_score(board, view, MIOU, _short(view, board.view)) for view in _views(board))
+    closed = _gap(board)
     said = f"mIoU in percent ({board.view.class_set}), mean and standard deviation (n-1) over seeds"
-    classes = [(name, (board.view, name)) for name in board.classes]
+    explained = f" {gap.EXPLANATION}" if closed else ""
+    classes = [_score(board, board.view, name, name, short=True) for name in board.classes]
     return [
-        _table(board, said, scores, short=False),
-        _table(board, f"IoU per class ({board.view}) in percent, mean over seeds", classes, short=True),
+        _table(board, "miou", said, [ranked, *closed, *further], explained),
+        _table(board, "class", f"IoU per class ({board.view}) in percent, mean over seeds", classes),
         *(_printed(board, found) if facts and (found := pairs(board, facts)) else []),
     ]
 
 
-def _table(board: Board, content: str, columns: Sequence[tuple[str, tuple[View, str]]], short: bool) -> str:
+def _views(board: Board) -> tuple[View, ...]:
+    return board.view, *board.further
+
+
+def _score(board: Board, view: View, quantity: str, header: str, short: bool = False) -> _Column:
+    marks = _marks(board, (view, quantity))
+    return header, lambda row: _cell(row, (view, quantity), marks, short)
+
+
+def _gap(board: Board) -> list[_Column]:
+    """The share of the gap that is closed, where it is known of any row."""
+    closed = gap.gaps_closed(board)
+    return [(gap.HEADER, lambda row: escape(gap.cell(row, closed)))] if closed else []
+
+
+def _table(board: Board, name: str, content: str, columns: Sequence[_Column], explained: str = "") -> str:
     caption = f"{board.title}: {content}. {board.images} images of {board.view.split}. {_legend(board)}"
-    headers = [
-        "method",
-        "network",
-        "seeds",
-        *(_turned(name) if short else escape(name) for name, _ in columns),
-    ]
-    marks = {key: _marks(board, key) for _, key in columns}
+    header = _turned if len(columns) > _MOST_LEVEL else escape
+    headers = ["method", "network", "seeds", *(header(text) for text, _ in columns)]
     lines = [
         " & ".join(
             [_method(row), escape(row.first.network.name), str(len(row.seeds))]
-            + [_cell(row, key, marks[key], short) for _, key in columns]
+            + [cell(row) for _, cell in columns]
         )
         for row in board.rows
     ]
-    return _float(board, caption, "class" if short else "miou", "llr" + "r" * len(columns), headers, lines)
+    return _float(board, caption + explained, name, "llr" + "r" * len(columns), headers, lines)
 
 
 def _short(view: View, ranked: View) -> str:
@@ -114,31 +133,33 @@ def _float(
     label = f"tab:{board.benchmark}-{board.ranking_hash[:8]}-{name}".replace("/", "-")
     return "\n".join(
         [
-            r"\begin{table}",
-            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            r"\begin{table*}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
             rf"\caption{{{escape(caption)}}}",
             rf"\label{{{''.join(c for c in label if c.isalnum() or c in ':-')}}}",
+            _SHRINK,
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(headers) + r" \\",
             r"\midrule",
             *(line + r" \\" for line in lines),
             r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
+            r"\end{tabular}}",
+            r"\end{table*}",
             "",
         ]
     )
 
 
 def _legend(board: Board) -> str:
-    """What a caption must say of the marks and of the data."""
+    """What a caption must say of the marks, of the protocol and of the data."""
     marks = "Bold: best ranked row, underlined: second; rows marked control or oracle are not ranked."
     if any(row.origin != _OURS for row in board.rows):
         marks += (
             " Rows marked submitted were run by others; their scores were recomputed from confusion matrices."
         )
-    return " ".join(filter(None, [marks, data_sentence(board)]))
+    protocol = f"Not comparable with the first protocol: {board.departs}." if board.departs else None
+    return " ".join(filter(None, [marks, protocol, data_sentence(board)]))
 
 
 def _turned(name: str) -> str:

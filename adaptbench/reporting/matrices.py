@@ -22,7 +22,12 @@ from adaptbench.statistics.tallies import Floats, tally
 def matrices_path(out: Path, record: Record, split: str) -> Path:
     """Where the matrices of ``record`` on ``split`` (``dataset/split``) lie."""
     folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
-    return folder / "confusion" / f"{split.replace('/', '-', 1)}.npz"
+    return matrices_file(folder, split)
+
+
+def matrices_file(job: Path, split: str) -> Path:
+    """The same in the folder of a job."""
+    return job / "confusion" / f"{split.replace('/', '-', 1)}.npz"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from adaptbench.reporting import beside, costs, significance, words
 from adaptbench.reporting.beside import Facts
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_cells, cost_cells, data_sentence, main_cells
-from adaptbench.reporting.page import charts, curves, names
+from adaptbench.reporting.page import bars, charts, curves, names
+from adaptbench.reporting.page.bars import BarChart
 from adaptbench.reporting.page.charts import Item, LineChart, Scatter, Writer
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import Strips, board_strips
@@ -44,6 +45,7 @@ class BoardPage:
     significance: str
     main: Table | None
     classes: Table | None
+    bars: BarChart | None
     published: Table | None
     smoke: Table | None
     costs: Table | None
@@ -96,6 +98,7 @@ def board_page(
         significance=significance.sentence(board, found),
         main=_main(board, board.rows, "leaderboard", caption, found),
         classes=_classes(board, caption),
+        bars=bars.class_bars(board),
         published=from_cells(beside.cells(pairs), "published", "Printed values beside ours")
         if pairs
         else None,

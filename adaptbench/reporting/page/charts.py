@@ -108,6 +108,10 @@ class Item:
 
 #: A range that is smaller than this, as a share of its values or at all, is drawn as a single value.
 _EQUAL, _NOTHING = 1e-6, 1e-12
+#: Left and right end of a label, and the height of its point.
+_Box = tuple[float, float, float]
+#: Labels of points: characters at most, the width of one, and the distance of two lines.
+_LONGEST, _CHARACTER, _LINE = 26, 8.5, 15.0
 
 
 def linear(label: str, low: float, high: float, start: float, end: float, count: int = 5) -> Axis:
@@ -177,18 +181,50 @@ def scatter(
     if not shown:
         return None
     costs, gains = [item.cost for item in shown], [item.gain for item in shown]
-    x = logarithmic(title.lower(), min(costs), max(costs), (LEFT, WIDTH - RIGHT), marks, text)
+    x = logarithmic(title, min(costs), max(costs), (LEFT, WIDTH - RIGHT), marks, text)
     y = linear(gain, min(gains), max(gains), HEIGHT - BOTTOM, TOP)
     best = front([item for item in shown if item.standing == "ranked"])
-    points = tuple(_point(item, x, y, item in best) for item in shown)
+    anchors = _anchors(best, x, y)
+    points = tuple(_point(item, x, y, anchors.get(item)) for item in shown)
     return Scatter(key, title, x, y, points, _steps([(x.place(i.cost), y.place(i.gain)) for i in best]))
 
 
-def _point(item: Item, x: Axis, y: Axis, labelled: bool) -> Point:
-    place = x.place(item.cost)
-    # No other ranked point lies above and to the left of the front: a label is least in the way there.
-    anchor = "end" if place > LEFT + 0.25 * (WIDTH - LEFT) else "start"
-    return Point(place, y.place(item.gain), item.label, item.text, item.standing, item.href, labelled, anchor)
+def _point(item: Item, x: Axis, y: Axis, anchor: str | None) -> Point:
+    place, label = (x.place(item.cost), y.place(item.gain)), _shortened(item.label)
+    return Point(*place, label, item.text, item.standing, item.href, anchor is not None, anchor or "end")
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1].rstrip()}…"
+
+
+def _anchors(items: Iterable[Item], x: Axis, y: Axis) -> dict[Item, str]:
+    """Where the labels of a front go, the highest first; one that would lie upon another is left out.
+
+    No other ranked point lies above and to the left of the front: a label is least in the way there.
+    """
+    found: dict[Item, str] = {}
+    taken: list[_Box] = []
+    for item in sorted(items, key=lambda item: -item.gain):
+        point = x.place(item.cost), y.place(item.gain)
+        boxes = {anchor: _box(*point, _shortened(item.label), anchor) for anchor in ("end", "start")}
+        free = [anchor for anchor, box in boxes.items() if _is_free(box, taken)]
+        if free:
+            found[item] = free[0]
+            taken.append(boxes[free[0]])
+    return found
+
+
+def _box(x: float, y: float, label: str, anchor: str) -> _Box:
+    width = _CHARACTER * len(label)
+    left = x - width if anchor == "end" else x
+    return left, left + width, y
+
+
+def _is_free(box: _Box, taken: Iterable[_Box]) -> bool:
+    left, right, y = box
+    inside = left >= LEFT and right <= WIDTH
+    return inside and all(abs(y - c) >= _LINE or left >= b or right <= a for a, b, c in taken)
 
 
 def front(items: Iterable[Item]) -> list[Item]:

@@ -10,8 +10,10 @@ from typing import Any
 from adaptbench.reporting import costs, words
 from adaptbench.reporting.board import standing
 from adaptbench.reporting.leaderboard import Cells
+from adaptbench.reporting.matrices import matrices_file
 from adaptbench.reporting.page import curves, names
 from adaptbench.reporting.page.charts import LineChart
+from adaptbench.reporting.page.confusion import Matrix, confusion
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import Picture, Swatch, run_pictures
 from adaptbench.reporting.page.tables import Table, from_cells, heat_map
@@ -35,6 +37,7 @@ class RunPage:
     standing: str
     scores: Table
     classes: Table
+    confusion: Matrix | None
     facts: Facts
     settings: Table
     environment: Facts
@@ -66,6 +69,7 @@ def run_page(
         standing=standing(record),
         scores=_scores(record),
         classes=_classes(record),
+        confusion=confusion(matrices_file(job, first.split), first),
         facts=_facts(record),
         settings=_settings(record),
         environment=tuple(sorted(record.environment.items())),

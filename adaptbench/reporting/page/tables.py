@@ -17,6 +17,8 @@ _FACTORS = {"h": 3600.0, "m": 60.0, "s": 1.0, "MiB": 1.0, "GiB": 1024.0, "k": 1e
 _QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(GiB|MiB|[hmskM])?(?![\w.])")
 #: A column is offered as a filter if its texts repeat and are few.
 _MOST_OPTIONS = 15
+#: Headers of more shaded columns than this stand upright.
+_MOST_LEVEL = 8
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class Table:
     header_column: int = 0
     filters: tuple[Filter, ...] = ()
     heat: bool = field(default=False)
+
+    @property
+    def turned(self) -> bool:
+        """Whether there are so many shaded columns that their headers stand upright."""
+        return self.heat and len(self.numeric) > _MOST_LEVEL
 
 
 def sort_value(text: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from adaptbench.reporting.latex import escape, render_latex
@@ -42,10 +43,35 @@ def test_names_cannot_become_markup(record: Maker) -> None:
 
 
 def test_every_line_of_a_table_has_its_columns(record: Maker) -> None:
-    text = render_latex([record("a", 50.0, seed=seed, further={"gta5/heldout": 40.0}) for seed in range(3)])
-    lines = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {line.count(" & ") for line in lines[:2]} == {4}
-    assert {line.count(" & ") for line in lines[2:]} == {2 + 19}
+    made = [record("a&b", 50.0, seed=seed, further={"gta5/heldout": 40.0}) for seed in range(3)]
+    made += [record("source_only", 30.0, tags=("control",)), record("oracle", 70.0, tags=("oracle",))]
+    tables = re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", render_latex(made), re.DOTALL)
+    assert [len(columns) for columns, _ in tables] == [3 + 3, 3 + 19]
+    for columns, body in tables:
+        lines = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert [len(re.findall(r"(?<!\\)&", line)) for line in lines] == 4 * [len(columns) - 1]
+
+
+def test_the_gap_closed_stands_beside_the_ranked_split(record: Maker) -> None:
+    ends = [record("source_only", 30.0, tags=("control",)), record("oracle", 70.0, tags=("oracle",))]
+    rows = [record("a", 50.0), record("b", 45.0, network="daformer-mini")]
+    text = render_latex([*ends, *rows])
+    assert "seeds & cityscapes/val & gap closed" in text
+    assert r"1 & \textbf{50.0} & 50 \% \\" in text and r"1 & \underline{45.0} & -- \\" in text
+    assert r"source\_only (0 \%) to oracle (100 \%)" in text
+    assert "gap closed" not in render_latex(rows).casefold()
+
+
+def test_a_table_fits_the_text_and_says_its_protocol(record: Maker) -> None:
+    text = render_latex([record("a"), record("b", ranking={"checkpoint": "entropy"}), record("b")])
+    shrunk = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    assert text.count(shrunk) == text.count(r"\end{tabular}}") == 4
+    assert text.count("Not comparable with the first protocol: checkpoint is") == 2
+    assert text.count("{") == text.count("}")
+
+
+def test_a_quote_needs_no_font_encoding() -> None:
+    assert escape('say "x"') == "say ''x''"
 
 
 def test_the_order_of_records_does_not_matter(record: Maker) -> None:

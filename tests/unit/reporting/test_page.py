@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from adaptbench import plugins
 from adaptbench.cli import main
+from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.jobspec import job_folder
 from adaptbench.reporting.beside import Facts, gather
 from adaptbench.reporting.page.site import write_page
@@ -71,13 +73,22 @@ def keep(record: Record, out: Path, lines: int = 5) -> Path:
     return folder
 
 
+def keep_matrix(job: Path) -> Path:
+    """Road is taken for sidewalk once in four, sidewalk does not occur; all else is right."""
+    matrix = 8 * np.eye(19, dtype=np.int64)
+    matrix[0, :2], matrix[1, 1] = (3, 1), 0
+    path = job / "confusion/cityscapes-val.npz"
+    PerImageConfusion.collect({"one": matrix, "two": matrix}).save(path)
+    return path
+
+
 @pytest.fixture
 def records(record: Maker, tmp_path: Path) -> list[Record]:
     made = [record("dacs", 50.0, seed=s, further={"gta5/heldout": 60.0}) for s in range(2)]
     made += [record("hrda", 40.0, network="daformer-mini"), record("oracle", 70.0, tags=("oracle",))]
     made += [record("source_only", 30.0, tags=("control",)), record("dacs", 5.0, smoke=True)]
     for one in made:
-        keep(one, tmp_path)
+        keep_matrix(keep(one, tmp_path))
     return made
 
 
@@ -148,6 +159,21 @@ def test_a_run_shows_its_settings_environment_and_curves(index: Path) -> None:
     text = next(index.parent.glob("run-*hrda*")).read_text(encoding="utf-8")
     for expected in ("daformer-mini", "2.15.0", "0.00025", "loss (sum of all terms)", "prediction for one"):
         assert expected in text
+
+
+def test_a_run_shows_its_confusion_matrix(record: Maker, tmp_path: Path) -> None:
+    one = record("dacs")
+    matrices = keep_matrix(keep(one, tmp_path))
+    index = write_page([one], tmp_path, NOTHING)
+    text = next(index.parent.glob("run-*")).read_text(encoding="utf-8")
+    table = text[text.index('id="confusion"') :]
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("</table>")[0].split("<tr>")[2:]]
+    assert len(rows) == 19 and rows[0][:3] == ["75", "25", "0"] and rows[2][:3] == ["0", "0", "100"]
+    assert rows[1] == ["no pixel is labelled with it"]
+    assert len(table) < 20_000  # a page per run, of which there may be thousands
+    matrices.write_bytes(b"damaged")
+    text = next(write_page([one], tmp_path, NOTHING).parent.glob("run-*")).read_text(encoding="utf-8")
+    assert "Confusion matrix" not in text
 
 
 def test_the_same_folder_gives_the_same_bytes(records: list[Record], tmp_path: Path) -> None:

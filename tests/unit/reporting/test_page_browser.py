@@ -7,15 +7,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from adaptbench import plugins
+from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.jobspec import job_folder
 from adaptbench.reporting.beside import gather
 from adaptbench.reporting.page.site import write_page
@@ -44,6 +47,9 @@ def page(record: Maker, tmp_path: Path) -> Path:
         Image.new("L", (64, 32), number).save(folder / "pictures/cityscapes-val/one.png")
         curve = [json.dumps({"iteration": 10 * i, "loss": number + 3 / (i + 1)}) for i in range(40)]
         (folder / "metrics.jsonl").write_text("\n".join(curve), encoding="utf-8")
+        matrix = np.eye(19, dtype=np.int64) * 999
+        matrix[0, 1] = 1
+        PerImageConfusion.collect({"one": matrix}).save(folder / "confusion/cityscapes-val.npz")
         save_record(made, folder / "record.json")
     facts = gather(load_published(), plugins.discover())
     return write_page(scan_records(tmp_path).records, tmp_path, facts)
@@ -155,6 +161,31 @@ def test_charts_tell_their_values(board: webdriver.Chrome) -> None:
     point = board.find_element(By.CSS_SELECTOR, "#time .point")
     board.execute_script("arguments[0].focus()", point)
     assert tip.is_displayed() and "mIoU" in tip.text
+
+
+def test_bars_tell_the_values_of_a_class(board: webdriver.Chrome) -> None:
+    group = board.find_elements(By.CSS_SELECTOR, "#bars .group")[0]
+    board.execute_script("arguments[0].scrollIntoView()", group)
+    ActionChains(board).move_to_element(group).perform()
+    lines = board.find_element(By.CSS_SELECTOR, ".tip").text.splitlines()
+    assert lines[0] == "road" and [line.split()[1] for line in lines[1:]] == [
+        "dacs",
+        "mic",
+        "hrda",
+        "majority",
+    ]
+
+
+def test_a_confusion_matrix_tells_its_shares(board: webdriver.Chrome, page: Path) -> None:
+    board.get(next(page.parent.glob("run-*dacs*")).as_uri())
+    assert column(board, "confusion", 1)[:2] == ["100", "0"]
+    cell = board.find_elements(By.CSS_SELECTOR, "#confusion td")[1]
+    board.execute_script("arguments[0].scrollIntoView({block: 'center'})", cell)
+    ActionChains(board).move_to_element(cell).perform()
+    tip = board.find_element(By.CSS_SELECTOR, ".tip")
+    assert cell.text == "0" and tip.text == "0.1 % of road predicted as sidewalk"
+    ActionChains(board).move_to_element(board.find_element(By.CSS_SELECTOR, "#h-confusion")).perform()
+    assert not tip.is_displayed()
 
 
 def test_a_published_board_has_filters(browser: webdriver.Chrome, page: Path) -> None:

@@ -10,9 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adaptbench.reporting import words
+from adaptbench.reporting.board import boards
 from adaptbench.reporting.leaderboard import Cells
-from adaptbench.reporting.page import charts, curves, names, tables
+from adaptbench.reporting.page import bars, charts, curves, names, tables
 from adaptbench.reporting.page.charts import Item
+from adaptbench.reporting.record import Record
 
 INK, PAPER = (27, 36, 48), (255, 255, 255)
 
@@ -106,6 +108,39 @@ def test_a_front_leaves_controls_and_oracles_out() -> None:
     assert chart is not None
     assert [point.labelled for point in chart.points] == [False, True]
     assert charts.scatter("c", "Cost", [item(0, 1)], "mIoU", charts.DURATIONS, str) is None
+
+
+def test_labels_of_a_front_lie_inside_and_apart() -> None:
+    names = ["at the left edge", "its neighbour", "a label that is much longer than the others are", "last"]
+    items = [
+        Item(cost, gain, name, "text", "ranked", "run.html")
+        for cost, gain, name in zip((10, 11, 300, 9000), (30.0, 30.5, 60.0, 90.0), names, strict=True)
+    ]
+    chart = charts.scatter("c", "Cost", items, "mIoU", charts.DURATIONS, str)
+    assert chart is not None
+    edge, neighbour, long, last = chart.points
+    assert (edge.labelled, neighbour.labelled) == (False, True) and neighbour.anchor == "start"
+    assert long.label.endswith("…") and len(long.label) <= 26
+    assert last.labelled and last.anchor == "end"
+
+
+def test_bars_are_as_high_as_the_iou(records: list[Record]) -> None:
+    (board,) = boards(records)
+    chart = bars.class_bars(board)
+    assert chart is not None
+    assert [one.label.split()[0] for one in chart.series] == [
+        "oracle",
+        "dacs",
+        "fada",
+        "source_only",
+        "majority",
+    ]
+    found = board.rows[0].statistics[board.view, "road"]
+    assert chart.series[0].bars.startswith(f"M59.4,296V{296 - 2.8 * found.mean:.1f}")
+    occur = [name for name in board.classes if (board.view, name) in board.rows[0].statistics]
+    assert {one.bars.count("M") for one in chart.series} == {len(occur)} == {18}
+    assert [group.label for group in chart.groups] == list(board.classes)
+    assert chart.groups[0].text.splitlines()[:2] == ["road", f"{found}  oracle"]
 
 
 @given(st.integers(1, 500), st.integers(2, 80))

@@ -101,6 +101,18 @@ function makePoint(point) {
   point.addEventListener("blur", hideTip);
 }
 
+function makeMatrix(table) {
+  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  table.addEventListener("pointerover", (event) => {
+    const cell = event.target.closest("td[data-share]");
+    if (!cell) return hideTip();
+    const truth = cell.parentElement.cells[0].textContent;
+    const box = cell.getBoundingClientRect();
+    showTip(`${cell.dataset.share} % of ${truth} predicted as ${names[cell.cellIndex]}`, box.right, box.top);
+  });
+  table.addEventListener("pointerleave", hideTip);
+}
+
 function nearest(values, wanted) {
   let best = 0;
   values.forEach((value, i) => {
@@ -175,6 +187,7 @@ document.body.append(tip);
 document.querySelectorAll("table[data-sortable]").forEach(makeSortable);
 document.querySelectorAll("form.tools").forEach(makeFilterable);
 document.querySelectorAll("[data-tip]").forEach(makePoint);
+document.querySelectorAll("table.matrix").forEach(makeMatrix);
 document.querySelectorAll("figure.lines").forEach(makeCurves);
 document.querySelectorAll(".switched").forEach(makeSwitch);
 document.addEventListener("keydown", (event) => event.key === "Escape" && hideTip());
