@@ -49,7 +49,7 @@ def summary(jobs: Sequence[Job], costs: _Costs, at_once: int, out: Path) -> list
     known = [cost for cost in costs.values() if cost is not None]
     counted = f"{len(costs)} of {len(jobs)} jobs to run"
     if not known:
-        return [f"{counted}, none with an estimate.", _why_unknown(out)]
+        return [f"{counted}, none with an estimate.", _why_unknown(jobs, out)]
     seconds = [cost.seconds for cost in known]
     total = f"{counted}: about {words.duration(sum(seconds))} one after the other"
     if at_once > 1 and len(known) > 1:
@@ -60,14 +60,13 @@ def summary(jobs: Sequence[Job], costs: _Costs, at_once: int, out: Path) -> list
     )
     if not missing:
         return [f"{total}.", basis]
-    return [f"{total}, and {missing} without an estimate.", basis, _why_unknown(out)]
+    return [f"{total}, and {missing} without an estimate.", basis, _why_unknown(jobs, out)]
 
 
-def _why_unknown(out: Path) -> str:
-    return (
-        f"{_UNKNOWN}: no finished run in {out} has the same method, network, profile, device and sizes, or the job is "
-        "to recompute activations."
-    )
+def _why_unknown(jobs: Sequence[Job], out: Path) -> str:
+    if any(job.spec.activation_checkpointing for job in jobs):
+        return f"{_UNKNOWN}: records do not say what --activation-checkpointing costs."
+    return f"{_UNKNOWN}: no finished run in {out} has the same method, network, profile, device and sizes."
 
 
 def _table(plan: Plan, costs: _Costs) -> Table:
