@@ -97,20 +97,26 @@ def _finished(record: Record) -> _Finished:
 
 def _record_keys(record: Record) -> list[Hashable]:
     provenances = frozenset(facts.get("provenance") for facts in record.data.values())
-    limit = record.ranking.get("limit")
-    work = (record.method, record.network.name, record.profile, record.cost.device, limit, provenances)
-    return _keys(record.group_hash, record.benchmark, (*work, _sizes(record.settings)))
+    work = (record.method, record.network.name, record.profile, record.cost.device, provenances)
+    return _keys(
+        record.group_hash, record.benchmark, (*work, _rules(record.ranking), _sizes(record.settings))
+    )
 
 
 def _job_keys(spec: JobSpec) -> list[Hashable]:
     provenances = frozenset(source.provenance for source in (*spec.data.values(), *spec.also.values()))
-    work = (spec.method, spec.settings["network"], spec.profile, spec.device, spec.limit, provenances)
-    return _keys(spec.group_hash, spec.board, (*work, _sizes(spec.settings)))
+    work = (spec.method, spec.settings["network"], spec.profile, spec.device, provenances)
+    return _keys(spec.group_hash, spec.board, (*work, _rules(spec.ranking), _sizes(spec.settings)))
 
 
 def _keys(group: str, benchmark: str, work: Hashable) -> list[Hashable]:
     """What equal jobs have in common, the most alike ones first."""
     return [("group", group), (benchmark, work), work]
+
+
+def _rules(ranking: Mapping[str, Any]) -> Hashable:
+    """What of a protocol decides the cost of scoring."""
+    return ranking.get("limit"), ranking.get("test_time_augmentation")
 
 
 def _sizes(settings: Mapping[str, Any]) -> str:

@@ -121,7 +121,7 @@ def test_settings_that_decide_the_cost(other: tuple[str, ...]) -> None:
 def test_nothing_is_taken_from_other_work() -> None:
     on_gpu = spec().model_copy(update={"device": "cuda", "group_hash": "another"})
     real = spec().model_copy(update={"group_hash": "another", "data": {"gta5": _official()}})
-    others = [spec("source_only"), spec(limit=10), on_gpu, real]
+    others = [spec("source_only"), spec(limit=10), on_gpu, real, _averaged()]
     assert Estimates([finished(job) for job in others]).of(spec()) is None
     assert Estimates([]).of(spec()) is None
 
@@ -153,3 +153,10 @@ def test_a_thousand_jobs_and_a_thousand_records() -> None:
 
 def _official() -> DataSource:
     return DataSource(root="/data", provenance="official", version="1")
+
+
+def _averaged() -> JobSpec:
+    """The same job, scored over several scales."""
+    job = spec()
+    ranking = {**job.ranking, "test_time_augmentation": "scales 0.7 and 1"}
+    return job.model_copy(update={"group_hash": "another", "ranking": ranking})

@@ -93,7 +93,7 @@ def test_job_of_another_run_does_not_time_out(tmp_path: Path) -> None:
 SAVES_WHEN_ASKED = """
 trap 'echo "{\\"state\\": \\"interrupted\\", \\"reason\\": \\"saved\\", \\"pid\\": $$}" > status; exit 130' TERM
 echo "{\\"state\\": \\"running\\", \\"pid\\": $$}" > status
-while :; do sleep 0.02; done
+i=0; while [ $i -lt 1000 ]; do sleep 0.02; i=$((i + 1)); done
 """
 DOES_NOT_LISTEN = "trap '' TERM" + SAVES_WHEN_ASKED.partition("TERM")[2]
 IS_DONE = """echo "{\\"state\\": \\"done\\", \\"pid\\": $$}" > status"""
