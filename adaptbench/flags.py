@@ -68,7 +68,10 @@ class Run:
     out: Path = Path("results")
     """Folder for runs, stages and leaderboards."""
     jobs: Annotated[int | None, _words("N")] = None
-    """Jobs at once; by default cores divided by the threads of the profile, and one on a GPU."""
+    """Jobs at once; by default cores divided by the threads of the profile, and on GPUs one on each."""
+    timeout: Annotated[str | None, _words("DURATION")] = None
+    """Longest time that a job may run now, like 2h, 1h30m, 90m or 45s; then it saves and stops, the others go on, and
+    the same command goes on with it. By default there is none."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes the GPU where there is one."""
     set: Annotated[tuple[str, ...], _words("KEY=VALUE ...")] = ()
@@ -92,9 +95,12 @@ class Run:
     """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
     due. The numbers stay the same."""
     dry_run: Flag = False
-    """Show the plan and stop."""
+    """Show the plan, with time and memory as far as finished runs of OUT tell, and stop."""
     force: Flag = False
-    """Run again what is finished."""
+    """Run again what is finished, and from the beginning what is not."""
+    only_failed: Flag = False
+    """Of the plan, run only the jobs that failed, were interrupted or ran out of time; with --force from their
+    beginning."""
     plugins: Annotated[tuple[Path, ...], _words("PATH ...")] = ()
     """Files or folders with further methods, datasets, benchmarks and studies."""
     tracking: _Tracking = Tracking()

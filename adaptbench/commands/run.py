@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
-from rich.text import Text
 
 from adaptbench import plugins
+from adaptbench.commands import dry_run
 from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.data import sources
 from adaptbench.errors import UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Run
 from adaptbench.jobspec import DataSource, State
 from adaptbench.launch.local import Progress as JobProgress
-from adaptbench.launch.local import discard, prepare, run_jobs, to_do
+from adaptbench.launch.local import View, anew, discard, not_finished, prepared, run_jobs, to_do
+from adaptbench.launch.machine import Machine, machine_for
+from adaptbench.launch.time_limit import TimeLimit
 from adaptbench.launch.views import LiveView, LogView, job_name
 from adaptbench.plan import Job, Plan, make_plan
 from adaptbench.profiles import profile
@@ -34,36 +36,33 @@ from adaptbench.request import Request
 def execute(command: Run) -> int:
     """Runs the request; 0 if every job is done or skipped by rule, and no plug-in file was left out."""
     console = Console(stderr=False)
+    limit = None if command.timeout is None else TimeLimit.parse(command.timeout)
     plan = make_plan(request_of(command))
-    for file, reason in plan.broken:
-        console.print(f"left out {file}: {reason}", style="yellow", markup=False, soft_wrap=True)
-    for note in plan.notes:
-        console.print(note, style="yellow", markup=False, soft_wrap=True)
+    _say_notes(console, plan)
+    left_out = EXIT_UNFINISHED if plan.broken else 0
+    chosen = _chosen(plan, command)
+    if command.only_failed and not chosen.jobs:
+        console.print(_none_failed(plan), highlight=False, soft_wrap=True)
+        return left_out
+    machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
+    concurrency = _concurrency(console, command, machine, len(to_do(chosen.jobs)))
     if command.dry_run:
-        (_show_study_plan if plan.study else _show_plan)(console, plan)
-        return EXIT_UNFINISHED if plan.broken else 0
-    jobs = [discard(job, command.out) for job in plan.jobs] if command.force else plan.jobs
+        dry_run.show(console, chosen, command.out, concurrency)
+        return left_out
+    if command.force:
+        discard(chosen.jobs, command.out)
     _note_study(plan, command)
-    prepare(jobs)
-    generate_missing(console, [entry for job in to_do(jobs) for entry in _sources(job)])
-    concurrency = command.jobs or default_concurrency(command.profile, jobs)
-
-    def tell(text: str) -> None:
-        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-    folders = [job.folder for job in to_do(jobs)]
-    with (
-        followed(command.tracking, folders, command.out.resolve(), tell),
-        LiveView(console) if console.is_terminal else LogView(console) as view,
-    ):
-        ended = run_jobs(jobs, concurrency, view)
+    with prepared(chosen.jobs):
+        generate_missing(console, [entry for job in to_do(chosen.jobs) for entry in _sources(job)])
+        with _watched(console, command, chosen.jobs) as view:
+            ended = run_jobs(chosen.jobs, concurrency, view, machine.gpus, limit)
     if command.debug_pictures is not None:
         _show_pictures(console, ended)
     finished = scan_records(command.out)
     unfinished = _summary(console, ended, command.out, finished)
     if plan.study is not None:
         show_studies(console, command.out, finished, plan.study.name)
-    return unfinished or (EXIT_UNFINISHED if plan.broken else 0)
+    return unfinished or left_out
 
 
 def request_of(command: Run) -> Request:
@@ -105,6 +104,51 @@ def request_of(command: Run) -> Request:
     )
 
 
+def _say_notes(console: Console, plan: Plan) -> None:
+    """Says which plug-in files are left out, and what else the user must know."""
+    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+
+def _chosen(plan: Plan, command: Run) -> Plan:
+    """The plan with the jobs that --only-failed leaves, and with --force all as if they had never been run."""
+    jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
+    return replace(plan, jobs=[anew(job) for job in jobs] if command.force else jobs)
+
+
+def _none_failed(plan: Plan) -> str:
+    states = Counter(str(job.state) for job in plan.jobs)
+    found = words.enumeration(f"{count} {state}" for state, count in sorted(states.items()))
+    return (
+        f"--only-failed: no job of this plan failed, was interrupted or ran out of time ({found}). "
+        "Leave it out to run what is planned."
+    )
+
+
+def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) -> int:
+    """Jobs at once: as many as were asked for, with a warning if they are too many, else as many as fit."""
+    threads = profile(command.profile).threads
+    wanted = command.jobs or machine.room(threads)
+    if warning := machine.warning(min(wanted, jobs), threads):
+        console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return wanted
+
+
+@contextmanager
+def _watched(console: Console, command: Run, jobs: Sequence[Job]) -> Iterator[View]:
+    """What shows the jobs while the block runs them; trackers follow them, too."""
+
+    def tell(text: str) -> None:
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    folders = [job.folder for job in to_do(jobs)]
+    with (
+        followed(command.tracking, folders, command.out.resolve(), tell),
+        LiveView(console) if console.is_terminal else LogView(console) as view,
+    ):
+        yield view
+
+
 def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Names of benchmarks, and the YAML files among ``benchmarks``, which are plug-ins to be found."""
     from adaptbench import described
@@ -136,13 +180,6 @@ def parse_paths(texts: Sequence[str]) -> dict[str, Path]:
             raise UsageError(f"--data-path {text!r}: expected DATASET=PATH, for example gta5=/data/gta5.")
         paths[name] = Path(path).expanduser()
     return paths
-
-
-def default_concurrency(profile_name: str, jobs: Sequence[Job]) -> int:
-    """Jobs at once: one on a GPU, else as many as fit into the cores this process may use."""
-    if any(job.spec.device == "cuda" for job in jobs):
-        return 1
-    return max(1, len(os.sched_getaffinity(0)) // profile(profile_name).threads)
 
 
 def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]]) -> None:
@@ -178,46 +215,6 @@ def _note_study(plan: Plan, command: Run) -> None:
     jobs = [(plan.variants[job.folder], job.spec) for job in plan.jobs]
     for series in series_of(plan.study.name, place, command.set, jobs):
         save_series(series, command.out)
-
-
-def _show_plan(console: Console, plan: Plan) -> None:
-    headers = ("method", "benchmark", "seed", "network", "iterations", "state", "folder")
-    table = Table(*(Column(header, overflow="fold") for header in headers), box=None, pad_edge=False)
-    for job in plan.jobs:
-        spec = job.spec
-        state = f"{job.state}: {job.reason}" if job.reason else str(job.state)
-        table.add_row(
-            spec.method,
-            spec.board,
-            str(spec.seed),
-            str(spec.settings["network"]),
-            str(spec.settings["iterations"]),
-            state,
-            job.folder.name,
-        )
-    console.print(table)
-
-
-def _show_study_plan(console: Console, plan: Plan) -> None:
-    """Per benchmark one row per variant: how its settings differ from those of its method, and its seeds."""
-    rows: dict[str, dict[str, list[Job]]] = {}
-    for job in plan.jobs:
-        rows.setdefault(job.spec.board, {}).setdefault(plan.variants[job.folder], []).append(job)
-    for board, variants in rows.items():
-        columns = (Column("variant"), Column("method"), Column("differs in", overflow="fold"))
-        table = Table(*columns, "seeds", "state", title=board, title_justify="left", box=None, pad_edge=False)
-        for label, jobs in variants.items():
-            spec = jobs[0].spec
-            differs = [f"{key}={words.value(content)}" for key, content in sorted(spec.overrides.items())]
-            states = [f"{job.state}: {job.reason}" if job.reason else str(job.state) for job in jobs]
-            table.add_row(
-                Text(label),
-                spec.method,
-                Text("\n".join(differs) or "nothing"),
-                words.seed_list(job.spec.seed for job in jobs),
-                Text("\n".join(dict.fromkeys(states))),
-            )
-        console.print(table)
 
 
 def _show_pictures(console: Console, ended: Sequence[JobProgress]) -> None:

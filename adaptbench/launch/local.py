@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -19,14 +19,18 @@ from filelock import FileLock, Timeout
 
 from adaptbench.errors import RunStateError
 from adaptbench.jobspec import State, Status, read_status, save_job, write_status
+from adaptbench.launch.machine import least_busy
+from adaptbench.launch.time_limit import TimeLimit
 from adaptbench.plan import Job
 from adaptbench.plugins import ROOT
 
 _POLL_SECONDS = 0.25
-#: Time a job has to save its state after Ctrl-C before it is killed.
+#: Time a job has to save its state after it was asked to stop, before it is killed.
 _GRACE_SECONDS = 60.0
 #: Exit status of a job that saved its state because it was asked to stop, see `adaptbench.job`.
 _EXIT_INTERRUPTED = 130
+#: How jobs end that are neither done nor skipped.
+_NOT_FINISHED = (State.FAILED, State.INTERRUPTED, State.TIMEOUT)
 
 
 @dataclass(frozen=True)
@@ -44,25 +48,53 @@ class View(Protocol):
         """Called several times a second with all jobs, in the order of the plan."""
 
 
-def run_jobs(jobs: Sequence[Job], concurrency: int, view: View) -> list[Progress]:
+@dataclass
+class _Running:
+    """A job's process.
+
+    Attributes:
+        process: leader of a session of its own.
+        gpu: the only one that it sees; None = whatever there is.
+        started: when. Units: seconds of the monotonic clock.
+        limit: why it was asked to stop; None = it was not, or for another reason.
+    """
+
+    process: subprocess.Popen[bytes]
+    gpu: str | None
+    started: float
+    limit: TimeLimit | None = None
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    concurrency: int,
+    view: View,
+    gpus: Sequence[str] = (),
+    limit: TimeLimit | None = None,
+) -> list[Progress]:
     """Runs every job that is not done or skipped and returns where all of them stand in the end.
 
     Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them.
 
     Args:
-        jobs: the plan, after `prepare`.
+        jobs: the plan, while it is `prepared`.
         concurrency: how many run at once.
         view: shows the progress.
+        gpus: over which jobs are spread, each seeing one alone.
+        limit: after which a job is asked to save and stop, while the others go on.
 
     """
     pending = to_do(jobs)
-    running: dict[Path, subprocess.Popen[bytes]] = {}
+    running: dict[Path, _Running] = {}
     with _stop_signals() as stop:
         try:
             while (pending or running) and not stop.asked:
                 while pending and len(running) < concurrency:
                     job = pending.pop(0)
-                    running[job.folder] = _start(job)
+                    gpu = least_busy(gpus, [run.gpu for run in running.values()])
+                    running[job.folder] = _Running(_start(job, gpu), gpu, time.monotonic())
+                if limit is not None:
+                    _stop_overdue(running, limit)
                 _reap(running, stop)
                 view.show([_progress(job) for job in jobs])
                 time.sleep(_POLL_SECONDS)
@@ -78,28 +110,46 @@ def to_do(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
 
 
-def prepare(jobs: Sequence[Job]) -> None:
-    """Makes the folders of all jobs that are to do.
+def not_finished(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that were begun before and failed, were interrupted or ran out of time (--only-failed)."""
+    return [job for job in jobs if job.state in _NOT_FINISHED]
+
+
+@contextlib.contextmanager
+def prepared(jobs: Sequence[Job]) -> Iterator[None]:
+    """Makes the folders of all jobs that are to do, for the block that runs them.
+
+    Jobs whose turn never came get the state back that they had, so that --only-failed finds them again.
 
     Raises:
         RunStateError: a folder cannot be written.
     """
-    for job in to_do(jobs):
-        _prepare(job)
+    try:
+        for job in to_do(jobs):
+            _prepare(job)
+        yield
+    finally:
+        for job in not_finished(jobs):
+            _put_back(job)
 
 
-def discard(job: Job, out: Path) -> Job:
-    """Deletes what a job and its stages left, so that it runs anew (--force).
+def anew(job: Job) -> Job:
+    """A job as if it had never been run (--force)."""
+    return job if job.state is State.SKIPPED else replace(job, state=State.PLANNED, reason="")
+
+
+def discard(jobs: Iterable[Job], out: Path) -> None:
+    """Deletes what jobs and their stages left, so that they run from the beginning (--force).
 
     Raises:
         RunStateError: another run is working on the job or one of its stages.
     """
-    stages = job.folder / "stages"
-    links = list(stages.iterdir()) if stages.is_dir() else []
-    for folder in (*(out / "stages" / link.resolve().name for link in links), job.folder):
-        if folder.is_dir():
-            _delete(folder)
-    return job if job.state is State.SKIPPED else replace(job, state=State.PLANNED, reason="")
+    for job in jobs:
+        stages = job.folder / "stages"
+        links = list(stages.iterdir()) if stages.is_dir() else []
+        for folder in (*(out / "stages" / link.resolve().name for link in links), job.folder):
+            if folder.is_dir():
+                _delete(folder)
 
 
 def _delete(folder: Path) -> None:
@@ -148,11 +198,19 @@ def _prepare(job: Job) -> None:
         write_status(job.folder, Status(state=State.PLANNED))
 
 
-def _start(job: Job) -> subprocess.Popen[bytes]:
+def _put_back(job: Job) -> None:
+    status = read_status(job.folder)
+    if status.state is State.PLANNED and status.pid == os.getpid():
+        write_status(job.folder, Status(state=job.state, reason=job.reason))
+
+
+def _start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
     """The job's process, in a session of its own so that Ctrl-C reaches it through us alone."""
     threads = str(job.spec.threads)
     path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH"), str(ROOT)) if part)
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": path}
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
     with (job.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
             # -P: a folder called methods/ where the command is run must not hide ours
@@ -165,24 +223,43 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
         )
 
 
-def _reap(running: dict[Path, subprocess.Popen[bytes]], stop: _StopSignals) -> None:
-    for folder, process in list(running.items()):
-        if process.poll() is not None:
+def _stop_overdue(running: Mapping[Path, _Running], limit: TimeLimit) -> None:
+    """Asks jobs that ran for longer than ``limit`` to save and end; kills those that take too long over it."""
+    for run in running.values():
+        over = time.monotonic() - run.started - limit.seconds
+        if over > 0 and run.limit is None:
+            run.limit = limit
+            _signal(run.process, signal.SIGTERM)
+        elif over > _GRACE_SECONDS:
+            _signal(run.process, signal.SIGKILL)
+
+
+def _reap(running: dict[Path, _Running], stop: _StopSignals) -> None:
+    for folder, run in list(running.items()):
+        if run.process.poll() is not None:
             del running[folder]
-            _settle(folder, process, stop.asked)
+            _settle(folder, run.process, stop.asked, run.limit)
 
 
-def _settle(folder: Path, process: subprocess.Popen[bytes], asked: bool) -> None:
+def _settle(
+    folder: Path, process: subprocess.Popen[bytes], asked: bool, limit: TimeLimit | None = None
+) -> None:
     """Writes the status of a job whose process ended without doing so itself.
 
     Args:
         folder: the job's.
         process: what ran it.
         asked: whether jobs were asked to stop.
+        limit: why this one was asked to, if it ran for too long; the job itself cannot tell why.
     """
     status, code = read_status(folder), process.returncode
-    spoke = code == _EXIT_INTERRUPTED or status.state not in (State.PLANNED, State.INTERRUPTED)
-    if spoke or status.pid not in (process.pid, os.getpid()):  # else another run works on the job
+    ended_itself = status.state not in (State.PLANNED, State.INTERRUPTED)
+    if ended_itself or status.pid not in (process.pid, os.getpid()):  # else another run works on the job
+        return
+    if limit is not None:
+        write_status(folder, Status(state=State.TIMEOUT, reason=limit.reason))
+        return
+    if code == _EXIT_INTERRUPTED:
         return
     killed = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
     if asked:
@@ -195,17 +272,17 @@ def _settle(folder: Path, process: subprocess.Popen[bytes], asked: bool) -> None
     write_status(folder, ended)
 
 
-def _stop(running: dict[Path, subprocess.Popen[bytes]], stop: _StopSignals) -> None:
+def _stop(running: dict[Path, _Running], stop: _StopSignals) -> None:
     """Asks running jobs to save and end; kills them on a second request or when they take too long."""
-    for process in running.values():
-        _signal(process, signal.SIGTERM)
+    for run in running.values():
+        _signal(run.process, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_SECONDS
     while running and stop.count < 2 and time.monotonic() < deadline:
         _reap(running, stop)
         time.sleep(_POLL_SECONDS)
-    for process in running.values():
-        _signal(process, signal.SIGKILL)
-        process.wait()
+    for run in running.values():
+        _signal(run.process, signal.SIGKILL)
+        run.process.wait()
     _reap(running, stop)
 
 

@@ -22,6 +22,7 @@ _STYLES = {
     State.DONE: "green",
     State.FAILED: "bold red",
     State.INTERRUPTED: "yellow",
+    State.TIMEOUT: "yellow",
     State.RUNNING: "cyan",
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adaptbench.cli import main, parse
-from adaptbench.commands.run import default_concurrency, parse_paths, request_of
+from adaptbench.commands.run import parse_paths, request_of
 from adaptbench.errors import UsageError
 from adaptbench.flags import Compare, Doctor, Evaluate, Import, Ls, Report, Run, Tracking
 
@@ -42,7 +42,8 @@ def test_import_and_evaluate() -> None:
 def test_flags() -> None:
     text = (
         "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
-        "--device cpu --limit 7 --debug-pictures 9 --activation-checkpointing --dry-run --force --plugins p q"
+        "--device cpu --limit 7 --debug-pictures 9 --activation-checkpointing --dry-run --force --plugins p q "
+        "--timeout 2h --only-failed"
     )
     assert parse(text.split()) == Run(
         methods=("hrda", "fada"),
@@ -58,6 +59,8 @@ def test_flags() -> None:
         activation_checkpointing=True,
         dry_run=True,
         force=True,
+        timeout="2h",
+        only_failed=True,
         plugins=(Path("p"), Path("q")),
     )
 
@@ -165,12 +168,6 @@ def test_data_paths_need_a_name_and_a_path(text: str) -> None:
 
 def test_data_paths() -> None:
     assert parse_paths(["a=/x", "b=/y=z", "c=~"]) == {"a": Path("/x"), "b": Path("/y=z"), "c": Path.home()}
-
-
-def test_the_cpu_runs_as_many_jobs_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(12)))
-    assert default_concurrency("mini", []) == 12
-    assert default_concurrency("paper", []) == 1
 
 
 def test_a_plan_is_shown_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ class FollowedJob:
         self._next = 0
 
     def look(self) -> None:
-        """Passes on what is new, and ends the run of a job that is done or failed."""
+        """Passes on what is new, and ends the run of a job that is done, failed or ran out of time."""
         state = read_status(self.folder).state
         if self.closed or state in (State.PLANNED, State.SKIPPED) or not self._open():
             return
@@ -54,7 +54,7 @@ class FollowedJob:
         if done:
             finished = Finished(load_record(self.folder / "record.json"), self.folder)
             self._end(lambda run: self.tracker.complete(run, finished))
-        elif state is State.FAILED:
+        elif state in (State.FAILED, State.TIMEOUT):
             self.leave()
 
     def leave(self) -> None:
