@@ -57,6 +57,8 @@ class Run:
     """Run all variants of an ablation study in the place of methods, and compare them with what its paper printed."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED ...")] = (0,)
     """One job per seed."""
+    networks: Annotated[tuple[str, ...] | None, _words("NETWORK ...")] = None
+    """One job per network, for every method; by default the network that its paper has, in mini its small stand-in."""
     profile: Literal["mini", "paper"] = "mini"
     """mini: minutes on two CPU cores. paper: published sizes and hyper-parameters."""
     data: Annotated[Literal["generated", "official"] | None, _words("{generated,official}")] = None

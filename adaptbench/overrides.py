@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adaptbench.data import sources
@@ -54,6 +54,18 @@ class Overrides:
                 _check_common(key, methods)
                 common[key] = parse_value(value)
         return cls(common, by_method, world)
+
+    def on(self, network: str | None) -> Overrides:
+        """The same with a network for every method; None = as it is.
+
+        Raises:
+            UsageError: a network is set already.
+        """
+        if network is None:
+            return self
+        if any("network" in values for values in (self.common, *self.by_method.values())):
+            raise UsageError(f"--networks {network}: --set names a network, too. Leave one of the two out.")
+        return replace(self, common={**self.common, "network": network})
 
     def of(self, method: type[Method]) -> dict[str, Any]:
         """What holds for ``method``; its own values go before common ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,8 @@ def make_plan(request: Request) -> Plan:
         if missing:
             notes.append(f"{benchmark.name}: not scored beside, since not there: {', '.join(missing)}.")
         unlabelled = sources.unlabelled_targets(benchmark, registry)
-        for one in asked:
-            resolved = _resolve(one, benchmark, data, chosen, overrides)
+        for one, network in product(asked, request.networks or (None,)):
+            resolved = _resolve(one, benchmark, data, chosen, overrides.on(network))
             resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
             notes += [note] if note and note not in notes else []
             for seed in request.seeds:

@@ -19,6 +19,7 @@ class Request:
         methods: names, or ``all``; not looked at where a study is asked for.
         benchmarks: names; ``minicity/NAME`` means generated data. None at all = those of the study.
         seeds: one job each.
+        networks: one job each; none = the one that each method has, or that is set.
         profile: ``mini`` or ``paper``.
         data: provenance; None = the profile's.
         data_root: parent folder of official datasets.
@@ -38,6 +39,7 @@ class Request:
     methods: Sequence[str] = ("all",)
     benchmarks: Sequence[str] = ("gta5_to_cityscapes",)
     seeds: Sequence[int] = (0,)
+    networks: Sequence[str] = ()
     profile: str = "mini"
     data: Provenance | None = None
     data_root: Path | None = None

@@ -71,11 +71,16 @@ def request_of(command: Run) -> Request:
     Raises:
         UsageError: a flag's value makes no sense.
     """
-    for flag in ("methods", "benchmarks", "seeds"):
+    for flag in ("methods", "benchmarks", "seeds", "networks"):
         if getattr(command, flag) == ():
             raise UsageError(f"--{flag}: give at least one.")
     if command.study is not None and command.methods is not None:
         raise UsageError(f"--study {command.study} says itself which methods are run. Leave --methods out.")
+    if command.study is not None and command.networks is not None:
+        raise UsageError(
+            f"--study {command.study} says itself which networks are compared. Put all of it on another one with "
+            "--set network=NAME."
+        )
     if command.limit is not None and command.limit < 1:
         raise UsageError(f"--limit {command.limit}: give at least 1 iteration.")
     if command.jobs is not None and command.jobs < 1:
@@ -87,6 +92,7 @@ def request_of(command: Run) -> Request:
         methods=command.methods or Request.methods,
         benchmarks=benchmarks or (() if command.study else Request.benchmarks),
         seeds=command.seeds,
+        networks=command.networks or (),
         profile=command.profile,
         data=command.data,
         data_root=command.data_root,

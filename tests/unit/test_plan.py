@@ -51,6 +51,21 @@ def test_a_request_is_every_method_benchmark_and_seed_once() -> None:
     assert all(j.state is State.PLANNED for j in jobs)
 
 
+def test_networks_are_an_axis_of_the_plan() -> None:
+    asked = ("deeplabv2-mini", "daformer-mini")
+    jobs = plan(
+        methods=("source_only", "dacs"), seeds=(0, 1), networks=asked, settings=("batch_size=1",)
+    ).jobs
+    facts = {(j.spec.method, j.spec.seed, j.spec.settings["network"]) for j in jobs}
+    assert facts == {(m, s, n) for m in ("source_only", "dacs") for s in (0, 1) for n in asked}
+    assert {j.spec.ranking_hash for j in jobs} == {job().spec.ranking_hash}
+    assert job(networks=("deeplabv2-mini",)).spec.job_hash == job().spec.job_hash
+    with pytest.raises(UsageError, match="--networks daformer-mini: --set names a network, too"):
+        plan(networks=("daformer-mini",), settings=("source_only.network=deeplabv2-mini",))
+    with pytest.raises(UsageError, match="daformer-mini"):
+        plan(networks=("daformer-minni",))
+
+
 def test_averaged_tests_are_ranked_apart() -> None:
     usual, same, averaged = (
         job(methods=("fada",), settings=texts).spec
