@@ -194,6 +194,13 @@ class Method(nn.Module):
         """Mmengine hooks to call during training. Default: none."""
         return []
 
+    def finish(self) -> None:
+        """Completes what is scored once the last iteration is done. Default: nothing.
+
+        It changes nothing but what is in the ``state_dict``: snapshots of a training are finished as well, and then
+        it goes on as if they had not been.
+        """
+
     def losses(self, batch: Batch) -> Iterable[LossGroup] | LossGroup:
         """Loss groups of one iteration: one backward pass follows each group. A dict is one group."""
         raise NotImplementedError(f"{type(self).__name__} must implement losses() or train_step().")

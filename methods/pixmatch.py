@@ -11,7 +11,8 @@ Quirks that are defaults:
 
 - all passes, those that label among them, are in training mode and move the running statistics;
 - the running average starts from the start weights, not from the network trained on the source (`average_start`);
-- its running statistics are those of the student at the end, as at the end of each of the release's epochs;
+- its running statistics are those of the student at the end, and in snapshots, as at the end of each of the release's
+  epochs, where it is validated;
 - the auxiliary output learns labels of another part of the picture than the one it sees (`aux_crop`);
 - pictures lose up to one grey level when they are cropped (`grey_levels`);
 - of Fourier mix only the left half of the spectrum reaches the picture (`fourier_corners`).
@@ -30,7 +31,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from mmengine.hooks import Hook
 from pydantic import Field
 from torch import Tensor
 
@@ -55,14 +55,6 @@ from adaptbench.settings import Settings as BaseSettings
 from adaptbench.weights.consistency import STUDENT_AND_SHADOW
 from methods.minent import named
 from methods.pixmatch_source import Seen, WholeSource
-
-
-class CopyStatistics(Hook):  # type: ignore[misc]  # mmengine is untyped
-    """At the end of the training the running average takes over the student's running statistics."""
-
-    def after_train_epoch(self, runner: Any) -> None:
-        """The whole training counts as one epoch."""
-        runner.model.average.copy_statistics(runner.model.student)
 
 
 class Consistency(WholeSource):
@@ -123,9 +115,9 @@ class Consistency(WholeSource):
         self.average.follow(self.student)
         return log
 
-    def hooks(self) -> list[Hook]:
-        """What completes the running average."""
-        return [CopyStatistics()]
+    def finish(self) -> None:
+        """The running average takes over the student's running statistics: the whole training counts as one epoch."""
+        self.average.copy_statistics(self.student)
 
     def scored_network(self) -> torch.nn.Module:
         """The running average of the student."""

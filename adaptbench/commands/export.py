@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from adaptbench.commands.predict import like_dataset
-from adaptbench.errors import UsageError
+from adaptbench.errors import UsageError, WeightsError
 from adaptbench.export import onnx_file, tensors
 from adaptbench.export.description import describe, network_size
 from adaptbench.flags import Export
@@ -33,6 +33,7 @@ def execute(command: Export) -> int:
     folder = out / "exports" / checkpoint.name
     description = describe(checkpoint, scorer, box, dataset.picture_size)
     example = _example(network_size(scorer, box, dataset.picture_size))
+    _require_taken(scorer.network, example)
     for name in dict.fromkeys(command.format):
         path = folder / f"model.{name}"
         if name == "onnx":
@@ -50,6 +51,19 @@ def _example(size: tuple[int, int]) -> torch.Tensor:
     """An input to compare on. Shape: ``(1, 3, H, W)``, normalised."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(1, 3, size[1], size[0], generator=generator)
+
+
+def _require_taken(network: torch.nn.Module, example: torch.Tensor) -> None:
+    """Raises WeightsError if the network cannot see an input of this size."""
+    height, width = example.shape[-2:]
+    try:
+        with torch.no_grad():
+            network(example)
+    except (ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"The network takes no input of {width}x{height} pixels, which is what it is shown of a picture: {error}. "
+            "Name a dataset with pictures of another size with --like."
+        ) from error
 
 
 def _say(console: Console, path: Path, difference: float) -> None:

@@ -16,13 +16,13 @@ def execute(command: Merge) -> int:
     """Adds what holds and names the check that anything else fails; 0 if all were added.
 
     Raises:
-        UsageError: a file does not exist.
+        UsageError: a file does not exist; nothing was added.
     """
-    console, registry, rejected = Console(), plugins.discover(command.plugins), 0
     for path in command.files:
         if not path.is_file():
-            raise UsageError(f"merge {path}: no such file.")
-        outcome = merge(path, command.out, registry)
+            raise UsageError(f"merge {path}: no such file. Nothing was merged.")
+    console, registry, rejected = Console(), plugins.discover(command.plugins), 0
+    for path, outcome in merge(command.files, command.out, registry):
         if isinstance(outcome, Path):
             console.print(f"merged {path}: {outcome}", soft_wrap=True, highlight=False, markup=False)
             continue

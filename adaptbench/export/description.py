@@ -8,6 +8,7 @@ from typing import Any
 from adaptbench.data.framing import WholePictures
 from adaptbench.evaluation.inference import Mode, Sliding, Whole
 from adaptbench.evaluation.scorer import Scorer
+from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.prediction.folder import describe_classes
 from adaptbench.weights.scored import Checkpoint
 
@@ -43,6 +44,7 @@ def describe(checkpoint: Checkpoint, scorer: Scorer, box: Size, picture: Size) -
             "network_size": list(network_size(scorer, box, picture)),
         },
         "inference": {"mode": type(mode).__name__.lower(), **asdict(mode), "in words": _words(mode)},
+        **_scales(scorer, network_size(scorer, box, picture)),
         "output": "logits, 1 x classes x rows x columns, to be resized bilinearly; the largest one is the class",
         "class_set": checkpoint.class_set,
         "classes": describe_classes(scorer.method.task.class_set),
@@ -61,6 +63,25 @@ def network_size(scorer: Scorer, box: Size, picture: Size) -> Size:
         return min(size[0], mode.crop[1]), min(size[1], mode.crop[0])
     multiple = mode.multiple if isinstance(mode, Whole) else 1
     return size[0] // multiple * multiple, size[1] // multiple * multiple
+
+
+def _scales(scorer: Scorer, size: Size) -> dict[str, Any]:
+    """What an HRDA network does with an input of a size; nothing is said of others."""
+    network = scorer.network
+    if not isinstance(network, HRDASegmentor):
+        return {}
+    options = network.options
+    boxes = network.detail_boxes((int(size[1] * options.detail_scale), int(size[0] * options.detail_scale)))
+    return {
+        "scales": {
+            "context": options.context_scale,
+            "detail": options.detail_scale,
+            "detail_crop": list(options.detail_crop),
+            "detail_windows": max(1, len(boxes)),
+            "in words": "context and detail of an input, the detail in windows whose logits are averaged, are both "
+            "seen and fused by the network itself; model.onnx holds all of it, for inputs of network_size alone",
+        }
+    }
 
 
 def _resize(scorer: Scorer, box: Size) -> dict[str, Any]:
@@ -83,5 +104,9 @@ def _words(mode: Mode) -> str:
             if mode.aligned
             else ("without aligned corners to the size of the input, and then to that of the file")
         )
-        return f"the whole picture; logits are resized {corners}"
+        windows = (
+            f"; a picture whose sides are no multiples of {mode.multiple} is seen in overlapping windows that are as "
+            "little smaller as possible, and their logits are resized to the window and averaged"
+        )
+        return f"the whole picture; logits are resized {corners}{windows if mode.multiple > 1 else ''}"
     return "the whole picture at several scales; probabilities are averaged at the size of the file"

@@ -76,16 +76,30 @@ def _program(network: nn.Module, example: Tensor) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's exporter, about its own parts
-            return torch.onnx.export(
+            program = torch.onnx.export(
                 network, (example,), dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False
             )
     except torch.onnx.OnnxExporterError as error:
-        reason = str(error).strip().splitlines()[-1][:300]
         raise WeightsError(
-            f"This network cannot be written as an ONNX graph: {reason}. Use --format safetensors."
+            f"This network cannot be written as an ONNX graph: {_reason(error)}. Use --format safetensors."
         ) from error
     finally:
         logging.getLogger("torch.onnx").setLevel(level)
+    _forget_origins(program)
+    return program
+
+
+def _forget_origins(program: Any) -> None:
+    """Takes away where each part of the graph was traced: names of files on this machine, and much of the file."""
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()
+
+
+def _reason(error: BaseException) -> str:
+    """What the exporter stumbled over: the error at the end of the chain, in one line without its full stop."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:300].rstrip(".")
 
 
 def _require_equal(expected: npt.NDArray[np.float32], found: npt.NDArray[np.float32], path: Path) -> float:

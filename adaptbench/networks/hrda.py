@@ -277,7 +277,7 @@ class HRDASegmentor(nn.Module):
         """
         context = self.backbone(self.context_image(image))
         detail = self.detail_image(image)
-        boxes = self._windows((detail.shape[-2], detail.shape[-1]))
+        boxes = self.detail_boxes((detail.shape[-2], detail.shape[-1]))
         seen = torch.cat([detail[..., box.slices[0], box.slices[1]] for box in boxes]) if boxes else detail
         logits: Tensor = self.decode_head(context, self.backbone(seen), boxes)
         return logits
@@ -293,7 +293,8 @@ class HRDASegmentor(nn.Module):
         height, width = (int(side * self.options.detail_scale) for side in image.shape[-2:])
         return resize_logits(self.context_image(image), (height, width))
 
-    def _windows(self, image: Size) -> list[CropBox]:
+    def detail_boxes(self, image: Size) -> list[CropBox]:
+        """The windows in which a whole detail image of a size is seen; none where it is seen at once."""
         if self.options.detail_windows == "whole":
             return []
         crop = self.options.detail_crop

@@ -25,8 +25,11 @@ class _Relation(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Shape: ``(B, C, h, w)``, unchanged."""
         projections = (self.query_project, self.key_project, self.value_project)
-        query, key, value = (project(features).flatten(2).transpose(1, 2) for project in projections)
-        attended = functional.scaled_dot_product_attention(query, key, value)
+        tokens = (project(features).flatten(2).transpose(1, 2) for project in projections)
+        query, key, value = (
+            part.unsqueeze(1) for part in tokens
+        )  # the axis of heads, which ONNX wants to see
+        attended = functional.scaled_dot_product_attention(query, key, value).squeeze(1)
         out: Tensor = self.output_project(attended.transpose(1, 2).reshape_as(features))
         return out
 

@@ -103,6 +103,14 @@ class TrainingLoop:
         """Everything the method holds, under the names of a checkpoint."""
         return {f"method.{name}": tensor for name, tensor in self.model.state_dict().items()}
 
+    def finished_state(self) -> dict[str, Tensor]:
+        """What `model_state` would be if the training ended here, on the CPU; the training goes on as it was."""
+        before = _copied(self.model_state())
+        self.model.finish()
+        finished = _copied(self.model_state())
+        load_method(self.model, before)
+        return finished
+
     def due(self, every: int) -> bool:
         """Whether this iteration is the first of ``every`` ones, or the last of all."""
         return self.iter % every == 0 or self.iter + 1 == self.max_iters
@@ -132,6 +140,7 @@ class TrainingLoop:
                 raise InterruptedTrainingError(
                     f"Stopped at iteration {self.iter} of {self.max_iters}; run again to go on."
                 )
+        self.model.finish()
         self._call_hooks("after_train_epoch")
         self._call_hooks("after_train")
         self._call_hooks("after_run")
@@ -207,6 +216,11 @@ class TrainingLoop:
         self.iter, self.seconds = facts["iteration"], facts["seconds"]
         self.energy.joules = facts.get("joules")
         _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, which leave a GPU its memory."""
+    return {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()}
 
 
 def _rounded(vector: Tensor) -> list[float | None]:

@@ -1,4 +1,7 @@
-"""Snapshots of a training, from which one is chosen later. They change nothing in the training."""
+"""Snapshots of a training, from which one is chosen later: each is what the training would have ended with there.
+
+They change nothing in the training.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,15 @@ class Snapshots(Hook):  # type: ignore[misc]
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Keeps the method's state where one is due.
+        """Keeps the method's finished state where one is due.
 
         Raises:
             RunStateError: it cannot be written.
         """
         iterations = runner.iter + 1
         if iterations in due(runner.max_iters):
-            checkpoint.save(
-                file_of(Path(runner.work_dir), iterations), runner.model_state(), {"iterations": iterations}
-            )
+            file = file_of(Path(runner.work_dir), iterations)
+            checkpoint.save(file, runner.finished_state(), {"iterations": iterations})
 
 
 def due(max_iters: int) -> list[int]:

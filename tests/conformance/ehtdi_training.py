@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.training.optimizer import by_name
 from methods import ehtdi
-from methods.pixmatch import CopyStatistics
 
 from .boundary_mixing import Step, batch_of, method_of
 from .case import Case
@@ -46,7 +45,7 @@ class Training:
         self.first_average: dict[str, Tensor] = {}
         self._train()
         self.average_before_the_end = _copied(self.method.average.network)
-        CopyStatistics().after_train_epoch(mock.Mock(model=self.method))
+        self.method.finish()
 
     def log(self, key: str) -> Tensor:
         """A logged value of all iterations; 0 where there was none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,24 +18,35 @@ from adaptbench.reporting.record import Record, save_record
 from adaptbench.reporting.records import find_records
 
 
-def merge(path: Path, out: Path, registry: plugins.Registry) -> Path | list[Objection]:
-    """Adds the contribution in ``path`` to ``out``, marked as submitted, and returns its folder; or why not.
+def merge(
+    paths: Iterable[Path], out: Path, registry: plugins.Registry
+) -> Iterator[tuple[Path, Path | list[Objection]]]:
+    """Adds contributions to ``out``, marked as submitted, one after the other.
+
+    Yields:
+        The path of each, and its folder in ``out``; or why it is not taken.
 
     Raises:
         RunStateError: ``out`` cannot be written.
     """
-    try:
-        found = read_zip(path)
-    except RunStateError as error:
-        return [Objection("archive", str(error))]
-    wrong = objections(found, Known(registry, _here(found.record, out)))
-    return wrong or _put(found, out)
+    here = find_records(out)
+    for path in paths:
+        try:
+            found = read_zip(path)
+        except RunStateError as error:
+            yield path, [Objection("archive", str(error))]
+            continue
+        wrong = objections(found, Known(registry, _same_board(found.record, here, out)))
+        outcome = wrong or _put(found, out)
+        if isinstance(outcome, Path):
+            here.append(found.record)
+        yield path, outcome
 
 
-def _here(record: Record, out: Path) -> dict[str, PerImageConfusion]:
+def _same_board(record: Record, here: Iterable[Record], out: Path) -> dict[str, PerImageConfusion]:
     """Matrices of runs of the same protocol, one per split."""
     found: dict[str, PerImageConfusion] = {}
-    for other in find_records(out):
+    for other in here:
         if other.ranking_hash != record.ranking_hash or other.smoke:
             continue
         for score in other.scores:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from adaptbench.evaluation.metrics import score
 from adaptbench.jobspec import content_hash
 from adaptbench.plan import make_plan
 from adaptbench.reporting.board import boards
+from adaptbench.reporting.contributions import merging
 from adaptbench.reporting.contributions.checks import Known, objections
 from adaptbench.reporting.contributions.pack import file_name, pack, read_folder
 from adaptbench.reporting.gallery import draw_all
@@ -34,11 +36,18 @@ REGISTRY = plugins.discover()
 
 @pytest.fixture
 def run(record: Maker, tmp_path: Path) -> Path:
-    """The folder of a finished run as this version of the package makes it, with the hashes of its plan."""
-    request = Request(methods=("source_only",), out=tmp_path / "theirs", device="cpu")
+    return finished_run(record, tmp_path)
+
+
+def finished_run(record: Maker, tmp_path: Path, seed: int = 0) -> Path:
+    """The folder of a finished run as this version of the package makes it, with the hashes of its plan.
+
+    Runs of two seeds were scored on other labels.
+    """
+    request = Request(methods=("source_only",), seeds=(seed,), out=tmp_path / "theirs", device="cpu")
     (planned,) = make_plan(request).jobs
     spec = planned.spec
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     scores = []
     for split in spec.ranking["splits"]:
         matrices = {f"picture {i}": rng.integers(0, 50, (19, 19)) for i in range(5)}
@@ -54,11 +63,11 @@ def run(record: Maker, tmp_path: Path) -> Path:
         "settings",
         "settings_origin",
         "overrides",
-        "seed",
     )
     one = record(
         "source_only",
-        **{name: getattr(spec, name) for name in same if name not in ("ranking", "overrides", "seed")},
+        **{name: getattr(spec, name) for name in same if name not in ("ranking", "overrides")},
+        seed=seed,
         tags=tuple(method.tags),
         method_title=method.title,
         method_version=method.version,
@@ -118,6 +127,33 @@ def test_a_run_that_is_here_stays(run: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(["merge", str(path), "--out", str(tmp_path / "theirs")]) == 1
     assert "[already here]" in capsys.readouterr().out
     assert (run / "record.json").read_bytes() == before
+
+
+def test_what_was_merged_before_counts_for_the_next_and_records_are_read_once(
+    record: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = (
+        pack(finished_run(record, tmp_path / str(seed), seed), tmp_path / "zips") for seed in (0, 1)
+    )
+    scan = mock.Mock(side_effect=find_records)
+    monkeypatch.setattr(merging, "find_records", scan)
+    assert main(["merge", str(first), str(other), str(first), "--out", str(tmp_path / "ours")]) == 1
+    said = capsys.readouterr().out
+    assert f"merged {first}: " in said
+    assert f"rejected {other}: [pictures] cityscapes/val: other pictures, or other labels" in said
+    assert f"rejected {first}: [already here]" in said
+    assert scan.call_count == 1
+    assert main(["merge", str(other), "--out", str(tmp_path / "empty")]) == 0
+
+
+def test_a_missing_file_is_told_before_anything_is_merged(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = pack(run, tmp_path / "zips")
+    missing = tmp_path / "missing.zip"
+    assert main(["merge", str(path), str(missing), "--out", str(tmp_path / "ours")]) == 2
+    assert f"merge {missing}: no such file" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "ours").exists()
 
 
 def test_a_better_score_is_found_out(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
