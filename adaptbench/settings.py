@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
 from adaptbench.errors import UsageError, unknown_name
@@ -122,19 +123,26 @@ def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
     values = settings.model_dump()
     total = settings.iterations
     for name, info in type(settings).model_fields.items():
+        units = _units(info)
         if values[name] is None:
             continue
-        if "length" in info.metadata:
+        if "length" in units:
             values[name] = profile.length(values[name])
-        elif "pixel_count" in info.metadata:
+        elif "pixel_count" in units:
             values[name] = profile.pixel_count(values[name])
-        elif "channels" in info.metadata:
+        elif "channels" in units:
             values[name] = profile.channels(values[name])
-        elif "pictures" in info.metadata:
+        elif "pictures" in units:
             values[name] = profile.batch(values[name])
-        elif "iterations" in info.metadata and total > 0:
+        elif "iterations" in units and total > 0:
             values[name] = profile.budget(values[name], total)
     return values
+
+
+def _units(info: FieldInfo) -> set[Any]:
+    """What a setting counts, also one that may be None: its unit type is then part of a union."""
+    parts = [part.__metadata__ for part in get_args(info.annotation) if get_origin(part) is Annotated]
+    return {mark for marks in (info.metadata, *parts) for mark in marks if isinstance(mark, str)}
 
 
 def _validate(schema: type[AnySettings], values: Mapping[str, Any], where: str) -> AnySettings:

@@ -44,7 +44,7 @@ from adaptbench.adaptation.view_contrast import label_at, pixel_contrast, protot
 from adaptbench.data.batch import Batch
 from adaptbench.method import LossGroup, Task
 from adaptbench.profiles import Iterations
-from methods.pixmatch import Consistency
+from methods.pixmatch import ORIGINAL, Consistency
 from methods.pixmatch_source import Seen
 
 #: Samples of a batch that a loss is taken of.
@@ -104,7 +104,12 @@ class EHTDI(Consistency):
         "deeplabv2-pixmatch-r101": ("EHTDI", "", "ResNet-101", "DeepLabV2"),
     }
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): {"parameter_listing": "repeated-current"},
+        ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): ORIGINAL,
+        ("synthia_to_cityscapes", "deeplabv2-pixmatch-r101"): {
+            **ORIGINAL,
+            "contrast_weight": 0.008,
+            "source_height": 720,
+        },
     }
 
     class Settings(Consistency.Settings):

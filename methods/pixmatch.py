@@ -158,7 +158,7 @@ class Consistency(WholeSource):
 
 
 #: What the original release does beside the defaults below.
-_ORIGINAL: Mapping[str, Any] = {"parameter_listing": "repeated-current"}
+ORIGINAL: Mapping[str, Any] = {"parameter_listing": "repeated-current"}
 
 
 class PixMatch(Consistency):
@@ -169,7 +169,7 @@ class PixMatch(Consistency):
     paper = "arXiv:2105.08128"
     tags = ("self-training", "consistency")
     published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): _ORIGINAL,
+        ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): ORIGINAL,
     }
 
     class Settings(Consistency.Settings):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.data.batch import Batch
-from adaptbench.data.framing import Crops, WholePictures
+from adaptbench.data.framing import WholePictures
 from adaptbench.data.sampling import Sampling
 from adaptbench.method import LossGroup
 from adaptbench.profiles import Iterations, Length, Pictures
@@ -60,6 +60,9 @@ class WholeSource(OutputAdaptation):
         picture_width: Length = Field(
             1280, ge=8, description="of whole pictures; they keep the ratio of the dataset's training size"
         )
+        source_height: Length | None = Field(
+            None, ge=8, description="of whole source pictures; none = by the ratio of their training size"
+        )
         blur: bool = Field(True, description="blur half of all pictures a little")
 
     settings: Settings
@@ -69,9 +72,13 @@ class WholeSource(OutputAdaptation):
         """Whole pictures of one width, or crops."""
         assert isinstance(settings, WholeSource.Settings)
         width = int(settings.picture_width * settings.resolution + 0.5)
-        whole = WholePictures(mirrored=True, width=width)
-        framing = whole if settings.pictures == "whole" else Crops()
-        return Sampling(framing=framing, distortion=settings.photometric_distortion, blur=settings.blur)
+        distortion, blur = settings.photometric_distortion, settings.blur
+        if settings.pictures != "whole":
+            return Sampling(distortion=distortion, blur=blur)
+        framing, source_box = WholePictures(mirrored=True, width=width), None
+        if settings.source_height is not None:
+            source_box = width, int(settings.source_height * settings.resolution + 0.5)
+        return Sampling(framing=framing, source_box=source_box, distortion=distortion, blur=blur)
 
     def losses(self, batch: Batch) -> Iterable[LossGroup]:
         """Cross entropy of both outputs."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from adaptbench.adaptation.picture_jitter import Jitter
 from adaptbench.adaptation.pseudo_margins import Margins
 from adaptbench.adaptation.rare_class_sampling import MissingRule
-from adaptbench.data.framing import Crops, Framing
+from adaptbench.data.framing import Crops, Framing, Size
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Sampling:
         margins: borders of target pictures, in pixels of the picture file, where no pseudo-label is trusted; None
             = batches carry no mask.
         framing: crops, or whole pictures; the test pictures are resized alike.
+        source_box: (width, height) in pixels that source pictures are resized into, whatever dataset they are of; None
+            = the training size of their dataset.
         distortion: whether the colours of labelled pictures are distorted.
         jitter: how far they are jittered instead, as in FADA; None = not.
         balanced: whether labelled pictures are drawn by the classes they show; else every one is shown per epoch.
@@ -50,6 +52,7 @@ class Sampling:
     part: int | None = None
     margins: Margins | None = None
     framing: Framing = field(default_factory=Crops)
+    source_box: Size | None = None
     distortion: bool = False
     jitter: Jitter | None = None
     balanced: bool = False

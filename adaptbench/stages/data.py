@@ -79,13 +79,16 @@ def _few(place: Workplace, stage: Stage, labelled: Domain) -> Domain:
 
 def _domain(place: Workplace, stage: Stage, refs: tuple[SplitRef, ...], *, labelled: bool) -> Domain:
     items: list[Item] = []
+    with firewall.closed(place.closed_folders):
+        source_box = stage.method.sampling(stage.settings).source_box
     for ref in refs:
         dataset = place.datasets[ref.dataset]
         samples = _used(place, ref)
         if labelled:
             sources.require_labels(dataset, ref.split, samples)
         table = label_map(dataset.id_space, place.spec.class_set) if labelled else None
-        size = place.input_size(ref.dataset, stage.settings.resolution)
+        box = source_box if ref in place.benchmark.source else None
+        size = box or place.input_size(ref.dataset, stage.settings.resolution)
         items += [(dataset, sample, size, table) for sample in samples]
     return Domain(items)
 

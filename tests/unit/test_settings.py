@@ -48,6 +48,12 @@ def test_mini_is_a_quarter_of_the_size() -> None:
     assert (settings.batch_size, settings.learning_rate, settings.window) == (2, 6e-5, None)
 
 
+def test_what_may_be_absent_is_scaled_where_it_is_there() -> None:
+    settings = resolved(published={"window": 100}).settings
+    assert isinstance(settings, Example)
+    assert settings.window == 25
+
+
 def test_paper_is_the_full_size() -> None:
     assert resolved("paper").settings == Example(network="deeplabv2-mini")  # type: ignore[call-arg]
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny_training import build, train
 
+from adaptbench.data.sources import generate
 from adaptbench.method import Method
+from adaptbench.plan import make_plan
 from adaptbench.profiles import profile
+from adaptbench.request import Request
 from adaptbench.settings import resolve
+from adaptbench.stages.data import training_data
+from adaptbench.stages.planned import plan_stages
+from adaptbench.workplace import open_workplace
 from methods.ehtdi import EHTDI
 from methods.pixmatch import Consistency, PixMatch
 from methods.pixmatch_source import WholeSource
 
+SYNTHIA = "minicity/synthia_to_cityscapes"
 #: So that something is confident, pasted and seen on random pictures.
 USUAL = {
     "network": "deeplabv2-multi-mini",
@@ -127,3 +135,20 @@ def test_pictures_are_of_one_width() -> None:
     framing = EHTDI.sampling(settings_of(EHTDI, "mini")).framing
     assert framing.size((480, 270), (320, 180)) == (320, 180)
     assert framing.size((512, 256), (256, 128)) == (320, 160)
+
+
+def test_source_pictures_of_a_stated_height(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As published for SYNTHIA, whose pictures are a little higher; those of the target keep their size."""
+    monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path / "cache"))
+    heights = {}
+    for height in (None, 180):
+        settings = (f"source_height={height}", "pretraining=none")
+        request = Request(("ehtdi",), (SYNTHIA,), out=tmp_path, limit=1, device="cpu", settings=settings)
+        (job,) = make_plan(request).jobs
+        generate(job.spec.data.items(), lambda *_: lambda *_: None)
+        place = open_workplace(job.spec, job.folder)
+        for planned in plan_stages(place):
+            labelled, target = training_data(place, planned.stage)
+            heights[height] = {item[2] for item in labelled.items}
+            assert target is None or {item[2] for item in target.items} == {(256, 128)}
+    assert heights == {None: {(320, 190)}, 180: {(320, 180)}}
