@@ -109,4 +109,7 @@ def _words(mode: Mode) -> str:
             "little smaller as possible, and their logits are resized to the window and averaged"
         )
         return f"the whole picture; logits are resized {corners}{windows if mode.multiple > 1 else ''}"
-    return "the whole picture at several scales; probabilities are averaged at the size of the file"
+    return (
+        "the whole picture at several scales; probabilities are averaged at the size of the file; model.onnx takes "
+        "inputs of network_size alone, model.safetensors those of every scale"
+    )
