@@ -88,6 +88,8 @@ class Benchmark:
     source: ClassVar[tuple[SplitRef, ...]]
     target: ClassVar[tuple[SplitRef, ...]]
     evaluation: ClassVar[tuple[SplitRef, ...]]
+    #: Evaluation splits whose mean of mean IoUs is a column: all targets, or all unseen domains; empty = no column.
+    averaged: ClassVar[tuple[SplitRef, ...]] = ()
     #: Further labelled splits, scored with the same network where their data is there. They are columns of the
     #: leaderboard and part of no hash: neither weights nor ranked numbers depend on them.
     also: ClassVar[tuple[SplitRef, ...]] = ()

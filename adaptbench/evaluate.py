@@ -182,6 +182,7 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
         overrides=spec.overrides,
         data=_data(spec),
         scores=scored.scores,
+        averaged=[str(ref) for ref in benchmark.averaged],
         pseudo_labels=summarise(
             results[-1].folder / "metrics.jsonl", settings.iterations, place.task.class_set.classes
         ),

@@ -1,8 +1,8 @@
 """GTA5 to unseen real streets: domain generalization, 19 classes.
 
 Training sees GTA5 alone, pictures and labels; every other dataset is closed while it runs, its pictures included.
-Cityscapes val is ranked, BDD100K val and Mapillary validation are columns. The held-out source pictures exist in
-generated worlds only: they show what the domain gap costs.
+Cityscapes val is ranked; BDD100K val, Mapillary validation and the mean of the three are columns. The held-out source
+pictures exist in generated worlds only: they show what the domain gap costs.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ class GTA5DG(Benchmark):
         SplitRef("bdd100k", "val"),
         SplitRef("mapillary", "validation"),
         SplitRef("gta5", "heldout", generated_only=True),
+    )
+    averaged = (
+        SplitRef("cityscapes", "val"),
+        SplitRef("bdd100k", "val"),
+        SplitRef("mapillary", "validation"),
     )
     also = (SplitRef("acdc", "val"), SplitRef("dark_zurich", "val"))
     published = "dg_gta5_to_cityscapes"

@@ -1,7 +1,7 @@
 """GTA5 to Cityscapes, BDD100K and Mapillary at once: one network for a compound target, 19 classes.
 
 Training sees all GTA5 pictures with labels and the training pictures of all three without, as one domain: which picture
-comes from where is not told. Cityscapes val is ranked, the other two are columns.
+comes from where is not told. Cityscapes val is ranked; the other two and the mean of the three are columns.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ class GTA5ToThreeTargets(Benchmark):
         SplitRef("mapillary", "training"),
     )
     evaluation = (
+        SplitRef("cityscapes", "val"),
+        SplitRef("bdd100k", "val"),
+        SplitRef("mapillary", "validation"),
+    )
+    averaged = (
         SplitRef("cityscapes", "val"),
         SplitRef("bdd100k", "val"),
         SplitRef("mapillary", "validation"),

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.reporting import words
+from adaptbench.reporting.mean_score import with_mean
 from adaptbench.reporting.record import Record, Score
 from adaptbench.reporting.records import in_order
 from adaptbench.statistics.student import Interval, t_interval
@@ -255,7 +256,7 @@ def _board(records: Sequence[Record], reference: Record) -> Board:
     """The board of finished records of one protocol, which come first, and of smoke records."""
     first = records[0]
     ranked_view = view(first.scores[0])
-    views = dict.fromkeys(view(score) for record in records for score in record.scores)
+    views = dict.fromkeys(view(score) for record in records for score in with_mean(record))
     statistics = _statistics(records)
     groups: dict[tuple[bool, str], list[Record]] = {}
     for record in records:
@@ -290,7 +291,7 @@ def _statistics(records: Sequence[Record]) -> _Statistics:
         [
             (record.smoke, record.group_hash, score.class_set, score.split, quantity, number)
             for record in records
-            for score in record.scores
+            for score in with_mean(record)
             for quantity, number in _quantities(score)
         ],
         columns=[*keys, "percent"],

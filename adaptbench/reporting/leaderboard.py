@@ -10,6 +10,7 @@ from pathlib import Path
 from adaptbench import storage
 from adaptbench.reporting import costs, gap, significance, words
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View, boards
+from adaptbench.reporting.mean_score import with_mean
 from adaptbench.reporting.record import Record
 from adaptbench.reporting.records import Unreadable
 from adaptbench.reporting.significance import Significance, Significances
@@ -316,7 +317,7 @@ def _csv_line(
     board: Board, row: Row, view: View, classes: Sequence[str], found: Significance | None
 ) -> dict[str, object]:
     record = row.first
-    scores = (score for one in row.records for score in one.scores)  # a seed may lack a further split
+    scores = (score for one in row.records for score in with_mean(one))  # a seed may lack a further split
     score = next(score for score in scores if (score.class_set, score.split) == view)
     miou, accuracy = row.statistics[view, MIOU], row.statistics[view, ACCURACY]
     per_class: list[Statistic | None] = [row.statistics.get((view, name)) for name in classes]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adaptbench.errors import RunStateError
 from adaptbench.storage import write_text
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Part(BaseModel):
@@ -154,6 +154,8 @@ class Record(Part):
     data: dict[str, dict[str, Any]]
     #: The first score is the ranked one.
     scores: list[Score] = Field(min_length=1)
+    #: Splits whose mean is shown, too: all targets, or all unseen domains. None at all in records of version 3.
+    averaged: list[str] = []
     #: None where nothing is pseudo-labelled, and in records of version 1.
     pseudo_labels: PseudoLabels | None = None
     #: Snapshots of the last training, in order; None where none were kept, and in records of version 2.

@@ -168,6 +168,8 @@ def _splits(found: Contribution, known: Known) -> Iterator[str]:
     wanted = [str(ref) for ref in refs]
     if stated[: len(wanted)] != wanted or len(set(stated)) < len(stated):
         yield f"its scores are on {', '.join(stated)}; the benchmark scores {', '.join(wanted)}"
+    if record.averaged not in ([], [str(ref) for ref in benchmark.averaged]):  # none in older records
+        yield f"it averages {', '.join(record.averaged) or 'nothing'}, and the benchmark does not"
     extra = set(stated) - set(wanted) - {str(ref) for ref in benchmark.also}
     if extra:
         yield f"the benchmark does not score {', '.join(sorted(extra))}"
