@@ -43,7 +43,6 @@ def test_scoring_counts_the_missing_labels(blind: tuple[Bench, Ended], method: s
     assert answer.code == 1
     status = made.status(method)
     assert status["state"] == "failed"
-    count = 2 * ITERATIONS  # pictures of a smoke run
-    assert f"cityscapes/val: {count} of {count} pictures" in status["reason"]
+    assert f"cityscapes/val: {ITERATIONS} of {ITERATIONS} pictures" in status["reason"]
     assert "_gtFine_labelIds.png" in status["reason"]
     assert not (made.folder(method) / "record.json").exists()
