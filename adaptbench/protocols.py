@@ -2,8 +2,8 @@
 
 A protocol says how a trained network becomes a number, and which head is trained for it. It does not change how a
 method trains: sizes and schedules are settings of the method, and those of a paper's own method are its published ones.
-Protocols are part of the ranking hash: rows of different ones are never ranked together. Trainings are shared wherever
-protocols ask for the same head.
+Protocols are part of the ranking hash: rows of different ones are never ranked together. Those with the same head share
+the last iterate; one that chooses a checkpoint repeats the training for snapshots of its own.
 """
 
 from __future__ import annotations

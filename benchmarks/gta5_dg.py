@@ -26,10 +26,6 @@ class GTA5DG(Benchmark):
         SplitRef("mapillary", "validation"),
         SplitRef("gta5", "heldout", generated_only=True),
     )
-    averaged = (
-        SplitRef("cityscapes", "val"),
-        SplitRef("bdd100k", "val"),
-        SplitRef("mapillary", "validation"),
-    )
+    averaged = evaluation[:3]
     also = (SplitRef("acdc", "val"), SplitRef("dark_zurich", "val"))
     published = "dg_gta5_to_cityscapes"

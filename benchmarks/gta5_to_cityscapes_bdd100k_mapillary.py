@@ -26,11 +26,7 @@ class GTA5ToThreeTargets(Benchmark):
         SplitRef("bdd100k", "val"),
         SplitRef("mapillary", "validation"),
     )
-    averaged = (
-        SplitRef("cityscapes", "val"),
-        SplitRef("bdd100k", "val"),
-        SplitRef("mapillary", "validation"),
-    )
+    averaged = evaluation
     also = (
         SplitRef("acdc", "val"),
         SplitRef("dark_zurich", "val"),

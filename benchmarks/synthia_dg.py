@@ -23,11 +23,7 @@ class SynthiaDG(Benchmark):
         SplitRef("bdd100k", "val"),
         SplitRef("mapillary", "validation"),
     )
-    averaged = (
-        SplitRef("cityscapes", "val"),
-        SplitRef("bdd100k", "val"),
-        SplitRef("mapillary", "validation"),
-    )
+    averaged = evaluation
     also = (
         SplitRef("acdc", "val"),
         SplitRef("dark_zurich", "val"),

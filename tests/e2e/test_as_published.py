@@ -1,4 +1,4 @@
-"""Numbers as papers make them, from trainings that are shared wherever the head is the same."""
+"""Numbers as papers make them, by choices among snapshots of one stage."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_labels_are_reduced_where_the_paper_does_so(scored: Bench) -> None:
     assert pixels["ehtdi"] / pixels["fada"] == pytest.approx(1280 * 640 / (2048 * 1024), rel=0.02)
 
 
-def test_one_training_serves_all(scored: Bench) -> None:
+def test_all_have_the_stage_in_common(scored: Bench) -> None:
     stages = {(run_of(scored.out, paper)[0] / "stages" / "train").resolve() for paper in PAPERS}
     assert len(stages) == 1
 
