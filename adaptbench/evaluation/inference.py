@@ -104,25 +104,31 @@ def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
 
 
 def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor:
-    """Predicted train ids at the size of the label file.
+    """Predicted train ids at the size of the label file: `segment_to` one size."""
+    (found,) = segment_to(network, image, mode, [size])
+    return found
+
+
+def segment_to(network: nn.Module, image: Tensor, mode: Mode, sizes: Sequence[Size]) -> list[Tensor]:
+    """Predicted train ids at several sizes, for which the network runs once.
 
     Equal to `predict`, `resize` and argmax over the classes, but one class at a time, so that the logits at
     full size (160 MB for 19 classes at 2048x1024) never exist.
 
-    Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8.
+    Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8 each.
 
     Args:
         network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
         image: normalised picture.
-        mode: whole or sliding.
-        size: (height, width) of the label file.
+        mode: whole or sliding; averaged ones run the network once per size.
+        sizes: (height, width) of the label files.
     """
     with torch.no_grad():
         if isinstance(mode, Averaged):
-            return averaged_probability(network, image, mode, size).argmax(dim=1)[0].to(torch.uint8)
-        return resized_argmax(
-            _coarse(network, image, mode), *_steps_to(size, image, mode), aligned=_aligned(mode)
-        )[0]
+            averages = (averaged_probability(network, image, mode, size) for size in sizes)
+            return [average.argmax(dim=1)[0].to(torch.uint8) for average in averages]
+        coarse, aligned = _coarse(network, image, mode), _aligned(mode)
+        return [resized_argmax(coarse, *_steps_to(size, image, mode), aligned=aligned)[0] for size in sizes]
 
 
 def segment_confidently(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> tuple[Tensor, Tensor]:

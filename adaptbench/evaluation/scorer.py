@@ -19,14 +19,17 @@ from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import nearest
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.dataset import Dataset, Sample
-from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
-from adaptbench.evaluation.inference import probability, segment, segment_confidently
+from adaptbench.evaluation.confusion import Matrix, PerImageConfusion, confusion_matrix
+from adaptbench.evaluation.inference import probability, segment, segment_confidently, segment_to
 from adaptbench.method import Method
 from adaptbench.settings import Settings
 from adaptbench.training.loop import InterruptedTrainingError
 from adaptbench.workplace import input_size
 
 UInt8 = npt.NDArray[np.uint8]
+
+#: (width, height) in pixels that labels are resized to before they are scored; None = as they are.
+ScoredSize = tuple[int, int] | None
 
 #: Called after every picture with the sample, its number from 0 and the predicted train ids ``(H, W)``.
 Tell = Callable[[Sample, int, UInt8], None]
@@ -42,7 +45,7 @@ class Scorer:
         device: where it runs.
         label_folders: out of reach while code of the method runs.
         stop: whether to end; asked before every picture.
-        label_size: (width, height) in pixels that labels are resized to before they are scored; None = as they are.
+        label_size: at which labels are scored.
     """
 
     method: Method
@@ -50,7 +53,7 @@ class Scorer:
     device: torch.device
     label_folders: Sequence[Path]
     stop: Callable[[], bool]
-    label_size: tuple[int, int] | None = None
+    label_size: ScoredSize = None
     #: How long each picture took, without reading and counting. Units: seconds.
     seconds: list[float] = field(default_factory=list)
 
@@ -69,12 +72,36 @@ class Scorer:
         """
         matrices = {}
         for number, sample in enumerate(samples):
-            if self.stop():
-                raise InterruptedTrainingError("Stopped during evaluation; run again to go on.")
+            self._go_on()
             truth, prediction = self.segmented(dataset, sample)
             matrices[sample.name] = confusion_matrix(truth, prediction, len(self._classes))
             tell(sample, number, prediction)
         return PerImageConfusion.collect(matrices, [sample.tags for sample in samples])
+
+    def totals(
+        self, dataset: Dataset, samples: Sequence[Sample], label_sizes: Sequence[ScoredSize]
+    ) -> list[Matrix]:
+        """Confusion matrices over all samples, one per size of the labels; the network sees each picture once.
+
+        Raises:
+            InterruptedTrainingError: asked to stop.
+            DataError: a picture or label cannot be used.
+        """
+        totals = [np.zeros((len(self._classes),) * 2, np.int64) for _ in label_sizes]
+        for sample in samples:
+            self._go_on()
+            pixels, truth = self._seen(dataset, sample)
+            truths = [_reduced(truth, size) for size in label_sizes]
+            with firewall.closed(self.label_folders):
+                sizes = [(one.shape[0], one.shape[1]) for one in truths]
+                predictions = segment_to(self.network, pixels, self.method.inference(), sizes)
+            for total, one, prediction in zip(totals, truths, predictions, strict=True):
+                total += confusion_matrix(one, prediction.cpu().numpy(), len(self._classes))
+        return totals
+
+    def _go_on(self) -> None:
+        if self.stop():
+            raise InterruptedTrainingError("Stopped during evaluation; run again to go on.")
 
     @property
     def _classes(self) -> ClassSet:
@@ -120,11 +147,15 @@ class Scorer:
         Raises:
             DataError: the picture or its label cannot be used.
         """
+        pixels, truth = self._seen(dataset, sample)
+        return pixels, _reduced(truth, self.label_size)
+
+    def _seen(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
+        """A picture as the network gets it, and its true train ids at the size of the label file."""
         image, raw = dataset.read_image(sample), dataset.read_label(sample)
         require_same_size(image, raw, sample)
         box = input_size(dataset, self.settings.resolution, self.method.task.profile)
-        truth = label_map(dataset.id_space, self._classes.name)[raw]
-        return self.framed(image, box), truth if self.label_size is None else nearest(truth, self.label_size)
+        return self.framed(image, box), label_map(dataset.id_space, self._classes.name)[raw]
 
     def framed(self, image: UInt8, box: tuple[int, int]) -> Tensor:
         """A picture as the network gets it, on the device. Shape: ``(H, W, 3)`` to float ``(1, 3, h, w)``.
@@ -152,3 +183,7 @@ class Scorer:
             size = (image.shape[0], image.shape[1])
             ids, confidence = segment_confidently(self.network, pixels, self.method.inference(), size)
         return ids.cpu().numpy(), confidence.float().cpu().numpy()
+
+
+def _reduced(truth: UInt8, size: ScoredSize) -> UInt8:
+    return truth if size is None else nearest(truth, size)

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaptbench import networks
-from adaptbench.benchmark import CheckpointRule, Protocol
+from adaptbench.benchmark import CheckpointRule
 from adaptbench.data import firewall
-from adaptbench.data.taxonomy import class_set
 from adaptbench.jobspec import JobSpec, content_hash
 from adaptbench.method import Stage
+from adaptbench.stages.choice import Selection, seen_digest, selection_by, weights_name
 from adaptbench.stages.data import labelled_refs
 from adaptbench.workplace import Workplace
-
-
-class Selection(NamedTuple):
-    """How the network of a stage is chosen among snapshots.
-
-    Attributes:
-        rule: by what.
-        identity: of the labels, or of the target pictures.
-    """
-
-    rule: CheckpointRule
-    identity: str
-
-    @property
-    def key(self) -> str:
-        """What tells it from others, short."""
-        return self.identity if self.rule == "oracle-best" else f"{self.rule}-{self.identity}"
 
 
 @dataclass(frozen=True)
@@ -131,36 +114,10 @@ def selection_of(spec: JobSpec, stage: Stage) -> Selection | None:
     return selection_by(rule, spec)
 
 
-def selection_by(rule: CheckpointRule, spec: JobSpec) -> Selection:
-    """How a rule other than ``last`` would choose the networks of a job."""
-    split = spec.ranking["splits"][0]
-    data = spec.data[split.partition("/")[0]].identity()
-    labels = {"split": split, "data": data, **_scoring(spec)}
-    seen = labels if rule == "oracle-best" else {"data": spec.ranking["data"]}
-    return Selection(
-        rule, content_hash({**seen, "limit": spec.limit, "profile": spec.ranking["profile"]})[:8]
-    )
-
-
-def _scoring(spec: JobSpec) -> dict[str, Any]:
-    """How a protocol scores snapshots, as far as it is not the usual way."""
-    usual = asdict(Protocol())
-    points = {key: spec.ranking[key] for key in ("label_size", "absent_classes")}
-    found = {key: value for key, value in points.items() if value != usual[key]}
-    averaged = class_set(spec.class_set).averaged
-    return found if averaged is None else {**found, "class_set": spec.class_set}
-
-
 def label_free_file(entry: PlannedStage, place: Workplace) -> Path:
     """Where the process that trained says how good the snapshots look on this job's target, without labels."""
-    return entry.snapshots / f"label-free-{selection_by('entropy', place.spec).identity}.json"
-
-
-def weights_name(selection: Selection | None) -> str:
-    """Name of the file with the scored weights of a stage."""
-    if selection is None:
-        return "weights.safetensors"
-    return f"{'best-' if selection.rule == 'oracle-best' else ''}{selection.key}.safetensors"
+    seen = seen_digest(place.spec, {"data": place.spec.ranking["data"]})
+    return entry.snapshots / f"label-free-{seen}.json"
 
 
 def identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:

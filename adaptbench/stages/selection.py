@@ -7,19 +7,24 @@ here, in the job's own process, after the training.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from adaptbench import storage
-from adaptbench.benchmark import CheckpointRule
+from adaptbench.benchmark import CheckpointRule, LabelSize
 from adaptbench.data import firewall
+from adaptbench.data.taxonomy import class_set
 from adaptbench.evaluate import ScoredSplit, ranked_split
+from adaptbench.evaluation.confusion import Matrix
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer
-from adaptbench.jobspec import State, Status, write_status
-from adaptbench.stages.planned import PlannedStage, label_free_file, selection_by, weights_name
+from adaptbench.jobspec import JobSpec, State, Status, write_status
+from adaptbench.protocols import choosing
+from adaptbench.stages.choice import Selection, selection_by, weights_name
+from adaptbench.stages.planned import PlannedStage, label_free_file
 from adaptbench.stages.weights import filled_method
 from adaptbench.training import snapshots
-from adaptbench.workplace import Workplace
+from adaptbench.workplace import Workplace, scored_size
 
 #: Number of iterations -> score of the snapshot.
 Scores = Mapping[int, float]
@@ -38,7 +43,7 @@ def best(scores: Scores) -> int:
 
 
 def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
-    """Keeps the snapshot that each rule chooses.
+    """Keeps the snapshot that each rule chooses, and those that the labels choose as other protocols score.
 
     Beside it, a JSON file of the same name says how all of them scored: mean IoU on the ranked split in percent, and
     every score without labels.
@@ -48,14 +53,31 @@ def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         DataError: labels are missing, or a picture or label cannot be used.
     """
     split = ranked_split(place)
-    miou = _scored(place, entry, split, stop)
     label_free = _label_free(entry, place)
-    rules: dict[CheckpointRule, Scores] = {"oracle-best": miou, **label_free}
-    for rule, scores in rules.items():
-        kept = entry.folder / weights_name(selection_by(rule, place.spec))
-        facts = {"split": str(split.ref), "iterations": best(scores), "miou": miou, "label_free": label_free}
-        storage.write_text(kept.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
-        storage.relative_link(kept, snapshots.file_of(entry.snapshots, best(scores)))
+    jobs = [place.spec, *_rescored(place.spec)]
+    miou = _scored(place, entry, split, jobs, stop)
+    facts = {"split": str(split.ref), "label_free": label_free}
+    for job, scores in zip(jobs, miou, strict=True):
+        _keep(entry, selection_by("oracle-best", job), scores, {**facts, "miou": scores})
+    for rule, good in label_free.items():
+        _keep(entry, selection_by(rule, place.spec), good, {**facts, "miou": miou[0]})
+
+
+def _keep(entry: PlannedStage, selection: Selection, scores: Scores, facts: Mapping[str, Any]) -> None:
+    kept = entry.folder / weights_name(selection)
+    text = json.dumps({**facts, "iterations": best(scores)}, indent=1)
+    storage.write_text(kept.with_suffix(".json"), text + "\n")
+    storage.relative_link(kept, snapshots.file_of(entry.snapshots, best(scores)))
+
+
+def _rescored(spec: JobSpec) -> list[JobSpec]:
+    """A job as other protocols that choose by labels score the same networks."""
+    found = {selection_by("oracle-best", spec): spec}
+    for name, rules in choosing(class_set(spec.class_set).head):
+        scoring = {"label_size": rules.label_size, "absent_classes": rules.absent_classes, "class_set": name}
+        job = spec.model_copy(update={"ranking": {**spec.ranking, **scoring}})
+        found.setdefault(selection_by("oracle-best", job), job)
+    return list(found.values())[1:]
 
 
 def _label_free(entry: PlannedStage, place: Workplace) -> dict[CheckpointRule, Scores]:
@@ -77,33 +99,50 @@ def remove_others(entry: PlannedStage) -> None:
 
 
 def _scored(
-    place: Workplace, entry: PlannedStage, split: ScoredSplit, stop: Callable[[], bool]
-) -> dict[int, float]:
-    """Mean IoU of every snapshot on the ranked split, percent."""
-    miou: dict[int, float] = {}
+    place: Workplace,
+    entry: PlannedStage,
+    split: ScoredSplit,
+    jobs: Sequence[JobSpec],
+    stop: Callable[[], bool],
+) -> list[dict[int, float]]:
+    """Mean IoU of every snapshot on the ranked split, percent, as each of several jobs scores."""
+    miou: list[dict[int, float]] = [{} for _ in jobs]
     expected = snapshots.due(entry.stage.settings.iterations)
     for number, iterations in enumerate(expected):
         choosing = Status(
             state=State.RUNNING, stage=f"choose on {split.ref}", iteration=number, total=len(expected)
         )
         write_status(place.folder, choosing)
-        miou[iterations] = _miou(place, entry, iterations, split, stop)
+        totals = _totals(place, entry, iterations, split, {job.ranking["label_size"] for job in jobs}, stop)
+        for job, scores in zip(jobs, miou, strict=True):
+            scores[iterations] = _miou(totals[job.ranking["label_size"]], job, split)
     return miou
 
 
-def _miou(
-    place: Workplace, entry: PlannedStage, iterations: int, split: ScoredSplit, stop: Callable[[], bool]
-) -> float:
+def _totals(
+    place: Workplace,
+    entry: PlannedStage,
+    iterations: int,
+    split: ScoredSplit,
+    label_sizes: Collection[LabelSize],
+    stop: Callable[[], bool],
+) -> dict[LabelSize, Matrix]:
+    """A snapshot's confusion matrix over the split, by the size of the labels."""
     with firewall.closed(place.closed_folders):
         method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
-    scorer = Scorer(method, entry.stage.settings, place.device, place.closed_folders, stop, place.label_size)
-    confusion = scorer.confusion(split.dataset, split.samples, lambda *_: None)
+    scorer = Scorer(method, entry.stage.settings, place.device, place.closed_folders, stop)
+    sizes = [scored_size(stated, place.task.profile) for stated in label_sizes]
+    found = scorer.totals(split.dataset, split.samples, sizes)
     firewall.require_intact()
+    return dict(zip(label_sizes, found, strict=True))
+
+
+def _miou(total: Matrix, job: JobSpec, split: ScoredSplit) -> float:
     return score(
-        confusion.total(),
-        place.task.class_set,
+        total,
+        class_set(job.class_set),
         split=str(split.ref),
         provenance=split.provenance,
         images=len(split.samples),
-        absent=place.spec.ranking["absent_classes"],
+        absent=job.ranking["absent_classes"],
     ).miou

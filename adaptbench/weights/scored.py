@@ -17,7 +17,8 @@ from adaptbench.profiles import Profile, profile
 from adaptbench.reporting.evaluation import Origin
 from adaptbench.reporting.record import Record, load_record
 from adaptbench.settings import Settings
-from adaptbench.stages.planned import Selection, selection_of, weights_name
+from adaptbench.stages.choice import Selection, weights_name
+from adaptbench.stages.planned import selection_of
 from adaptbench.stages.weights import filled_method
 from adaptbench.weights import imported
 

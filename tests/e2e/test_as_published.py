@@ -59,8 +59,9 @@ def test_labels_are_reduced_where_the_paper_does_so(scored: Bench) -> None:
 
 
 def test_all_have_the_stage_in_common(scored: Bench) -> None:
-    stages = {(run_of(scored.out, paper)[0] / "stages" / "train").resolve() for paper in PAPERS}
-    assert len(stages) == 1
+    runs = [run_of(scored.out, paper) for paper in PAPERS]
+    assert len({(folder / "stages" / "train").resolve() for folder, _ in runs}) == 1
+    assert len({record["cost"]["training_seconds"] for _, record in runs}) == 1, "it is trained once"
 
 
 def test_snapshots_are_chosen_as_they_are_scored(scored: Bench) -> None:

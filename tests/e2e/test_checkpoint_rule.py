@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from adaptbench.jobspec import load_job
+from adaptbench.stages.choice import selection_by, weights_name
 from adaptbench.training import checkpoint
 
 from .bench import ITERATIONS, PLUGINS, Bench, read_json
@@ -37,10 +39,14 @@ def records(made: Bench, method: str) -> dict[str, Path]:
     return {read_json(folder / "record.json")["ranking"]["checkpoint"]: folder for folder in folders}
 
 
+def best_of(run: Path, stage: str) -> Path:
+    """The weights of a stage that a run chose by target labels."""
+    return run / "stages" / stage / weights_name(selection_by("oracle-best", load_job(run)))
+
+
 def test_the_best_snapshot_is_scored(chosen: Bench) -> None:
     folder = records(chosen, "source_only")["oracle-best"]
-    (file,) = (folder / "stages" / "train").glob("best-*.json")
-    facts = read_json(file)
+    facts = read_json(best_of(folder, "train").with_suffix(".json"))
     record = read_json(folder / "record.json")
     assert sorted(map(int, facts["miou"])) == list(range(1, ITERATIONS + 1))
     assert facts["miou"][str(facts["iterations"])] == max(facts["miou"].values())
@@ -63,7 +69,7 @@ def test_the_training_is_the_same(chosen: Bench) -> None:
     folders = {(runs[rule] / "stages" / "train").resolve() for rule in runs}
     assert len(folders) == 1
     (folder,) = folders
-    (best,) = folder.glob("best-*.safetensors")
+    best = best_of(runs["oracle-best"], "train")
     facts = json.loads(best.with_suffix(".json").read_text(encoding="utf-8"))
     tensors, header = checkpoint.load(best)
     assert header["iterations"] == facts["iterations"]
@@ -77,7 +83,7 @@ def test_what_starts_from_a_chosen_network_is_another_training(chosen: Bench) ->
     stage = records(chosen, "after_source")["oracle-best"] / "stages" / "second"
     identity = read_json(stage / "stage.json")
     first = (stage.parent / "first").resolve()
-    (best,) = first.glob("best-*.safetensors")
+    best = best_of(records(chosen, "after_source")["oracle-best"], "first")
     assert identity["start"] == f"{first.name}-{best.stem.removeprefix('best-')}"
 
 

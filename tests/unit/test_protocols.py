@@ -11,7 +11,7 @@ from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import UsageError
 from adaptbench.jobspec import JobSpec
 from adaptbench.plan import make_plan
-from adaptbench.protocols import PROTOCOLS
+from adaptbench.protocols import PROTOCOLS, choosing
 from adaptbench.request import Request
 
 SYNTHIA = "minicity/synthia_to_cityscapes"
@@ -50,6 +50,19 @@ def test_every_protocol_has_boards_of_its_own() -> None:
 def test_the_rules_of_the_papers(protocol: str, expected: tuple[str, str, str]) -> None:
     ranking = planned(protocol).ranking
     assert (ranking["checkpoint"], ranking["label_size"], ranking["absent_classes"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "class_sets"),
+    [("cityscapes19", {"cityscapes19"}), ("cityscapes16", {"cityscapes16", "cityscapes13of16"})],
+)
+def test_who_chooses_among_the_snapshots_of_a_head(head: str, class_sets: set[str]) -> None:
+    ways = {(name, rules.label_size, rules.absent_classes) for name, rules in choosing(head)}
+    assert ways == {
+        (name, *rules)
+        for name in class_sets
+        for rules in (("native", "zero"), ("native", "skip"), ("1280x640", "skip"))
+    }
 
 
 @pytest.mark.parametrize(

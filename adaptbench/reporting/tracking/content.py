@@ -15,6 +15,7 @@ from adaptbench.reporting.board import Board
 from adaptbench.reporting.record import Record, Score
 from adaptbench.reporting.tracking import curves
 from adaptbench.reporting.tracking.pictures import Shown, shown
+from adaptbench.stages.choice import selection_by, weights_name
 
 #: Fields of a job, and of a record, that make up the configuration of its run. None holds a path or a key.
 _OF_JOB = ("method", "profile", "seed", "settings", "settings_origin", "overrides", "ranking")
@@ -119,11 +120,13 @@ class Finished:
     def weights(self) -> Path | None:
         """The file with the scored weights, if it is still there."""
         stages = curves.stage_folders(self.folder)
-        last = self.record.ranking.get("checkpoint", "last") == "last"
-        found = (
-            sorted(stages[-1].glob("weights.safetensors" if last else "best-*.safetensors")) if stages else []
-        )
-        return found[0] if len(found) == 1 else None
+        try:
+            spec = load_job(self.folder)
+        except RunStateError:
+            return None
+        chosen = None if self.record.snapshots is None else selection_by(spec.ranking["checkpoint"], spec)
+        found = [folder / weights_name(chosen) for folder in stages[-1:]]
+        return found[0] if found and found[0].is_file() else None
 
 
 def file_name(score: Score) -> str:

@@ -14,10 +14,11 @@ from conftest import KEY, StoredJob
 from wandb_file import Content, read_run
 
 from adaptbench.errors import RunStateError, UsageError
-from adaptbench.reporting.record import Record
-from adaptbench.reporting.tracking.content import summary
+from adaptbench.reporting.record import Record, Snapshot
+from adaptbench.reporting.tracking.content import Finished, summary
 from adaptbench.reporting.tracking.upload import upload
 from adaptbench.reporting.tracking.wandb_runs import Project, WandbTracker
+from adaptbench.stages.choice import selection_by, weights_name
 
 Maker = Callable[..., Record]
 pytestmark = pytest.mark.usefixtures("real")
@@ -198,3 +199,17 @@ def test_the_summary_has_every_score_with_class_set_and_split(record: Maker) -> 
     assert found["cost/training_seconds"] == 100.0
     assert "cityscapes19/cityscapes/val/IoU/road" in found
     assert "cityscapes19/cityscapes/val/IoU/train" not in found  # does not occur
+
+
+def test_the_weights_of_a_run_are_those_that_its_rule_chose(job: StoredJob) -> None:
+    ranking = {**job.spec.ranking, "checkpoint": "entropy"}
+    snapshots = [Snapshot(iterations=6, miou=1.0, label_free={"entropy": 1.0})]
+    job.spec = job.spec.model_copy(update={"ranking": ranking})
+    job.record = job.record.model_copy(update={"ranking": ranking, "snapshots": snapshots})
+    job.save([0])
+    finished = Finished(job.record, job.folder)
+    assert finished.weights is None, "they are gone, and those of the last iterate are others"
+    kept = job.folder / "stages" / "train" / weights_name(selection_by("entropy", job.spec))
+    kept.write_bytes(b"chosen")
+    kept.with_name("best-0123abcd.safetensors").write_bytes(b"of another protocol")
+    assert finished.weights == kept.resolve()
