@@ -1,0 +1,57 @@
+"""The flags of every verb, and the exit statuses. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from adaptbench.flags.checkpoints import Evaluate, Export, Import, Predict, Submit
+from adaptbench.flags.options import Tracking
+from adaptbench.flags.results import Analyse, Cite, Compare, Contribute, Dashboard, Merge, Report
+from adaptbench.flags.run import Run
+from adaptbench.flags.surroundings import Data, Docs, Doctor, Ls
+
+__all__ = [
+    "EXIT_UNFINISHED",
+    "EXIT_USAGE",
+    "Analyse",
+    "Cite",
+    "Command",
+    "Compare",
+    "Contribute",
+    "Dashboard",
+    "Data",
+    "Docs",
+    "Doctor",
+    "Evaluate",
+    "Export",
+    "Import",
+    "Ls",
+    "Merge",
+    "Predict",
+    "Report",
+    "Run",
+    "Submit",
+    "Tracking",
+]
+
+EXIT_UNFINISHED = 1
+EXIT_USAGE = 2
+
+#: A verb is one of these classes, in small letters, and a module of `adaptbench.commands`.
+Command = (
+    Run
+    | Import
+    | Evaluate
+    | Predict
+    | Export
+    | Submit
+    | Data
+    | Ls
+    | Report
+    | Analyse
+    | Compare
+    | Cite
+    | Contribute
+    | Merge
+    | Dashboard
+    | Docs
+    | Doctor
+)

@@ -1,0 +1,138 @@
+"""The flags of the verbs that work with trained networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from adaptbench.flags.options import Flag, words
+from adaptbench.protocols import DEFAULT
+
+
+@dataclass(frozen=True)
+class Import:
+    """Take over a published checkpoint: converted, checked against the network, and kept for evaluate."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """The checkpoint: .pth, .pt, .bin or .safetensors."""
+    method: Annotated[str, tyro.conf.arg(metavar="METHOD")]
+    """Whose network it is."""
+    weights: Annotated[Literal["student", "teacher"] | None, words("{student,teacher}")] = None
+    """Which network of the file; by default the one that the papers score, for most methods the student."""
+    network: Annotated[str | None, words("NETWORK")] = None
+    """Network of the method, if not its published one."""
+    set: Annotated[tuple[str, ...], words("KEY=VALUE ...")] = ()
+    """Settings that differ from the method's defaults, in full-size pixels."""
+    classes: Annotated[str, tyro.conf.arg(metavar="CLASS_SET")] = "cityscapes19"
+    """Class set of the network's logits."""
+    trust_pickle: Flag = False
+    """Also read files that run code when they are read; only if you trust whoever made them."""
+    name: Annotated[str | None, words("NAME")] = None
+    """Under which to keep it; by default made from method and file."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further methods."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score imported weights, or finished runs, on every labelled split that is found."""
+
+    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
+    """Names of imports, or folders of imports or of finished runs."""
+    benchmarks: Annotated[tuple[str, ...], words("BENCHMARK ...")] = ()
+    """Only the splits that these benchmarks score; by default every labelled split, in generated worlds every one that
+    any benchmark scores."""
+    profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
+    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    data: Annotated[Literal["generated", "official"] | None, words("{generated,official}")] = None
+    """Where data comes from; by default official in paper and generated in mini."""
+    data_root: Annotated[Path | None, words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
+    """Whose labels and mean count; ls protocols names them. A head of 19 of which 16 are averaged is imported with
+    --classes cityscapes16of19."""
+    out: Path = Path("results")
+    """Results folder."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    limit: Annotated[int | None, words("N")] = None
+    """Smoke evaluation: 2 N pictures per split, at least 4; marked as such."""
+    force: Flag = False
+    """Score again what is scored already."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further methods, datasets and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Segment the pictures of a folder, which need no labels: ids, colours and confidence as PNG files."""
+
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
+    """Name of an import, or folder of an import or of a finished run."""
+    images: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Folder with pictures, also in folders of it."""
+    like: Annotated[str | None, words("DATASET")] = None
+    """Pictures are resized like those of this dataset; by default the one that the run is scored on, for imports
+    cityscapes. Predictions have the size of the picture in any case."""
+    name: Annotated[str | None, words("NAME")] = None
+    """Folder of the results; by default that of the pictures."""
+    profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
+    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    out: Path = Path("results")
+    """Results folder: predictions go to OUT/predictions/CHECKPOINT/NAME."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further methods and datasets."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a network for other programs, checked against the network itself: safetensors and ONNX."""
+
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
+    """Name of an import, or folder of an import or of a finished run."""
+    format: Annotated[
+        tuple[Literal["safetensors", "onnx"], ...], tyro.conf.arg(metavar="{safetensors,onnx} ...")
+    ] = ("safetensors",)
+    """Which files. onnx needs the packages of pip install 'adaptbench[export]'."""
+    like: Annotated[str | None, words("DATASET")] = None
+    """The ONNX graph takes pictures resized like those of this dataset; by default the one that the run is scored on,
+    for imports cityscapes."""
+    profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
+    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    out: Path = Path("results")
+    """Results folder: files go to OUT/exports/CHECKPOINT."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further methods and datasets."""
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Predict the test pictures of a benchmark's server, and pack them as it wants them."""
+
+    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
+    """Names of imports, or folders of imports or of finished runs."""
+    server: Annotated[
+        Literal["cityscapes", "acdc", "dark_zurich", "bdd100k"], tyro.conf.arg(metavar="SERVER")
+    ]
+    """cityscapes, acdc, dark_zurich or bdd100k."""
+    profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
+    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    data_root: Annotated[Path | None, words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    out: Path = Path("results")
+    """Results folder: archives go to OUT/submissions."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further methods and datasets."""

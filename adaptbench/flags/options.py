@@ -1,0 +1,39 @@
+"""What options of several verbs have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import tyro
+
+Flag = tyro.conf.FlagCreatePairsOff[bool]
+
+
+def words(metavar: str) -> Any:
+    """How --help shows an option whose default is that it is absent."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Runs of Weights & Biases and TensorBoard."""
+
+    wandb: Literal["offline", "online", "disabled"] = "disabled"
+    """One Weights & Biases run per job, sent as it trains, or kept in OUT/wandb for wandb sync (no account needed)."""
+    wandb_project: Annotated[str | None, words("PROJECT")] = None
+    """By default that of WANDB_PROJECT, or adaptbench."""
+    wandb_entity: Annotated[str | None, words("ENTITY")] = None
+    """Whose project it is, by default yours."""
+    wandb_group: Annotated[str | None, words("GROUP")] = None
+    """Group of the runs, by default their benchmark."""
+    wandb_tags: Annotated[tuple[str, ...], words("TAG ...")] = ()
+    """Further tags of the runs."""
+    tensorboard: Flag = False
+    """Event files for TensorBoard, in OUT/tensorboard."""
+
+
+#: Its flags have no prefix and a section of their own in --help.
+TrackingFlags = Annotated[Tracking, tyro.conf.arg(name="")]
+
+NO_TRACKING = Tracking()

@@ -1,0 +1,112 @@
+"""The flags of the verbs that work with finished runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from adaptbench.flags.options import NO_TRACKING, Flag, TrackingFlags, words
+
+
+@dataclass(frozen=True)
+class Report:
+    """Rebuild the leaderboards and the tables of studies from the records of finished runs."""
+
+    out: Path = Path("results")
+    """Results folder."""
+    publish: Flag = False
+    """Also update the committed results/minicity/leaderboard.md and .csv, the pages of results/published, and those
+    that docs writes."""
+    pictures: Flag = False
+    """Also draw the leaderboards and strips of predictions."""
+    page: Flag = False
+    """Also write a web page with tables, charts, pictures and a page per run: OUT/leaderboards/page/index.html."""
+    tracking: TrackingFlags = NO_TRACKING
+
+
+@dataclass(frozen=True)
+class Analyse:
+    """Look closer at finished runs: features (ccd), predictions near boundaries, calibration, other scores (views)."""
+
+    what: Annotated[Literal["ccd", "boundary", "calibration", "views"], tyro.conf.Positional]
+    """ccd: how compact the features of each class are, compared with how far other classes are away. boundary:
+    boundary IoU, and mean IoU within bands around the true boundaries. calibration: expected calibration error,
+    likelihood and Brier score. views: from the confusion matrices that runs keep, 16 and 13 of the classes under each
+    published convention, scores per condition and city, accuracy, small objects, and the distribution over pictures."""
+    methods: Annotated[tuple[str, ...], words("METHOD ...")] = ()
+    """Only runs of these methods."""
+    benchmarks: Annotated[tuple[str, ...], words("BENCHMARK ...")] = ()
+    """Only runs on these benchmarks, named as in the leaderboard, for example minicity/gta5_to_cityscapes."""
+    seeds: Annotated[tuple[int, ...], words("SEED ...")] = ()
+    """Only runs with these seeds."""
+    limit: Annotated[int | None, words("N")] = None
+    """Look at the first N pictures only."""
+    out: Path = Path("results")
+    """Results folder."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare two methods, or two runs: differences per class, condition and image, and how sure they are."""
+
+    first: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
+    """A method, a row of the leaderboard as it is labelled there, a run's folder, or the start of a hash."""
+    second: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
+    """What it is compared with."""
+    benchmark: Annotated[str | None, words("BENCHMARK")] = None
+    """Which benchmark, if both were run on several."""
+    any_protocol: Flag = False
+    """Compare what was run under different protocols, as long as the scored pictures are the same."""
+    out: Path = Path("results")
+    """Results folder."""
+
+
+@dataclass(frozen=True)
+class Cite:
+    """Print BibTeX and data licences for what a table contains."""
+
+    boards: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="BOARD ...")] = ()
+    """Benchmarks of the results folder, by default all; published/KEY means a board of results/published."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further plug-ins."""
+
+
+@dataclass(frozen=True)
+class Contribute:
+    """Pack finished runs for others: one zip per run, with its record and confusion matrices."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")]
+    """Folders of finished runs, or results folders, which mean all of their runs."""
+    to: Path = Path("contributions")
+    """Folder for the zips."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Check contributed runs, recompute their scores, and add those that hold to a results folder."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ZIP ...")]
+    """What contribute wrote."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further methods and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Make a workspace and a report in Weights & Biases that show the runs of a results folder."""
+
+    project: Annotated[str, tyro.conf.arg(metavar="PROJECT")] = "adaptbench"
+    """The project that run or report --wandb online has filled."""
+    entity: Annotated[str | None, words("ENTITY")] = None
+    """Whose project it is, by default yours."""
+    spec: Annotated[Path | None, words("FILE")] = None
+    """Write what would be sent to a file, and send nothing."""
+    out: Path = Path("results")
+    """Results folder."""

@@ -1,0 +1,77 @@
+"""The flags of run, which is the verb when none is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from adaptbench.benchmark import CheckpointRule
+from adaptbench.flags.options import NO_TRACKING, Flag, TrackingFlags, words
+from adaptbench.protocols import DEFAULT
+
+
+@dataclass(frozen=True)
+class Run:
+    """Train, score, rank methods. Other verbs: ls, report, compare, predict, submit and more; see the README."""
+
+    methods: Annotated[tuple[str, ...] | None, words("METHOD ...")] = None
+    """Methods, or 'all', which is the default."""
+    benchmarks: Annotated[tuple[str, ...] | None, words("BENCHMARK ...")] = None
+    """Benchmarks, by default gta5_to_cityscapes or those of the study; minicity/NAME means generated data, which is
+    what profile mini uses anyway."""
+    study: Annotated[str | None, words("STUDY")] = None
+    """Run all variants of an ablation study in the place of methods, and compare them with what its paper printed."""
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED ...")] = (0,)
+    """One job per seed."""
+    networks: Annotated[tuple[str, ...] | None, words("NETWORK ...")] = None
+    """One job per network, for every method; by default the network that its paper has, in mini its small stand-in."""
+    profile: Literal["mini", "paper"] = "mini"
+    """mini: minutes on two CPU cores. paper: published sizes and hyper-parameters."""
+    data: Annotated[Literal["generated", "official"] | None, words("{generated,official}")] = None
+    """Where data comes from; by default generated in mini and official in paper."""
+    data_root: Annotated[Path | None, words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    out: Path = Path("results")
+    """Folder for runs, stages and leaderboards."""
+    jobs: Annotated[int | None, words("N")] = None
+    """Jobs at once; by default cores divided by the threads of the profile, and on GPUs one on each."""
+    timeout: Annotated[str | None, words("DURATION")] = None
+    """Longest time that a job may run now, like 2h, 1h30m, 90m or 45s; then it saves and stops, the others go on, and
+    the same command goes on with it. By default there is none."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    set: Annotated[tuple[str, ...], words("KEY=VALUE ...")] = ()
+    """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
+    limit: Annotated[int | None, words("ITERATIONS")] = None
+    """Smoke run of this many iterations and few images: never ranked."""
+    protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
+    """How numbers are made: ours (adaptbench), or as a paper made its own (as-published:fada, :intrada, :ehtdi, :hrda);
+    ls protocols says how they differ. Every protocol has a board of its own."""
+    checkpoint: Annotated[
+        CheckpointRule | None, words("{last,oracle-best,entropy,infomax,snd,agreement}")
+    ] = None
+    """Which weights are scored: by default the last iterate, or what the protocol says. oracle-best: the best of 20
+    snapshots on the target labels that are scored, a rule of several papers; such rows are marked as oracles. The
+    others choose without labels, by the predictions on the target's training pictures: certainty (entropy), mutual
+    information (infomax), soft neighbourhood density (snd), agreement of student and teacher. Every rule has a board
+    of its own."""
+    debug_pictures: Annotated[int | None, words("ITERATIONS")] = None
+    """Draw what a training step made, every so many iterations, into the job's folder debug/."""
+    activation_checkpointing: Flag = False
+    """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
+    due. The numbers stay the same."""
+    dry_run: Flag = False
+    """Show the plan, with time and memory as far as finished runs of OUT tell, and stop."""
+    force: Flag = False
+    """Run again what is finished, and from the beginning what is not."""
+    only_failed: Flag = False
+    """Of the plan, run only the jobs that failed, were interrupted or ran out of time; with --force from their
+    beginning."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further methods, datasets, benchmarks and studies."""
+    tracking: TrackingFlags = NO_TRACKING

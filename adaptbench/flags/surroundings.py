@@ -1,0 +1,67 @@
+"""The flags of the verbs about data, plug-ins, pages and the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from adaptbench.flags.options import Flag, words
+
+
+@dataclass(frozen=True)
+class Data:
+    """Verify datasets file by file, or count their classes (which rare class sampling needs)."""
+
+    action: Annotated[Literal["verify", "stats"], tyro.conf.Positional]
+    """verify: counts, pairs, sizes, encodings and ids against the official release. stats: class statistics, counted
+    once and kept in the cache."""
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")] = ()
+    """Datasets; by default all that are found."""
+    data_root: Annotated[Path | None, words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    jobs: Annotated[int | None, words("N")] = None
+    """Processes at once; by default one per core."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further datasets."""
+
+
+@dataclass(frozen=True)
+class Ls:
+    """List methods, benchmarks, datasets, studies, profiles, protocols and runs."""
+
+    what: Annotated[
+        tuple[Literal["methods", "benchmarks", "datasets", "studies", "profiles", "protocols", "runs"], ...],
+        tyro.conf.Positional,
+    ] = ("methods", "benchmarks", "datasets", "studies", "profiles", "protocols", "runs")
+    """What to list."""
+    out: Path = Path("results")
+    """Results folder whose runs are listed."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further plug-ins."""
+
+
+@dataclass(frozen=True)
+class Docs:
+    """Write the pages of methods and datasets in docs/ from what the plug-ins say and results/ holds."""
+
+    check: Flag = False
+    """Write nothing; say which pages are not what they would be."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Check versions, GPU, disk and data."""
+
+    data_root: Annotated[Path | None, words("PATH")] = None
+    """Parent folder of official datasets."""
+    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
+    """Folder of single datasets, beside the root."""
+    out: Path = Path("results")
+    """Results folder."""
+    plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
+    """Files or folders with further plug-ins."""
