@@ -8,11 +8,10 @@ a training: its last iterate, and the snapshots among which each that chooses fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from adaptbench.benchmark import Benchmark, CheckpointRule, Protocol
-from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import UsageError, unknown_name
 
 DEFAULT = "adaptbench"
@@ -126,15 +125,3 @@ def class_set_of(name: str, benchmark: type[Benchmark]) -> str:
         UsageError: no such protocol.
     """
     return named(name).class_sets.get(benchmark.class_set, benchmark.class_set)
-
-
-def choosing(head: str) -> Iterator[tuple[str, Protocol]]:
-    """Class sets of a head, and the rules of a protocol that chooses by target labels in each; with repetitions.
-
-    Args:
-        head: name of a class set that is trained.
-    """
-    for protocol in PROTOCOLS.values():
-        if protocol.rules is not None and protocol.rules.checkpoint == "oracle-best":
-            names = (head, *protocol.class_sets.values())
-            yield from ((name, protocol.rules) for name in names if class_set(name).head == head)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from adaptbench.benchmark import CheckpointRule, Protocol
 from adaptbench.data.taxonomy import class_set
 from adaptbench.jobspec import JobSpec, content_hash
+from adaptbench.protocols import PROTOCOLS
 
 
 class Selection(NamedTuple):
@@ -55,3 +56,15 @@ def weights_name(selection: Selection | None) -> str:
     if selection is None:
         return "weights.safetensors"
     return f"{'best-' if selection.rule == 'oracle-best' else ''}{selection.key}.safetensors"
+
+
+def choosing(head: str) -> Iterator[tuple[str, Protocol]]:
+    """Class sets of a head, and the rules of a protocol that chooses by target labels in each; with repetitions.
+
+    Args:
+        head: name of a class set that is trained.
+    """
+    for protocol in PROTOCOLS.values():
+        if protocol.rules is not None and protocol.rules.checkpoint == "oracle-best":
+            names = (head, *protocol.class_sets.values())
+            yield from ((name, protocol.rules) for name in names if class_set(name).head == head)

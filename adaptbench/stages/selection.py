@@ -19,8 +19,7 @@ from adaptbench.evaluation.confusion import Matrix
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.jobspec import JobSpec, State, Status, write_status
-from adaptbench.protocols import choosing
-from adaptbench.stages.choice import Selection, selection_by, weights_name
+from adaptbench.stages.choice import Selection, choosing, selection_by, weights_name
 from adaptbench.stages.planned import PlannedStage, label_free_file
 from adaptbench.stages.weights import filled_method
 from adaptbench.training import snapshots

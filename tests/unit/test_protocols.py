@@ -11,8 +11,9 @@ from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import UsageError
 from adaptbench.jobspec import JobSpec
 from adaptbench.plan import make_plan
-from adaptbench.protocols import PROTOCOLS, choosing
+from adaptbench.protocols import PROTOCOLS
 from adaptbench.request import Request
+from adaptbench.stages.choice import choosing
 
 SYNTHIA = "minicity/synthia_to_cityscapes"
 
