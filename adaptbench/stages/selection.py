@@ -56,10 +56,13 @@ def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     jobs = [place.spec, *_rescored(place.spec)]
     miou = _scored(place, entry, split, jobs, stop)
     facts = {"split": str(split.ref), "label_free": label_free}
-    for job, scores in zip(jobs, miou, strict=True):
-        _keep(entry, selection_by("oracle-best", job), scores, {**facts, "miou": scores})
-    for rule, good in label_free.items():
-        _keep(entry, selection_by(rule, place.spec), good, {**facts, "miou": miou[0]})
+    chosen = [
+        *((selection_by("oracle-best", job), found, found) for job, found in zip(jobs, miou, strict=True)),
+        *((selection_by(rule, place.spec), scores, miou[0]) for rule, scores in label_free.items()),
+    ]
+    # The stage is done once its own choice is there: if that comes last, a killed process leaves none out.
+    for selection, scores, found in sorted(chosen, key=lambda one: one[0] == entry.selection):
+        _keep(entry, selection, scores, {**facts, "miou": found})
 
 
 def _keep(entry: PlannedStage, selection: Selection, scores: Scores, facts: Mapping[str, Any]) -> None:

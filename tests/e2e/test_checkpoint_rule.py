@@ -56,6 +56,13 @@ def test_the_best_snapshot_is_scored(chosen: Bench) -> None:
     assert kept == chosen and f"{facts['iterations']:06d}.safetensors" in kept
 
 
+def test_the_choice_that_finishes_a_stage_is_written_last(chosen: Bench) -> None:
+    own = best_of(records(chosen, "source_only")["oracle-best"], "train")
+    links = [file for file in own.parent.glob("*.safetensors") if file.is_symlink()]
+    assert len(links) == 3 + 3, "three protocols choose by labels, and three rules without"
+    assert own.lstat().st_mtime_ns == max(link.lstat().st_mtime_ns for link in links)
+
+
 def test_its_rows_are_oracles_on_a_board_of_their_own(chosen: Bench) -> None:
     runs = records(chosen, "source_only")
     last, best = (read_json(runs[rule] / "record.json") for rule in ("last", "oracle-best"))

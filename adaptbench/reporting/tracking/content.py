@@ -124,9 +124,11 @@ class Finished:
             spec = load_job(self.folder)
         except RunStateError:
             return None
+        if not stages:
+            return None
         chosen = None if self.record.snapshots is None else selection_by(spec.ranking["checkpoint"], spec)
-        found = [folder / weights_name(chosen) for folder in stages[-1:]]
-        return found[0] if found and found[0].is_file() else None
+        file = stages[-1] / weights_name(chosen)
+        return file if file.is_file() else None
 
 
 def file_name(score: Score) -> str:
