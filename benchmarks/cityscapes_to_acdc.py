@@ -7,7 +7,7 @@ picture. Published numbers are mostly of the test split, whose labels the server
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class CityscapesToACDC(Benchmark):

@@ -6,7 +6,7 @@ labelled pictures are scored. The other three cities are columns.
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class CityscapesToCrossCityRome(Benchmark):

@@ -6,7 +6,7 @@ labelled night pictures of val are scored. Published numbers are of the test spl
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class CityscapesToDarkZurich(Benchmark):

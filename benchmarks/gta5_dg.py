@@ -7,7 +7,7 @@ pictures exist in generated worlds only: they show what the domain gap costs.
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class GTA5DG(Benchmark):

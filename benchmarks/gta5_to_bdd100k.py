@@ -5,7 +5,7 @@ Training sees all GTA5 pictures with labels and the BDD100K (10k) training pictu
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class GTA5ToBDD100K(Benchmark):

@@ -6,7 +6,7 @@ scored. The held-out source pictures exist in generated worlds only: they show w
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class GTA5ToCityscapes(Benchmark):

@@ -6,7 +6,7 @@ comes from where is not told. Cityscapes val is ranked; the other two and the me
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class GTA5ToThreeTargets(Benchmark):

@@ -6,7 +6,7 @@ with the mapping to 19 classes of RobustNet and HRDA at the size of the label fi
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class GTA5ToMapillary(Benchmark):

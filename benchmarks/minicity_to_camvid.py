@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adaptbench.benchmark import Benchmark, Provenance, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, Provenance, SplitRef
 
 
 class MiniCityToCamVid(Benchmark):

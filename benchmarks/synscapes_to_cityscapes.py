@@ -5,7 +5,7 @@ Training sees all Synscapes pictures with labels and the Cityscapes training pic
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class SynscapesToCityscapes(Benchmark):

@@ -6,7 +6,7 @@ ranked; BDD100K val, Mapillary validation and the mean of the three are columns.
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class SynthiaDG(Benchmark):

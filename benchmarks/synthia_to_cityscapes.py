@@ -7,7 +7,7 @@ DAFormer, 16 of the outputs of a 19-way head, is another one and its numbers do 
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class SynthiaToCityscapes(Benchmark):

@@ -6,7 +6,7 @@ Early papers train on these 13 classes. The mIoU13 of later ones is the mean ove
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class SynthiaToCityscapes13(Benchmark):

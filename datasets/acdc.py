@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from adaptbench.dataset import Dataset, Sample, Split
+from adaptbench.contracts.dataset import Dataset, Sample, Split
 from adaptbench.errors import DataError
 
 _IMAGE_SUFFIX = "_rgb_anon.png"

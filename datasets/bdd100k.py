@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adaptbench.dataset import Dataset, Sample, Split
+from adaptbench.contracts.dataset import Dataset, Sample, Split
 
 _NO_LABEL = "an early zip of the pictures holds it, but there is no label"
 _NO_PICTURE = "there is a label, but an early zip of the pictures lacks it"

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adaptbench.dataset import Dataset, Sample, Split
+from adaptbench.contracts.dataset import Dataset, Sample, Split
 
 
 class CamVid(Dataset):

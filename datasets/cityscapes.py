@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from adaptbench.dataset import Dataset, Sample, Split
+from adaptbench.contracts.dataset import Dataset, Sample, Split
 
 _IMAGE_SUFFIX = "_leftImg8bit.png"
 _LABEL_SUFFIX = {

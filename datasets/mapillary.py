@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adaptbench.dataset import Dataset, Sample, Split
+from adaptbench.contracts.dataset import Dataset, Sample, Split
 
 _SPLITS = {
     "training": Split(count=18000),

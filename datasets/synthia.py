@@ -19,8 +19,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from adaptbench.contracts.dataset import Dataset, Sample, Split
 from adaptbench.data import files
-from adaptbench.dataset import Dataset, Sample, Split
 
 
 class Synthia(Dataset):

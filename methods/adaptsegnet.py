@@ -35,10 +35,10 @@ from adaptbench.adaptation.discriminator import (
     domain_loss,
     frozen,
 )
+from adaptbench.contracts.method import LossGroup, Optimizers, Task
+from adaptbench.contracts.profiles import Channels
 from adaptbench.data.batch import Batch
-from adaptbench.method import LossGroup, Optimizers, Task
-from adaptbench.profiles import Channels
-from adaptbench.training.optimizer import by_name, poly_schedule
+from adaptbench.optim.optimizer import by_name, poly_schedule
 from methods.minent import RERUN, OutputAdaptation, Outputs, RerunSettings, named
 
 

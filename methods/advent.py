@@ -14,8 +14,8 @@ from pydantic import Field
 from torch import Tensor
 
 from adaptbench.adaptation.entropy import self_information
-from adaptbench.profiles import Iterations
-from adaptbench.weights.adversarial import TWO_CLASSIFIERS
+from adaptbench.contracts.profiles import Iterations
+from adaptbench.networks.pretrained.adversarial import TWO_CLASSIFIERS
 from methods.adaptsegnet import OutputAdversarial
 from methods.minent import ORIGINAL
 

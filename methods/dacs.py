@@ -31,10 +31,10 @@ from adaptbench.adaptation.gaussian_blur import blur_applies
 from adaptbench.adaptation.pseudo_label import PseudoLabel, pseudo_label
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.adaptation.strong_augment import AugmentDraw, draw_augment, strong_augment
+from adaptbench.contracts.method import LossGroup, Method, Task
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch, Images
 from adaptbench.draws import Draws
-from adaptbench.method import LossGroup, Method, Task
-from adaptbench.settings import Settings as BaseSettings
 
 #: Training passes of the student in one iteration; they draw apart and are logged under their own prefix.
 Part: TypeAlias = Literal["source", "mixed", "masked", "target"]

@@ -38,14 +38,14 @@ from adaptbench.adaptation import feature_distance as fd
 from adaptbench.adaptation.ema import Teacher
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
 from adaptbench.adaptation.pseudo_label import PaddingRule, PseudoLabel, restrict
-from adaptbench.adaptation.pseudo_margins import Margins
+from adaptbench.contracts.method import LossGroup, Method, Task
+from adaptbench.contracts.profiles import Length, PixelCount
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch, Images
+from adaptbench.data.pseudo_margins import Margins
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.draws import Draws
-from adaptbench.evaluation.inference import Mode, Sliding, Whole
-from adaptbench.method import LossGroup, Method, Task
-from adaptbench.profiles import Length, PixelCount
-from adaptbench.settings import Settings as BaseSettings
+from adaptbench.networks.inference import Mode, Sliding, Whole
 from methods.dacs import DACS, PREFIXES, Learned, Part, View
 
 

@@ -35,15 +35,15 @@ from adaptbench.adaptation.style import (
     draw_style_weights,
     style_consistency,
 )
+from adaptbench.contracts.method import LossGroup, Task
+from adaptbench.contracts.profiles import Iterations
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import TrainingStream
 from adaptbench.draws import Draws, derive_seed
 from adaptbench.errors import UsageError
-from adaptbench.method import LossGroup, Task
 from adaptbench.networks.mit import MiT
-from adaptbench.profiles import Iterations
-from adaptbench.settings import Settings as BaseSettings
 from methods.daformer import SourceStrategies
 
 

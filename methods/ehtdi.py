@@ -41,9 +41,9 @@ from adaptbench.adaptation.mask_border import border
 from adaptbench.adaptation.seg_loss import IGNORE, labelled_cross_entropy
 from adaptbench.adaptation.source_paste import Pick, candidates, draw_picks, picked_classes
 from adaptbench.adaptation.view_contrast import label_at, pixel_contrast, prototype_contrast
+from adaptbench.contracts.method import LossGroup, Task
+from adaptbench.contracts.profiles import Iterations
 from adaptbench.data.batch import Batch
-from adaptbench.method import LossGroup, Task
-from adaptbench.profiles import Iterations
 from methods.pixmatch import ORIGINAL, Consistency
 from methods.pixmatch_source import Seen
 

@@ -23,14 +23,14 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from adaptbench.adaptation.picture_jitter import Jitter
+from adaptbench.contracts.labelling import Labeller
+from adaptbench.contracts.method import Stage, Task
+from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.framing import ScaledCrops
+from adaptbench.data.picture_jitter import Jitter
 from adaptbench.data.sampling import Sampling
-from adaptbench.evaluation.inference import Averaged, Mode
-from adaptbench.labelling import Labeller
-from adaptbench.method import Stage, Task
-from adaptbench.profiles import Iterations, Pictures
-from adaptbench.settings import Settings as BaseSettings
+from adaptbench.networks.inference import Averaged, Mode
 from methods.fada_alignment import ORIGINAL, FADAAlignment
 from methods.fada_source import FADASource
 

@@ -34,15 +34,15 @@ from adaptbench.adaptation.class_discriminator import (
     domain_cross_entropy,
 )
 from adaptbench.adaptation.discriminator import frozen
-from adaptbench.adaptation.picture_jitter import Jitter
+from adaptbench.contracts.method import LossGroup, Optimizers, Stage, Task
+from adaptbench.contracts.profiles import Channels, Iterations, Pictures
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholePictures
+from adaptbench.data.picture_jitter import Jitter
 from adaptbench.data.sampling import Sampling
-from adaptbench.method import LossGroup, Optimizers, Stage, Task
 from adaptbench.networks import Segmentor
-from adaptbench.profiles import Channels, Iterations, Pictures
-from adaptbench.settings import Settings as BaseSettings
-from adaptbench.training.optimizer import by_name, poly_schedule
+from adaptbench.optim.optimizer import by_name, poly_schedule
 from methods.fada_source import BENCHMARKS, NETWORKS, FADASource
 
 #: What the original release does beside the defaults below.

@@ -26,17 +26,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, pixel_accuracy, resize_logits
+from adaptbench.contracts.method import LossGroup, Method, Optimizers, Task
+from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholePictures
 from adaptbench.data.sampling import Sampling
-from adaptbench.evaluation.inference import Mode, Whole
-from adaptbench.method import LossGroup, Method, Optimizers, Task
 from adaptbench.networks import Segmentor
 from adaptbench.networks.frozen_norm import freeze_norms
-from adaptbench.profiles import Iterations, Pictures
-from adaptbench.settings import Settings as BaseSettings
-from adaptbench.training.optimizer import build_schedule, by_name
-from adaptbench.weights.adversarial import ENCODER_AND_CLASSIFIER
+from adaptbench.networks.inference import Mode, Whole
+from adaptbench.networks.pretrained.adversarial import ENCODER_AND_CLASSIFIER
+from adaptbench.optim.optimizer import build_schedule, by_name
 
 #: What the original release trains, and with which networks.
 BENCHMARKS = ("gta5_to_cityscapes", "synthia_to_cityscapes")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from adaptbench.method import Stage
-from adaptbench.profiles import Iterations
-from adaptbench.settings import Settings as BaseSettings
+from adaptbench.contracts.method import Stage
+from adaptbench.contracts.profiles import Iterations
+from adaptbench.contracts.settings import Settings as BaseSettings
 from methods.oracle import Oracle
 from methods.source_only import SourceOnly
 

@@ -33,11 +33,11 @@ from torch import Tensor, nn
 
 from adaptbench.adaptation import feature_distance as fd
 from adaptbench.adaptation.seg_loss import resize_logits
+from adaptbench.contracts.profiles import Length
 from adaptbench.draws import Draws
-from adaptbench.evaluation.inference import Mode, Whole
 from adaptbench.networks.detail_crop import CropBox
 from adaptbench.networks.hrda import HRDAOptions, HRDAOutput, HRDASegmentor, build_hrda, hrda_loss
-from adaptbench.profiles import Length
+from adaptbench.networks.inference import Mode, Whole
 from methods.dacs import PREFIXES, Learned, Part, View
 from methods.daformer import DAFormer, SourceStrategies
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from adaptbench.profiles import Length
+from adaptbench.contracts.profiles import Length
 from methods.daformer_dg import Generalization
 from methods.hrda import TwoScales
 

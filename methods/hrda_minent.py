@@ -20,11 +20,11 @@ from pydantic import Field
 from torch import Tensor
 
 from adaptbench.adaptation.seg_loss import resize_logits
+from adaptbench.contracts.method import LossGroup
+from adaptbench.contracts.profiles import Length
 from adaptbench.data.batch import Batch
-from adaptbench.method import LossGroup
 from adaptbench.networks.hrda import HRDASegmentor
-from adaptbench.profiles import Length
-from adaptbench.weights.published import SELF_TRAINING
+from adaptbench.networks.pretrained.published import SELF_TRAINING
 from methods.hrda import TwoScales
 from methods.minent import MinEnt, OutputAdaptation, Outputs, RerunSettings
 

@@ -38,13 +38,13 @@ from adaptbench.adaptation.entropy_ranking import (
     seen_classes,
     uncertainty,
 )
+from adaptbench.contracts.labelling import Facts, Labeller, PseudoLabel
+from adaptbench.contracts.method import LossGroup, Method, Stage
+from adaptbench.contracts.profiles import Iterations
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.errors import DataError
-from adaptbench.evaluation.inference import Size, Whole, predict, resized_argmax
-from adaptbench.labelling import Facts, Labeller, PseudoLabel
-from adaptbench.method import LossGroup, Method, Stage
-from adaptbench.profiles import Iterations
-from adaptbench.settings import Settings as BaseSettings
+from adaptbench.networks.inference import Size, Whole, predict, resized_argmax
 from methods.advent import AdvEnt
 from methods.minent import ORIGINAL
 

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from adaptbench.contracts.method import Method, Optimizers
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.taxonomy import IGNORE
-from adaptbench.method import Method, Optimizers
-from adaptbench.settings import Settings as BaseSettings
 
 
 class Majority(Method):

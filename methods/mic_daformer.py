@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from adaptbench.profiles import Length
+from adaptbench.contracts.profiles import Length
 from methods.daformer import DAFormer
 from methods.mic import MaskedConsistency
 

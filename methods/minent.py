@@ -33,17 +33,17 @@ from torch import Tensor
 
 from adaptbench.adaptation.entropy import entropy_loss, self_information
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, pixel_accuracy, resize_logits
+from adaptbench.contracts.method import LossGroup, Method, Optimizers, Task
+from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import Crops, WholePictures
 from adaptbench.data.sampling import Sampling
-from adaptbench.evaluation.inference import Mode, Whole
-from adaptbench.method import LossGroup, Method, Optimizers, Task
 from adaptbench.networks import Segmentor
+from adaptbench.networks.inference import Mode, Whole
+from adaptbench.networks.pretrained.adversarial import TWO_CLASSIFIERS
 from adaptbench.networks.two_outputs import TwoOutputHead
-from adaptbench.profiles import Iterations, Pictures
-from adaptbench.settings import Settings as BaseSettings
-from adaptbench.training.optimizer import Listing, build_optimizer, build_schedule, by_name
-from adaptbench.weights.adversarial import TWO_CLASSIFIERS
+from adaptbench.optim.optimizer import Listing, build_optimizer, build_schedule, by_name
 
 #: Logits of every output of the network by name: ``main``, and ``aux`` where it has an auxiliary one.
 Outputs = dict[str, Tensor]

@@ -34,25 +34,18 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from adaptbench.adaptation.crop_views import (
-    GreyLevels,
-    ViewDraw,
-    Views,
-    draw_view,
-    labels_in_view,
-    views,
-)
 from adaptbench.adaptation.cut_mix import CutDraw, LabelledBatch, cut_mix, draw_cut
 from adaptbench.adaptation.fourier_mix import Corners, fourier_mix
 from adaptbench.adaptation.hard_label import hard_label, mean_hard_label
 from adaptbench.adaptation.running_average import RunningAverage
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy
+from adaptbench.contracts.method import LossGroup, Optimizers, Stage, Task
+from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
+from adaptbench.data.crop_views import GreyLevels, ViewDraw, Views, draw_view, labels_in_view, views
 from adaptbench.draws import Draws
-from adaptbench.method import LossGroup, Optimizers, Stage, Task
-from adaptbench.profiles import Iterations, Pictures
-from adaptbench.settings import Settings as BaseSettings
-from adaptbench.weights.consistency import STUDENT_AND_SHADOW
+from adaptbench.networks.pretrained.consistency import STUDENT_AND_SHADOW
 from methods.minent import named
 from methods.pixmatch_source import Seen, WholeSource
 

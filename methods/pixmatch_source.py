@@ -13,12 +13,12 @@ from pydantic import Field
 from torch import Tensor
 
 from adaptbench.adaptation.seg_loss import resize_logits
+from adaptbench.contracts.method import LossGroup
+from adaptbench.contracts.profiles import Iterations, Length, Pictures
+from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholePictures
 from adaptbench.data.sampling import Sampling
-from adaptbench.method import LossGroup
-from adaptbench.profiles import Iterations, Length, Pictures
-from adaptbench.settings import Settings as BaseSettings
 from methods.minent import OutputAdaptation, Outputs
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from adaptbench.contracts.method import LossGroup, Method
 from adaptbench.data.batch import Batch
-from adaptbench.method import LossGroup, Method
 
 
 class SourceOnly(Method):

@@ -10,19 +10,19 @@ from typing import TypeAlias
 
 from rich.console import Console
 
-from adaptbench.dataset import Dataset, Sample
+from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.errors import UsageError
-from adaptbench.evaluate import ranked_split
 from adaptbench.evaluation.scorer import Scorer
+from adaptbench.execution.job_context import Workplace, open_workplace
+from adaptbench.execution.launch.processes import fix_threads
+from adaptbench.execution.scoring import ranked_split
+from adaptbench.execution.stages.planned import PlannedStage, plan_stages
+from adaptbench.execution.stages.weights import trained_method
 from adaptbench.flags import Analyse
-from adaptbench.jobspec import job_folder, load_job
-from adaptbench.launch.processes import fix_threads
-from adaptbench.reporting.analysis import AnyMeasured
-from adaptbench.reporting.record import Record
-from adaptbench.reporting.records import scan_records
-from adaptbench.stages.planned import PlannedStage, plan_stages
-from adaptbench.stages.weights import trained_method
-from adaptbench.workplace import Workplace, open_workplace
+from adaptbench.records.jobspec import job_folder, load_job
+from adaptbench.records.record import Record
+from adaptbench.records.scan import scan_records
+from adaptbench.reporting.analyses.analysis import AnyMeasured
 
 #: Says something to the user, in a style.
 Tell: TypeAlias = Callable[[str, str], None]

@@ -10,8 +10,8 @@ from pathlib import Path
 from adaptbench.commands.analyse import Tell, look_into, per_board
 from adaptbench.evaluation.boundary import boundary_counts
 from adaptbench.flags import Analyse
-from adaptbench.reporting.boundaries import Measured, write_boundaries
-from adaptbench.reporting.record import Record
+from adaptbench.records.record import Record
+from adaptbench.reporting.analyses.boundaries import Measured, write_boundaries
 
 
 def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from adaptbench.commands.analyse import Tell, look_into, per_board
 from adaptbench.evaluation.calibration import calibration_counts
 from adaptbench.flags import Analyse
-from adaptbench.reporting.calibration import Measured, write_calibration
-from adaptbench.reporting.record import Record
+from adaptbench.records.record import Record
+from adaptbench.reporting.analyses.calibration import Measured, write_calibration
 
 
 def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:

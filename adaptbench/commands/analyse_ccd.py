@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adaptbench.commands.analyse import Tell, open_run, per_board, scorer_of
-from adaptbench.evaluate import ranked_split
 from adaptbench.evaluation.class_centers import Float, class_center_distance
 from adaptbench.evaluation.features import feature_moments
+from adaptbench.execution.scoring import ranked_split
+from adaptbench.execution.stages.planned import plan_stages
 from adaptbench.flags import Analyse
-from adaptbench.reporting.class_centers import Measured, write_class_centers
-from adaptbench.reporting.record import Record
-from adaptbench.stages.planned import plan_stages
+from adaptbench.records.record import Record
+from adaptbench.reporting.analyses.class_centers import Measured, write_class_centers
 
 
 def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 from adaptbench.errors import unknown_name
 from adaptbench.flags import Cite
-from adaptbench.reporting import citations
+from adaptbench.records.scan import find_records
 from adaptbench.reporting.board import boards
-from adaptbench.reporting.citations import Citations
-from adaptbench.reporting.published import load_published
-from adaptbench.reporting.records import find_records
+from adaptbench.reporting.published import citations
+from adaptbench.reporting.published.citations import Citations
+from adaptbench.reporting.published.published import load_published
 
 _PUBLISHED = "published/"
 

@@ -6,11 +6,11 @@ from rich.console import Console
 
 from adaptbench.errors import RunStateError
 from adaptbench.flags import Compare
-from adaptbench.reporting import comparison_page
-from adaptbench.reporting.compared import Comparison, compare
+from adaptbench.records.scan import find_records
+from adaptbench.reporting.comparison import comparison_page
+from adaptbench.reporting.comparison.compared import Comparison, compare
+from adaptbench.reporting.comparison.sides import find_sides
 from adaptbench.reporting.matrices import cluster_names, load_tallies
-from adaptbench.reporting.records import find_records
-from adaptbench.reporting.sides import find_sides
 from adaptbench.reporting.terminal import plain_table
 
 

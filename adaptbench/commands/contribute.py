@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 from adaptbench.errors import RunStateError, UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Contribute
-from adaptbench.reporting.contributions.checks import Known, objections
-from adaptbench.reporting.contributions.pack import pack, read_folder
+from adaptbench.submissions.checks import Known, objections
+from adaptbench.submissions.pack import pack, read_folder
 
 
 def execute(command: Contribute) -> int:

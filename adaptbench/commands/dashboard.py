@@ -8,8 +8,8 @@ from rich.console import Console
 
 from adaptbench.errors import UsageError
 from adaptbench.flags import Dashboard
+from adaptbench.records.scan import find_records
 from adaptbench.reporting.board import boards
-from adaptbench.reporting.records import find_records
 
 
 def execute(command: Dashboard) -> int:
@@ -23,7 +23,7 @@ def execute(command: Dashboard) -> int:
             "dashboard needs the package wandb-workspaces, which is not installed. "
             "Install it with: pip install 'adaptbench[dashboard]'."
         )
-    from adaptbench.reporting.tracking import dashboard
+    from adaptbench.tracking import dashboard
 
     found = [board for board in boards(find_records(command.out)) if board.rows]
     if not found:

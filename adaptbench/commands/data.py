@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adaptbench import plugins
-from adaptbench.benchmark import Benchmark
 from adaptbench.commands.bars import Bars
 from adaptbench.commands.run import parse_paths
-from adaptbench.data import sources
+from adaptbench.contracts import plugins
+from adaptbench.contracts.benchmark import Benchmark
+from adaptbench.contracts.dataset import Dataset
+from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.data.taxonomy import CLASS_SETS, label_map
-from adaptbench.data.verify import SplitReport, verify_splits
-from adaptbench.dataset import Dataset
 from adaptbench.errors import DataError, UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Data
-from adaptbench.plugins import Plugin, Registry
-from adaptbench.request import Request
+from adaptbench.inspection.verify import SplitReport, verify_splits
+from adaptbench.planning import sources
+from adaptbench.planning.request import Request
 
 #: Findings of one split that are printed; all are counted.
 SHOWN = 20
@@ -109,7 +109,7 @@ def _print_findings(console: Console, report: SplitReport) -> None:
 
 
 def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Dataset, jobs: int | None) -> int:
-    from adaptbench.data.rare_classes import statistics  # imports torch
+    from adaptbench.inspection.rare_classes import statistics  # imports torch
 
     shown = 0
     for split, class_sets in _wanted(registry, dataset).items():

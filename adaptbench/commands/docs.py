@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 from adaptbench.flags import EXIT_UNFINISHED, Docs
 from adaptbench.handbook.write import FOLDER, pages, stale, write_pages
 

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adaptbench import plugins
 from adaptbench.commands.run import parse_paths
-from adaptbench.data import minicity, sources
+from adaptbench.contracts import plugins
+from adaptbench.data import minicity
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import EXIT_UNFINISHED, Doctor
 from adaptbench.networks import mmcv_ops
-from adaptbench.request import Request
+from adaptbench.planning import sources
+from adaptbench.planning.request import Request
 
 _PACKAGES = ("torch", "torchvision", "timm", "mmsegmentation", "mmengine", "numpy", "opencv-python", "wandb")
 

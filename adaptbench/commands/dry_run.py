@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from adaptbench.estimates import Estimate, Estimates
-from adaptbench.launch.local import to_do
-from adaptbench.plan import Job, Plan
-from adaptbench.reporting import words
-from adaptbench.reporting.records import scan_records
+from adaptbench.execution.launch.local import to_do
+from adaptbench.planning.estimates import Estimate, Estimates
+from adaptbench.planning.plan import Job, Plan
+from adaptbench.records import formatting
+from adaptbench.records.scan import scan_records
 
 _UNKNOWN = "unknown"
 #: Wide enough for every line where nobody looks at a terminal.
@@ -51,9 +51,9 @@ def summary(jobs: Sequence[Job], costs: _Costs, at_once: int, out: Path) -> list
     if not known:
         return [f"{counted}, none with an estimate.", _why_unknown(jobs, out)]
     seconds = [cost.seconds for cost in known]
-    total = f"{counted}: about {words.duration(sum(seconds))} one after the other"
+    total = f"{counted}: about {formatting.duration(sum(seconds))} one after the other"
     if at_once > 1 and len(known) > 1:
-        total += f", {words.duration(max(max(seconds), sum(seconds) / at_once))} with {at_once} at once"
+        total += f", {formatting.duration(max(max(seconds), sum(seconds) / at_once))} with {at_once} at once"
     missing = len(costs) - len(known)
     basis = (
         f"Estimates: medians of finished runs in {out}, for whole jobs, whatever of them is trained already."
@@ -111,12 +111,12 @@ def _study_table(board: str, variants: Mapping[str, Sequence[Job]], costs: _Cost
     table = Table(*columns, *further, title=board, title_justify="left", box=None, pad_edge=False)
     for label, jobs in variants.items():
         spec = jobs[0].spec
-        differs = [f"{key}={words.value(content)}" for key, content in sorted(spec.overrides.items())]
+        differs = [f"{key}={formatting.value(content)}" for key, content in sorted(spec.overrides.items())]
         table.add_row(
             Text(label),
             spec.method,
             Text("\n".join(differs) or "nothing"),
-            words.seed_list(job.spec.seed for job in jobs),
+            formatting.seed_list(job.spec.seed for job in jobs),
             *_cost(jobs, costs),
             Text("\n".join(dict.fromkeys(map(_state, jobs)))),
         )
@@ -131,7 +131,9 @@ def _cost(jobs: Sequence[Job], costs: _Costs) -> tuple[str, str]:
         return "0", "0"
     if len(known) < len(wanted):
         return _UNKNOWN, _UNKNOWN
-    return words.duration(sum(c.seconds for c in known)), words.memory(max(c.memory_mib for c in known))
+    return formatting.duration(sum(c.seconds for c in known)), formatting.memory(
+        max(c.memory_mib for c in known)
+    )
 
 
 def _state(job: Job) -> str:

@@ -9,22 +9,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adaptbench import plugins
-from adaptbench.benchmark import Provenance, SplitRef
 from adaptbench.commands.bars import Bars
 from adaptbench.commands.run import generate_missing, parse_paths
-from adaptbench.data import labelled
-from adaptbench.data.labelled import LabelledSplit
+from adaptbench.contracts import plugins
+from adaptbench.contracts.benchmark import Provenance, SplitRef
+from adaptbench.contracts.protocols import named
 from adaptbench.errors import UsageError
+from adaptbench.execution.checkpoints import imported, labelled
+from adaptbench.execution.checkpoints.labelled import LabelledSplit
+from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint
+from adaptbench.execution.checkpoints.scoring import Scoring, score_all
 from adaptbench.flags import Evaluate
-from adaptbench.plan import PREFIX, device_name
-from adaptbench.protocols import named
+from adaptbench.planning.plan import PREFIX, device_name
+from adaptbench.planning.request import Request
+from adaptbench.records.checkpoint_scores import Evaluation, load_evaluation
 from adaptbench.reporting import checkpoints
-from adaptbench.reporting.evaluation import Evaluation, load_evaluation
-from adaptbench.request import Request
-from adaptbench.weights import imported
-from adaptbench.weights.scored import Checkpoint, open_checkpoint
-from adaptbench.weights.scoring import Scoring, score_all
 
 
 def execute(command: Evaluate) -> int:

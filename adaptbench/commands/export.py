@@ -10,13 +10,13 @@ from rich.console import Console
 
 from adaptbench.commands.predict import like_dataset
 from adaptbench.errors import UsageError, WeightsError
-from adaptbench.export import onnx_file, tensors
-from adaptbench.export.description import describe, network_size
+from adaptbench.execution.checkpoints.scored import open_checkpoint
+from adaptbench.execution.checkpoints.scoring import scorer_of
+from adaptbench.execution.job_context import input_size
 from adaptbench.flags import Export
-from adaptbench.storage import write_text
-from adaptbench.weights.scored import open_checkpoint
-from adaptbench.weights.scoring import scorer_of
-from adaptbench.workplace import input_size
+from adaptbench.prediction.export import onnx_file, tensors
+from adaptbench.prediction.export.description import describe, network_size
+from adaptbench.storage.atomic import write_text
 
 
 def execute(command: Export) -> int:

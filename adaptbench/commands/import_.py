@@ -10,18 +10,18 @@ from typing import Any
 
 from rich.console import Console
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.method import Method
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import check_key, parse_value, resolve
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import UsageError
+from adaptbench.execution.checkpoints import imported
 from adaptbench.flags import Import
-from adaptbench.method import Method
-from adaptbench.plan import method_class
-from adaptbench.profiles import profile
-from adaptbench.settings import check_key, parse_value, resolve
+from adaptbench.networks.pretrained.foreign import read_content
+from adaptbench.networks.pretrained.published import Which, published_state
+from adaptbench.planning.plan import method_class
 from adaptbench.training import checkpoint
-from adaptbench.weights import imported
-from adaptbench.weights.foreign import read_content
-from adaptbench.weights.published import Which, published_state
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

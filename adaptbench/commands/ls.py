@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.profiles import PROFILES
+from adaptbench.contracts.protocols import PROTOCOLS
 from adaptbench.errors import RunStateError
 from adaptbench.flags import Ls
-from adaptbench.jobspec import load_job, read_status
-from adaptbench.profiles import PROFILES
-from adaptbench.protocols import PROTOCOLS
+from adaptbench.records.jobspec import load_job, read_status
 
 
 def execute(command: Ls) -> int:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 from adaptbench.errors import UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Merge
-from adaptbench.reporting.contributions.merging import merge
+from adaptbench.submissions.merging import merge
 
 
 def execute(command: Merge) -> int:

@@ -8,17 +8,17 @@ from pathlib import Path
 from rich.console import Console
 
 from adaptbench.commands.bars import Bars
-from adaptbench.data import sources
-from adaptbench.dataset import Dataset
+from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
+from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint, registry_with
+from adaptbench.execution.checkpoints.scoring import scorer_of
+from adaptbench.execution.job_context import input_size
 from adaptbench.flags import EXIT_UNFINISHED, Predict
-from adaptbench.plan import device_name
+from adaptbench.planning import sources
+from adaptbench.planning.plan import device_name
 from adaptbench.prediction import pictures
 from adaptbench.prediction.folder import FACTS, Outcome, facts, predict
 from adaptbench.prediction.kept import Kept
-from adaptbench.weights.scored import Checkpoint, open_checkpoint, registry_with
-from adaptbench.weights.scoring import scorer_of
-from adaptbench.workplace import input_size
 
 #: Files that are named when something is said about many.
 SHOWN = 20

@@ -7,26 +7,27 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.study import Study, load_study
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
-from adaptbench.reporting import beside, significance
-from adaptbench.reporting.beside import Facts
+from adaptbench.records.scan import FoundRecords, publishable, scan_records
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoint_rules import write_checkpoint_rules
 from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.latex import write_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
-from adaptbench.reporting.published import FOLDER, load_published
-from adaptbench.reporting.published_board import write_published
-from adaptbench.reporting.records import FoundRecords, publishable, scan_records
-from adaptbench.reporting.series import Series, find_series
-from adaptbench.reporting.significance import Significances
-from adaptbench.reporting.study_page import caution, circumstances, write_studies
-from adaptbench.reporting.study_table import study_table
+from adaptbench.reporting.published import comparison
+from adaptbench.reporting.published.comparison import Facts
+from adaptbench.reporting.published.published import FOLDER, load_published
+from adaptbench.reporting.published.published_board import write_published
+from adaptbench.reporting.standing import significance
+from adaptbench.reporting.standing.significance import Significances
+from adaptbench.reporting.standing.tested import tests_of
+from adaptbench.reporting.studies.series import Series, find_series
+from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
+from adaptbench.reporting.studies.study_table import study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
-from adaptbench.reporting.tested import tests_of
-from adaptbench.study import Study, load_study
 
 
 def execute(command: Report) -> int:
@@ -44,7 +45,7 @@ def execute(command: Report) -> int:
         for path in [*written, *write_pages(plugins.discover())]:
             _say(console, f"published {path}")
     if command.pictures:
-        from adaptbench.reporting.gallery import draw_all
+        from adaptbench.reporting.figures.gallery import draw_all
 
         for path in draw_all(found.records, command.out, lambda text: _say(console, text, "yellow")):
             _say(console, f"drawn {path}")
@@ -58,8 +59,8 @@ def execute(command: Report) -> int:
         _say(console, f"Page: {page}")
     tracking = command.tracking
     if tracking.wandb != "disabled" or tracking.tensorboard:
-        from adaptbench.reporting.tracking.chosen import trackers
-        from adaptbench.reporting.tracking.upload import upload
+        from adaptbench.tracking.chosen import trackers
+        from adaptbench.tracking.upload import upload
 
         for tracker in trackers(tracking, command.out):
             _say(console, upload(found.records, command.out, tracker))
@@ -100,7 +101,7 @@ def _study(series: Series) -> type[Study]:
 
 def printed_facts() -> Facts:
     """What papers print for the methods and benchmarks of the checkout."""
-    return beside.gather(load_published(), plugins.discover())
+    return comparison.gather(load_published(), plugins.discover())
 
 
 def show_boards(

@@ -12,25 +12,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adaptbench import plugins
 from adaptbench.commands import dry_run
 from adaptbench.commands.report import show_boards, show_studies
-from adaptbench.data import sources
+from adaptbench.contracts import plugins
+from adaptbench.contracts.profiles import profile
 from adaptbench.errors import UsageError
+from adaptbench.execution.launch.local import Progress as JobProgress
+from adaptbench.execution.launch.local import View, anew, discard, not_finished, prepared, run_jobs, to_do
+from adaptbench.execution.launch.machine import Machine, machine_for
+from adaptbench.execution.launch.time_limit import TimeLimit
+from adaptbench.execution.launch.views import LiveView, LogView, job_name
 from adaptbench.flags import EXIT_UNFINISHED, Run
-from adaptbench.jobspec import DataSource, State
-from adaptbench.launch.local import Progress as JobProgress
-from adaptbench.launch.local import View, anew, discard, not_finished, prepared, run_jobs, to_do
-from adaptbench.launch.machine import Machine, machine_for
-from adaptbench.launch.time_limit import TimeLimit
-from adaptbench.launch.views import LiveView, LogView, job_name
-from adaptbench.plan import Job, Plan, make_plan
-from adaptbench.profiles import profile
-from adaptbench.reporting import words
-from adaptbench.reporting.records import FoundRecords, scan_records
-from adaptbench.reporting.series import save_series, series_of
-from adaptbench.reporting.tracking.beside import followed
-from adaptbench.request import Request
+from adaptbench.planning import sources
+from adaptbench.planning.plan import Job, Plan, make_plan
+from adaptbench.planning.request import Request
+from adaptbench.records import formatting
+from adaptbench.records.jobspec import DataSource, State
+from adaptbench.records.scan import FoundRecords, scan_records
+from adaptbench.reporting.studies.series import save_series, series_of
+from adaptbench.tracking.beside import followed
 
 
 def execute(command: Run) -> int:
@@ -124,7 +124,7 @@ def _chosen(plan: Plan, command: Run) -> Plan:
 
 def _none_failed(plan: Plan) -> str:
     states = Counter(str(job.state) for job in plan.jobs)
-    found = words.enumeration(f"{count} {state}" for state, count in sorted(states.items()))
+    found = formatting.enumeration(f"{count} {state}" for state, count in sorted(states.items()))
     return (
         f"--only-failed: no job of this plan failed, was interrupted or ran out of time ({found}). "
         "Leave it out to run what is planned."
@@ -157,7 +157,7 @@ def _watched(console: Console, command: Run, jobs: Sequence[Job]) -> Iterator[Vi
 
 def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Names of benchmarks, and the YAML files among ``benchmarks``, which are plug-ins to be found."""
-    from adaptbench import described
+    from adaptbench.contracts import yaml_plugins
 
     names, found = [], []
     for text in benchmarks:
@@ -165,7 +165,7 @@ def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
             names.append(text)
             continue
         path = Path(text).expanduser()
-        kind, name, _ = described.facts(path)
+        kind, name, _ = yaml_plugins.facts(path)
         if kind != "benchmark":
             raise UsageError(f"--benchmarks {text}: this file describes a dataset. Name one of a benchmark.")
         names.append(name)

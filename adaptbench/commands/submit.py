@@ -9,18 +9,18 @@ from rich.console import Console
 
 from adaptbench.commands.bars import Bars
 from adaptbench.commands.run import parse_paths
-from adaptbench.data import sources
-from adaptbench.dataset import Dataset
+from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
+from adaptbench.execution.checkpoints import imported
+from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint, registry_with
+from adaptbench.execution.checkpoints.scoring import scorer_of
 from adaptbench.flags import Submit
-from adaptbench.plan import device_name
+from adaptbench.planning import sources
+from adaptbench.planning.plan import device_name
+from adaptbench.planning.request import Request
 from adaptbench.prediction import submission
 from adaptbench.prediction.kept import Kept
 from adaptbench.prediction.servers import SERVERS, Server
-from adaptbench.request import Request
-from adaptbench.weights import imported
-from adaptbench.weights.scored import Checkpoint, open_checkpoint, registry_with
-from adaptbench.weights.scoring import scorer_of
 
 
 def execute(command: Submit) -> int:

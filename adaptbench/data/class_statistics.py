@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptbench.adaptation.rare_class_sampling import count_classes
+from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import archives
+from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.taxonomy import LabelMap
-from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import DataError
-from adaptbench.storage import write_text
+from adaptbench.storage.atomic import write_text
 
 LabelledItem = tuple[Dataset, Sample, LabelMap]
 

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import files
-from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import DataError
-from adaptbench.storage import replacing, write_text
+from adaptbench.storage.atomic import replacing, write_text
 
 #: The table, a line per picture in the order in which they were labelled.
 TABLE = "labels.jsonl"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from adaptbench.adaptation.picture_jitter import Jitter
-from adaptbench.adaptation.pseudo_margins import Margins
-from adaptbench.adaptation.rare_class_sampling import MissingRule
 from adaptbench.data.framing import Crops, Framing, Size
+from adaptbench.data.picture_jitter import Jitter
+from adaptbench.data.pseudo_margins import Margins
+from adaptbench.data.rare_class_sampling import MissingRule
 
 
 @dataclass(frozen=True)

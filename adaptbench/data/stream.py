@@ -13,26 +13,26 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from adaptbench.adaptation.class_balanced_sampling import balanced_picks
-from adaptbench.adaptation.photometric_distortion import distort, draw_distortion
-from adaptbench.adaptation.picture_blur import blur, draw_blur
-from adaptbench.adaptation.picture_jitter import DrawnJitter, apply_jitter, draw_jitter
-from adaptbench.adaptation.pseudo_margins import crop_mask, margin_mask
-from adaptbench.adaptation.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
+from adaptbench.contracts.dataset import Dataset as SegmentationDataset
+from adaptbench.contracts.dataset import Sample
+from adaptbench.contracts.settings import Settings
 from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
+from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import Framing, ScaledCrops, WholePictures
 from adaptbench.data.normalisation import IMAGENET, Normalisation
+from adaptbench.data.photometric_distortion import distort, draw_distortion
+from adaptbench.data.picture_blur import blur, draw_blur
+from adaptbench.data.picture_jitter import DrawnJitter, apply_jitter, draw_jitter
+from adaptbench.data.pseudo_margins import crop_mask, margin_mask
+from adaptbench.data.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.synchronized_crop import synchronized
 from adaptbench.data.taxonomy import IGNORE, LabelMap
-from adaptbench.dataset import Dataset as SegmentationDataset
-from adaptbench.dataset import Sample
 from adaptbench.draws import Draws, derive_seed
 from adaptbench.errors import DataError, UsageError
-from adaptbench.settings import Settings
 
 UInt8 = npt.NDArray[np.uint8]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.benchmark import AbsentClasses
+from adaptbench.contracts.benchmark import AbsentClasses
 from adaptbench.data.taxonomy import CLASS_SETS
 
 Scores = npt.NDArray[np.floating]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from adaptbench.data.taxonomy import IGNORE
 from adaptbench.errors import DataError, RunStateError
-from adaptbench.storage import replacing
+from adaptbench.storage.atomic import replacing
 
 Matrix = npt.NDArray[np.int64]
 

@@ -9,8 +9,8 @@ from operator import add
 import torch
 from torch import nn
 
+from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import firewall, transforms
-from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import UsageError
 from adaptbench.evaluation.class_centers import ClassMoments, class_moments
 from adaptbench.evaluation.scorer import Scorer

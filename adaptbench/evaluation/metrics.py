@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.benchmark import AbsentClasses
+from adaptbench.contracts.benchmark import AbsentClasses
 from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import DataError
 from adaptbench.evaluation.average import Average
-from adaptbench.reporting.record import Score
+from adaptbench.records.record import Score
 
 Counts = npt.NDArray[np.integer]
 

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.method import Method
+from adaptbench.contracts.settings import Settings
 from adaptbench.data import firewall, transforms
 from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import nearest
 from adaptbench.data.taxonomy import ClassSet, label_map
-from adaptbench.dataset import Dataset, Sample
 from adaptbench.evaluation.confusion import Matrix, PerImageConfusion, confusion_matrix
-from adaptbench.evaluation.inference import probability, segment, segment_confidently, segment_to
-from adaptbench.method import Method
-from adaptbench.settings import Settings
+from adaptbench.execution.job_context import input_size
+from adaptbench.networks.inference import probability, segment, segment_confidently, segment_to
 from adaptbench.training.loop import InterruptedTrainingError
-from adaptbench.workplace import input_size
 
 UInt8 = npt.NDArray[np.uint8]
 

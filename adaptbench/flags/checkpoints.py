@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from adaptbench.contracts.protocols import DEFAULT
 from adaptbench.flags.options import Flag, words
-from adaptbench.protocols import DEFAULT
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from adaptbench.benchmark import CheckpointRule
+from adaptbench.contracts.benchmark import CheckpointRule
+from adaptbench.contracts.protocols import DEFAULT
 from adaptbench.flags.options import NO_TRACKING, Flag, TrackingFlags, words
-from adaptbench.protocols import DEFAULT
 
 
 @dataclass(frozen=True)

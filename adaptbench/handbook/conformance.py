@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 
 FOLDER = plugins.ROOT / "tests" / "conformance"
 _SHARED = "adaptbench.adaptation."

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from adaptbench import plugins
-from adaptbench.benchmark import Benchmark, SplitRef
-from adaptbench.dataset import Dataset
+from adaptbench.contracts import plugins
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.dataset import Dataset
+from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.handbook.markdown import first_line, page, prose, section, table
-from adaptbench.plugins import Plugin, Registry
-from adaptbench.reporting.published import Published
+from adaptbench.reporting.published.published import Published
 
 _ROLES = ("source", "target", "evaluation", "also")
 _WORDS = {"source": "source", "target": "target", "evaluation": "scored", "also": "scored beside"}

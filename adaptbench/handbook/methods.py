@@ -7,14 +7,14 @@ import csv
 from collections.abc import Sequence
 from typing import Any
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.method import Method
+from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.handbook.conformance import cases_of
 from adaptbench.handbook.markdown import first_line, page, prose, section, table
-from adaptbench.method import Method
-from adaptbench.plugins import Plugin, Registry
-from adaptbench.reporting import words
-from adaptbench.reporting.published import Printed, Published
-from adaptbench.reporting.published_board import UNVERIFIED, marked, view_of
+from adaptbench.records import formatting
+from adaptbench.reporting.published.published import Printed, Published
+from adaptbench.reporting.published.published_board import UNVERIFIED, marked, view_of
 
 LEADERBOARD = plugins.ROOT / "results" / "minicity" / "leaderboard.csv"
 _UNITS = (
@@ -104,7 +104,7 @@ def _settings(method: type[Method]) -> str:
     rows = [
         [
             f"`{name}`",
-            f"`{words.value(field.get_default(call_default_factory=True))}`",
+            f"`{formatting.value(field.get_default(call_default_factory=True))}`",
             field.description or "",
         ]
         for name, field in method.Settings.model_fields.items()
@@ -117,7 +117,7 @@ def _claimed(method: type[Method]) -> str:
     """What published settings differ in, per benchmark and network."""
     rows = []
     for (benchmark, network), settings in sorted(method.published.items()):
-        differ = words.assignments(_plain(settings)) or "the defaults"
+        differ = formatting.assignments(_plain(settings)) or "the defaults"
         rows.append([f"`{benchmark}`", f"`{network}`", differ])
     return table(["benchmark", "network", "settings"], rows)
 
@@ -135,7 +135,7 @@ def _printed(method: type[Method], published: Published) -> str:
             f"[{result.benchmark}](../../results/published/{result.benchmark}.md)",
             result.network,
             f"{marked(result.miou)} ({view_of(result)})",
-            result.std or words.MISSING,
+            result.std or formatting.MISSING,
             result.paper.citation,
         ]
         for result in found

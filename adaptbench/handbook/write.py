@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.plugins import Registry
 from adaptbench.handbook import datasets, methods
-from adaptbench.plugins import Registry
-from adaptbench.reporting.published import load_published
-from adaptbench.storage import write_text
+from adaptbench.reporting.published.published import load_published
+from adaptbench.storage.atomic import write_text
 
 FOLDER = plugins.ROOT / "docs"
 _INDEX = "README.md"

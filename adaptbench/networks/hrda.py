@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
 from adaptbench.errors import UsageError
-from adaptbench.evaluation.inference import windows
 from adaptbench.networks.detail_crop import CropBox, Size, draw_crop_box
+from adaptbench.networks.inference import windows
 
 #: Stride of the logits of a decoder, by its type; HRDA converts boxes with it.
 _OUTPUT_STRIDES: Mapping[str, int] = {"DAFormerHead": 4, "DeepLabV2Head": 8}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from adaptbench.settings import Settings
+from adaptbench.contracts.settings import Settings
 
 _FIELDS = (
     "optimizer",

@@ -95,8 +95,8 @@ def load(found: Found, backbone: nn.Module) -> None:
     Raises:
         UsageError: the file does not hold this encoder; missing and surplus names are listed.
     """
-    from adaptbench.weights.encoders import encoder_state
-    from adaptbench.weights.foreign import read_tensors
+    from adaptbench.networks.pretrained.encoders import encoder_state
+    from adaptbench.networks.pretrained.foreign import read_tensors
 
     backbone.load_state_dict(encoder_state(read_tensors(found.path), backbone, found.path))
 

@@ -14,10 +14,10 @@ from adaptbench.data import archives
 from adaptbench.data.taxonomy import ClassSet, class_set, raw_ids
 from adaptbench.errors import DataError, UsageError
 from adaptbench.evaluation.scorer import Scorer
+from adaptbench.execution.checkpoints.scored import Checkpoint
 from adaptbench.prediction.encoding import coloured, confidence_levels, png
 from adaptbench.prediction.kept import Kept
 from adaptbench.prediction.pictures import Picture, read_upright
-from adaptbench.weights.scored import Checkpoint
 
 UInt8 = npt.NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from adaptbench.errors import RunStateError
-from adaptbench.storage import replacing, write_text
+from adaptbench.storage.atomic import replacing, write_text
 
 _JOURNAL, _LOCK = "done.jsonl", ".lock"
 

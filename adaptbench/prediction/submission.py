@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import archives
 from adaptbench.data.taxonomy import raw_ids
-from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import DataError
 from adaptbench.evaluation.scorer import Scorer
+from adaptbench.execution.checkpoints.scored import Checkpoint
+from adaptbench.execution.job_context import input_size
 from adaptbench.prediction.kept import Kept
 from adaptbench.prediction.servers import Server
-from adaptbench.storage import replacing
-from adaptbench.weights.scored import Checkpoint
-from adaptbench.workplace import input_size
+from adaptbench.storage.atomic import replacing
 
 FACTS, SPLIT = "submission.json", "test"
 #: The earliest date that a zip archive can hold: equal predictions give equal archives.

@@ -10,10 +10,10 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from adaptbench.data.taxonomy import CLASS_SETS
-from adaptbench.reporting import words
+from adaptbench.records import formatting
+from adaptbench.records.record import Record, Score
+from adaptbench.records.scan import in_order
 from adaptbench.reporting.mean_score import with_mean
-from adaptbench.reporting.record import Record, Score
-from adaptbench.reporting.records import in_order
 from adaptbench.statistics.student import Interval, t_interval
 
 Standing = Literal["ranked", "control", "oracle", "smoke"]
@@ -131,7 +131,9 @@ class Row:
     @property
     def settings(self) -> str:
         """Where the settings come from, then everything the user changed."""
-        return "; ".join(filter(None, [self.first.settings_origin, words.assignments(self.first.overrides)]))
+        return "; ".join(
+            filter(None, [self.first.settings_origin, formatting.assignments(self.first.overrides)])
+        )
 
 
 @dataclass(frozen=True)
@@ -269,8 +271,8 @@ def _board(records: Sequence[Record], reference: Record) -> Board:
         benchmark=first.benchmark,
         title=first.benchmark_title,
         ranking_hash=first.ranking_hash,
-        protocol=words.protocol(first.ranking),
-        departs=words.protocol_difference(first.ranking, reference.ranking),
+        protocol=formatting.protocol(first.ranking),
+        departs=formatting.protocol_difference(first.ranking, reference.ranking),
         view=ranked_view,
         classes=tuple(dict.fromkeys(name for record in records for name in record.scores[0].iou)),
         further=tuple(found for found in views if found != ranked_view),
@@ -356,17 +358,20 @@ def _facets(record: Record) -> dict[str, str]:
     """What may tell a record from others of its method, the most telling first."""
     network = {
         "network": record.network.name,
-        "pretraining": words.start(record.network.pretraining),
+        "pretraining": formatting.start(record.network.pretraining),
     }
     overrides = {
-        key: content for key, content in words.flatten(record.overrides).items() if key not in network
+        key: content for key, content in formatting.flatten(record.overrides).items() if key not in network
     }
-    settings = sorted(words.flatten(record.settings).items())
+    settings = sorted(formatting.flatten(record.settings).items())
     return {
         **network,
-        **{f"override {key}": f"{key}={words.value(content)}" for key, content in sorted(overrides.items())},
+        **{
+            f"override {key}": f"{key}={formatting.value(content)}"
+            for key, content in sorted(overrides.items())
+        },
         "origin": f"{record.settings_origin} settings",
         "iterations": f"{record.iterations} iterations",
         "version": f"version {record.method_version}",
-        **{f"setting {key}": f"{key}={words.value(content)}" for key, content in settings},
+        **{f"setting {key}": f"{key}={formatting.value(content)}" for key, content in settings},
     }

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from adaptbench import storage
-from adaptbench.reporting import words
+from adaptbench.records import formatting
+from adaptbench.records.record import Record, Snapshot
 from adaptbench.reporting.board import Board, Row, Statistic, boards, view
 from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.reporting.record import Record, Snapshot
+from adaptbench.storage import atomic
 
 _LEGEND = (
     "All rules choose among the same snapshots of the last training of a job. `last` takes the last one, `oracle-best` "
@@ -94,7 +94,7 @@ def cells(found: Sequence[Choice]) -> Cells:
             choice.rule,
             str(choice.miou),
             str(choice.gap),
-            words.seed_list(choice.row.seeds),
+            formatting.seed_list(choice.row.seeds),
             ", ".join(str(snapshot.iterations) for snapshot in choice.chosen),
             str(choice.row.first.ranking["checkpoint"]),
         ]
@@ -127,8 +127,8 @@ def render_markdown(records: Iterable[Record]) -> str:
     blocks = ["# Checkpoint rules", _LEGEND]
     for benchmark, group in groupby(_found(records), key=lambda pair: pair[0].benchmark):
         for board, found in group:
-            blocks += [f"## {words.markdown(benchmark)}, protocol `{board.ranking_hash[:8]}`"]
-            blocks += [f"{board.images} images of {words.markdown(board.view.split)}."]
+            blocks += [f"## {formatting.markdown(benchmark)}, protocol `{board.ranking_hash[:8]}`"]
+            blocks += [f"{board.images} images of {formatting.markdown(board.view.split)}."]
             blocks += [markdown_table(cells(found))]
     return "\n\n".join(blocks) + "\n"
 
@@ -168,6 +168,6 @@ def write_checkpoint_rules(records: Sequence[Record], out: Path) -> Path | None:
     kept = [record for record in records if record.snapshots]
     if not kept and not page.exists():
         return None
-    storage.write_text(page, render_markdown(kept))
-    storage.write_text(page.with_suffix(".csv"), render_csv(kept))
+    atomic.write_text(page, render_markdown(kept))
+    atomic.write_text(page.with_suffix(".csv"), render_csv(kept))
     return page

@@ -11,12 +11,12 @@ from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
-from adaptbench import storage
-from adaptbench.benchmark import Protocol
-from adaptbench.reporting import words
-from adaptbench.reporting.evaluation import Evaluation, scan_evaluations
+from adaptbench.contracts.benchmark import Protocol
+from adaptbench.records import formatting
+from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
+from adaptbench.records.scan import Unreadable
 from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.reporting.records import Unreadable
+from adaptbench.storage import atomic
 
 _LEGEND = (
     "Each row is one checkpoint (n = 1): no mean, no rank, no standard deviation. `imported` weights were trained by "
@@ -28,11 +28,11 @@ _COLUMNS: Sequence[_Column] = (
     ("checkpoint", False, lambda e: e.checkpoint),
     ("origin", False, lambda e: origin(e)),
     ("method", False, lambda e: e.method_title),
-    ("network", False, lambda e: f"{e.network.name} ({words.parameters(e.network.parameters)})"),
+    ("network", False, lambda e: f"{e.network.name} ({formatting.parameters(e.network.parameters)})"),
     ("mIoU", True, lambda e: f"{e.score.miou:.1f}"),
     ("pixel accuracy", True, lambda e: f"{e.score.accuracy:.1f}"),
     ("images", True, lambda e: str(e.score.images)),
-    ("settings", False, lambda e: words.assignments(e.overrides) or "default"),
+    ("settings", False, lambda e: formatting.assignments(e.overrides) or "default"),
 )
 
 
@@ -61,9 +61,9 @@ def conditions(evaluation: Evaluation) -> str:
     data = dict(evaluation.data)
     provenance = data.pop("provenance")
     smoke = ", smoke" if evaluation.smoke else ""
-    departs = words.protocol_difference(evaluation.protocol, asdict(Protocol()))
+    departs = formatting.protocol_difference(evaluation.protocol, asdict(Protocol()))
     return (
-        f"{evaluation.score.split} in {evaluation.score.class_set} ({provenance}, {words.assignments(data)}), "
+        f"{evaluation.score.split} in {evaluation.score.class_set} ({provenance}, {formatting.assignments(data)}), "
         f"profile {evaluation.profile}{smoke}{f', {departs}' if departs else ''}"
     )
 
@@ -73,10 +73,10 @@ def render_markdown(evaluations: Iterable[Evaluation], unreadable: Sequence[Unre
     blocks = ["# Checkpoints", _LEGEND]
     ordered = sorted(evaluations, key=lambda e: (conditions(e), e.checkpoint, e.evaluation_hash))
     for heading, group in groupby(ordered, key=conditions):
-        blocks += [f"## {words.markdown(heading)}", markdown_table(cells(list(group)))]
+        blocks += [f"## {formatting.markdown(heading)}", markdown_table(cells(list(group)))]
     if unreadable:
         blocks += ["## Left out: files that could not be read"]
-        blocks += ["\n".join(f"- {words.markdown(problem.reason)}" for problem in unreadable)]
+        blocks += ["\n".join(f"- {formatting.markdown(problem.reason)}" for problem in unreadable)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -104,11 +104,11 @@ def _csv_line(evaluation: Evaluation) -> dict[str, object]:
         "parameters": evaluation.network.parameters,
         "pretraining": evaluation.network.pretraining,
         "profile": evaluation.profile,
-        "overrides": words.assignments(evaluation.overrides),
+        "overrides": formatting.assignments(evaluation.overrides),
         "split": score.split,
         "class_set": score.class_set,
         "provenance": score.provenance,
-        "data": words.assignments(evaluation.data),
+        "data": formatting.assignments(evaluation.data),
         "images": score.images,
         "miou": score.miou,
         "accuracy": score.accuracy,
@@ -128,6 +128,6 @@ def write_checkpoints(out: Path) -> Path | None:
     page = out / "leaderboards" / "checkpoints.md"
     if not found.evaluations and not found.unreadable and not page.exists():
         return None
-    storage.write_text(page, render_markdown(found.evaluations, found.unreadable))
-    storage.write_text(page.with_suffix(".csv"), render_csv(found.evaluations))
+    atomic.write_text(page, render_markdown(found.evaluations, found.unreadable))
+    atomic.write_text(page.with_suffix(".csv"), render_csv(found.evaluations))
     return page

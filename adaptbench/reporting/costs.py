@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from adaptbench.reporting import words
+from adaptbench.records import formatting
+from adaptbench.records.record import Cost
 from adaptbench.reporting.board import Row
-from adaptbench.reporting.record import Cost
 
 #: Quantities that records have which know them, with the unit.
 KNOWN = ("flops", "training_pictures_per_second", "inference_pictures_per_second", "training_joules")
@@ -30,13 +30,13 @@ def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     columns: list[tuple[str, Callable[[Row], str]]] = [
         ("method", lambda row: row.label),
         ("network", lambda row: row.first.network.name),
-        ("parameters", lambda row: words.parameters(row.first.network.parameters)),
+        ("parameters", lambda row: formatting.parameters(row.first.network.parameters)),
         ("GFLOPs per picture", lambda row: _text(mean(row, "flops"), lambda v: f"{v / 1e9:.4g}")),
-        ("training time", lambda row: words.duration(row.training_seconds)),
+        ("training time", lambda row: formatting.duration(row.training_seconds)),
         ("GPU-hours", lambda row: _text(gpu_hours(row), lambda v: f"{v:.2f}")),
         ("training pictures/s", lambda row: _rate(row, "training_pictures_per_second")),
         ("inference pictures/s", lambda row: _rate(row, "inference_pictures_per_second")),
-        ("peak memory", lambda row: words.memory(row.peak_memory_mib)),
+        ("peak memory", lambda row: formatting.memory(row.peak_memory_mib)),
         ("energy", lambda row: _text(mean(row, "training_joules"), lambda v: f"{v / 3.6e6:.3g} kWh")),
         ("device", lambda row: row.devices),
     ]
@@ -71,4 +71,4 @@ def _rate(row: Row, quantity: str) -> str:
 
 
 def _text(value: float | None, write: Callable[[float], str]) -> str:
-    return words.MISSING if value is None else write(value)
+    return formatting.MISSING if value is None else write(value)

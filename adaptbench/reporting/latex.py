@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from adaptbench import storage
-from adaptbench.reporting import gap, words
-from adaptbench.reporting.beside import Facts, Pair, pairs, printed_of
+from adaptbench.records import formatting
+from adaptbench.records.record import Record
 from adaptbench.reporting.board import MIOU, Board, Row, View, boards
 from adaptbench.reporting.leaderboard import data_sentence
-from adaptbench.reporting.record import Record
+from adaptbench.reporting.published.comparison import Facts, Pair, pairs, printed_of
+from adaptbench.reporting.standing import gap
 from adaptbench.statistics.equivalence import MARGIN
+from adaptbench.storage import atomic
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -30,7 +31,7 @@ _ESCAPES = {
     "±": r"$\pm$",
     "\u2020": r"$\dagger$",
     '"': "''",  # \textquotedbl is an error in the default font encoding
-    words.MISSING: "--",
+    formatting.MISSING: "--",
 }
 _HEADER = (
     "% Needs \\usepackage{booktabs,graphicx}. Written by `python run_all.py report`; changes are lost.\n"
@@ -121,7 +122,7 @@ def _printed(board: Board, found: Sequence[Pair]) -> list[str]:
 
 
 def _printed_line(pair: Pair) -> list[str]:
-    row, verdict = pair.row, [words.signed(pair.difference), pair.verdict]
+    row, verdict = pair.row, [formatting.signed(pair.difference), pair.verdict]
     ours = [row.label, row.first.network.name, str(row.miou), str(len(row.seeds))]
     return [*ours, printed_of(pair.result), *verdict, pair.result.paper.citation]
 
@@ -193,5 +194,5 @@ def write_latex(records: Iterable[Record], folder: Path, facts: Facts | None = N
         RunStateError: the folder cannot be written.
     """
     path = folder / "leaderboard.tex"
-    storage.write_text(path, render_latex(records, facts))
+    atomic.write_text(path, render_latex(records, facts))
     return path

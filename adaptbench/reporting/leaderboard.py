@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from adaptbench import storage
-from adaptbench.reporting import costs, gap, significance, words
+from adaptbench.records import formatting
+from adaptbench.records.record import Record
+from adaptbench.records.scan import Unreadable
+from adaptbench.reporting import costs
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View, boards
 from adaptbench.reporting.mean_score import with_mean
-from adaptbench.reporting.record import Record
-from adaptbench.reporting.records import Unreadable
-from adaptbench.reporting.significance import Significance, Significances
+from adaptbench.reporting.standing import gap, significance
+from adaptbench.reporting.standing.significance import Significance, Significances
+from adaptbench.storage import atomic
 
 NO_RUNS = (
     "No finished runs yet. Start some with "
@@ -87,15 +89,15 @@ def main_cells(board: Board, rows: Sequence[Row], found: Significance | None = N
         ("method", False, lambda row: row.label),
         (f"mIoU ({board.view})", True, lambda row: str(row.miou)),
         ("95 % interval", True, _interval),
-        ("seeds", False, lambda row: words.seed_list(row.seeds)),
+        ("seeds", False, lambda row: formatting.seed_list(row.seeds)),
         *([(significance.HEADER, False, lambda row: significance.cell(row, board, found))] if found else []),
         *_gap_column(board, rows),
         ("network", False, lambda row: _network(row.first)),
         ("pretraining", False, lambda row: row.first.network.pretraining),
         ("settings", False, lambda row: row.settings),
         ("iterations", True, lambda row: str(row.first.iterations)),
-        ("time", True, lambda row: words.duration(row.training_seconds)),
-        ("peak memory", True, lambda row: words.memory(row.peak_memory_mib)),
+        ("time", True, lambda row: formatting.duration(row.training_seconds)),
+        ("peak memory", True, lambda row: formatting.memory(row.peak_memory_mib)),
         ("device", False, lambda row: row.devices),
         ("origin", False, lambda row: row.origin),
         *(_score_column(f"mIoU ({view})", view, MIOU) for view in board.further),
@@ -131,7 +133,7 @@ def _score_column(header: str, view: View, quantity: str, short: bool = False) -
     def cell(row: Row) -> str:
         found = row.statistics.get((view, quantity))
         if found is None:
-            return words.MISSING
+            return formatting.MISSING
         return f"{found.mean:.1f}" if short else str(found)
 
     return header, True, cell
@@ -156,13 +158,13 @@ def _cells(
 
 
 def _interval(row: Row) -> str:
-    return words.MISSING if row.interval is None else words.interval(*row.interval)
+    return formatting.MISSING if row.interval is None else formatting.interval(*row.interval)
 
 
 def _network(record: Record) -> str:
     network = record.network
     weights = "" if network.weights == "student" else f", {network.weights}"
-    return f"{network.name} ({words.parameters(network.parameters)}{weights})"
+    return f"{network.name} ({formatting.parameters(network.parameters)}{weights})"
 
 
 def data_sentence(board: Board) -> str | None:
@@ -171,8 +173,8 @@ def data_sentence(board: Board) -> str | None:
         return _PAGE_NOTES["generated"].replace("on this page", "of this board")
     if board.data_kind == "official":
         return None
-    generated = words.enumeration(board.datasets("generated")) or "the rest"
-    official = words.enumeration(board.datasets("official"))
+    generated = formatting.enumeration(board.datasets("generated")) or "the rest"
+    official = formatting.enumeration(board.datasets("official"))
     scored = board.all_rows[0].first.scores[0].provenance
     if scored == "official":
         return (
@@ -213,7 +215,7 @@ def render_markdown(
         blocks += ["## How to read this page", _LEGEND]
     if unreadable:
         blocks += ["## Left out: records that could not be read"]
-        blocks += ["\n".join(f"- {words.markdown(problem.reason)}" for problem in unreadable)]
+        blocks += ["\n".join(f"- {formatting.markdown(problem.reason)}" for problem in unreadable)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -221,32 +223,32 @@ def _benchmark_blocks(
     group: Sequence[Board], tests: Significances, beside: Beside, say_data: bool
 ) -> list[str]:
     first = group[0]
-    blocks = [f"## {words.markdown(first.benchmark)}", words.markdown(first.title)]
+    blocks = [f"## {formatting.markdown(first.benchmark)}", formatting.markdown(first.title)]
     for number, board in enumerate(group, start=1):
         if len(group) > 1:
             blocks.append(f"### Protocol {number} of {len(group)}")
         if number > 1:
             departs = board.departs or "the ranking hash differs, for a reason its records do not name"
-            blocks.append(f"Not comparable with protocol 1: {words.markdown(departs)}.")
+            blocks.append(f"Not comparable with protocol 1: {formatting.markdown(departs)}.")
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
-            blocks.append(words.markdown(sentence))
+            blocks.append(formatting.markdown(sentence))
         blocks += _board_blocks(board, tests.get(significance.key(board)), beside.blocks(board))
     return blocks
 
 
 def _board_blocks(board: Board, found: Significance | None, beside: Sequence[str]) -> list[str]:
     blocks = [
-        f"Scored on {board.images} images of {words.markdown(board.view.split)} in "
-        f"{board.class_count} ({words.markdown(board.view.class_set)}). "
-        f"Protocol `{board.ranking_hash[:8]}`: {words.markdown(board.protocol)}."
+        f"Scored on {board.images} images of {formatting.markdown(board.view.split)} in "
+        f"{board.class_count} ({formatting.markdown(board.view.class_set)}). "
+        f"Protocol `{board.ranking_hash[:8]}`: {formatting.markdown(board.protocol)}."
     ]
     if board.rows:
         blocks += [markdown_table(main_cells(board, board.rows, found))]
         said = significance.sentence(board, found)
-        blocks += [words.markdown(said)] if said else []
+        blocks += [formatting.markdown(said)] if said else []
         blocks += beside
-        blocks += [f"IoU per class ({words.markdown(str(board.view))}), mean over seeds:"]
+        blocks += [f"IoU per class ({formatting.markdown(str(board.view))}), mean over seeds:"]
         blocks += [markdown_table(class_cells(board, board.rows))]
         blocks += [
             "Costs, mean over seeds, memory the highest of any:",
@@ -262,12 +264,12 @@ def markdown_table(cells: Cells) -> str:
     from tabulate import tabulate
 
     def cell(i: int, j: int) -> str:
-        text = words.markdown(cells.rows[i][j])
+        text = formatting.markdown(cells.rows[i][j])
         return f"**{text}**" if (i, j) in cells.best else text
 
     return tabulate(
         [[cell(i, j) for j in range(len(cells.headers))] for i in range(len(cells.rows))],
-        headers=[words.markdown(header) for header in cells.headers],
+        headers=[formatting.markdown(header) for header in cells.headers],
         tablefmt="pipe",
         disable_numparse=True,
         colalign=["right" if j in cells.numeric else "left" for j in range(len(cells.headers))],
@@ -352,7 +354,7 @@ def _csv_line(
         "pretraining": record.network.pretraining,
         "scored_weights": record.network.weights,
         "settings_origin": record.settings_origin,
-        "overrides": words.assignments(record.overrides),
+        "overrides": formatting.assignments(record.overrides),
         "iterations": record.iterations,
         **costs.csv_columns(row),
         "origin": row.origin,
@@ -393,5 +395,5 @@ def write_leaderboards(
         "leaderboard.csv": render_csv(kept, tests, beside),
     }
     for name, text in contents.items():
-        storage.write_text(folder / name, text)
+        atomic.write_text(folder / name, text)
     return [folder / name for name in contents]

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench import plugins
-from adaptbench.dataset import Dataset
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import PluginError, RunStateError, UsageError
 from adaptbench.evaluation.confusion import PerImageConfusion
-from adaptbench.jobspec import job_folder, load_job
-from adaptbench.reporting.record import Record
+from adaptbench.records.jobspec import job_folder, load_job
+from adaptbench.records.record import Record
 from adaptbench.statistics.tallies import Floats, tally
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from adaptbench.reporting.record import Record, Score
+from adaptbench.records.record import Record, Score
 
 
 def with_mean(record: Record) -> list[Score]:

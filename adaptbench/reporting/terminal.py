@@ -7,12 +7,12 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from adaptbench.reporting import gap
 from adaptbench.reporting.board import Board, Standing
 from adaptbench.reporting.leaderboard import Cells, main_cells
-from adaptbench.reporting.significance import HEADER, Significance
-from adaptbench.reporting.study_page import check_cells, variant_cells
-from adaptbench.reporting.study_table import StudyTable
+from adaptbench.reporting.standing import gap
+from adaptbench.reporting.standing.significance import HEADER, Significance
+from adaptbench.reporting.studies.study_page import check_cells, variant_cells
+from adaptbench.reporting.studies.study_table import StudyTable
 
 _STYLES: dict[Standing, str] = {"ranked": "", "control": "dim", "oracle": "dim", "smoke": "dim italic"}
 #: Columns shown if there is room, after the scores on further splits; the most wanted one first.

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from adaptbench.errors import RunStateError
-from adaptbench.storage import replacing
+from adaptbench.storage.atomic import replacing
 
 _HEADER = "adaptbench"
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaptbench.reporting.pseudo_labels import CONFIDENT_SHARE, SHARE
+from adaptbench.records.pseudo_labels import CONFIDENT_SHARE, SHARE
 from adaptbench.training.watch import Shown, Watch
 
 

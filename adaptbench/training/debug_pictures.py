@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adaptbench.contracts.method import Method
 from adaptbench.data.batch import Batch
+from adaptbench.drawing.contact_sheet import Column, contact_sheet
+from adaptbench.drawing.panels import IGNORED, OVERLAYS, Painter
 from adaptbench.errors import RunStateError
-from adaptbench.evaluation.inference import segment
-from adaptbench.method import Method
-from adaptbench.reporting.contact_sheet import Column, contact_sheet
-from adaptbench.reporting.panels import IGNORED, OVERLAYS, Painter
+from adaptbench.networks.inference import segment
 from adaptbench.training.watch import Shown, Watch
 
 #: How labels are to be read.

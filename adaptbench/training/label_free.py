@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from adaptbench.evaluation.inference import Mode, predict
+from adaptbench.contracts.method import Method
 from adaptbench.evaluation.validators import label_free_scores
-from adaptbench.method import Method
+from adaptbench.networks.inference import Mode, predict
 from adaptbench.training.label_pass import Item, shown
 from adaptbench.training.loop import InterruptedTrainingError
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.labelling import Labeller
+from adaptbench.contracts.method import Method
 from adaptbench.data import transforms
 from adaptbench.data.pseudo_labels import PseudoLabels
-from adaptbench.dataset import Dataset, Sample
-from adaptbench.evaluation.inference import Size
-from adaptbench.labelling import Labeller
-from adaptbench.method import Method
+from adaptbench.networks.inference import Size
 from adaptbench.training.loop import InterruptedTrainingError
 
 #: Name, dataset, sample, and the box it is resized into as (width, height) in pixels.

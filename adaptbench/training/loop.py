@@ -20,16 +20,16 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
+from adaptbench.contracts.method import Method
 from adaptbench.data.batch import Batch, Images
 from adaptbench.data.stream import TrainingStream, batches
 from adaptbench.draws import derive_seed
 from adaptbench.errors import AdaptBenchError, RunStateError
-from adaptbench.method import Method
-from adaptbench.storage import write_text
+from adaptbench.optim.optimizer import by_name
+from adaptbench.storage.atomic import write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.energy import energy_meter
-from adaptbench.training.optimizer import by_name
 
 
 class InterruptedTrainingError(AdaptBenchError):

@@ -1,4 +1,4 @@
-"""A hook that looks at what a method shows of its training steps, see `adaptbench.method.Method.observe`."""
+"""A hook that looks at what a method shows of its training steps, see `adaptbench.contracts.method.Method.observe`."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ import numpy as np
 from adaptbench.data.taxonomy import class_set
 from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.evaluation.metrics import score
-from adaptbench.jobspec import State, Status, save_job, write_status
-from adaptbench.plan import Job, make_plan
-from adaptbench.reporting.record import Cost, NetworkInfo, Record, save_record
-from adaptbench.request import Request
+from adaptbench.planning.plan import Job, make_plan
+from adaptbench.planning.request import Request
+from adaptbench.records.jobspec import State, Status, save_job, write_status
+from adaptbench.records.record import Cost, NetworkInfo, Record, save_record
 
 IMAGES = 72
 CLASSES = class_set("cityscapes19")

@@ -72,7 +72,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     from restated import as_published, pass_by_pass, restate_networks
 
     from adaptbench import networks
-    from adaptbench.launch import processes
+    from adaptbench.execution.launch import processes
 
     processes.fix_threads(options.threads or torch.get_num_threads())
     processes.keep_freed_memory()

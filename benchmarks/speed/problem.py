@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
-from adaptbench import networks, plugins
+from adaptbench import networks
+from adaptbench.contracts import plugins
+from adaptbench.contracts.method import Task
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import resolve
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
-from adaptbench.method import Task
-from adaptbench.profiles import profile
-from adaptbench.settings import resolve
 from adaptbench.training.loop import to_device
 
 

@@ -17,9 +17,9 @@ from adaptbench.adaptation.color_jitter import color_jitter
 from adaptbench.adaptation.ema import ema_alpha
 from adaptbench.adaptation.gaussian_blur import kernel_side
 from adaptbench.adaptation.pseudo_label import PseudoLabel
+from adaptbench.contracts.method import total_loss
 from adaptbench.data.batch import Batch
 from adaptbench.data.transforms import MEAN, STD
-from adaptbench.method import total_loss
 from adaptbench.networks.depthwise import QuickDepthwiseConv2d
 from adaptbench.networks.mit import Attention, MapSize, _to_map, _to_tokens
 

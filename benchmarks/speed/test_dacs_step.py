@@ -19,8 +19,8 @@ from restated import mix, move_average
 
 from adaptbench.adaptation.ema import teacher_mode
 from adaptbench.adaptation.seg_loss import resize_logits
+from adaptbench.contracts.profiles import profile
 from adaptbench.data.batch import Batch
-from adaptbench.profiles import profile
 
 GROUP = pytest.mark.benchmark(group="one DACS step, mini: batch 2, crop 128, jitter and blur on")
 

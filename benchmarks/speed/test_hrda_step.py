@@ -24,7 +24,7 @@ from problem import new_batch, new_method
 from restated import as_published, pass_by_pass, restate_networks
 from torch import Tensor
 
-from adaptbench.profiles import profile
+from adaptbench.contracts.profiles import profile
 
 GROUP = pytest.mark.benchmark(
     group="one HRDA step, mini: batch 2, crop 256, jitter and blur on",

@@ -17,7 +17,7 @@ import pytest
 import torch
 from pixel_contrast import gradients
 
-from adaptbench.profiles import profile
+from adaptbench.contracts.profiles import profile
 
 SCRIPT = Path(__file__).with_name("pixel_contrast.py")
 GROUP = pytest.mark.benchmark(

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset
 from adaptbench.data import minicity
-from adaptbench.data.verify import verify
-from adaptbench.dataset import Dataset
+from adaptbench.inspection.verify import verify
 
 PICTURES = 24
 #: Processes that verify.

@@ -14,7 +14,7 @@ import pytest
 from finished_jobs import finish, planned, request
 
 from adaptbench.cli import main
-from adaptbench.plan import make_plan
+from adaptbench.planning.plan import make_plan
 
 ROWS, SEEDS = 200, 5
 

@@ -20,8 +20,8 @@ import numpy as np
 import tyro
 
 from adaptbench.errors import RunStateError
+from adaptbench.records.scan import find_records
 from adaptbench.reporting.matrices import cluster_names, load_tallies
-from adaptbench.reporting.records import find_records
 from adaptbench.statistics.bootstrap import Replicates, bootstrap
 from adaptbench.statistics.comparison import SEEDS_NEEDED, pairwise
 from adaptbench.statistics.holm import holm

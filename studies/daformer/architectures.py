@@ -6,7 +6,7 @@ ResNet-101 and MiT-B5, and the swaps of encoder and decoder.
 
 from __future__ import annotations
 
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 
 def _on(network: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ last bit of the probabilities.
 
 from __future__ import annotations
 
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 _SEGFORMER = {"network": "segformer-mit_b5"}
 _BEFORE = {**_SEGFORMER, "ema_alpha": 0.99, "pseudo_ignore_top": 0, "pseudo_ignore_bottom": 0}

@@ -6,7 +6,7 @@ Boundary scores of the same runs: ``python run_all.py analyse boundary``.
 
 from __future__ import annotations
 
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 
 class Components(Study):

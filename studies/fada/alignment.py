@@ -8,7 +8,7 @@ seeds, and scores the checkpoint that is best on target labels; ours the last on
 
 from __future__ import annotations
 
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 
 class Alignment(Study):

@@ -6,7 +6,7 @@ windows, as in the experiments the authors list (lhoyer/HRDA, experiments.py).
 
 from __future__ import annotations
 
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 _ONE_SCALE = {"margins": True, "pseudo_ignore_top": 0, "pseudo_ignore_bottom": 0, "inference": "sliding"}
 _DETAIL = {"resolution": 2.0, "crop": 1024, "rare_class_min_crop_ratio": 2.0}

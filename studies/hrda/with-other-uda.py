@@ -8,7 +8,7 @@ experiments.py). They list none for HRDA on DAFormer's UDA with DeepLabV2: here 
 
 from __future__ import annotations
 
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 _DEEPLAB = {"network": "deeplabv2-r101"}
 _RERUN = {

@@ -7,7 +7,7 @@ the checkpoint that is best on target labels; ours the last one.
 
 from __future__ import annotations
 
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 
 class Lambda(Study):

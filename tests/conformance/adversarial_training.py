@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.draws import Draws
-from adaptbench.training.optimizer import by_name
+from adaptbench.optim.optimizer import by_name
 from methods.minent import OutputAdaptation
 
 from .case import Case

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.adaptation.class_mix import ClassIds
-from adaptbench.adaptation.crop_views import ViewDraw, Views
 from adaptbench.adaptation.seg_loss import IGNORE
 from adaptbench.adaptation.source_paste import Candidates, picked_classes
+from adaptbench.contracts.method import LossGroup, total_loss
 from adaptbench.data.batch import Batch, Images, LabelledImages
+from adaptbench.data.crop_views import ViewDraw, Views
 from adaptbench.draws import Draws
-from adaptbench.method import LossGroup, total_loss
 from methods import ehtdi
 from methods.ehtdi import EHTDI, BoundaryMixed, Pasted
 from methods.pixmatch_source import Seen

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.adaptation.seg_loss import resize_logits
-from adaptbench.training.optimizer import by_name
+from adaptbench.optim.optimizer import by_name
 from methods import ehtdi
 
 from .boundary_mixing import Step, batch_of, method_of

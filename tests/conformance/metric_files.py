@@ -22,8 +22,8 @@ from adaptbench.evaluation.boundary import (
 )
 from adaptbench.evaluation.calibration import CalibrationCounts, calibration_counts
 from adaptbench.evaluation.confusion import confusion_matrix
-from adaptbench.evaluation.inference import Size, Whole, resized_argmax, segment
 from adaptbench.evaluation.metrics import accuracy, iou, miou
+from adaptbench.networks.inference import Size, Whole, resized_argmax, segment
 
 from .case import Array, Case
 from .recorded_tree import RecordedTree

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.settings import Settings
 from adaptbench.data import transforms
 from adaptbench.data.framing import Framing
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import LabelMap
-from adaptbench.dataset import Dataset, Sample
-from adaptbench.settings import Settings
 
 Size = tuple[int, int]
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adaptbench.contracts.method import Task
+from adaptbench.contracts.profiles import profile
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.method import Task
 from adaptbench.networks import Segmentor
 from adaptbench.networks.deeplabv2_multi import FOUR_BRANCHES, CaffeResNet, two_classifiers
 from adaptbench.networks.two_outputs import TwoOutputHead
-from adaptbench.profiles import profile
 
 from .case import Case
 

@@ -6,23 +6,22 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import adaptbench.method
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import adaptbench.method
 from adaptbench.adaptation import entropy
 from adaptbench.adaptation.discriminator import SOURCE, TARGET
+from adaptbench.contracts.method import LossGroup
 from adaptbench.data import framing, transforms
 from adaptbench.data.normalisation import Normalisation
-from adaptbench.evaluation import inference
 from adaptbench.evaluation.conventions import Areas, Convention
-from adaptbench.method import LossGroup
-from adaptbench.networks import deeplabv2_multi
-from adaptbench.training import optimizer
-from adaptbench.training.repeated_sgd import RepeatedSGD
+from adaptbench.networks import deeplabv2_multi, inference
+from adaptbench.optim import optimizer
+from adaptbench.optim.repeated_sgd import RepeatedSGD
 from methods import adaptsegnet, advent, intrada, minent
 from methods.adaptsegnet import OutputAdversarial
 from methods.minent import Outputs
@@ -192,7 +191,12 @@ MUTATIONS = [
         ("entropy in bits", entropy, "self_information", in_bits),
         ("entropy per class", minent, "entropy_loss", entropy_per_class),
         ("corners aligned", minent, "resize_logits", corners_swapped),
-        ("ignored pixels left out", adaptbench.method, "weighted_cross_entropy", over_labelled_pixels),
+        (
+            "ignored pixels left out",
+            adaptbench.contracts.method,
+            "weighted_cross_entropy",
+            over_labelled_pixels,
+        ),
     ),
     *on("sgd_duplicate_params", ("momentum forgotten", RepeatedSGD, "_update", fresh_momentum)),
     *on("advent_metric", ("corners not aligned in tests", inference, "_aligned", not_aligned)),

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adaptbench.adaptation import crop_views, cut_mix, hard_label, mask_border, source_paste, view_contrast
+from adaptbench.adaptation import cut_mix, hard_label, mask_border, source_paste, view_contrast
 from adaptbench.adaptation.boundary_mix import Front, fused_front
 from adaptbench.adaptation.class_mix import ClassIds, mix
 from adaptbench.adaptation.cut_mix import Box, CutDraw, LabelledBatch
 from adaptbench.adaptation.source_paste import Candidates
-from adaptbench.data import id_tables, taxonomy, transforms
+from adaptbench.data import crop_views, id_tables, taxonomy, transforms
 from adaptbench.data.framing import WholePictures
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.evaluation import metrics

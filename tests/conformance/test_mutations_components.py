@@ -11,14 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptbench.adaptation import (
-    ema,
-    feature_distance,
-    masking,
-    pseudo_margins,
-    style,
-)
-from adaptbench.adaptation import rare_class_sampling as rcs
+from adaptbench.adaptation import ema, feature_distance, masking, style
+from adaptbench.data import pseudo_margins
+from adaptbench.data import rare_class_sampling as rcs
 
 from .discovery import discover
 from .planted import Mutation, assert_noticed

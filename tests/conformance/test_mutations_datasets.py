@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptbench.contracts.dataset import Split
 from adaptbench.data import files, id_tables, taxonomy
-from adaptbench.dataset import Split
 
 from .handlers.dataset_formats import reader
 from .planted import Mutation, assert_noticed

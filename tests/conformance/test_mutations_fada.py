@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from adaptbench.adaptation import class_balanced_sampling, class_discriminator, seg_loss
+from adaptbench.adaptation import class_discriminator, seg_loss
 from adaptbench.adaptation.class_discriminator import Alignment, DomainHalf
-from adaptbench.data import framing, transforms
+from adaptbench.data import class_balanced_sampling, framing, transforms
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.evaluation.class_centers import ClassMoments
-from adaptbench.training import optimizer
+from adaptbench.optim import optimizer
 from methods import fada_alignment, fada_source
 from methods.fada_alignment import FADAAlignment
 from methods.fada_source import FADASource

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adaptbench.evaluation import calibration, inference, instance_iou
+from adaptbench.evaluation import calibration, instance_iou
 from adaptbench.evaluation.confusion import open_confusion
 from adaptbench.evaluation.conventions import Areas, Convention
+from adaptbench.networks import inference
 
 from . import metric_files
 from .handlers import metrics

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adaptbench.evaluation.inference import windows
 from adaptbench.networks import daformer, detail_crop, hrda, isa, mit
 from adaptbench.networks.detail_crop import CropBox, Size
-from adaptbench.weights.published import Layout
+from adaptbench.networks.inference import windows
+from adaptbench.networks.pretrained.published import Layout
 
 from .handlers import hrda_head, segmentors
 from .planted import Mutation, assert_noticed

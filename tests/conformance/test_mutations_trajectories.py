@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import adaptbench.method
 import pytest
 import torch
 from torch import Tensor, nn
 
-import adaptbench.method
 from adaptbench.adaptation import ema, feature_distance, seg_loss
+from adaptbench.contracts.method import LossGroup, Method
+from adaptbench.contracts.settings import Settings
 from adaptbench.data.batch import Batch
-from adaptbench.method import LossGroup, Method
-from adaptbench.settings import Settings
-from adaptbench.training import optimizer
+from adaptbench.optim import optimizer
 from methods import dacs, daformer, hrda, mic
 
 from .discovery import discover
@@ -93,7 +93,7 @@ def step_after_every_group(self: Method, batch: Batch, optimizers: Any) -> dict[
     log: dict[str, Tensor] = {}
     for group in self.losses(batch):
         optimizers.zero_grad()
-        optimizers.backward(adaptbench.method.total_loss(group))
+        optimizers.backward(adaptbench.contracts.method.total_loss(group))
         optimizers.step()
         log.update({name: value.detach() for name, value in group.items()})
     return log
@@ -119,7 +119,12 @@ MUTATIONS = [
     *on(
         "mic_aug",
         ("distance not learned", daformer.DAFormer, "distances", distance_not_learned),
-        ("loss divided by weights", adaptbench.method, "weighted_cross_entropy", divided_by_weights),
+        (
+            "loss divided by weights",
+            adaptbench.contracts.method,
+            "weighted_cross_entropy",
+            divided_by_weights,
+        ),
         ("rows not ignored", daformer, "restrict", unmasked_weight),
         ("hidden before augmentation", mic.MaskedConsistency, "hide_blocks", hidden_before_augmentation),
         ("masked images not blurred", mic, "blur_applies", lambda draw: False),

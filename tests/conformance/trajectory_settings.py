@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from adaptbench.contracts.method import Method
+from adaptbench.contracts.settings import Settings
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.method import Method
-from adaptbench.settings import Settings
 
 from .case import Case
 

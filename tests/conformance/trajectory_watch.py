@@ -11,8 +11,8 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
+from adaptbench.contracts.method import LossGroup, Method, total_loss
 from adaptbench.data.batch import Batch
-from adaptbench.method import LossGroup, Method, total_loss
 
 from .case import Case
 

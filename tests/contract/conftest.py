@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptbench import networks, plugins
+from adaptbench import networks
+from adaptbench.contracts import plugins
 from adaptbench.data import minicity
 from adaptbench.data.minicity.write import SPLITS
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 
 DOCS = plugins.ROOT / "docs"
 #: A complete example in the documentation: a Python block whose first line is the name of its file.

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from adaptbench import networks
+from adaptbench.contracts.method import Method, Stage, Task
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import Settings, resolve
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE
 from adaptbench.draws import Draws
-from adaptbench.method import Method, Stage, Task
-from adaptbench.profiles import profile
-from adaptbench.settings import Settings, resolve
 
 #: Half the size of profile mini: crops of 64 pixels, or what else a method asks for.
 _SMALL = replace(profile("mini"), scale=0.125)

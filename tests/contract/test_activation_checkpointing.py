@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from adaptbench import networks, plugins
+from adaptbench import networks
+from adaptbench.contracts import plugins
+from adaptbench.contracts.plugins import Plugin
 from adaptbench.networks import mit
 from adaptbench.networks.mit import MiT
-from adaptbench.plugins import Plugin
 
 from .steps import build, settings_of, step
 

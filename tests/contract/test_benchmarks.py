@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from adaptbench import plugins
-from adaptbench.benchmark import Benchmark, Protocol, SplitRef
+from adaptbench.contracts import plugins
+from adaptbench.contracts.benchmark import Benchmark, Protocol, SplitRef
+from adaptbench.contracts.dataset import Dataset, Split
+from adaptbench.contracts.plugins import Plugin
 from adaptbench.data.taxonomy import class_set, label_map
-from adaptbench.dataset import Dataset, Split
-from adaptbench.plugins import Plugin
 
 
 def class_of(problem: Plugin) -> type[Benchmark]:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset, Sample, Split
+from adaptbench.contracts.plugins import Plugin
 from adaptbench.data.taxonomy import CLASS_SETS, IGNORE, label_map
-from adaptbench.dataset import Dataset, Sample, Split
 from adaptbench.errors import DataError, UsageError
-from adaptbench.plugins import Plugin
 
 Folder = Callable[[Plugin], Path]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 from adaptbench.handbook.write import stale, write_pages
 
 from . import found

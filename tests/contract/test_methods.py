@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from adaptbench import networks, plugins
+from adaptbench import networks
+from adaptbench.contracts import plugins
+from adaptbench.contracts.method import Method, Stage, total_loss
+from adaptbench.contracts.plugins import Plugin
+from adaptbench.contracts.settings import Settings, resolve
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.method import Method, Stage, total_loss
-from adaptbench.plugins import Plugin
-from adaptbench.reporting.published import Printed, load_published
-from adaptbench.settings import Settings, resolve
+from adaptbench.reporting.published.published import Printed, load_published
 from adaptbench.training import checkpoint
 
 from .steps import batch_of, build, settings_of, step, task_of

@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseModule
 
 from adaptbench import networks
-from adaptbench.settings import Settings
+from adaptbench.contracts.settings import Settings
 
 
 def test_it_builds_and_gives_logits(network: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from adaptbench import plugins
-from adaptbench.plugins import KINDS, Plugin
+from adaptbench.contracts import plugins
+from adaptbench.contracts.plugins import KINDS, Plugin
 
 
 def test_every_file_can_be_read(registry: plugins.Registry) -> None:

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.plugins import Plugin
+from adaptbench.contracts.profiles import PROFILES
+from adaptbench.contracts.settings import Settings
+from adaptbench.contracts.study import Study, load_study
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.synchronized_crop import synchronized
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
-from adaptbench.evaluation.inference import predict
-from adaptbench.method import Method, Task
-from adaptbench.plan import Plan, make_plan, method_class
-from adaptbench.plugins import Plugin
-from adaptbench.profiles import PROFILES
-from adaptbench.request import Request
-from adaptbench.settings import Settings
-from adaptbench.study import Study, load_study
+from adaptbench.networks.inference import predict
+from adaptbench.planning.plan import Plan, make_plan, method_class
+from adaptbench.planning.request import Request
 
 from . import found
 from .conftest import plugin_paths

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.method import Method
+from adaptbench.contracts.plugins import Plugin
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.method import Method
-from adaptbench.plugins import Plugin
-from adaptbench.reporting.contact_sheet import GAP, MARGIN, PANEL
+from adaptbench.drawing.contact_sheet import GAP, MARGIN, PANEL
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.debug_pictures import DebugPictures

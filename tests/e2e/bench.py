@@ -89,7 +89,9 @@ class Bench:
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
         except OSError:
             return False
-        return "adaptbench.job" in arguments and any(a.startswith(f"{self.out}/") for a in arguments)
+        return "adaptbench.execution.job" in arguments and any(
+            a.startswith(f"{self.out}/") for a in arguments
+        )
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from adaptbench.jobspec import load_job
-from adaptbench.stages.choice import selection_by, weights_name
+from adaptbench.execution.stages.choice import selection_by, weights_name
+from adaptbench.records.jobspec import load_job
 from adaptbench.training import checkpoint
 
 from .bench import ITERATIONS, PLUGINS, Bench, read_json

@@ -17,14 +17,14 @@ import pytest
 import torchvision.io
 from PIL import Image
 
-from adaptbench import workplace
 from adaptbench.data import firewall
 from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import FirewallError, PluginError
-from adaptbench.jobspec import load_job
-from adaptbench.stages.child import seal
-from adaptbench.stages.data import training_data
-from adaptbench.stages.planned import plan_stages
+from adaptbench.execution import job_context
+from adaptbench.execution.stages.child import seal
+from adaptbench.execution.stages.data import training_data
+from adaptbench.execution.stages.planned import plan_stages
+from adaptbench.records.jobspec import load_job
 
 from .bench import PLUGINS, Bench
 
@@ -132,7 +132,7 @@ def test_closed_only_within_the_block(label: Path) -> None:
 def test_oracle_reads_target_labels_of_training_alone(reference: Bench) -> None:
     def act() -> None:
         folder = reference.folder("after_oracle")
-        place = workplace.open_workplace(load_job(folder), folder)
+        place = job_context.open_workplace(load_job(folder), folder)
         first = plan_stages(place)[0]
         labelled, target = training_data(place, first.stage)
         seal(place, TrainingStream(labelled, target, first.stage.settings, 0))
@@ -154,7 +154,7 @@ def test_method_cannot_read_labels_when_it_is_imported(
         plugins = [str(path) for path in (*reference.plugins, PLUGINS / "hasty.py")]
         spec = load_job(folder).model_copy(update={"method": "hasty", "plugins": plugins})
         with pytest.raises(PluginError, match=r"tried to open .*gtFine"):
-            workplace.open_workplace(spec, folder)
+            job_context.open_workplace(spec, folder)
 
     monkeypatch.setenv("ADAPTBENCH_CACHE", str(reference.cache))
     in_fork(act)

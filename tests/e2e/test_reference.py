@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from adaptbench.plan import make_plan
-from adaptbench.profiles import profile
-from adaptbench.request import Request
+from adaptbench.contracts.profiles import profile
+from adaptbench.planning.plan import make_plan
+from adaptbench.planning.request import Request
 
 from .bench import ITERATIONS, Bench, weights
 

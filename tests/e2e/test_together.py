@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from adaptbench.jobspec import State, read_status
+from adaptbench.records.jobspec import State, read_status
 
 from .bench import SETTINGS, Bench, Ended, ended, same_bytes, without_circumstances
 

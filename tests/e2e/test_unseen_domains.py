@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from adaptbench import workplace
-from adaptbench.data import firewall, sources
+from adaptbench.contracts.dataset import Sample
+from adaptbench.data import firewall
 from adaptbench.data.stream import TrainingStream
-from adaptbench.dataset import Sample
 from adaptbench.errors import FirewallError
-from adaptbench.jobspec import save_job
-from adaptbench.plan import make_plan
-from adaptbench.request import Request
-from adaptbench.stages.child import seal
-from adaptbench.stages.data import training_data
-from adaptbench.stages.planned import plan_stages
-from adaptbench.workplace import Workplace
+from adaptbench.execution import job_context
+from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.stages.child import seal
+from adaptbench.execution.stages.data import training_data
+from adaptbench.execution.stages.planned import plan_stages
+from adaptbench.planning import sources
+from adaptbench.planning.plan import make_plan
+from adaptbench.planning.request import Request
+from adaptbench.records.jobspec import save_job
 
 from .bench import PLUGINS
 from .test_firewall import in_fork
@@ -37,7 +38,7 @@ def opened(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Open
         beside = [(text.partition("/")[0], source) for text, source in job.spec.also.items()]
         sources.generate([*job.spec.data.items(), *beside], lambda *_: lambda *_: None)
         save_job(job.spec, job.folder)
-        return workplace.open_workplace(job.spec, job.folder)
+        return job_context.open_workplace(job.spec, job.folder)
 
     return open_job
 

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
-from adaptbench import plugins
 from adaptbench.cli import main
+from adaptbench.contracts import plugins
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE
 
 Ask = Callable[..., str]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from adaptbench.reporting.board import Board, Row, Statistic
-from adaptbench.reporting.class_pictures import best_of_each_method
+from adaptbench.reporting.figures.class_pictures import best_of_each_method
 from adaptbench.reporting.page.charts import (
     BOTTOM,
     COLOURS,

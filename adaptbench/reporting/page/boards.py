@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adaptbench.jobspec import job_folder
-from adaptbench.reporting import beside, costs, significance, words
-from adaptbench.reporting.beside import Facts
+from adaptbench.records import formatting
+from adaptbench.records.jobspec import job_folder
+from adaptbench.records.record import Record
+from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_cells, cost_cells, data_sentence, main_cells
 from adaptbench.reporting.page import bars, charts, curves, names
@@ -17,8 +18,10 @@ from adaptbench.reporting.page.charts import Item, LineChart, Scatter, Writer
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import Strips, board_strips
 from adaptbench.reporting.page.tables import Link, Table, from_cells, heat_map, with_links
-from adaptbench.reporting.record import Record
-from adaptbench.reporting.significance import Significance
+from adaptbench.reporting.published import comparison
+from adaptbench.reporting.published.comparison import Facts
+from adaptbench.reporting.standing import significance
+from adaptbench.reporting.standing.significance import Significance
 
 #: A cost of a row; None = not known.
 _Quantity = Callable[[Row], "float | None"]
@@ -61,7 +64,7 @@ class BoardPage:
     @property
     def introduction(self) -> str:
         """How published values beside ours are read."""
-        return beside.INTRODUCTION
+        return comparison.INTRODUCTION
 
     @property
     def runs(self) -> int:
@@ -88,7 +91,7 @@ def board_page(
         found: what the statistics say, where it is known.
     """
     slug = names.of_board(board)
-    pairs = beside.pairs(board, facts)
+    pairs = comparison.pairs(board, facts)
     caption = f"{board.benchmark}: {board.images} images of {board.view.split}, {board.view.class_set}"
     return BoardPage(
         board=board,
@@ -99,7 +102,7 @@ def board_page(
         main=_main(board, board.rows, "leaderboard", caption, found),
         classes=_classes(board, caption),
         bars=bars.class_bars(board),
-        published=from_cells(beside.cells(pairs), "published", "Printed values beside ours")
+        published=from_cells(comparison.cells(pairs), "published", "Printed values beside ours")
         if pairs
         else None,
         smoke=_main(board, board.smoke, "smoke", SMOKE_TITLE),
@@ -166,7 +169,7 @@ def _scatters(board: Board) -> tuple[Scatter, ...]:
 
     found = (
         chart("time", "Training time", lambda r: r.training_seconds, charts.DURATIONS, _round_duration),
-        chart("memory", "Peak memory", lambda r: r.peak_memory_mib, charts.MEMORIES, words.memory),
+        chart("memory", "Peak memory", lambda r: r.peak_memory_mib, charts.MEMORIES, formatting.memory),
         chart("flops", "FLOPs per picture", lambda r: costs.mean(r, "flops"), charts.FLOPS, _flops),
         chart(
             "energy", "Training energy", lambda r: costs.mean(r, "training_joules"), charts.ENERGIES, _energy
@@ -176,7 +179,7 @@ def _scatters(board: Board) -> tuple[Scatter, ...]:
 
 
 def _round_duration(seconds: float) -> str:
-    return words.duration(seconds).replace(".0s", "s").replace(" 00s", "").replace(" 00m", "")
+    return formatting.duration(seconds).replace(".0s", "s").replace(" 00s", "").replace(" 00m", "")
 
 
 def _flops(value: float) -> str:
@@ -195,7 +198,7 @@ def _items(board: Board, cost: _Quantity) -> list[Item]:
             gain=row.miou.mean,
             label=row.label,
             text=f"{row.label}: mIoU {row.miou} ({len(row.seeds)} seeds), "
-            f"{words.duration(row.training_seconds)}, {words.memory(row.peak_memory_mib)} on {row.devices}",
+            f"{formatting.duration(row.training_seconds)}, {formatting.memory(row.peak_memory_mib)} on {row.devices}",
             standing=row.standing,
             href=names.run_href(row.first),
         )

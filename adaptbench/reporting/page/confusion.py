@@ -8,8 +8,8 @@ from pathlib import Path
 
 from adaptbench.errors import RunStateError
 from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.record import Score
 from adaptbench.reporting.page.tables import shade
-from adaptbench.reporting.record import Score
 
 
 @dataclass(frozen=True)

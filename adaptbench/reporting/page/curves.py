@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adaptbench.reporting.page.charts import LineChart, line_chart
-from adaptbench.reporting.tracking.curves import history
+from adaptbench.tracking.curves import history
 
 #: Values of a metric at iterations.
 Metric = tuple[list[float], list[float]]

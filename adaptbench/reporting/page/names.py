@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.record import Record
 
 _LONGEST = 80
 

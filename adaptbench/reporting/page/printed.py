@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from adaptbench.reporting.page import names
 from adaptbench.reporting.page.tables import Table, from_cells, heat_map
-from adaptbench.reporting.published import Paper, Published, Result
-from adaptbench.reporting.published_board import (
+from adaptbench.reporting.published.published import Paper, Published, Result
+from adaptbench.reporting.published.published_board import (
     LEGEND,
     class_cells,
     kind_of,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adaptbench.reporting import costs, words
+from adaptbench.records import formatting
+from adaptbench.records.record import Record
+from adaptbench.reporting import costs
 from adaptbench.reporting.board import standing
 from adaptbench.reporting.leaderboard import Cells
 from adaptbench.reporting.matrices import matrices_file
@@ -17,7 +19,6 @@ from adaptbench.reporting.page.confusion import Matrix, confusion
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import Picture, Swatch, run_pictures
 from adaptbench.reporting.page.tables import Table, from_cells, heat_map
-from adaptbench.reporting.record import Record
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -73,7 +74,7 @@ def run_page(
         facts=_facts(record),
         settings=_settings(record),
         environment=tuple(sorted(record.environment.items())),
-        data=tuple((name, words.assignments(facts)) for name, facts in sorted(record.data.items())),
+        data=tuple((name, formatting.assignments(facts)) for name, facts in sorted(record.data.items())),
         curves=tuple(curves.charts([(f"seed {record.seed}", metrics)])),
         pictures=pictures,
         legend=legend,
@@ -104,7 +105,7 @@ def _classes(record: Record) -> Table:
 
 
 def _percent(value: float | None) -> str:
-    return words.MISSING if value is None else f"{value:.1f}"
+    return formatting.MISSING if value is None else f"{value:.1f}"
 
 
 def _facts(record: Record) -> Facts:
@@ -117,13 +118,13 @@ def _facts(record: Record) -> Facts:
         ("setting", record.setting),
         ("profile", record.profile),
         ("seed", str(record.seed)),
-        ("network", f"{network.name}, {words.parameters(network.parameters)} parameters"),
-        ("start weights", words.start(network.pretraining)),
+        ("network", f"{network.name}, {formatting.parameters(network.parameters)} parameters"),
+        ("start weights", formatting.start(network.pretraining)),
         ("iterations", str(record.iterations)),
-        ("training time", words.duration(cost.training_seconds)),
-        ("evaluation time", words.duration(cost.evaluation_seconds)),
+        ("training time", formatting.duration(cost.training_seconds)),
+        ("evaluation time", formatting.duration(cost.evaluation_seconds)),
         *costs.facts(cost),
-        ("peak memory", words.memory(cost.peak_memory_mib)),
+        ("peak memory", formatting.memory(cost.peak_memory_mib)),
         ("device", cost.device),
         ("origin", record.origin),
         ("job", record.job_hash),
@@ -133,11 +134,11 @@ def _facts(record: Record) -> Facts:
 
 
 def _settings(record: Record) -> Table:
-    changed = words.flatten(record.overrides)
-    flat: dict[str, Any] = words.flatten(record.settings)
+    changed = formatting.flatten(record.overrides)
+    flat: dict[str, Any] = formatting.flatten(record.settings)
     flat |= {key: value for key, value in changed.items() if key not in flat}
     rows = [
-        [key, words.value(value), "changed with --set" if key in changed else record.settings_origin]
+        [key, formatting.value(value), "changed with --set" if key in changed else record.settings_origin]
         for key, value in sorted(flat.items())
     ]
     return from_cells(

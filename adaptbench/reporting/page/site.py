@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.errors import RunStateError
-from adaptbench.reporting import significance
-from adaptbench.reporting.beside import Facts
+from adaptbench.records.record import Record
+from adaptbench.records.scan import Unreadable
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.page.boards import BoardPage, board_page, folder_of
 from adaptbench.reporting.page.curves import read_metrics
 from adaptbench.reporting.page.printed import PrintedPage, printed_pages
 from adaptbench.reporting.page.runs import run_page
-from adaptbench.reporting.record import Record
-from adaptbench.reporting.records import Unreadable
-from adaptbench.reporting.significance import Significances
+from adaptbench.reporting.published.comparison import Facts
+from adaptbench.reporting.standing import significance
+from adaptbench.reporting.standing.significance import Significances
 
 _log = logging.getLogger(__name__)
 _ASSETS = ("page.css", "tables.css", "charts.css", "pictures.css", "page.js")

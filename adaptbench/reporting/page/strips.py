@@ -14,9 +14,9 @@ from adaptbench.data import files
 from adaptbench.data.taxonomy import IGNORE, ClassSet, class_set
 from adaptbench.errors import AdaptBenchError
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.disputed import SHOWN, chosen, dispute
-from adaptbench.reporting.gallery import strip_rows
-from adaptbench.reporting.pictures import StripRow
+from adaptbench.reporting.figures.disputed import SHOWN, chosen, dispute
+from adaptbench.reporting.figures.gallery import strip_rows
+from adaptbench.reporting.figures.pictures import StripRow
 
 #: Wider pictures are made smaller. Units: pixels.
 WIDTH = 512

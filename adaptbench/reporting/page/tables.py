@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from adaptbench.reporting import words
+from adaptbench.records import formatting
 from adaptbench.reporting.leaderboard import Cells
 
 #: Background of a share of 0 and of 1, and what is in between.
@@ -144,7 +144,7 @@ def from_cells(
 def _cell(cells: Cells, i: int, j: int) -> Cell:
     text = cells.rows[i][j]
     value = sort_value(text) if j in cells.numeric else text.casefold()
-    return Cell(text, None if text == words.MISSING else value, best=(i, j) in cells.best)
+    return Cell(text, None if text == formatting.MISSING else value, best=(i, j) in cells.best)
 
 
 def with_links(table: Table, header: str, links: Sequence[Sequence[Link]]) -> Table:

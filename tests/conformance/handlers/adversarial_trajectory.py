@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from adaptbench.training.optimizer import build_optimizer
+from adaptbench.optim.optimizer import build_optimizer
 from methods.adaptsegnet import AdaptSegNet
 from methods.advent import AdvEnt
 from methods.minent import MinEnt, OutputAdaptation, RerunSettings, named

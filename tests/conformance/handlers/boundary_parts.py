@@ -7,13 +7,13 @@ from unittest import mock
 import numpy as np
 import torch
 
-from adaptbench.adaptation import crop_views
-from adaptbench.adaptation.crop_views import ViewDraw, labels_in_view, views
 from adaptbench.adaptation.cut_mix import CutDraw, LabelledBatch, cut_box, cut_mix
 from adaptbench.adaptation.fourier_mix import corner_side, exchanged, fourier_mix
-from adaptbench.adaptation.recolour import Recolouring
-from adaptbench.adaptation.resized_crop import CropBox
+from adaptbench.data import crop_views
+from adaptbench.data.crop_views import ViewDraw, labels_in_view, views
 from adaptbench.data.normalisation import CAFFE, Normalisation
+from adaptbench.data.recolour import Recolouring
+from adaptbench.data.resized_crop import CropBox
 
 from ..boundary_mixing import ours, theirs
 from ..case import Array, Case

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import id_tables, taxonomy
 from adaptbench.data.files import read_index_image
 from adaptbench.data.taxonomy import label_map
-from adaptbench.dataset import Dataset, Sample
 
 from ..case import Array, Case
 from ..registry import handler

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench import networks
-from adaptbench.training.optimizer import build_optimizer
-from adaptbench.weights.published import Which, published_state
+from adaptbench.networks.pretrained.published import Which, published_state
+from adaptbench.optim.optimizer import build_optimizer
 from methods.ehtdi import EHTDI
 
 from ..case import Case

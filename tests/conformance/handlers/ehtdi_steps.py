@@ -21,7 +21,7 @@ from adaptbench.adaptation.view_contrast import (
     prototypes,
     similarities,
 )
-from adaptbench.method import total_loss
+from adaptbench.contracts.method import total_loss
 
 from ..boundary_mixing import OutputsStep, cross_entropies, ours, recorded_picks, theirs
 from ..case import Array, Case

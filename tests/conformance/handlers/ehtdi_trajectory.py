@@ -9,7 +9,7 @@ from torch import Tensor
 from adaptbench.adaptation.seg_loss import IGNORE
 from adaptbench.adaptation.source_paste import Candidates
 from adaptbench.networks.deeplabv2_multi import TWO_BRANCHES
-from adaptbench.training.optimizer import build_optimizer
+from adaptbench.optim.optimizer import build_optimizer
 
 from ..boundary_mixing import cross_entropies, recorded_picks, settings_of, theirs
 from ..case import Case

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.adaptation.entropy_ranking import easy_count, rare_classes
+from adaptbench.contracts.labelling import Facts
+from adaptbench.contracts.method import Method
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.evaluation.inference import Whole, predict
-from adaptbench.labelling import Facts
-from adaptbench.method import Method
+from adaptbench.networks.inference import Whole, predict
 from methods.intrada import EntropyLabeller, IntraDA
 
 from ..case import Case

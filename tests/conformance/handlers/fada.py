@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptbench.adaptation.class_balanced_sampling import balanced_picks
 from adaptbench.adaptation.class_discriminator import (
     ClassDiscriminator,
     DomainHalf,
@@ -17,6 +16,7 @@ from adaptbench.adaptation.class_discriminator import (
 )
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, resize_logits
 from adaptbench.data import transforms
+from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.framing import ScaledCrop, ScaledCrops, WholePictures
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.networks.deeplabv2 import DeepLabV2Head

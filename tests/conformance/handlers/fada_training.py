@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.adaptation.class_discriminator import class_label
+from adaptbench.contracts.labelling import Labeller
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.draws import Draws
-from adaptbench.evaluation.inference import Averaged, averaged_probability
-from adaptbench.labelling import Labeller
 from adaptbench.networks import Segmentor
 from adaptbench.networks.deeplabv2 import DeepLabV2Head
 from adaptbench.networks.frozen_norm import freeze_norms
-from adaptbench.training.optimizer import by_name
+from adaptbench.networks.inference import Averaged, averaged_probability
+from adaptbench.optim.optimizer import by_name
 from methods.fada_alignment import FADAAlignment
 from methods.fada_source import FADASource
 

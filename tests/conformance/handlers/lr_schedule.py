@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from adaptbench.settings import Settings
-from adaptbench.training.optimizer import build_optimizer, build_schedule
+from adaptbench.contracts.settings import Settings
+from adaptbench.optim.optimizer import build_optimizer, build_schedule
 
 from ..case import Case
 from ..registry import handler

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from adaptbench.adaptation.pseudo_margins import Margins, crop_mask, margin_mask
 from adaptbench.data import transforms
 from adaptbench.data.files import read_image, read_index_image
 from adaptbench.data.framing import Crops, Size, WholePictures
 from adaptbench.data.normalisation import IMAGENET
+from adaptbench.data.pseudo_margins import Margins, crop_mask, margin_mask
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.taxonomy import label_map
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adaptbench.adaptation import pseudo_margins
+from adaptbench.data import pseudo_margins
 
 from ..case import Case
 from ..registry import handler

@@ -15,9 +15,9 @@ from adaptbench import networks
 from adaptbench.adaptation.class_discriminator import ClassDiscriminator
 from adaptbench.adaptation.discriminator import OutputDiscriminator
 from adaptbench.networks.frozen_norm import freeze_norms
-from adaptbench.training import optimizer
-from adaptbench.weights.adversarial import ENCODER_AND_CLASSIFIER, TWO_CLASSIFIERS
-from adaptbench.weights.published import Layout, published_state
+from adaptbench.networks.pretrained.adversarial import ENCODER_AND_CLASSIFIER, TWO_CLASSIFIERS
+from adaptbench.networks.pretrained.published import Layout, published_state
+from adaptbench.optim import optimizer
 
 from ..case import Case
 from ..registry import handler

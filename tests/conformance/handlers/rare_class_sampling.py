@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from adaptbench.adaptation import rare_class_sampling as rcs
+from adaptbench.data import rare_class_sampling as rcs
 
 from ..case import Array, Case
 from ..registry import handler

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from adaptbench.training.repeated_sgd import RepeatedSGD
+from adaptbench.optim.repeated_sgd import RepeatedSGD
 
 from ..case import Case
 from ..registry import handler

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.adaptation.ema import teacher_mode
-from adaptbench.evaluation.inference import Sliding, Whole, predict, resize, segment
-from adaptbench.weights.foreign import read_content
-from adaptbench.weights.published import SELF_TRAINING, published_state
+from adaptbench.networks.inference import Sliding, Whole, predict, resize, segment
+from adaptbench.networks.pretrained.foreign import read_content
+from adaptbench.networks.pretrained.published import SELF_TRAINING, published_state
 
 from ..case import Case
 from ..reference_config import compare_buffers, load, segmentor

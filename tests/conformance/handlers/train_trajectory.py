@@ -14,12 +14,12 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
+from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.profiles import profile
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.data.transforms import MEAN, STD
-from adaptbench.method import Method, Task
-from adaptbench.profiles import profile
-from adaptbench.training.optimizer import build_schedule
+from adaptbench.optim.optimizer import build_schedule
 
 from ..case import Case
 from ..recorded_draws import RecordedDraws

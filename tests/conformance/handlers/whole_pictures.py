@@ -10,8 +10,8 @@ from adaptbench.data.framing import WholePictures
 from adaptbench.data.normalisation import CAFFE
 from adaptbench.data.taxonomy import IGNORE, label_map
 from adaptbench.evaluation.confusion import confusion_matrix
-from adaptbench.evaluation.inference import Whole, segment
 from adaptbench.evaluation.metrics import iou, miou
+from adaptbench.networks.inference import Whole, segment
 
 from ..case import Array, Case
 from ..registry import handler

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
-from adaptbench.method import Method, Stage
-from adaptbench.settings import Settings
+from adaptbench.contracts.method import Method, Stage
+from adaptbench.contracts.settings import Settings
 from methods.oracle import Oracle
 from methods.source_only import SourceOnly
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from adaptbench.method import Stage
-from adaptbench.settings import Settings
+from adaptbench.contracts.method import Stage
+from adaptbench.contracts.settings import Settings
 from methods.source_only import SourceOnly
 
 

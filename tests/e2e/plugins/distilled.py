@@ -6,10 +6,10 @@ import time
 
 from torch import Tensor
 
-from adaptbench.evaluation.inference import Size
-from adaptbench.labelling import Labeller, PseudoLabel
-from adaptbench.method import Method, Stage
-from adaptbench.settings import Settings
+from adaptbench.contracts.labelling import Labeller, PseudoLabel
+from adaptbench.contracts.method import Method, Stage
+from adaptbench.contracts.settings import Settings
+from adaptbench.networks.inference import Size
 from methods.source_only import SourceOnly
 
 

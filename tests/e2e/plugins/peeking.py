@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from adaptbench.contracts.method import Optimizers
 from adaptbench.data.batch import Batch
-from adaptbench.method import Optimizers
 from methods.source_only import SourceOnly
 
 

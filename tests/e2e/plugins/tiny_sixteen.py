@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class TinySixteen(Benchmark):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 
 class TinyStudy(Study):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from adaptbench.adaptation.crop_views import draw_view, grey_levels, labels_in_view, views
 from adaptbench.adaptation.cut_mix import CutDraw, LabelledBatch, cut_box, cut_mix, draw_cut
 from adaptbench.adaptation.fourier_mix import fourier_mix
 from adaptbench.adaptation.mask_border import border, dilate, erode
-from adaptbench.adaptation.picture_blur import blur, draw_blur
-from adaptbench.adaptation.recolour import Colours, Recolouring, draw_recolouring, recolour
-from adaptbench.adaptation.resized_crop import CropBox, draw_box
+from adaptbench.data.crop_views import draw_view, grey_levels, labels_in_view, views
 from adaptbench.data.normalisation import CAFFE, IMAGENET, Normalisation
+from adaptbench.data.picture_blur import blur, draw_blur
+from adaptbench.data.recolour import Colours, Recolouring, draw_recolouring, recolour
+from adaptbench.data.resized_crop import CropBox, draw_box
 from adaptbench.data.transforms import normalise
 
 

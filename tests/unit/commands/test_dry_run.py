@@ -9,10 +9,10 @@ import pytest
 
 from adaptbench.cli import main
 from adaptbench.commands.dry_run import _cost, summary
-from adaptbench.estimates import Estimate
-from adaptbench.jobspec import State, Status, write_status
-from adaptbench.plan import Job, make_plan
-from adaptbench.request import Request
+from adaptbench.planning.estimates import Estimate
+from adaptbench.planning.plan import Job, make_plan
+from adaptbench.planning.request import Request
+from adaptbench.records.jobspec import State, Status, write_status
 
 OUT = Path("nowhere")
 HOUR = Estimate(3600.0, 700.0)

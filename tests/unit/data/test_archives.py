@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset
 from adaptbench.data import archives, firewall
-from adaptbench.dataset import Dataset
 from adaptbench.errors import DataError, FirewallError
 
 Cityscapes = Callable[[Path], Dataset]

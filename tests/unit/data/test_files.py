@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from adaptbench.contracts.dataset import Sample
 from adaptbench.data.files import read_image, read_index_image, require_same_size
-from adaptbench.dataset import Sample
 from adaptbench.errors import DataError
 
 RECORDED = Path(__file__).resolve().parents[2] / "conformance" / "cases" / "data"

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.settings import Settings
 from adaptbench.data import transforms
 from adaptbench.data.framing import Crops, WholePictures
 from adaptbench.data.normalisation import CAFFE, IMAGENET, Normalisation
@@ -18,7 +19,6 @@ from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import label_map
 from adaptbench.errors import UsageError
-from adaptbench.settings import Settings
 
 BOX = (80, 40)
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from adaptbench import plugins
-from adaptbench.adaptation.pseudo_margins import Margins
-from adaptbench.adaptation.rare_class_sampling import count_classes
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.settings import Settings
 from adaptbench.data.class_statistics import class_counts
+from adaptbench.data.pseudo_margins import Margins
+from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import LabelMap, label_map
-from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import DataError, UsageError
-from adaptbench.settings import Settings
 
 Item = tuple[Dataset, Sample, tuple[int, int], LabelMap | None]
 RARE = RareClasses(min_pixels=5)

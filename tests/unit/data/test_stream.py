@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from adaptbench import plugins
-from adaptbench.adaptation.picture_jitter import Jitter, apply_jitter, draw_jitter
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Sample
+from adaptbench.contracts.settings import Settings
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholePictures
+from adaptbench.data.picture_jitter import Jitter, apply_jitter, draw_jitter
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import Domain, TrainingStream, batches
 from adaptbench.data.taxonomy import label_map
 from adaptbench.data.transforms import normalise
-from adaptbench.dataset import Sample
 from adaptbench.errors import DataError
-from adaptbench.settings import Settings
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptbench import plugins
-from adaptbench.dataset import Dataset
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RECORDED = REPOSITORY / "tests" / "conformance" / "cases" / "data"

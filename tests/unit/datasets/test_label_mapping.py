@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data.taxonomy import CLASS_SETS, IGNORE, class_set, known_ids, label_map, register
-from adaptbench.dataset import Dataset, Sample
 from adaptbench.errors import DataError, UsageError
 
 Reader = Callable[[str], type[Dataset]]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from adaptbench.dataset import Dataset
+from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import DataError, UsageError
 
 Layouts = dict[str, dict[str, Any]]

@@ -13,7 +13,7 @@ import pytest
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling
 from PIL import Image
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 from adaptbench.data.files import read_index_image
 from adaptbench.data.id_tables import CITYSCAPES
 from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE, label_map

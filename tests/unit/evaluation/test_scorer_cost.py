@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from adaptbench.evaluation.inference import Mode, Sliding, Whole
 from adaptbench.evaluation.scorer import Scorer
+from adaptbench.networks.inference import Mode, Sliding, Whole
 
 HEIGHT, WIDTH, CLASSES = 8, 16, 5
 

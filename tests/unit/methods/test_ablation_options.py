@@ -10,11 +10,11 @@ from mmengine.optim import OptimWrapper
 from tiny_training import CROP, build, train
 
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder
+from adaptbench.contracts.method import Method
 from adaptbench.data.sampling import Sampling
 from adaptbench.errors import UsageError
-from adaptbench.method import Method
 from adaptbench.networks.hrda import HRDASegmentor
-from adaptbench.training.optimizer import build_schedule
+from adaptbench.optim.optimizer import build_schedule
 from methods.daformer import DAFormer
 from methods.daformer_dg import DAFormerDG
 from methods.hrda import HRDA

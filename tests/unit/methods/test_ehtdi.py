@@ -10,15 +10,15 @@ import pytest
 import torch
 from tiny_training import build, train
 
-from adaptbench.data.sources import generate
-from adaptbench.method import Method
-from adaptbench.plan import make_plan
-from adaptbench.profiles import profile
-from adaptbench.request import Request
-from adaptbench.settings import resolve
-from adaptbench.stages.data import training_data
-from adaptbench.stages.planned import plan_stages
-from adaptbench.workplace import open_workplace
+from adaptbench.contracts.method import Method
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import resolve
+from adaptbench.execution.job_context import open_workplace
+from adaptbench.execution.stages.data import training_data
+from adaptbench.execution.stages.planned import plan_stages
+from adaptbench.planning.plan import make_plan
+from adaptbench.planning.request import Request
+from adaptbench.planning.sources import generate
 from methods.ehtdi import EHTDI
 from methods.pixmatch import Consistency, PixMatch
 from methods.pixmatch_source import WholeSource

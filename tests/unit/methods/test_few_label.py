@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from adaptbench.contracts.method import Stage
 from adaptbench.data.stream import Domain, Item
 from adaptbench.errors import DataError
-from adaptbench.method import Stage
-from adaptbench.stages.data import _few
+from adaptbench.execution.stages.data import _few
 from methods.few_label_8 import FewLabel
 from methods.few_label_32 import FewLabel32
 from methods.source_only import SourceOnly

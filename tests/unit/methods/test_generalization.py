@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import Settings, resolve
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import label_map
-from adaptbench.profiles import profile
-from adaptbench.settings import Settings, resolve
 from methods.daformer_dg import DAFormerDG, source_crops
 from methods.hrda_dg import HRDADG
 

@@ -10,12 +10,12 @@ from tiny_training import build, train
 
 from adaptbench import networks
 from adaptbench.adaptation.entropy_ranking import uncertainty
+from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import Settings, resolve
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.errors import DataError
-from adaptbench.evaluation.inference import predict, segment
-from adaptbench.method import Method, Task
-from adaptbench.profiles import profile
-from adaptbench.settings import Settings, resolve
+from adaptbench.networks.inference import predict, segment
 from methods.advent import AdvEnt
 from methods.intrada import EntropyLabeller, IntraDA
 

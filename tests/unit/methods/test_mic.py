@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_training import CROP, build, train
 
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import resolve
 from adaptbench.errors import UsageError
-from adaptbench.profiles import profile
-from adaptbench.settings import resolve
 from adaptbench.training import checkpoint
 from methods.mic import MIC, MaskedConsistency
 from methods.mic_daformer import MICDAFormer

@@ -10,8 +10,8 @@ import torch
 from mmengine.hooks import Hook
 from tiny_training import batch_of, build
 
+from adaptbench.contracts.method import Method
 from adaptbench.data.batch import Batch
-from adaptbench.method import Method
 from adaptbench.training import checkpoint, snapshots
 from adaptbench.training.loop import TrainingLoop
 from methods.ehtdi import EHTDI

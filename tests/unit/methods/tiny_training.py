@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
+from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.profiles import profile
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
-from adaptbench.method import Method, Task
-from adaptbench.profiles import profile
 
 #: Side of the crops, and of the blocks of their labels.
 CROP, BLOCK = 128, 64

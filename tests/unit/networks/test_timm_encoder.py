@@ -11,11 +11,11 @@ from torch import Tensor
 
 from adaptbench import networks
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
+from adaptbench.contracts.settings import Settings
 from adaptbench.data.normalisation import IMAGENET
 from adaptbench.errors import UsageError
 from adaptbench.networks.hrda import HRDAOptions, build_hrda
-from adaptbench.settings import Settings
-from adaptbench.training.optimizer import build_optimizer
+from adaptbench.optim.optimizer import build_optimizer
 
 TINY = ["daformer-timm:test_convnext", "daformer-timm:test_resnet"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adaptbench.records.record import Record, Snapshot
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoint_rules import (
     choices,
@@ -17,7 +18,6 @@ from adaptbench.reporting.checkpoint_rules import (
     render_markdown,
     write_checkpoint_rules,
 )
-from adaptbench.reporting.record import Record, Snapshot
 
 Maker = Callable[..., Record]
 

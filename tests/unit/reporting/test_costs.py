@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from adaptbench.reporting import words
+from adaptbench.records import formatting
+from adaptbench.records.record import Cost, Record
 from adaptbench.reporting.board import Row, boards
 from adaptbench.reporting.costs import facts, gpu_hours, mean, table
 from adaptbench.reporting.leaderboard import render_csv, render_markdown
-from adaptbench.reporting.record import Cost, Record
 
 Maker = Callable[..., Record]
 
@@ -58,7 +58,7 @@ def test_a_row_says_what_it_costs(record: Maker) -> None:
 
 def test_what_a_record_does_not_know_is_missing(record: Maker) -> None:
     row = only([record(cost=cost("cpu"))])
-    assert {cell(row, h) for h in ("GFLOPs per picture", "GPU-hours", "energy")} == {words.MISSING}
+    assert {cell(row, h) for h in ("GFLOPs per picture", "GPU-hours", "energy")} == {formatting.MISSING}
     assert facts(cost("cpu")) == [] and len(facts(cost(**KNOWN))) == 4
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from adaptbench.records.record import Record
 from adaptbench.reporting.latex import escape, render_latex
-from adaptbench.reporting.record import Record
 
 Maker = Callable[..., Record]
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from adaptbench.errors import RunStateError
-from adaptbench.reporting import words
+from adaptbench.records import formatting
+from adaptbench.records.record import Record
+from adaptbench.records.scan import Unreadable
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.leaderboard import (
     SMOKE_TITLE,
@@ -22,8 +24,6 @@ from adaptbench.reporting.leaderboard import (
     render_markdown,
     write_leaderboards,
 )
-from adaptbench.reporting.record import Record
-from adaptbench.reporting.records import Unreadable
 from adaptbench.reporting.terminal import leaderboard_table
 
 Maker = Callable[..., Record]
@@ -183,7 +183,7 @@ def test_the_best_ranked_number_is_bold(records: list[Record]) -> None:
 
 
 def test_absent_classes_are_dashes(records: list[Record]) -> None:
-    assert f" {words.MISSING} |" in render_markdown(records)
+    assert f" {formatting.MISSING} |" in render_markdown(records)
     assert csv_lines(records)[0]["iou:train"] == ""
 
 
@@ -263,7 +263,7 @@ def test_markup_in_names_stays_text(record: Maker) -> None:
 
 @given(st.text(max_size=40))
 def test_escaped_text_is_one_cell(text: str) -> None:
-    escaped = words.markdown(text)
+    escaped = formatting.markdown(text)
     assert "\n" not in escaped
     assert "<" not in escaped
     assert "|" not in escaped.replace("\\|", "")
@@ -303,12 +303,12 @@ def test_a_narrow_terminal_keeps_the_score(records: list[Record], width: int) ->
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 @pytest.mark.parametrize(("mib", "text"), [(812.4, "812 MiB"), (1023.7, "1.0 GiB"), (13517, "13.2 GiB")])
 def test_memory(mib: float, text: str) -> None:
-    assert words.memory(mib) == text
+    assert formatting.memory(mib) == text
 
 
 @pytest.mark.parametrize(
@@ -316,4 +316,4 @@ def test_memory(mib: float, text: str) -> None:
     [([0], "1 (0)"), ([1, 0], "2 (0, 1)"), ([4, 2, 3], "3 (2-4)"), ([0, 1, 2, 7], "4 (0-2, 7)")],
 )
 def test_seed_lists(seeds: list[int], text: str) -> None:
-    assert words.seed_list(seeds) == text
+    assert formatting.seed_list(seeds) == text

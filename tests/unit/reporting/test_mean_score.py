@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from adaptbench.records.record import Record
 from adaptbench.reporting.board import MIOU, View, boards
 from adaptbench.reporting.leaderboard import render_csv, render_markdown
 from adaptbench.reporting.mean_score import with_mean
-from adaptbench.reporting.record import Record
 
 Maker = Callable[..., Record]
 TARGETS = ["cityscapes/val", "bdd100k/val"]

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptbench import plugins
 from adaptbench.cli import main
+from adaptbench.contracts import plugins
 from adaptbench.evaluation.confusion import PerImageConfusion
-from adaptbench.jobspec import job_folder
-from adaptbench.reporting.beside import Facts, gather
+from adaptbench.records.jobspec import job_folder
+from adaptbench.records.record import Record, save_record
+from adaptbench.records.scan import Unreadable
 from adaptbench.reporting.page.site import write_page
-from adaptbench.reporting.published import Published, load_published
-from adaptbench.reporting.record import Record, save_record
-from adaptbench.reporting.records import Unreadable
+from adaptbench.reporting.published.comparison import Facts, gather
+from adaptbench.reporting.published.published import Published, load_published
 
 Maker = Callable[..., Record]
 NOTHING = Facts(Published((), {}, {}), {}, {})

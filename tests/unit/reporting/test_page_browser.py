@@ -17,14 +17,14 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
 from adaptbench.evaluation.confusion import PerImageConfusion
-from adaptbench.jobspec import job_folder
-from adaptbench.reporting.beside import gather
+from adaptbench.records.jobspec import job_folder
+from adaptbench.records.record import Cost, Record, save_record
+from adaptbench.records.scan import scan_records
 from adaptbench.reporting.page.site import write_page
-from adaptbench.reporting.published import load_published
-from adaptbench.reporting.record import Cost, Record, save_record
-from adaptbench.reporting.records import scan_records
+from adaptbench.reporting.published.comparison import gather
+from adaptbench.reporting.published.published import load_published
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 Maker = Callable[..., Record]

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adaptbench.reporting import words
+from adaptbench.records import formatting
+from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.leaderboard import Cells
 from adaptbench.reporting.page import bars, charts, curves, names, tables
 from adaptbench.reporting.page.charts import Item
-from adaptbench.reporting.record import Record
 
 INK, PAPER = (27, 36, 48), (255, 255, 255)
 
@@ -32,7 +32,7 @@ INK, PAPER = (27, 36, 48), (255, 255, 255)
         ("13.2 GiB", 13516.8),
         ("77.4 †", 77.4),
         ("oracle", None),
-        (words.MISSING, None),
+        (formatting.MISSING, None),
     ],
 )
 def test_cells_are_sorted_by_their_number(text: str, value: float | None) -> None:
@@ -41,8 +41,8 @@ def test_cells_are_sorted_by_their_number(text: str, value: float | None) -> Non
 
 @given(st.floats(0.05, 1e6))
 def test_durations_keep_their_order(seconds: float) -> None:
-    longer = tables.sort_value(words.duration(seconds * 1.2 + 1))
-    found = tables.sort_value(words.duration(seconds))
+    longer = tables.sort_value(formatting.duration(seconds * 1.2 + 1))
+    found = tables.sort_value(formatting.duration(seconds))
     assert found is not None and longer is not None and found < longer
     assert found == pytest.approx(seconds, rel=0.06, abs=0.06)
 
@@ -86,7 +86,7 @@ def test_a_linear_axis_holds_its_values_between_its_ticks(low: float, span: floa
 
 @pytest.mark.parametrize(("low", "high"), [(600, 1100), (2, 1300), (715, 715)])
 def test_a_logarithmic_axis_has_ticks_inside(low: float, high: float) -> None:
-    axis = charts.logarithmic("x", low, high, (56, 704), charts.MEMORIES, words.memory)
+    axis = charts.logarithmic("x", low, high, (56, 704), charts.MEMORIES, formatting.memory)
     assert axis.ticks and all(56 <= tick.place <= 704 for tick in axis.ticks)
     assert 56 <= axis.place(low) <= axis.place(high) <= 704
 

@@ -14,10 +14,10 @@ from torch import nn
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.normalisation import IMAGENET
 from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.drawing.panels import Painter
 from adaptbench.draws import Draws
 from adaptbench.errors import RunStateError
-from adaptbench.evaluation.inference import Whole
-from adaptbench.reporting.panels import Painter
+from adaptbench.networks.inference import Whole
 from adaptbench.training.debug_pictures import DebugPictures, columns, predictions, with_batch
 
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.labelling import Labeller, PseudoLabel
+from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import Settings
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.taxonomy import class_set
-from adaptbench.dataset import Dataset, Sample
-from adaptbench.evaluation.inference import Size
-from adaptbench.labelling import Labeller, PseudoLabel
-from adaptbench.method import Method, Task
-from adaptbench.profiles import profile
-from adaptbench.settings import Settings
+from adaptbench.networks.inference import Size
 from adaptbench.training.label_pass import Item, label_pictures
 from adaptbench.training.loop import InterruptedTrainingError
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from adaptbench.contracts.method import LossGroup, Method, Task
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.settings import Settings
 from adaptbench.data.batch import Batch, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
-from adaptbench.method import LossGroup, Method, Task
-from adaptbench.profiles import profile
-from adaptbench.settings import Settings
 from adaptbench.training.loop import TrainingLoop
 from adaptbench.training.watch import Shown, Watch
 

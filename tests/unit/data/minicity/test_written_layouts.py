@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptbench import plugins
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset
+from adaptbench.contracts.profiles import PROFILES
 from adaptbench.data.minicity import WorldSpec, ensure, picture, picture_size
 from adaptbench.data.minicity.write import SPLITS, WRITERS
 from adaptbench.data.taxonomy import IGNORE, known_ids, label_map
-from adaptbench.dataset import Dataset
-from adaptbench.profiles import PROFILES
 
 SPEC = WorldSpec(scale=0.06)
 REGISTRY = plugins.discover()

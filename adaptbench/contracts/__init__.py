@@ -1,0 +1,1 @@
+"""What plug-ins declare, and the settings, profiles and protocols they are read with."""

@@ -1,0 +1,106 @@
+"""The benchmark contract: what a file in benchmarks/ declares, and the protocol behind a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from adaptbench.contracts.profiles import Provenance
+
+__all__ = [
+    "AbsentClasses",
+    "Benchmark",
+    "CheckpointRule",
+    "LabelSize",
+    "Protocol",
+    "Provenance",
+    "Setting",
+    "SplitRef",
+]
+
+Setting = Literal["uda", "dg"]
+LabelSize = Literal["native", "1280x640"]
+AbsentClasses = Literal["skip", "zero"]
+CheckpointRule = Literal["last", "oracle-best", "entropy", "infomax", "snd", "agreement"]
+
+
+@dataclass(frozen=True)
+class SplitRef:
+    """A split of a dataset, written ``dataset/split`` in tables.
+
+    Attributes:
+        dataset: name of a dataset plug-in.
+        split: one of its splits.
+        generated_only: the split exists in generated worlds only and is left out on official data.
+    """
+
+    dataset: str
+    split: str
+    generated_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.split}"
+
+    @classmethod
+    def parse(cls, text: str) -> SplitRef:
+        """The split written ``dataset/split``."""
+        dataset, _, split = text.partition("/")
+        return cls(dataset, split)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What must be equal for two numbers to be comparable, beside class set, splits and data.
+
+    Attributes:
+        label_size: size at which labels are scored; ``"native"`` = size of the label file, ``"1280x640"`` = resized to
+            this size of the profile, whatever their ratio, taking the nearest pixel.
+        ignore: how ignored ground truth is treated; ``"drop"`` = the pixel is not counted.
+        absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean;
+            ``"zero"`` = it counts as 0.
+        checkpoint: which weights are scored; ``"last"`` = the last iterate, ``"oracle-best"`` = the snapshot that is
+            best on the labels of the ranked split, in every stage, as several papers report it. Such rows are oracles.
+            The others choose a snapshot in every stage, too, by what `adaptbench.evaluation.validators` say of its
+            predictions on unlabelled training pictures of the target.
+        test_time_augmentation: what is averaged; a method may depart from ``"none"`` where its settings say so.
+    """
+
+    label_size: LabelSize = "native"
+    ignore: Literal["drop"] = "drop"
+    absent_classes: AbsentClasses = "skip"
+    checkpoint: CheckpointRule = "last"
+    test_time_augmentation: Literal["none"] = "none"
+
+
+class Benchmark:
+    """One adaptation problem: labelled source, unlabelled target, and what is scored.
+
+    A plug-in sets the class attributes as literals; the first evaluation split is the one ranked,
+    the others are columns.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    version: ClassVar[int] = 1
+    setting: ClassVar[Setting] = "uda"
+    class_set: ClassVar[str]
+    source: ClassVar[tuple[SplitRef, ...]]
+    target: ClassVar[tuple[SplitRef, ...]]
+    evaluation: ClassVar[tuple[SplitRef, ...]]
+    #: Evaluation splits whose mean of mean IoUs is a column: all targets, or all unseen domains; empty = no column.
+    averaged: ClassVar[tuple[SplitRef, ...]] = ()
+    #: Further labelled splits, scored with the same network where their data is there. They are columns of the
+    #: leaderboard and part of no hash: neither weights nor ranked numbers depend on them.
+    also: ClassVar[tuple[SplitRef, ...]] = ()
+    #: Datasets whose provenance is fixed whatever ``--data`` says.
+    provenance: ClassVar[Mapping[str, Provenance]] = {}
+    protocol: ClassVar[Protocol] = Protocol()
+    #: Key of the published results of this problem, where there are any.
+    published: ClassVar[str | None] = None
+
+    @classmethod
+    def datasets(cls) -> list[str]:
+        """Names of all datasets that training or ranking need, in order of first use."""
+        refs = (*cls.source, *cls.target, *cls.evaluation)
+        return list(dict.fromkeys(ref.dataset for ref in refs))

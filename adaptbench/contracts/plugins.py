@@ -1,0 +1,237 @@
+"""Discovery of plug-ins: one file in methods/, datasets/, benchmarks/, studies/ or a --plugins path is one plug-in.
+
+Names, titles, tags and papers are read from the source as literals, so that listing never imports torch.
+Classes are imported only when they are used. A YAML file given with --plugins describes a dataset or a benchmark.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from adaptbench.errors import PluginError, UsageError, unknown_name
+
+#: The checkout (or installation) that holds methods/, datasets/, benchmarks/ and studies/.
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Suffixes of files that describe a dataset or a benchmark without code.
+DESCRIPTIONS = (".yaml", ".yml")
+KINDS = ("method", "dataset", "benchmark", "study")
+_FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks", "study": "studies"}
+#: Studies lie in folders, one per paper; the other folders may hold folders of something else.
+_PATTERNS = {"method": "*.py", "dataset": "*.py", "benchmark": "*.py", "study": "**/*.py"}
+#: Literals a class must have to count as a plug-in of the kind.
+_REQUIRED = {
+    "method": ("name", "title", "tags"),
+    "dataset": ("name", "title", "splits"),
+    "benchmark": ("name", "title", "class_set", "source", "target", "evaluation"),
+    "study": ("name", "title", "table", "benchmarks", "variants"),
+}
+
+_NO_PLUGIN = "it defines no plug-in. " + "; ".join(
+    f"a {kind} is a class with the literals {', '.join(required)}" for kind, required in _REQUIRED.items()
+)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plug-in file, as far as it can be known without running it.
+
+    Attributes:
+        kind: ``method``, ``dataset``, ``benchmark`` or ``study``.
+        name: the name users type.
+        file: where it is defined.
+        class_name: the class in that file.
+        literals: its class attributes that are literals.
+    """
+
+    kind: str
+    name: str
+    file: Path
+    class_name: str
+    literals: Mapping[str, Any] = field(compare=False)
+
+    @property
+    def title(self) -> str:
+        """One line for listings."""
+        return str(self.literals.get("title", ""))
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All plug-ins found, and the files that could not be used with the reason."""
+
+    plugins: Mapping[str, Mapping[str, Plugin]]
+    broken: tuple[tuple[Path, str], ...]
+
+    def names(self, kind: str) -> list[str]:
+        """Sorted names of the plug-ins of ``kind``."""
+        return sorted(self.plugins[kind])
+
+    def find(self, kind: str, name: str) -> Plugin:
+        """The plug-in called ``name``.
+
+        Raises:
+            UsageError: no such plug-in; says what was meant and lists all.
+        """
+        if name not in self.plugins[kind]:
+            error = unknown_name(kind, name, self.plugins[kind])
+            if not self.broken:
+                raise error
+            files = ", ".join(str(path) for path, _ in self.broken)
+            raise UsageError(f"{error} (These plug-in files could not be used: {files}.)")
+        return self.plugins[kind][name]
+
+
+def discover(extra: Iterable[Path] = ()) -> Registry:
+    """Finds every plug-in in the checkout and in ``extra`` (files or folders). Imports nothing.
+
+    A file that cannot be parsed or defines none is listed as broken and the others are still found. (A folder
+    in ``extra`` may hold other files beside plug-ins.)
+
+    Raises:
+        PluginError: a path in ``extra`` does not exist, or two files define the same name.
+        UsageError: a YAML file in ``extra`` does not say what it must.
+    """
+    found: dict[str, dict[str, Plugin]] = {kind: {} for kind in KINDS}
+    broken: list[tuple[Path, str]] = []
+    extra = [path.expanduser().resolve() for path in extra]
+    for file in _files(extra):
+        try:
+            plugins = _read(file)
+        except (SyntaxError, ValueError, OSError) as error:
+            broken.append((file, f"{type(error).__name__}: {error}"))
+            continue
+        if not plugins and (file in extra or in_checkout(file)):
+            broken.append((file, _NO_PLUGIN))
+        for plugin in plugins:
+            other = found[plugin.kind].get(plugin.name)
+            if other is not None:
+                raise PluginError(
+                    f"The {plugin.kind} {plugin.name!r} is defined twice: in {other.file} and in {plugin.file}. "
+                    "Rename one of them."
+                )
+            found[plugin.kind][plugin.name] = plugin
+    return Registry(found, tuple(broken))
+
+
+def load(plugin: Plugin) -> Any:
+    """Imports the plug-in's file and returns its class.
+
+    Raises:
+        PluginError: the file raises on import; names the file and the error.
+    """
+    if plugin.file.suffix in DESCRIPTIONS:
+        return _described().load(plugin.file)
+    try:
+        return getattr(_import(plugin), plugin.class_name)
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The plug-in file {plugin.file} cannot be imported: {type(error).__name__}: {error}. "
+            f"Mend it, or leave out {plugin.name!r}."
+        ) from error
+
+
+def _described() -> ModuleType:
+    """Reading of YAML files; not needed without one."""
+    return importlib.import_module("adaptbench.contracts.yaml_plugins")
+
+
+def _files(extra: Iterable[Path]) -> list[Path]:
+    paths = [file for kind in KINDS for file in sorted((ROOT / _FOLDERS[kind]).glob(_PATTERNS[kind]))]
+    for path in extra:
+        if path.is_dir():
+            paths += sorted(path.glob("*.py"))
+        elif path.is_file():
+            paths += [path, *(_described().companions(path) if path.suffix in DESCRIPTIONS else ())]
+        else:
+            raise PluginError(f"--plugins {path}: no such file or folder.")
+    return [path for path in dict.fromkeys(paths) if not path.name.startswith("_")]
+
+
+def _read(file: Path) -> list[Plugin]:
+    """Plug-in classes of a file: those whose literals hold all that their kind requires."""
+    if file.suffix in DESCRIPTIONS:
+        kind, name, shown = _described().facts(file)
+        return [Plugin(kind, name, file, "", shown)]
+    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    plugins = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            literals = _literals(node)
+            kind = _kind(literals)
+            if kind is not None:
+                plugins.append(Plugin(kind, str(literals["name"]), file, node.name, literals))
+    return plugins
+
+
+def _kind(literals: Mapping[str, Any]) -> str | None:
+    for kind in ("benchmark", "dataset", "method", "study"):
+        if all(key in literals for key in _REQUIRED[kind]):
+            return kind
+    return None
+
+
+def _literals(node: ast.ClassDef) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target, value = statement.targets[0], statement.value
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            target, value = statement.target, statement.value
+        else:
+            continue
+        if isinstance(target, ast.Name):
+            values[target.id] = _literal(value)
+    return values
+
+
+def _literal(value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        return ast.unparse(value)
+
+
+def _import(plugin: Plugin) -> ModuleType:
+    folder = plugin.file.parent
+    if str(ROOT) not in sys.path:  # so that a method, ours or a user's, can extend ``methods.<name>``
+        sys.path.append(str(ROOT))
+    if plugin.kind == "method" and folder == ROOT / "methods":
+        return importlib.import_module(f"methods.{plugin.file.stem}")
+    if in_checkout(plugin.file):
+        return _import_file(plugin.file, "_".join(("adaptbench", *_place(plugin.file))))
+    return _import_file(plugin.file, f"adaptbench_external_{_FOLDERS[plugin.kind]}_{plugin.file.stem}")
+
+
+def in_checkout(file: Path) -> bool:
+    """Whether ``file`` lies in one of the checkout's plug-in folders."""
+    return any(file.is_relative_to(ROOT / folder) for folder in _FOLDERS.values())
+
+
+def _place(file: Path) -> tuple[str, ...]:
+    """Folders and name of a file of the checkout, without suffix."""
+    return file.relative_to(ROOT).with_suffix("").parts
+
+
+def _import_file(file: Path, name: str) -> ModuleType:
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file):
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{file} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

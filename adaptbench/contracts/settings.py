@@ -1,0 +1,162 @@
+"""Settings of a training: typed, validated, and resolved from method, network, profile and user."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import to_json
+
+from adaptbench.contracts.profiles import Iterations, Length, Pictures, Profile
+from adaptbench.errors import UsageError, unknown_name
+
+Origin = Literal["published", "transferred"]
+
+
+class Settings(BaseModel):
+    """Settings every method has; a method adds its own by subclassing. Sizes are full-size numbers.
+
+    The defaults are those the self-training papers train with (HRDA, arXiv 2204.13132, section 4.1).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    network: str = Field(
+        "deeplabv2-r101", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
+    )
+    pretraining: str = Field(
+        "default",
+        description="start weights of the encoder: default (the network's own), none (random) or a file",
+    )
+    iterations: Iterations = Field(40_000, ge=0, description="training iterations")
+    batch_size: Pictures = Field(2, ge=1, description="images per domain and iteration")
+    crop: Length = Field(512, ge=8, description="side of the square training crop in pixels")
+    resolution: float = Field(1.0, gt=0, description="factor on the dataset's training size before cropping")
+    class_share_limit: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="a source crop is drawn again (10 times at most) above this share of one class",
+    )
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="optimiser of the student")
+    learning_rate: float = Field(6e-5, gt=0, description="of the encoder, at its highest")
+    head_lr_factor: float = Field(10.0, gt=0, description="factor on the learning rate of the decoder")
+    weight_decay: float = Field(0.01, ge=0, description="share of a weight's learning rate it loses per step")
+    norm_weight_decay: bool = Field(False, description="whether encoder normalisation layers decay, too")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    warmup: Iterations = Field(1500, ge=0, description="iterations of linear warm-up, on top of the decay")
+    warmup_start: float = Field(1e-6, gt=0, le=1, description="share of the learning rate at iteration 0")
+    poly_power: float = Field(1.0, gt=0, description="power of the polynomial decay to zero")
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings as they are used.
+
+    Attributes:
+        settings: every value, in pixels and iterations of the profile.
+        origin: ``published`` if a paper states them for this benchmark and network, else ``transferred``.
+        overrides: what the user or a study set, where it changes anything.
+    """
+
+    settings: Settings
+    origin: Origin
+    overrides: Mapping[str, Any]
+
+
+def resolve(
+    schema: type[Settings],
+    profile: Profile,
+    published: Mapping[str, Any] | None,
+    recipe: Mapping[str, Any],
+    network: str,
+    overrides: Mapping[str, Any],
+    stated: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """Settings of one training.
+
+    Args:
+        schema: the method's settings class; its defaults are the paper's.
+        profile: converts lengths, pixel counts, batches and iterations. Values the user sets are taken as they are.
+        published: what the paper states for this benchmark and network; None if it states nothing, and then
+            the network's own ``recipe`` takes the place of the method's optimiser and schedule.
+        recipe: optimiser settings the network declares.
+        network: name of the network in use.
+        overrides: the user's values, already checked to exist.
+        stated: what a study states for this training, as full-size numbers; it goes before paper and recipe.
+
+    Raises:
+        UsageError: a value of the wrong type or range.
+    """
+    stated = stated or {}
+    usual = {**(recipe if published is None else published), "network": network}
+    where = "--set" if "network" in overrides else "published settings"
+    plain = _scaled(_validate(schema, usual, where), profile)
+    varied = _scaled(_validate(schema, {**usual, **stated}, "study:"), profile) if stated else plain
+    settings = _validate(schema, {**varied, **overrides}, "--set")
+    shown = {key: varied[key] for key in stated if key == "network" or varied[key] != plain[key]}
+    return Resolved(settings, "transferred" if published is None else "published", {**shown, **overrides})
+
+
+def parse_value(text: str) -> Any:
+    """The value of a ``key=value`` option: JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def check_key(schema: type[BaseModel], key: str, owner: str) -> None:
+    """Raises UsageError unless ``schema`` has the setting ``key``."""
+    if key not in schema.model_fields:
+        raise unknown_name(f"setting of {owner}", key, schema.model_fields)
+
+
+def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
+    values = settings.model_dump()
+    total = settings.iterations
+    for name, info in type(settings).model_fields.items():
+        units = _units(info)
+        if values[name] is None:
+            continue
+        if "length" in units:
+            values[name] = profile.length(values[name])
+        elif "pixel_count" in units:
+            values[name] = profile.pixel_count(values[name])
+        elif "channels" in units:
+            values[name] = profile.channels(values[name])
+        elif "pictures" in units:
+            values[name] = profile.batch(values[name])
+        elif "iterations" in units and total > 0:
+            values[name] = profile.budget(values[name], total)
+    return values
+
+
+def _units(info: FieldInfo) -> set[Any]:
+    """What a setting counts, also one that may be None: its unit type is then part of a union."""
+    parts = [part.__metadata__ for part in get_args(info.annotation) if get_origin(part) is Annotated]
+    return {mark for marks in (info.metadata, *parts) for mark in marks if isinstance(mark, str)}
+
+
+def _validate(schema: type[AnySettings], values: Mapping[str, Any], where: str) -> AnySettings:
+    """The settings with ``values``; types are strict (``true`` is no number), lists stand for tuples."""
+    try:
+        return schema.model_validate_json(to_json(values), strict=True)
+    except ValidationError as error:
+        raise UsageError(_explained(schema, error, where)) from error
+
+
+def _explained(schema: type[BaseModel], error: ValidationError, where: str) -> str:
+    """What is wrong with the first wrong value, and what its setting is for."""
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    info = schema.model_fields.get(key)
+    meaning = f" ({info.description})" if info is not None and info.description else ""
+    return f"{where} {key}={first['input']!r}: {key}{meaning} {first['msg'].removeprefix('Input ')}."

@@ -1,0 +1,1 @@
+"""Running jobs: their stages, processes and scores."""

@@ -1,0 +1,1 @@
+"""Checkpoints of others and of runs: imported and scored."""

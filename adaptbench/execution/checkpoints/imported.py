@@ -1,0 +1,174 @@
+"""Weights of others as they are kept: converted, checked, and with everything that says what they are.
+
+``OUT/imported/NAME/`` holds ``weights.safetensors`` and, written last, ``imported.json``: an import without it is none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from adaptbench.contracts.method import Method, Stage, Task
+from adaptbench.contracts.profiles import Profile
+from adaptbench.contracts.settings import resolve
+from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import RunStateError, UsageError
+from adaptbench.storage.atomic import write_text
+from adaptbench.training import checkpoint
+
+SCHEMA_VERSION = 1
+_FACTS, _WEIGHTS = "imported.json", "weights.safetensors"
+
+
+class Imported(BaseModel):
+    """What imported weights are.
+
+    Attributes:
+        name: under which they are kept.
+        method: whose scored network they fill.
+        network: its network.
+        class_set: the classes of its logits, in their order.
+        weights: which of the networks in the file.
+        overrides: settings that differ from the method's defaults, as full-size numbers.
+        source_file: name of the file.
+        source_sha256: of the file.
+        weights_sha256: identity of the converted weights, as in records.
+        parameters: number of parameters.
+        plugins: paths given with --plugins, needed to find the method again.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    method: str
+    network: str
+    class_set: str
+    weights: Literal["student", "teacher"]
+    overrides: dict[str, Any]
+    source_file: str
+    source_sha256: str
+    weights_sha256: str
+    parameters: int
+    plugins: list[str] = []
+
+    def same(self, other: Imported) -> bool:
+        """Whether both are the same weights of the same file, taken for the same network."""
+        circumstances = {"schema_version", "source_file", "plugins"}
+        return self.model_dump(exclude=circumstances) == other.model_dump(exclude=circumstances)
+
+
+def stage_of(method: type[Method], network: str, overrides: Mapping[str, Any], profile: Profile) -> Stage:
+    """The last stage of a method, which is the one that is published, in sizes of ``profile``.
+
+    The training settings among the method's defaults and ``overrides`` do not matter; those that say how the network
+    sees a picture do.
+
+    Raises:
+        UsageError: a value of the wrong type or range.
+    """
+    settings = resolve(method.Settings, profile, overrides, {}, network, {}).settings
+    last = method.stages(settings)[-1]
+    return replace(
+        last, settings=last.settings.model_copy(update={"pretraining": "none"})
+    )  # all weights follow
+
+
+def build(stage: Stage, classes: str, profile: Profile) -> Method:
+    """The method of a stage, its networks with random weights."""
+    setting: Literal["uda", "dg"] = "uda" if stage.method.uses_target_images else "dg"
+    return stage.method(Task("imported", setting, class_set(classes), profile), stage.settings)
+
+
+def folder(out: Path, name: str) -> Path:
+    """Where the import ``name`` is kept."""
+    return out / "imported" / name
+
+
+def names(out: Path) -> list[str]:
+    """All imports in a results folder."""
+    return sorted(path.parent.name for path in (out / "imported").glob(f"*/{_FACTS}"))
+
+
+def is_import(path: Path) -> bool:
+    """Whether ``path`` is the folder of an import."""
+    return (path / _FACTS).is_file()
+
+
+def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
+    """Writes the weights and what they are; False if they are there already.
+
+    Raises:
+        UsageError: other weights have the name.
+        RunStateError: the folder cannot be written.
+    """
+    place = folder(out, imported.name)
+    _make(place.parent)
+    with FileLock(place.parent / f".{imported.name}.lock"):
+        if is_import(place):
+            _require_same(load_facts(place), imported, place)
+            return False
+        checkpoint.save(place / _WEIGHTS, state, {"imported": imported.name})
+        write_text(place / _FACTS, imported.model_dump_json(indent=1) + "\n")
+    return True
+
+
+def load_facts(place: Path) -> Imported:
+    """What the weights in the folder ``place`` are.
+
+    Raises:
+        RunStateError: damaged, or written by a newer version.
+    """
+    path = place / _FACTS
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = int(raw["schema_version"])
+        if version > SCHEMA_VERSION:
+            raise RunStateError(
+                f"{path} has version {version}, this AdaptBench reads up to {SCHEMA_VERSION}. Update AdaptBench, or "
+                "import the file again under another name."
+            )
+        return Imported.model_validate(raw)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunStateError(
+            f"{path} does not say what was imported ({reason}). Delete {place} and import the file again."
+        ) from error
+
+
+def load_weights(place: Path, imported: Imported) -> dict[str, Tensor]:
+    """The weights in the folder ``place``.
+
+    Raises:
+        RunStateError: they are damaged, or not those that were imported.
+    """
+    state, _ = checkpoint.load(place / _WEIGHTS)
+    if checkpoint.digest(state) != imported.weights_sha256:
+        raise RunStateError(
+            f"{place / _WEIGHTS} has changed since its import. Delete {place} and import it again."
+        )
+    return state
+
+
+def _require_same(kept: Imported, imported: Imported, place: Path) -> None:
+    if not kept.same(imported):
+        raise UsageError(
+            f"The name {imported.name!r} is taken: {place} holds the {kept.weights} of {kept.source_file} (sha256 "
+            f"{kept.source_sha256[:8]}) for {kept.method} on {kept.network}. Give another --name, or delete it."
+        )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunStateError(
+            f"Cannot write {folder}: {error.strerror}. Choose another folder with --out."
+        ) from error

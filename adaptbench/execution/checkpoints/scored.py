@@ -1,0 +1,193 @@
+"""Checkpoints that can be scored outside of a job: imported weights, and the networks of finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adaptbench.contracts import plugins
+from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.profiles import Profile, profile
+from adaptbench.contracts.settings import Settings
+from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import RunStateError, UsageError, unknown_name
+from adaptbench.execution.checkpoints import imported
+from adaptbench.execution.stages.choice import Selection, weights_name
+from adaptbench.execution.stages.planned import selection_of
+from adaptbench.execution.stages.weights import filled_method
+from adaptbench.planning.plan import method_class
+from adaptbench.records.checkpoint_scores import Origin
+from adaptbench.records.jobspec import JobSpec, load_job
+from adaptbench.records.record import Record, load_record
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights with everything that decides how they are scored.
+
+    Attributes:
+        name: for tables and folders.
+        origin: where they come from.
+        method: whose they are.
+        settings: in sizes of the profile.
+        network: name of the network.
+        pretraining: what the network started from.
+        oracle: whether target labels were used.
+        smoke: whether it was trained with --limit.
+        class_set: of the logits.
+        profile: in which they are scored.
+        scored_on: dataset whose pictures its benchmark scores first; empty for imports.
+        dials: of the generated world they were trained in, where they are not the default.
+        overrides: settings that differ from the defaults, for tables.
+        weights_sha256: identity of the weights.
+        plugins: paths of plug-ins that its training was given.
+        fill: the method with its weights.
+    """
+
+    name: str
+    origin: Origin
+    method: type[Method]
+    settings: Settings
+    network: str
+    pretraining: str
+    oracle: bool
+    smoke: bool
+    class_set: str
+    profile: Profile
+    scored_on: str
+    dials: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+    weights_sha256: str
+    plugins: tuple[Path, ...]
+    fill: Callable[[], Method]
+
+
+def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple[Path, ...]) -> Checkpoint:
+    """The checkpoint called ``text``: the name of an import, or the folder of an import or of a finished run.
+
+    Args:
+        text: what the user said.
+        out: results folder.
+        profile_name: asked for; None = that of the training, and paper for imports.
+        extra: further plug-in paths.
+
+    Raises:
+        UsageError: there is no such checkpoint, or it cannot be scored in that profile.
+        RunStateError: it is damaged or not finished.
+    """
+    for folder in (imported.folder(out, text), Path(text)):
+        if imported.is_import(folder):
+            return _open_import(folder, profile_name or "paper", extra)
+    for folder in (Path(text), out / "runs" / text):
+        if (folder / "job.json").is_file():
+            return _open_run(folder, profile_name, extra)
+    raise _unknown(text, out)
+
+
+def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Checkpoint:
+    facts, chosen = imported.load_facts(folder), profile(profile_name)
+    method = method_class(registry_with(facts.plugins, extra), facts.method)
+    stage = imported.stage_of(method, facts.network, facts.overrides, chosen)
+
+    def fill() -> Method:
+        built = imported.build(stage, facts.class_set, chosen)
+        built.scored_network().load_state_dict(imported.load_weights(folder, facts), strict=True)
+        return built
+
+    return Checkpoint(
+        name=facts.name,
+        origin=Origin(
+            kind="imported",
+            weights=facts.weights,
+            source=facts.source_file,
+            source_sha256=facts.source_sha256,
+        ),
+        method=stage.method,
+        settings=stage.settings,
+        network=facts.network,
+        pretraining="as published",
+        oracle=False,
+        smoke=False,
+        class_set=facts.class_set,
+        profile=chosen,
+        scored_on="",
+        dials={},
+        overrides=facts.overrides,
+        weights_sha256=facts.weights_sha256,
+        plugins=tuple(map(Path, facts.plugins)),
+        fill=fill,
+    )
+
+
+def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -> Checkpoint:
+    spec, record = load_job(folder), _finished(folder)
+    if profile_name not in (None, spec.profile):
+        raise UsageError(
+            f"--profile {profile_name}: the run {folder} was trained in profile {spec.profile}, and its network "
+            "is scored in that only. Leave the flag out."
+        )
+    method = method_class(registry_with(spec.plugins, extra), spec.method)
+    stage = method.stages(method.Settings.model_validate(spec.settings))[-1]
+    selection = selection_of(spec, stage)
+    weights = folder / "stages" / stage.name / weights_name(selection)
+    dials = {
+        key.removeprefix("minicity."): v for key, v in spec.overrides.items() if key.startswith("minicity.")
+    }
+    return Checkpoint(
+        name=f"{spec.method}-{folder.name}",
+        origin=Origin(
+            kind="run",
+            weights=_weights(selection),
+            source=spec.board,
+            seed=spec.seed,
+            job_hash=spec.job_hash,
+        ),
+        method=stage.method,
+        settings=stage.settings,
+        network=record.network.name,
+        pretraining=record.network.pretraining,
+        oracle=record.oracle,
+        smoke=record.smoke,
+        class_set=spec.class_set,
+        profile=profile(spec.profile),
+        scored_on=spec.ranking["splits"][0].partition("/")[0],
+        dials=dials,
+        overrides=spec.overrides,
+        weights_sha256=record.weights_sha256,
+        plugins=tuple(map(Path, spec.plugins)),
+        fill=lambda: filled_method(_task(spec), stage, weights),
+    )
+
+
+def _weights(selection: Selection | None) -> str:
+    if selection is None:
+        return "last iterate"
+    return "best on target labels" if selection.rule == "oracle-best" else f"chosen by {selection.rule}"
+
+
+def _task(spec: JobSpec) -> Task:
+    return Task(spec.benchmark, spec.ranking["setting"], class_set(spec.class_set), profile(spec.profile))
+
+
+def _finished(folder: Path) -> Record:
+    if not (folder / "record.json").is_file():
+        raise RunStateError(
+            f"The run {folder} is not finished. Call its run_all.py command again to finish it."
+        )
+    return load_record(folder / "record.json")
+
+
+def registry_with(paths: Iterable[str | Path], extra: Iterable[Path]) -> plugins.Registry:
+    """The plug-ins that a training was given, and further ones."""
+    return plugins.discover({path.resolve() for path in (*map(Path, paths), *extra)})
+
+
+def _unknown(text: str, out: Path) -> UsageError:
+    if Path(text).exists():
+        return UsageError(
+            f"{text} is no folder of an import or of a run. A checkpoint of other authors is imported first: "
+            "python run_all.py import FILE --method METHOD."
+        )
+    return unknown_name("import or run", text, imported.names(out))

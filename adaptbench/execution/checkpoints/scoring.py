@@ -1,0 +1,171 @@
+"""Scores one checkpoint on the splits it can be scored on; every result is kept as soon as it is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adaptbench.contracts.benchmark import Protocol
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.protocols import DEFAULT, named
+from adaptbench.data import firewall
+from adaptbench.errors import RunStateError
+from adaptbench.evaluation.metrics import score
+from adaptbench.evaluation.scorer import Scorer
+from adaptbench.execution.checkpoints.labelled import LabelledSplit
+from adaptbench.execution.checkpoints.scored import Checkpoint
+from adaptbench.execution.job_context import scored_size
+from adaptbench.execution.launch.processes import fix_threads, keep_freed_memory
+from adaptbench.execution.scoring import environment
+from adaptbench.records.checkpoint_scores import Evaluation, file_of, save_evaluation
+from adaptbench.records.jobspec import content_hash
+from adaptbench.records.record import NetworkInfo
+from adaptbench.training.checkpoint import digest
+
+#: Called with a split and its number of pictures; returns what is called with the number of pictures done.
+Announce = Callable[[LabelledSplit, int], Callable[[int], None]]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """One checkpoint on one split.
+
+    Attributes:
+        checkpoint: what is scored.
+        split: on what.
+        device: ``cpu`` or ``cuda``.
+        protocol: name of the one whose labels and mean count.
+    """
+
+    checkpoint: Checkpoint
+    split: LabelledSplit
+    device: str
+    protocol: str = DEFAULT
+
+    @property
+    def rules(self) -> Protocol:
+        """How the checkpoint is scored; that it was chosen before is no matter of these."""
+        return replace(named(self.protocol).rules or Protocol(), checkpoint="last")
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the score."""
+        checkpoint = self.checkpoint
+        return {
+            "weights": checkpoint.weights_sha256,
+            "method": [checkpoint.method.name, checkpoint.method.version],
+            "settings": checkpoint.settings.model_dump(mode="json"),
+            "class_set": checkpoint.class_set,
+            "profile": checkpoint.profile.name,
+            "split": str(self.split.ref),
+            "data": self.split.source.identity(),
+            "protocol": asdict(self.rules),
+            "limit": self.split.limit,
+            "device": self.device,
+            "threads": checkpoint.profile.threads,
+        }
+
+    def file(self, out: Path) -> Path:
+        """Where the result is kept."""
+        return file_of(out, self.checkpoint.name, str(self.split.ref), content_hash(self.identity()))
+
+
+def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> None:
+    """Scores one checkpoint on several splits; keeps the results and, beside them, one matrix per picture.
+
+    Args:
+        scorings: of one checkpoint under one protocol; their data exist.
+        out: results folder.
+        announce: shows how far it is.
+
+    Raises:
+        DataError: a picture or label cannot be used.
+        RunStateError: the weights are damaged, or a result cannot be written.
+    """
+    if not scorings:
+        return
+    checkpoint = scorings[0].checkpoint
+    opened = [scoring.split.open() for scoring in scorings]
+    closed = [place for dataset, _ in opened for place in dataset.label_places]
+    label_size = scored_size(scorings[0].rules.label_size, checkpoint.profile)
+    scorer = scorer_of(checkpoint, scorings[0].device, closed, label_size)
+    for scoring, (dataset, samples) in zip(scorings, opened, strict=True):
+        evaluation = _evaluate(scoring, scorer, dataset, samples, out, announce)
+        firewall.require_intact()
+        save_evaluation(evaluation, scoring.file(out))
+
+
+def scorer_of(
+    checkpoint: Checkpoint, device: str, closed: Sequence[Path], label_size: tuple[int, int] | None = None
+) -> Scorer:
+    """The checkpoint's network, ready to predict.
+
+    Args:
+        checkpoint: what is scored.
+        device: ``cpu`` or ``cuda``.
+        closed: out of reach of its code.
+        label_size: of `scored_size`.
+
+    Raises:
+        RunStateError: the weights are damaged.
+    """
+    fix_threads(checkpoint.profile.threads)
+    keep_freed_memory()
+    with firewall.closed(closed):
+        method = checkpoint.fill()
+    scorer = Scorer(method, checkpoint.settings, torch.device(device), closed, lambda: False, label_size)
+    if digest(scorer.network.state_dict()) != checkpoint.weights_sha256:
+        raise RunStateError(
+            f"The weights of {checkpoint.name} are not those that its record names. Train it again."
+        )
+    return scorer
+
+
+def _evaluate(
+    scoring: Scoring,
+    scorer: Scorer,
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    out: Path,
+    announce: Announce,
+) -> Evaluation:
+    checkpoint, split, started = scoring.checkpoint, scoring.split, time.monotonic()
+    progress = announce(split, len(samples))
+    confusion = scorer.confusion(dataset, samples, lambda sample, number, prediction: progress(number + 1))
+    confusion.save(scoring.file(out).with_suffix(".npz"))
+    parameters = sum(parameter.numel() for parameter in scorer.network.parameters())
+    return Evaluation(
+        evaluation_hash=content_hash(scoring.identity()),
+        checkpoint=checkpoint.name,
+        origin=checkpoint.origin,
+        method=checkpoint.method.name,
+        method_title=checkpoint.method.title,
+        method_version=checkpoint.method.version,
+        paper=checkpoint.method.paper,
+        oracle=checkpoint.oracle,
+        smoke=checkpoint.smoke or split.limit is not None,
+        profile=checkpoint.profile.name,
+        network=NetworkInfo(
+            name=checkpoint.network, parameters=parameters, pretraining=checkpoint.pretraining
+        ),
+        settings=checkpoint.settings.model_dump(mode="json"),
+        overrides=dict(checkpoint.overrides),
+        protocol=asdict(scoring.rules),
+        data=split.source.identity(),
+        score=score(
+            confusion.total(),
+            scorer.method.task.class_set,
+            split=str(split.ref),
+            provenance=split.source.provenance,
+            images=len(samples),
+            absent=scoring.rules.absent_classes,
+        ),
+        weights_sha256=checkpoint.weights_sha256,
+        device=scoring.device,
+        seconds=time.monotonic() - started,
+        environment=environment(),
+    )

@@ -1,0 +1,105 @@
+"""One job, in its own process: stages, then evaluation, then the record.
+
+``python -m adaptbench.execution.job FOLDER [PARENT]`` runs the job described in ``FOLDER/job.json`` and ends when the process
+PARENT does. Each stage is trained by a forked child that is sealed off from target labels (see
+`adaptbench.data.firewall`); this process waits for it and only then opens labels to score the result.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from adaptbench.errors import AdaptBenchError
+from adaptbench.execution import scoring
+from adaptbench.execution.job_context import open_workplace
+from adaptbench.execution.launch.processes import (
+    StopFlag,
+    end_with_parent,
+    fix_threads,
+    keep_freed_memory,
+    locked,
+)
+from adaptbench.execution.stages.run import run_all
+from adaptbench.records import jobspec
+from adaptbench.records.jobspec import State, Status
+from adaptbench.records.record import Record, load_record, save_record
+from adaptbench.storage.atomic import sweep, write_text
+from adaptbench.training.loop import InterruptedTrainingError
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(folder: Path) -> int:
+    """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
+    stop = StopFlag()
+    try:
+        with locked(folder / ".lock", stop):
+            return _guarded(folder, stop)
+    except InterruptedTrainingError as interruption:  # while another run had the job
+        print(interruption, file=sys.stderr)  # noqa: T201
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        print(f"The job folder {folder} cannot be used: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
+
+
+def _guarded(folder: Path, stop: StopFlag) -> int:
+    """Runs the job; every way it can end is written to its status file."""
+    if (folder / "record.json").exists():  # another run finished it while we waited for the lock
+        jobspec.write_status(folder, _done(load_record(folder / "record.json")))
+        return 0
+    sweep(folder, spared="job.json")  # which another command may be planning again
+    (folder / "traceback.txt").unlink(missing_ok=True)
+    try:
+        jobspec.write_status(folder, Status(state=State.RUNNING, stage="starting"))
+        _run(folder, stop)
+    except InterruptedTrainingError as interruption:
+        print(interruption, file=sys.stderr)  # noqa: T201
+        jobspec.write_status(folder, Status(state=State.INTERRUPTED, reason=str(interruption)))
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        expected = isinstance(error, AdaptBenchError)
+        reason = str(error) if expected else f"{type(error).__name__}: {error}"
+        if not (folder / "traceback.txt").exists():  # else it is that of the training, which tells more
+            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            traceback.print_exc()
+        print(reason, file=sys.stderr)  # noqa: T201
+        jobspec.write_status(folder, Status(state=State.FAILED, reason=reason))
+        return EXIT_FAILED
+    return 0
+
+
+def _run(folder: Path, stop: Callable[[], bool]) -> None:
+    spec = jobspec.load_job(folder)
+    fix_threads(spec.threads)
+    keep_freed_memory()
+    place = open_workplace(spec, folder)
+    results = run_all(place, stop)
+    scored = scoring.run(place, results[-1], stop)
+    record = scoring.build_record(place, results, scored)
+    _join_metrics(folder, [result.folder for result in results])
+    save_record(record, folder / "record.json")
+    jobspec.write_status(folder, _done(record))
+
+
+def _done(record: Record) -> Status:
+    ranked = record.scores[0]
+    return Status(state=State.DONE, miou=ranked.miou, scored=f"{ranked.class_set}, {ranked.split}")
+
+
+def _join_metrics(folder: Path, stage_folders: list[Path]) -> None:
+    """The job's ``metrics.jsonl``: those of its stages, one after the other."""
+    texts = [
+        path.read_text(encoding="utf-8") for f in stage_folders if (path := f / "metrics.jsonl").exists()
+    ]
+    write_text(folder / "metrics.jsonl", "".join(texts))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        end_with_parent(int(sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]).resolve()))

@@ -1,0 +1,131 @@
+"""A job with everything it names loaded: plug-ins, datasets, device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from adaptbench.contracts import plugins
+from adaptbench.contracts.benchmark import Benchmark, LabelSize, SplitRef
+from adaptbench.contracts.dataset import Dataset
+from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.profiles import Profile, profile
+from adaptbench.data import firewall
+from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import RunStateError
+from adaptbench.planning import sources
+from adaptbench.records.jobspec import JobSpec
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What the stages and the evaluation of a job work with.
+
+    Attributes:
+        spec: the job.
+        folder: its folder.
+        method: the method's class.
+        benchmark: the benchmark's class.
+        datasets: opened datasets by name.
+        also: opened datasets of the splits that are scored beside, by split; those that are there.
+        task: what methods may know.
+        device: where it runs.
+    """
+
+    spec: JobSpec
+    folder: Path
+    method: type[Method]
+    benchmark: type[Benchmark]
+    datasets: dict[str, Dataset]
+    also: dict[str, Dataset]
+    task: Task
+    device: torch.device
+
+    @property
+    def out(self) -> Path:
+        """The results folder: ``OUT`` of ``OUT/runs/<board>/<method>/<seed>-<hash8>``."""
+        return self.folder.parents[2 + len(Path(self.spec.board).parts)]
+
+    @property
+    def closed_folders(self) -> list[Path]:
+        """What a method must not open: all labels, and pictures of scored datasets that it does not adapt to."""
+        return _closed_folders(self.benchmark, self.datasets, self.also)
+
+    @property
+    def label_size(self) -> tuple[int, int] | None:
+        """Size that labels are resized to before they are scored, (width, height) in pixels; None = as they are."""
+        return scored_size(self.spec.ranking["label_size"], self.task.profile)
+
+    def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
+        """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
+        return input_size(self.datasets[dataset], resolution, self.task.profile)
+
+
+def scored_size(stated: LabelSize, profile: Profile) -> tuple[int, int] | None:
+    """A protocol's label size, (width, height) in pixels of the profile; None = that of the label files."""
+    if stated == "native":
+        return None
+    width, height = (profile.length(int(side)) for side in stated.split("x"))
+    return width, height
+
+
+def input_size(dataset: Dataset | type[Dataset], resolution: float, profile: Profile) -> tuple[int, int]:
+    """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile.
+
+    Args:
+        dataset: states the size that trainings use.
+        resolution: factor on it.
+        profile: converts lengths.
+    """
+    width, height = dataset.training_size
+    return profile.length(int(width * resolution)), profile.length(int(height * resolution))
+
+
+def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
+    """Loads the plug-ins and opens the datasets a job names.
+
+    Raises:
+        PluginError: a plug-in cannot be loaded.
+        DataError: a dataset's folder is gone.
+        RunStateError: the device does not exist here.
+    """
+    registry = plugins.discover(Path(path) for path in spec.plugins)
+    benchmark = plugins.load(registry.find("benchmark", spec.benchmark))
+    if spec.device == "cuda" and not torch.cuda.is_available():
+        raise RunStateError("--device cuda: this machine has no usable GPU. Use --device cpu.")
+    datasets = {
+        name: sources.dataset_class(registry, name)(Path(source.root)) for name, source in spec.data.items()
+    }
+    also = {
+        text: sources.dataset_class(registry, SplitRef.parse(text).dataset)(Path(source.root))
+        for text, source in spec.also.items()
+        if Path(source.root).is_dir()
+    }
+    method = registry.find("method", spec.method)
+    with firewall.closed(_closed_folders(benchmark, datasets, also)):
+        method_class = plugins.load(method)
+    return Workplace(
+        spec=spec,
+        folder=folder,
+        method=method_class,
+        benchmark=benchmark,
+        datasets=datasets,
+        also=also,
+        task=Task(benchmark.name, benchmark.setting, class_set(spec.class_set), profile(spec.profile)),
+        device=torch.device(spec.device),
+    )
+
+
+def _closed_folders(
+    benchmark: type[Benchmark], datasets: Mapping[str, Dataset], also: Mapping[str, Dataset]
+) -> list[Path]:
+    labels = [place for dataset in (*datasets.values(), *also.values()) for place in dataset.label_places]
+    used = {dataset.root for dataset in datasets.values()}
+    unseen = [dataset.root for dataset in also.values() if dataset.root not in used]
+    if benchmark.setting == "dg":
+        scored = [ref.dataset for ref in benchmark.evaluation if ref not in benchmark.source]
+        unseen += [datasets[name].root for name in dict.fromkeys(scored)]
+    return [*labels, *dict.fromkeys(unseen)]

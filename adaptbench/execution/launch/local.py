@@ -1,0 +1,306 @@
+"""Runs jobs as processes on this machine: several at once, none taking another with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from adaptbench.contracts.plugins import ROOT
+from adaptbench.errors import RunStateError
+from adaptbench.execution.launch.machine import least_busy
+from adaptbench.execution.launch.time_limit import TimeLimit
+from adaptbench.planning.plan import Job
+from adaptbench.records.jobspec import State, Status, read_status, save_job, write_status
+
+_POLL_SECONDS = 0.25
+#: Time a job has to save its state after it was asked to stop, before it is killed.
+_GRACE_SECONDS = 60.0
+#: Exit status of a job that saved its state because it was asked to stop, see `adaptbench.execution.job`.
+_EXIT_INTERRUPTED = 130
+#: How jobs end that are neither done nor skipped.
+_NOT_FINISHED = (State.FAILED, State.INTERRUPTED, State.TIMEOUT)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A job and where it stands."""
+
+    job: Job
+    status: Status
+
+
+class View(Protocol):
+    """Something that shows progress."""
+
+    def show(self, jobs: Sequence[Progress]) -> None:
+        """Called several times a second with all jobs, in the order of the plan."""
+
+
+@dataclass
+class _Running:
+    """A job's process.
+
+    Attributes:
+        process: leader of a session of its own.
+        gpu: the only one that it sees; None = whatever there is.
+        started: when. Units: seconds of the monotonic clock.
+        limit: why it was asked to stop; None = it was not, or for another reason.
+    """
+
+    process: subprocess.Popen[bytes]
+    gpu: str | None
+    started: float
+    limit: TimeLimit | None = None
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    concurrency: int,
+    view: View,
+    gpus: Sequence[str] = (),
+    limit: TimeLimit | None = None,
+) -> list[Progress]:
+    """Runs every job that is not done or skipped and returns where all of them stand in the end.
+
+    Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them.
+
+    Args:
+        jobs: the plan, while it is `prepared`.
+        concurrency: how many run at once.
+        view: shows the progress.
+        gpus: over which jobs are spread, each seeing one alone.
+        limit: after which a job is asked to save and stop, while the others go on.
+
+    """
+    pending = to_do(jobs)
+    running: dict[Path, _Running] = {}
+    with _stop_signals() as stop:
+        try:
+            while (pending or running) and not stop.asked:
+                while pending and len(running) < concurrency:
+                    job = pending.pop(0)
+                    gpu = least_busy(gpus, [run.gpu for run in running.values()])
+                    running[job.folder] = _Running(_start(job, gpu), gpu, time.monotonic())
+                if limit is not None:
+                    _stop_overdue(running, limit)
+                _reap(running, stop)
+                view.show([_progress(job) for job in jobs])
+                time.sleep(_POLL_SECONDS)
+        finally:
+            _stop(running, stop)
+    final = [_progress(job) for job in jobs]
+    view.show(final)
+    return final
+
+
+def to_do(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that are neither done nor skipped."""
+    return [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
+
+
+def not_finished(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that were begun before and failed, were interrupted or ran out of time (--only-failed)."""
+    return [job for job in jobs if job.state in _NOT_FINISHED]
+
+
+@contextlib.contextmanager
+def prepared(jobs: Sequence[Job]) -> Iterator[None]:
+    """Makes the folders of all jobs that are to do, for the block that runs them.
+
+    Jobs whose turn never came get the state back that they had, so that --only-failed finds them again.
+
+    Raises:
+        RunStateError: a folder cannot be written.
+    """
+    try:
+        for job in to_do(jobs):
+            _prepare(job)
+        yield
+    finally:
+        for job in not_finished(jobs):
+            _put_back(job)
+
+
+def anew(job: Job) -> Job:
+    """A job as if it had never been run (--force)."""
+    return job if job.state is State.SKIPPED else replace(job, state=State.PLANNED, reason="")
+
+
+def discard(jobs: Iterable[Job], out: Path) -> None:
+    """Deletes what jobs and their stages left, so that they run from the beginning (--force).
+
+    Raises:
+        RunStateError: another run is working on the job or one of its stages.
+    """
+    for job in jobs:
+        stages = job.folder / "stages"
+        links = list(stages.iterdir()) if stages.is_dir() else []
+        for folder in (*(out / "stages" / link.resolve().name for link in links), job.folder):
+            if folder.is_dir():
+                _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
+    except Timeout as error:
+        raise RunStateError(
+            f"--force: another run is working on {folder}. Stop that run first, or wait for it."
+        ) from error
+
+
+class _StopSignals:
+    def __init__(self) -> None:
+        self.count = 0
+
+    @property
+    def asked(self) -> bool:
+        return self.count > 0
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[_StopSignals]:
+    """Counts Ctrl-C and SIGTERM instead of dying of them."""
+    stop = _StopSignals()
+    before = {number: signal.signal(number, stop.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prepare(job: Job) -> None:
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunStateError(
+            f"Cannot create {job.folder}: {error.strerror}. Choose a folder you may write to with --out."
+        ) from error
+    save_job(job.spec, job.folder)
+    if job.state is not State.RUNNING:  # another run may be working on it
+        write_status(job.folder, Status(state=State.PLANNED))
+
+
+def _put_back(job: Job) -> None:
+    status = read_status(job.folder)
+    if status.state is State.PLANNED and status.pid == os.getpid():
+        write_status(job.folder, Status(state=job.state, reason=job.reason))
+
+
+def _start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
+    """The job's process, in a session of its own so that Ctrl-C reaches it through us alone."""
+    threads = str(job.spec.threads)
+    path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH"), str(ROOT)) if part)
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": path}
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    with (job.folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            # -P: a folder called methods/ where the command is run must not hide ours
+            [
+                sys.executable,
+                "-P",
+                "-W",
+                "ignore",
+                "-m",
+                "adaptbench.execution.job",
+                str(job.folder),
+                str(os.getpid()),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _stop_overdue(running: Mapping[Path, _Running], limit: TimeLimit) -> None:
+    """Asks jobs that ran for longer than ``limit`` to save and end; kills those that take too long over it."""
+    for run in running.values():
+        over = time.monotonic() - run.started - limit.seconds
+        if over > 0 and run.limit is None:
+            run.limit = limit
+            _signal(run.process, signal.SIGTERM)
+        elif over > _GRACE_SECONDS:
+            _signal(run.process, signal.SIGKILL)
+
+
+def _reap(running: dict[Path, _Running], stop: _StopSignals) -> None:
+    for folder, run in list(running.items()):
+        if run.process.poll() is not None:
+            del running[folder]
+            _settle(folder, run.process, stop.asked, run.limit)
+
+
+def _settle(
+    folder: Path, process: subprocess.Popen[bytes], asked: bool, limit: TimeLimit | None = None
+) -> None:
+    """Writes the status of a job whose process ended without doing so itself.
+
+    Args:
+        folder: the job's.
+        process: what ran it.
+        asked: whether jobs were asked to stop.
+        limit: why this one was asked to, if it ran for too long; the job itself cannot tell why.
+    """
+    status, code = read_status(folder), process.returncode
+    ended_itself = status.state not in (State.PLANNED, State.INTERRUPTED)
+    if ended_itself or status.pid not in (process.pid, os.getpid()):  # else another run works on the job
+        return
+    if limit is not None:
+        write_status(folder, Status(state=State.TIMEOUT, reason=limit.reason))
+        return
+    if code == _EXIT_INTERRUPTED:
+        return
+    killed = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+    if asked:
+        ended = Status(state=State.INTERRUPTED, reason="Stopped; run again to go on.")
+    elif status.state is State.PLANNED:
+        ended = Status(state=State.FAILED, reason=f"The job did not start ({killed}); see log.txt.")
+    else:
+        reason = f"The job's process ended without a word ({killed}); out of memory is a common cause."
+        ended = Status(state=State.FAILED, reason=reason)
+    write_status(folder, ended)
+
+
+def _stop(running: dict[Path, _Running], stop: _StopSignals) -> None:
+    """Asks running jobs to save and end; kills them on a second request or when they take too long."""
+    for run in running.values():
+        _signal(run.process, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while running and stop.count < 2 and time.monotonic() < deadline:
+        _reap(running, stop)
+        time.sleep(_POLL_SECONDS)
+    for run in running.values():
+        _signal(run.process, signal.SIGKILL)
+        run.process.wait()
+    _reap(running, stop)
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _progress(job: Job) -> Progress:
+    if job.state is State.SKIPPED:
+        return Progress(job, Status(state=State.SKIPPED, reason=job.reason))
+    return Progress(job, read_status(job.folder))

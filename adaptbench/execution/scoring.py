@@ -1,0 +1,313 @@
+"""Scores the trained network of a job on every evaluation split and builds its record."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from adaptbench import networks
+from adaptbench.contracts import plugins
+from adaptbench.contracts.benchmark import Provenance, SplitRef
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.data import firewall
+from adaptbench.evaluation.metrics import score
+from adaptbench.evaluation.scorer import Scorer, UInt8
+from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.stages.planned import PlannedStage
+from adaptbench.execution.stages.weights import trained_method
+from adaptbench.planning import sources
+from adaptbench.records.jobspec import JobSpec, State, Status, write_status
+from adaptbench.records.pseudo_labels import summarise
+from adaptbench.records.record import Cost, NetworkInfo, Record, Score, Snapshot
+from adaptbench.storage.atomic import replacing
+from adaptbench.training import checkpoint
+
+#: Predictions of the first so many pictures of every split are kept for the report.
+PICTURES = 4
+#: And of so many more of the ranked split, evenly spaced, among which are those that methods disagree on.
+FURTHER = 20
+
+_VERSIONS = (
+    "torch",
+    "torchvision",
+    "mmsegmentation",
+    "mmengine",
+    "mmcv-lite",
+    "numpy",
+    "opencv-python",
+    "adaptbench",
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What evaluation found.
+
+    Attributes:
+        scores: one per evaluation split.
+        weights_sha256: identity of the scored weights.
+        parameters: number of parameters of the scored network.
+        seconds: time it took.
+        pictures_per_second: of segmenting the ranked split.
+        flops: of segmenting its first picture.
+    """
+
+    scores: list[Score]
+    weights_sha256: str
+    parameters: int
+    seconds: float
+    pictures_per_second: float | None
+    flops: float
+
+
+def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Scored:
+    """Scores the network of the last stage; keeps one confusion matrix per picture in ``confusion/``.
+
+    Raises:
+        InterruptedTrainingError: asked to stop.
+        DataError: labels are missing (says how many), or a picture or label cannot be used.
+    """
+    started = time.monotonic()
+    splits = scored_splits(place)
+    with firewall.closed(place.closed_folders):
+        method = trained_method(place, result)
+    scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop, place.label_size)
+    ranked, *others = splits
+    scores = [_score(place, scorer, ranked, further=FURTHER)]
+    speed = scorer.pictures_per_second
+    scores += [_score(place, scorer, split) for split in others]
+    flops = scorer.flops(ranked.dataset, ranked.samples[0])
+    firewall.require_intact()
+    return Scored(
+        scores=scores,
+        weights_sha256=checkpoint.digest(scorer.network.state_dict()),
+        parameters=sum(p.numel() for p in scorer.network.parameters()),
+        seconds=time.monotonic() - started,
+        pictures_per_second=speed,
+        flops=flops,
+    )
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """A split that is scored.
+
+    Attributes:
+        ref: dataset and split.
+        dataset: the dataset, opened.
+        provenance: of its pictures.
+        samples: those that are scored; all of them have a label file.
+    """
+
+    ref: SplitRef
+    dataset: Dataset
+    provenance: Provenance
+    samples: Sequence[Sample]
+
+
+def scored_splits(place: Workplace) -> list[ScoredSplit]:
+    """The splits that exist in this job's data, the ranked one first; those that are scored beside come last.
+
+    Raises:
+        DataError: labels are missing (says how many).
+    """
+    also = place.spec.also
+    beside = [(SplitRef.parse(text), dataset, also[text]) for text, dataset in place.also.items()]
+    return [
+        *(_own_split(place, ref) for ref in _own_refs(place)),
+        *(_split(place, ref, dataset, source.provenance) for ref, dataset, source in beside),
+    ]
+
+
+def ranked_split(place: Workplace) -> ScoredSplit:
+    """The split that is ranked.
+
+    Raises:
+        DataError: labels are missing (says how many).
+    """
+    return _own_split(place, _own_refs(place)[0])
+
+
+def _own_refs(place: Workplace) -> list[SplitRef]:
+    """What the benchmark scores, as far as it exists in this job's data."""
+    return [
+        ref
+        for ref in place.benchmark.evaluation
+        if not ref.generated_only or place.spec.data[ref.dataset].provenance == "generated"
+    ]
+
+
+def _own_split(place: Workplace, ref: SplitRef) -> ScoredSplit:
+    return _split(place, ref, place.datasets[ref.dataset], place.spec.data[ref.dataset].provenance)
+
+
+def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) -> Record:
+    """The job's record."""
+    spec, method, benchmark = place.spec, place.method, place.benchmark
+    settings = results[-1].stage.settings
+    start = networks.start_of(settings.network, settings.pretraining)
+    return Record(
+        job_hash=spec.job_hash,
+        ranking_hash=spec.ranking_hash,
+        ranking=spec.ranking,
+        group_hash=spec.group_hash,
+        method=spec.method,
+        method_title=method.title,
+        method_version=method.version,
+        paper=method.paper,
+        tags=list(method.tags),
+        oracle=any(result.oracle for result in results),
+        smoke=spec.limit is not None,
+        benchmark=spec.board,
+        benchmark_title=benchmark.title,
+        setting=benchmark.setting,
+        profile=spec.profile,
+        seed=spec.seed,
+        network=NetworkInfo(
+            name=settings.network,
+            parameters=scored.parameters,
+            pretraining="none" if start is None else start.data,
+            weights=results[-1].stage.method.scored_weights,
+        ),
+        iterations=sum(r.stage.settings.iterations for r in results if r.stage.labeller is None),
+        settings=spec.settings,
+        settings_origin=spec.settings_origin,
+        overrides=spec.overrides,
+        data=_data(spec),
+        scores=scored.scores,
+        averaged=[str(ref) for ref in benchmark.averaged],
+        pseudo_labels=summarise(
+            results[-1].folder / "metrics.jsonl", settings.iterations, place.task.class_set.classes
+        ),
+        snapshots=_snapshots(results[-1]),
+        weights_sha256=scored.weights_sha256,
+        cost=_cost(spec, results, scored),
+        environment=environment(),
+    )
+
+
+def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
+    costs = [result.cost() for result in results]
+    joules = [result.cost().get("joules") for result in results if _trains(result)]
+    known = [value for value in joules if value is not None]
+    return Cost(
+        training_seconds=sum(cost["seconds"] for cost in costs),
+        evaluation_seconds=scored.seconds,
+        peak_memory_mib=max(cost["peak_memory_mib"] for cost in costs),
+        device=spec.device,
+        flops=scored.flops,
+        training_pictures_per_second=_training_speed([result for result in results if _trains(result)]),
+        inference_pictures_per_second=scored.pictures_per_second,
+        training_joules=sum(known) if known and len(known) == len(joules) else None,
+    )
+
+
+def _trains(result: PlannedStage) -> bool:
+    return result.stage.labeller is None
+
+
+def _training_speed(trainings: list[PlannedStage]) -> float | None:
+    """Crops or pictures of both domains per second; None where no time passed."""
+    seconds = sum(result.cost()["seconds"] for result in trainings)
+    pictures = sum(
+        result.stage.settings.iterations
+        * result.stage.settings.batch_size
+        * (2 if result.stage.method.uses_target_images else 1)
+        for result in trainings
+    )
+    return pictures / seconds if seconds > 0 else None
+
+
+def _snapshots(result: PlannedStage) -> list[Snapshot] | None:
+    """What was found out when the scored network was chosen."""
+    if result.selection is None:
+        return None
+    facts = json.loads(result.weights.with_suffix(".json").read_text(encoding="utf-8"))
+    rules: dict[str, dict[str, float]] = facts.get("label_free", {})  # versions before had none
+    return [
+        Snapshot(iterations=int(n), miou=miou, label_free={rule: scores[n] for rule, scores in rules.items()})
+        for n, miou in facts["miou"].items()
+    ]
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for the record."""
+    versions = {name: metadata.version(name) for name in _VERSIONS if _installed(name)}
+    commit = _commit()
+    return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
+
+
+def _split(place: Workplace, ref: SplitRef, dataset: Dataset, provenance: Provenance) -> ScoredSplit:
+    samples = dataset.usable(ref.split)
+    samples = samples[: sources.scored_cap(len(samples), place.spec.limit)]
+    sources.require_labels(dataset, ref.split, samples)
+    return ScoredSplit(ref, dataset, provenance, samples)
+
+
+def _score(place: Workplace, scorer: Scorer, split: ScoredSplit, further: int = 0) -> Score:
+    """Scores one split; keeps its matrices and some predictions, and says how far it is."""
+    name, total = f"{split.ref.dataset}-{split.ref.split}", len(split.samples)
+
+    kept = {*range(PICTURES), *(i * total // further for i in range(further))}
+
+    def tell(sample: Sample, number: int, prediction: UInt8) -> None:
+        if number in kept:
+            _keep(prediction, place.folder / "pictures" / name / f"{sample.name}.png")
+        if number % 10 == 0:
+            status = Status(state=State.RUNNING, stage=f"score {split.ref}", iteration=number, total=total)
+            write_status(place.folder, status)
+
+    confusion = scorer.confusion(split.dataset, split.samples, tell)
+    confusion.save(place.folder / "confusion" / f"{name}.npz")
+    return score(
+        confusion.total(),
+        place.task.class_set,
+        split=str(split.ref),
+        provenance=split.provenance,
+        images=total,
+        absent=place.spec.ranking["absent_classes"],
+    )
+
+
+def _data(spec: JobSpec) -> dict[str, dict[str, Any]]:
+    """Identity of the data of every dataset; of one that is also scored beside, that of the training."""
+    beside = {SplitRef.parse(text).dataset: source for text, source in sorted(spec.also.items())}
+    everything = {**beside, **spec.data}
+    return {name: everything[name].identity() for name in sorted(everything)}
+
+
+def _keep(prediction: UInt8, path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", prediction)[1].tobytes())
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _commit() -> dict[str, str]:
+    """The checkout's commit, where there is one."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(plugins.ROOT), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": answer.stdout.strip()}

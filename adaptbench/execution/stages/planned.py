@@ -1,0 +1,146 @@
+"""The stages of a job, each with the identity of its result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from adaptbench import networks
+from adaptbench.contracts.benchmark import CheckpointRule
+from adaptbench.contracts.method import Stage
+from adaptbench.data import firewall
+from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.stages.choice import Selection, seen_digest, selection_by, weights_name
+from adaptbench.execution.stages.data import labelled_refs
+from adaptbench.records.jobspec import JobSpec, content_hash
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage of a job, with its identity.
+
+    Attributes:
+        stage: what is trained.
+        hash: identity of its weights.
+        folder: where they are kept.
+        start: the earlier stage whose network it starts from.
+        labels: the earlier stage whose pseudo-labels it trains on.
+        selection: how its network is chosen among snapshots; None = the last iterate.
+    """
+
+    stage: Stage
+    hash: str
+    folder: Path
+    start: PlannedStage | None
+    labels: PlannedStage | None = None
+    selection: Selection | None = None
+
+    @property
+    def result_hash(self) -> str:
+        """Identity of the network that later stages start from."""
+        return self.hash if self.selection is None else f"{self.hash}-{self.selection.key}"
+
+    @property
+    def last_weights(self) -> Path:
+        """The weights of the last iterate."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """The weights that are scored and that later stages start from."""
+        return self.folder / weights_name(self.selection)
+
+    @property
+    def snapshots(self) -> Path:
+        """Where a training that keeps snapshots works; those that a rule chose stay there."""
+        return self.folder / "snapshots"
+
+    @property
+    def oracle(self) -> bool:
+        """Whether target labels were used, here or in a stage whose network or labels it takes."""
+        method = self.stage.method
+        chosen = self.selection is not None and self.selection.rule == "oracle-best"
+        here = method.supervision == "target" or "oracle" in method.tags or chosen
+        return here or any(stage is not None and stage.oracle for stage in (self.start, self.labels))
+
+    @property
+    def trained(self) -> bool:
+        """Whether the training, or the labelling, is finished."""
+        return (self.folder / "result.json").exists()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do: trained, and its network chosen."""
+        return self.trained and (self.selection is None or self.weights.exists())
+
+    def cost(self) -> dict[str, Any]:
+        """``seconds`` of training over all resumptions, ``peak_memory_mib`` and ``joules``, once it is done.
+
+        Joules are missing or None where nobody counted them.
+        """
+        facts: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        return facts
+
+
+def plan_stages(place: Workplace) -> list[PlannedStage]:
+    """The job's stages in order, with their hashes."""
+    settings = place.method.Settings.model_validate(place.spec.settings)
+    planned: list[PlannedStage] = []
+    with firewall.closed(place.closed_folders):
+        stages = place.method.stages(settings)
+    for stage in stages:
+        start = None if stage.start is None else planned[stage.start]
+        labels = None if stage.labels is None else planned[stage.labels]
+        selection = selection_of(place.spec, stage)
+        entry = PlannedStage(stage, "", place.out / "stages", start, labels, selection)
+        stage_hash = content_hash(identity(place, entry))
+        planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
+    return planned
+
+
+def selection_of(spec: JobSpec, stage: Stage) -> Selection | None:
+    """How the network of a stage is chosen.
+
+    None where the last iterate counts, or there is none to choose: nothing is trained, labels are made, or no teacher
+    is there to agree with.
+    """
+    rule: CheckpointRule = spec.ranking["checkpoint"]
+    if rule == "last" or stage.labeller is not None or stage.settings.iterations == 0:
+        return None
+    if rule == "agreement" and not stage.method.has_teacher():
+        return None
+    return selection_by(rule, spec)
+
+
+def label_free_file(entry: PlannedStage, place: Workplace) -> Path:
+    """Where the process that trained says how good the snapshots look on this job's target, without labels."""
+    seen = seen_digest(place.spec, {"data": place.spec.ranking["data"]})
+    return entry.snapshots / f"label-free-{seen}.json"
+
+
+def identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
+    """Everything that decides the result of a stage; the name of the method that asks is not part of it."""
+    stage, start = entry.stage, entry.start
+    target = place.benchmark.target if stage.method.uses_target_images else ()
+    labelled = labelled_refs(place, stage) if entry.labels is None else place.benchmark.target
+    spec = place.spec
+    found = networks.start_of(stage.settings.network, stage.settings.pretraining)
+    return {
+        "training": [stage.method.name, stage.method.version],
+        "settings": stage.settings.model_dump(mode="json"),
+        "start": None if start is None else start.result_hash,
+        "start_weights": None if found is None else found.identity(),
+        "class_set": place.task.class_set.head,
+        "setting": place.benchmark.setting,
+        "labelled": {str(r): spec.data[r.dataset].identity() for r in labelled},
+        "target": {str(r): spec.data[r.dataset].identity() for r in target},
+        "scale": place.task.profile.scale,
+        "seed": spec.seed,
+        "limit": spec.limit,
+        "threads": spec.threads,
+        "device": spec.device,
+        **({} if entry.labels is None else {"pseudo_labels": entry.labels.hash}),
+        **({} if stage.labeller is None else stage.labeller.identity()),
+    }

@@ -1,0 +1,126 @@
+"""Which pseudo-labelled pictures a training uses, in the order its method ranked them: a table and a contact sheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from adaptbench.contracts.labelling import Facts
+from adaptbench.contracts.settings import Settings
+from adaptbench.data import files
+from adaptbench.data.normalisation import IMAGENET
+from adaptbench.data.pseudo_labels import Entry, PseudoLabels
+from adaptbench.data.taxonomy import ClassSet
+from adaptbench.drawing.contact_sheet import Column, Panel, Pixels, contact_sheet
+from adaptbench.drawing.panels import Painter
+from adaptbench.storage.atomic import write_text
+
+TABLE, SHEET = "ranking.csv", "ranking.png"
+#: Rows of the contact sheet: as many of the first pictures as of the last.
+ROWS = 6
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The pictures of a labelling stage as `Method.partition` put them in order.
+
+    Attributes:
+        labelled: trained on with their pseudo-labels.
+        unlabelled: trained on without.
+        entries: what is known of every picture, by name.
+    """
+
+    labelled: Collection[str]
+    unlabelled: Collection[str]
+    entries: Mapping[str, Entry]
+
+    @property
+    def order(self) -> list[str]:
+        """Names of all pictures that are used, those with pseudo-labels first."""
+        return list(dict.fromkeys([*self.labelled, *self.unlabelled]))
+
+
+def of(
+    partition: Callable[[Settings, Mapping[str, Facts]], tuple[Collection[str], Collection[str]]],
+    settings: Settings,
+    entries: Mapping[str, Entry],
+) -> Ranking:
+    """The ranking that a method's ``partition`` makes of what is known of the pictures."""
+    labelled, unlabelled = partition(settings, {name: entry.facts for name, entry in entries.items()})
+    return Ranking(labelled, unlabelled, entries)
+
+
+def keep(
+    ranking: Ranking,
+    kept: PseudoLabels,
+    images: Mapping[str, Callable[[], Pixels]],
+    classes: ClassSet,
+    title: str,
+    folder: Path,
+) -> None:
+    """Writes the table and the contact sheet into a folder; see `write_table` and `draw_sheet`."""
+    write_table(ranking, folder / TABLE)
+    draw_sheet(ranking, kept, images, classes, title, folder / SHEET)
+
+
+def write_table(ranking: Ranking, path: Path) -> None:
+    """Writes a line per picture: place, name, whether its pseudo-label is used, and what was noted of it.
+
+    Raises:
+        RunStateError: ``path`` cannot be written.
+    """
+    facts = sorted({key for entry in ranking.entries.values() for key in entry.facts})
+    labelled = set(ranking.labelled)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["place", "picture", "part", *facts])
+    for place, name in enumerate(ranking.order, start=1):
+        noted = ranking.entries[name].facts
+        part = "labelled" if name in labelled else "unlabelled"
+        table.writerow([place, name, part, *(noted.get(key, "") for key in facts)])
+    write_text(path, text.getvalue())
+
+
+def draw_sheet(
+    ranking: Ranking,
+    kept: PseudoLabels,
+    images: Mapping[str, Callable[[], Pixels]],
+    classes: ClassSet,
+    title: str,
+    path: Path,
+) -> None:
+    """Draws the first and the last pictures with what the network made of them.
+
+    Args:
+        ranking: the order.
+        kept: where the pseudo-labels are.
+        images: reads the picture of a name, RGB.
+        classes: names and colours of labels.
+        title: what is trained, for the heading.
+        path: the PNG file.
+
+    Raises:
+        DataError: a picture or pseudo-label cannot be read.
+        RunStateError: ``path`` cannot be written.
+    """
+    painter, places = Painter(classes, IMAGENET), {name: i for i, name in enumerate(ranking.order, start=1)}
+
+    def columns(word: str, names: Sequence[str]) -> list[Column]:
+        pictures = [Panel(images[name](), f"{places[name]}. {Path(name).name}") for name in names]
+        labels = [_label_panel(painter, kept, ranking.entries[name]) for name in names]
+        return [Column(word, pictures), Column("pseudo-label", labels)]
+
+    order = ranking.order
+    first, last = order[:ROWS], order[: -ROWS - 1 : -1]
+    used = f"{len(set(ranking.labelled))} of {len(order)} pictures are trained on with their pseudo-labels"
+    legend = list(zip(classes.classes, classes.palette, strict=True))
+    contact_sheet([*columns("first", first), *columns("last", last)], [title, used], legend, path)
+
+
+def _label_panel(painter: Painter, kept: PseudoLabels, entry: Entry) -> Panel:
+    label = files.read_index_image(kept.file(entry.name))
+    noted = ", ".join(f"{name} {value:.3g}" for name, value in sorted(entry.facts.items()))
+    return replace(painter.panel("label", {"label": label}, entry.name), caption=noted)

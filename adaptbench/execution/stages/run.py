@@ -1,0 +1,74 @@
+"""Runs the stages of a job that are not finished yet, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from adaptbench.errors import RunStateError
+from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.launch import processes
+from adaptbench.execution.stages import child
+from adaptbench.execution.stages.planned import PlannedStage, identity, plan_stages
+from adaptbench.execution.stages.selection import complete, remove_others, select
+from adaptbench.records.jobspec import State, Status, write_status
+from adaptbench.storage.atomic import relative_link, sweep, write_text
+from adaptbench.training.loop import InterruptedTrainingError
+
+_STOP_POLL_SECONDS = 0.2
+
+
+def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
+    """Runs every stage of the job that is not finished yet, in order, and returns them all.
+
+    Raises:
+        InterruptedTrainingError: asked to stop; the running stage is saved.
+        RunStateError: a training failed; its traceback is in the job's folder.
+    """
+    planned = plan_stages(place)
+    for index, entry in enumerate(planned):
+        entry.folder.mkdir(parents=True, exist_ok=True)
+        relative_link(place.folder / "stages" / entry.stage.name, entry.folder)
+        write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
+        with processes.locked(entry.folder / ".lock", stop):
+            if not entry.trained or (not entry.done and not complete(entry, place)):
+                sweep(entry.folder)
+                facts = json.dumps(identity(place, entry), indent=1, sort_keys=True)
+                write_text(entry.folder / "stage.json", facts + "\n")
+                _train_in_child(place, index, entry, stop)
+            if not entry.done:
+                select(place, entry, stop)
+            if entry.selection is not None:
+                remove_others(entry)
+    return planned
+
+
+def _train_in_child(place: Workplace, index: int, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+    """Trains in a child process, which the firewall seals for good; this process stays free to evaluate.
+
+    The child is forked, which saves importing torch again; CUDA does not survive a fork.
+    """
+    (place.folder / "reason.txt").unlink(missing_ok=True)
+    context = multiprocessing.get_context("fork" if place.device.type == "cpu" else "spawn")
+    process = context.Process(target=child.main, args=(place.folder, index, os.getpid()))  # type: ignore[attr-defined]
+    process.start()
+    while process.is_alive():
+        process.join(_STOP_POLL_SECONDS)
+        if stop():  # asked of us alone, or before the child could listen
+            process.terminate()
+    if stop() and process.exitcode in (child.EXIT_INTERRUPTED, -signal.SIGTERM):
+        raise InterruptedTrainingError("Stopped during training; run again to go on.")
+    if process.exitcode != 0 or not entry.trained:
+        raise RunStateError(_failure(place.folder, process.exitcode))
+
+
+def _failure(folder: Path, code: int | None) -> str:
+    try:
+        return (folder / "reason.txt").read_text(encoding="utf-8")
+    except OSError:
+        killed = f"killed by signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+        return f"The training process ended without a word ({killed}); out of memory is a common cause."

@@ -1,0 +1,150 @@
+"""The network of a stage, chosen among snapshots: by target labels, a rule of several papers and an oracle, or without.
+
+What needs no labels was computed by the process that trained, which never sees a label of the target. Labels are read
+here, in the job's own process, after the training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from adaptbench.contracts.benchmark import CheckpointRule, LabelSize
+from adaptbench.data import firewall
+from adaptbench.data.taxonomy import class_set
+from adaptbench.evaluation.confusion import Matrix
+from adaptbench.evaluation.metrics import score
+from adaptbench.evaluation.scorer import Scorer
+from adaptbench.execution.job_context import Workplace, scored_size
+from adaptbench.execution.scoring import ScoredSplit, ranked_split
+from adaptbench.execution.stages.choice import Selection, choosing, selection_by, weights_name
+from adaptbench.execution.stages.planned import PlannedStage, label_free_file
+from adaptbench.execution.stages.weights import filled_method
+from adaptbench.records.jobspec import JobSpec, State, Status, write_status
+from adaptbench.storage import atomic
+from adaptbench.training import snapshots
+
+#: Number of iterations -> score of the snapshot.
+Scores = Mapping[int, float]
+
+
+def complete(entry: PlannedStage, place: Workplace) -> bool:
+    """Whether all snapshots of the stage are there, and their scores without labels."""
+    expected = snapshots.due(entry.stage.settings.iterations)
+    files = [snapshots.file_of(entry.snapshots, iterations) for iterations in expected]
+    return all(file.exists() for file in [*files, label_free_file(entry, place)])
+
+
+def best(scores: Scores) -> int:
+    """The snapshot with the highest score, the earliest of equals."""
+    return max(scores, key=lambda iterations: (scores[iterations], -iterations))
+
+
+def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+    """Keeps the snapshot that each rule chooses, and those that the labels choose as other protocols score.
+
+    Beside it, a JSON file of the same name says how all of them scored: mean IoU on the ranked split in percent, and
+    every score without labels.
+
+    Raises:
+        InterruptedTrainingError: asked to stop.
+        DataError: labels are missing, or a picture or label cannot be used.
+    """
+    split = ranked_split(place)
+    label_free = _label_free(entry, place)
+    jobs = [place.spec, *_rescored(place.spec)]
+    miou = _scored(place, entry, split, jobs, stop)
+    facts = {"split": str(split.ref), "label_free": label_free}
+    chosen = [
+        *((selection_by("oracle-best", job), found, found) for job, found in zip(jobs, miou, strict=True)),
+        *((selection_by(rule, place.spec), scores, miou[0]) for rule, scores in label_free.items()),
+    ]
+    # The stage is done once its own choice is there: if that comes last, a killed process leaves none out.
+    for selection, scores, found in sorted(chosen, key=lambda one: one[0] == entry.selection):
+        _keep(entry, selection, scores, {**facts, "miou": found})
+
+
+def _keep(entry: PlannedStage, selection: Selection, scores: Scores, facts: Mapping[str, Any]) -> None:
+    kept = entry.folder / weights_name(selection)
+    text = json.dumps({**facts, "iterations": best(scores)}, indent=1)
+    atomic.write_text(kept.with_suffix(".json"), text + "\n")
+    atomic.relative_link(kept, snapshots.file_of(entry.snapshots, best(scores)))
+
+
+def _rescored(spec: JobSpec) -> list[JobSpec]:
+    """A job as other protocols that choose by labels score the same networks."""
+    found = {selection_by("oracle-best", spec): spec}
+    for name, rules in choosing(class_set(spec.class_set).head):
+        scoring = {"label_size": rules.label_size, "absent_classes": rules.absent_classes, "class_set": name}
+        job = spec.model_copy(update={"ranking": {**spec.ranking, **scoring}})
+        found.setdefault(selection_by("oracle-best", job), job)
+    return list(found.values())[1:]
+
+
+def _label_free(entry: PlannedStage, place: Workplace) -> dict[CheckpointRule, Scores]:
+    """By rule; empty where there are no target pictures."""
+    raw = json.loads(label_free_file(entry, place).read_text(encoding="utf-8"))
+    return {
+        rule: {int(iterations): value for iterations, value in scores.items()} for rule, scores in raw.items()
+    }
+
+
+def remove_others(entry: PlannedStage) -> None:
+    """Removes everything that belongs to the snapshots but those that a rule chose, on this board or another."""
+    if not entry.snapshots.is_dir():
+        return
+    chosen = {link.resolve() for link in entry.folder.glob("*.safetensors") if link.is_symlink()}
+    for file in entry.snapshots.iterdir():
+        if file.resolve() not in chosen:
+            file.unlink()
+
+
+def _scored(
+    place: Workplace,
+    entry: PlannedStage,
+    split: ScoredSplit,
+    jobs: Sequence[JobSpec],
+    stop: Callable[[], bool],
+) -> list[dict[int, float]]:
+    """Mean IoU of every snapshot on the ranked split, percent, as each of several jobs scores."""
+    miou: list[dict[int, float]] = [{} for _ in jobs]
+    expected = snapshots.due(entry.stage.settings.iterations)
+    for number, iterations in enumerate(expected):
+        choosing = Status(
+            state=State.RUNNING, stage=f"choose on {split.ref}", iteration=number, total=len(expected)
+        )
+        write_status(place.folder, choosing)
+        totals = _totals(place, entry, iterations, split, {job.ranking["label_size"] for job in jobs}, stop)
+        for job, scores in zip(jobs, miou, strict=True):
+            scores[iterations] = _miou(totals[job.ranking["label_size"]], job, split)
+    return miou
+
+
+def _totals(
+    place: Workplace,
+    entry: PlannedStage,
+    iterations: int,
+    split: ScoredSplit,
+    label_sizes: Collection[LabelSize],
+    stop: Callable[[], bool],
+) -> dict[LabelSize, Matrix]:
+    """A snapshot's confusion matrix over the split, by the size of the labels."""
+    with firewall.closed(place.closed_folders):
+        method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
+    scorer = Scorer(method, entry.stage.settings, place.device, place.closed_folders, stop)
+    sizes = [scored_size(stated, place.task.profile) for stated in label_sizes]
+    found = scorer.totals(split.dataset, split.samples, sizes)
+    firewall.require_intact()
+    return dict(zip(label_sizes, found, strict=True))
+
+
+def _miou(total: Matrix, job: JobSpec, split: ScoredSplit) -> float:
+    return score(
+        total,
+        class_set(job.class_set),
+        split=str(split.ref),
+        provenance=split.provenance,
+        images=len(split.samples),
+        absent=job.ranking["absent_classes"],
+    ).miou

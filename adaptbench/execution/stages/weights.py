@@ -1,0 +1,42 @@
+"""The network of a stage: new, from an earlier stage, or as it was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adaptbench.contracts.method import Method, Stage, Task
+from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.stages.planned import PlannedStage
+from adaptbench.networks.pretrained.fit import fitted
+from adaptbench.training import checkpoint
+from adaptbench.training.loop import seed_global_generators
+
+
+def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:
+    """The method with initial weights drawn from ``seed``, or the network of the stage it starts from.
+
+    Raises:
+        WeightsError: that stage trains another network.
+    """
+    seed_global_generators(seed)
+    method = entry.stage.method(place.task, entry.stage.settings)
+    if entry.start is not None:
+        earlier = trained_method(place, entry.start).scored_network().state_dict()
+        title = f"stage {entry.stage.name!r}, which starts from it and trains {entry.stage.settings.network}"
+        state = fitted(earlier, method.student.state_dict(), entry.start.weights, title)
+        method.student.load_state_dict(state)
+    return method
+
+
+def trained_method(place: Workplace, entry: PlannedStage) -> Method:
+    """The method with the final weights of a finished stage."""
+    return filled_method(place.task, entry.stage, entry.weights)
+
+
+def filled_method(task: Task, stage: Stage, weights: Path) -> Method:
+    """The method of ``stage`` with the final weights in a file."""
+    settings = stage.settings.model_copy(update={"pretraining": "none"})  # all weights follow
+    method = stage.method(task, settings)
+    tensors = {name.removeprefix("method."): tensor for name, tensor in checkpoint.load(weights)[0].items()}
+    method.load_state_dict(fitted(tensors, method.state_dict(), weights, f"the method {method.name}"))
+    return method

@@ -1,0 +1,1 @@
+"""Datasets looked at file by file: defects, and how often each class occurs."""

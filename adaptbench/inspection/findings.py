@@ -1,0 +1,118 @@
+"""What one sample holds, and what is wrong with it. Nothing here raises for a damaged file: that is a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.errors import DataError
+
+Size = tuple[int, int]
+Kind = Literal[
+    "missing picture",
+    "surplus picture",
+    "missing label",
+    "label without picture",
+    "picture",
+    "label",
+    "size",
+    "ids",
+    "blank",
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with a sample, or with a split.
+
+    Attributes:
+        kind: what sort of defect.
+        name: of the sample or file; empty for a whole split.
+        text: what is wrong, one sentence.
+        known: the official release has this defect, and the sample is left out of training.
+    """
+
+    kind: Kind
+    name: str
+    text: str
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found in a sample.
+
+    Attributes:
+        name: of the sample.
+        size: of the picture, (width, height); None if it cannot be read.
+        ids: pixels by raw id of the label.
+        findings: what is wrong.
+    """
+
+    name: str
+    size: Size | None = None
+    ids: Mapping[int, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+def histogram(label: npt.NDArray[np.uint8]) -> dict[int, int]:
+    """Pixels by raw id, ascending ids that occur."""
+    counts = np.bincount(label.ravel(), minlength=256)
+    return {int(raw): int(counts[raw]) for raw in np.flatnonzero(counts)}
+
+
+def label_ids(dataset: Dataset, sample: Sample) -> dict[int, int]:
+    """Pixels by raw id of a sample's label.
+
+    Raises:
+        DataError: the file is missing, damaged or in another encoding.
+    """
+    return histogram(dataset.read_label(sample))
+
+
+def inspect(dataset: Dataset, sample: Sample, labelled: bool, known_ids: frozenset[int]) -> Seen:
+    """Decodes picture and label.
+
+    Args:
+        dataset: reads the files.
+        sample: its picture exists, and its label if it is ``labelled``.
+        labelled: whether to read the label.
+        known_ids: every id that the label may hold.
+    """
+    image, findings = _read(lambda: dataset.read_image(sample), "picture", sample.name)
+    label, more = _read(lambda: dataset.read_label(sample), "label", sample.name) if labelled else (None, [])
+    findings += more
+    if image is not None and image.min() == image.max():
+        findings.append(Finding("blank", sample.name, f"{sample.image} shows a single colour."))
+    if image is not None and label is not None and image.shape[:2] != label.shape[:2]:
+        text = f"The picture has {_text(_size(image))} pixels and {sample.label} {_text(_size(label))}."
+        findings.append(Finding("size", sample.name, text))
+    ids = {} if label is None else histogram(label)
+    unknown = {raw: pixels for raw, pixels in ids.items() if raw not in known_ids}
+    if unknown:
+        listed = ", ".join(f"{raw} ({pixels} pixels)" for raw, pixels in list(unknown.items())[:5])
+        text = f"{sample.label} holds ids that {dataset.id_space} does not have: {listed}."
+        findings.append(Finding("ids", sample.name, text))
+    return Seen(sample.name, None if image is None else _size(image), ids, tuple(findings))
+
+
+def _read(
+    read: Callable[[], npt.NDArray[np.uint8]], kind: Literal["picture", "label"], name: str
+) -> tuple[npt.NDArray[np.uint8] | None, list[Finding]]:
+    try:
+        return read(), []
+    except DataError as error:
+        return None, [Finding(kind, name, str(error))]
+
+
+def _size(array: npt.NDArray[np.uint8]) -> Size:
+    return array.shape[1], array.shape[0]
+
+
+def _text(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,66 @@
+"""The same work on every sample of a dataset, in several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+
+from adaptbench.contracts import plugins
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.plugins import Plugin
+
+Result = TypeVar("Result")
+
+#: In a worker: the dataset, opened once.
+_opened: list[Dataset] = []
+#: Samples that a worker is given at a time: enough to hide the messages, few enough for a bar that moves.
+_CHUNK = 8
+
+
+def each_sample(
+    plugin: Plugin,
+    root: Path,
+    samples: Sequence[Sample],
+    work: Callable[[Dataset, Sample], Result],
+    workers: int | None = None,
+) -> Iterator[Result]:
+    """Results of ``work`` on every sample, in the order of the samples.
+
+    Args:
+        plugin: the dataset's plug-in; workers open it themselves.
+        root: the dataset's folder.
+        samples: some of its samples.
+        work: a function of a module, so that workers find it.
+        workers: processes; default one per core this process may use. 1 stays in this process.
+    """
+    workers = min(workers or len(os.sched_getaffinity(0)), max(1, len(samples) // _CHUNK))
+    if workers == 1:
+        dataset = _open(plugin, root)
+        yield from (work(dataset, sample) for sample in samples)
+        return
+    # "spawn" costs a second but never inherits threads or locks of the process that asks.
+    with multiprocessing.get_context("spawn").Pool(workers, _start, (plugin, root)) as pool:
+        yield from pool.imap(partial(_apply, work), samples, chunksize=_CHUNK)
+
+
+def _open(plugin: Plugin, root: Path) -> Dataset:
+    dataset: Dataset = plugins.load(plugin)(root)
+    return dataset
+
+
+def _start(plugin: Plugin, root: Path) -> None:
+    """Ctrl-C is the parent's business, which then ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    _opened.append(_open(plugin, root))
+
+
+def _apply(work: Callable[[Dataset, Sample], Result], sample: Sample) -> Result:
+    return work(_opened[0], sample)

@@ -1,0 +1,1 @@
+"""Weights of others: read safely, and named as our networks name them."""

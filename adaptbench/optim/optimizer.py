@@ -1,0 +1,128 @@
+"""Optimiser and schedule of a network, on mmengine's parts."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import torch
+from mmengine.optim import LinearLR, OptimWrapper, OptimWrapperDict, PolyLR
+from torch import nn
+
+from adaptbench.contracts.settings import Settings
+from adaptbench.errors import UsageError
+from adaptbench.optim.repeated_sgd import Arithmetic, RepeatedSGD
+
+#: How often SGD lists a tensor of the encoder: once, or once for every module it is nested in, with the arithmetic of
+#: the framework that ADVENT used or with that of today.
+Listing: TypeAlias = Literal["once", "repeated", "repeated-current"]
+_ARITHMETICS: dict[Listing, Arithmetic] = {"repeated": "torch-0.4", "repeated-current": "current"}
+#: Parts of the names of learned positions in transformers; the first is the papers', and ours have none.
+_POSITIONS = ("pos_block", "pos_embed", "relative_position")
+
+
+def build_optimizer(network: nn.Module, settings: Settings, listing: Listing = "once") -> OptimWrapper:
+    """The optimiser of the self-training papers for ``network``.
+
+    Names are matched by substring and the first match wins: everything with ``head`` in its name learns
+    ``head_lr_factor`` times faster, and of the rest everything with ``norm`` in its name does not decay.
+    Parameters with equal rules share a group, so that a step is a few fused calls.
+
+    Encoders of other naming are treated alike: nothing of a ``backbone`` belongs to the head, LayerNorm does not
+    decay whatever it is called, and neither do learned positions. (Batch norm called ``bn`` decays, as in the papers'
+    ResNets.)
+
+    Raises:
+        UsageError: tensors shall be listed repeatedly by another optimiser than sgd.
+
+    Source: HRDA, arXiv 2204.13132, section 4.1 (AdamW, decoder at ten times the learning rate).
+    """
+    groups: dict[tuple[float, float, int], list[nn.Parameter]] = {}
+    norms = _layer_norms(network)
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            times = 1 if listing == "once" else _times_listed(name)
+            groups.setdefault((*_rates(name, name in norms, settings), times), []).append(parameter)
+    if not groups:  # a control that learns nothing
+        groups[(settings.learning_rate, 0.0, 1)] = [nn.Parameter(torch.zeros(1))]
+    if listing != "once":
+        return _repeated(groups, settings, listing)
+    parameters = [{"params": p, "lr": lr, "weight_decay": decay} for (lr, decay, _), p in groups.items()]
+    if settings.optimizer == "adamw":
+        return OptimWrapper(torch.optim.AdamW(parameters, betas=(0.9, 0.999), fused=True))
+    return OptimWrapper(torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=settings.momentum))
+
+
+def _repeated(
+    groups: dict[tuple[float, float, int], list[nn.Parameter]], settings: Settings, listing: Listing
+) -> OptimWrapper:
+    if settings.optimizer != "sgd":
+        raise UsageError(
+            f"Listing parameters repeatedly is defined for optimizer=sgd, not for {settings.optimizer}. "
+            "List them once."
+        )
+    parameters = [
+        {"params": p, "lr": lr, "weight_decay": decay, "times": times}
+        for (lr, decay, times), p in groups.items()
+    ]
+    optimizer = RepeatedSGD(parameters, settings.learning_rate, settings.momentum, _ARITHMETICS[listing])
+    return OptimWrapper(optimizer)
+
+
+def _times_listed(name: str) -> int:
+    """One time for every module below the encoder that holds the parameter called ``name``."""
+    return name.count(".") - 1 if name.startswith("backbone.") else 1
+
+
+def _rates(name: str, layer_norm: bool, settings: Settings) -> tuple[float, float]:
+    """Learning rate and weight decay of the parameter called ``name``."""
+    if "head" in name and not name.startswith("backbone."):
+        return settings.learning_rate * settings.head_lr_factor, settings.weight_decay
+    if (layer_norm or "norm" in name) and not settings.norm_weight_decay:
+        return settings.learning_rate, 0.0
+    if any(table in name for table in _POSITIONS):
+        return settings.learning_rate, 0.0
+    return settings.learning_rate, settings.weight_decay
+
+
+def _layer_norms(network: nn.Module) -> frozenset[str]:
+    """Names of the parameters of layer normalisations."""
+    norms = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.LayerNorm)]
+    return frozenset(f"{name}.{own}" for name, module in norms for own, _ in module.named_parameters())
+
+
+def by_name(optimizers: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
+    """The optimisers of a method by name; a single one is that of the ``student``."""
+    return dict(optimizers.items()) if isinstance(optimizers, OptimWrapperDict) else {"student": optimizers}
+
+
+def poly_schedule(optimizer: OptimWrapper, power: float, iterations: int) -> PolyLR:
+    """Polynomial decay ``lr(t) = lr * (1 - t/T)^p`` to 0 at iteration T. Units: ``iterations`` is T."""
+    return PolyLR(optimizer, power=power, eta_min=0.0, begin=0, end=max(iterations, 1) + 1, by_epoch=False)
+
+
+def build_schedule(optimizer: OptimWrapper, settings: Settings, iterations: int | None = None) -> list[Any]:
+    """Polynomial decay over all iterations, multiplied by a linear warm-up in the first ones.
+
+    The decay runs from iteration 0; the warm-up multiplies it and does not delay it:
+    ``lr(t) = lr * (1 - t/T)^p * (s + (1 - s) * min(t/w, 1))``.
+
+    Args:
+        optimizer: whose rates are changed.
+        settings: power, warm-up and number of iterations T.
+        iterations: T if the decay ends at another iteration than the training; None = that of the training.
+
+    Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up.
+    """
+    total = settings.iterations if iterations is None else iterations
+    schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, total)]
+    if settings.warmup > 0:
+        schedule.append(
+            LinearLR(
+                optimizer,
+                start_factor=settings.warmup_start,
+                begin=0,
+                end=settings.warmup + 1,  # mmengine reaches the full rate at end - 1
+                by_epoch=False,
+            )
+        )
+    return schedule

@@ -1,0 +1,366 @@
+"""From a request to jobs: resolves names, data and settings, and hashes what can change a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adaptbench import networks
+from adaptbench.contracts import plugins, protocols
+from adaptbench.contracts.benchmark import Benchmark, CheckpointRule
+from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.profiles import Profile, Provenance, profile
+from adaptbench.contracts.settings import Resolved, resolve
+from adaptbench.contracts.study import Study, load_study
+from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import DataError, PluginError, RunStateError, UsageError, unknown_name
+from adaptbench.planning import sources
+from adaptbench.planning.check_benchmark import require_known
+from adaptbench.planning.overrides import Overrides
+from adaptbench.planning.request import Request
+from adaptbench.planning.study_plan import Asked, asked_for, methods_of, require_distinct
+from adaptbench.records.jobspec import (
+    DataSource,
+    JobSpec,
+    State,
+    content_hash,
+    job_folder,
+    load_job,
+    read_status,
+)
+from adaptbench.records.record import load_record
+
+PREFIX = "minicity/"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned job.
+
+    Attributes:
+        spec: what it is.
+        folder: where it lives.
+        state: where it stands: done, interrupted, failed or planned, or skipped.
+        reason: why it is skipped, or why it failed before.
+    """
+
+    spec: JobSpec
+    folder: Path
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a request, plug-in files that had to be left out, with the reason, and what a user must know.
+
+    For a study also what it is, and the variant of every job by the job's folder.
+    """
+
+    jobs: list[Job]
+    broken: list[tuple[Path, str]]
+    notes: list[str]
+    study: type[Study] | None = None
+    variants: Mapping[Path, str] = field(default_factory=dict)
+
+
+def make_plan(request: Request) -> Plan:
+    """Resolves ``request`` into jobs. Reads file lists and no picture.
+
+    Raises:
+        UsageError: an unknown name, key or value.
+        PluginError: no method, or a benchmark, dataset or study, can be loaded.
+        DataError: official data or labels are missing.
+        RunStateError: a job folder was written by a newer version.
+    """
+    registry = plugins.discover(request.plugins)
+    broken = list(registry.broken)
+    study = None if request.study is None else load_study(registry, request.study)
+    methods = _load_methods(registry, methods_of(study, registry) if study else request.methods, broken)
+    overrides = Overrides.parse(request.settings, methods)
+    asked = asked_for(study, methods, broken, overrides.of)
+    chosen = profile(request.profile)
+    jobs: dict[Path, Job] = {}  # two names of one benchmark are one job
+    variants: dict[Path, str] = {}
+    located: list[Mapping[str, DataSource]] = []
+    notes: list[str] = []
+    for text in request.benchmarks or (study.benchmarks if study else ()):
+        benchmark, provenance = _benchmark(
+            registry, text, request.data or chosen.data, request.data is not None
+        )
+        data = sources.locate(benchmark, provenance, chosen, registry, request, overrides.world)
+        if overrides.world and not any(source.provenance == "generated" for source in data.values()):
+            raise UsageError(f"--set minicity...: {text} uses no generated data. Leave the dials out.")
+        also, missing = sources.locate_also(benchmark, provenance, chosen, registry, request, overrides.world)
+        located += [data, {ref.partition("/")[0]: source for ref, source in also.items()}]
+        if missing:
+            notes.append(f"{benchmark.name}: not scored beside, since not there: {', '.join(missing)}.")
+        unlabelled = sources.unlabelled_targets(benchmark, registry)
+        for one, network in product(asked, request.networks or (None,)):
+            resolved = _resolve(one, benchmark, data, chosen, overrides.on(network))
+            resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
+            notes += [note] if note and note not in notes else []
+            for seed in request.seeds:
+                job = _job(
+                    request, one.method, benchmark, data, also, chosen, resolved, overrides.world, seed
+                )
+                if unlabelled and one.method.supervision == "target":
+                    reason = f"It trains on target labels, and {', '.join(unlabelled)} has none."
+                    job = replace(job, state=State.SKIPPED, reason=reason)
+                jobs[job.folder] = job
+                if study:
+                    require_distinct(study, chosen, one.label, variants.setdefault(job.folder, one.label))
+    _require_paths_used(request.data_paths, registry, located)
+    return Plan(list(jobs.values()), broken, notes, study, variants)
+
+
+def _require_paths_used(
+    paths: Mapping[str, Path], registry: plugins.Registry, located: Iterable[Mapping[str, DataSource]]
+) -> None:
+    """A --data-path that is not used would leave a user believing in other data than is scored."""
+    official = {name for data in located for name, source in data.items() if source.provenance == "official"}
+    for name in paths:
+        registry.find("dataset", name)
+        if name not in official:
+            raise UsageError(
+                f"--data-path {name}=...: no benchmark asked for uses the official {name}. "
+                "Add --data official (profile mini generates its data), or leave the path out."
+            )
+
+
+def _load_methods(
+    registry: plugins.Registry, names: Sequence[str], broken: list[tuple[Path, str]]
+) -> list[type[Method]]:
+    """Method classes; files that raise on import are left out and noted in ``broken``.
+
+    Raises:
+        UsageError: no such method.
+        PluginError: none of the methods can be used.
+    """
+    wanted = [n for name in names for n in (registry.names("method") if name == "all" else [name])]
+    classes = []
+    for plugin in [registry.find("method", name) for name in dict.fromkeys(wanted)]:
+        try:
+            classes.append(_checked(plugins.load(plugin), plugin))
+        except PluginError as error:
+            broken.append((plugin.file, str(error)))
+    if not classes:
+        raise PluginError(" ".join(reason for _, reason in broken) or "No method was asked for.")
+    return classes
+
+
+def method_class(registry: plugins.Registry, name: str) -> type[Method]:
+    """The method called ``name``.
+
+    Raises:
+        UsageError: no such method.
+        PluginError: it cannot be used.
+    """
+    plugin = registry.find("method", name)
+    return _checked(plugins.load(plugin), plugin)
+
+
+def _checked(loaded: Any, plugin: plugins.Plugin) -> type[Method]:
+    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+        raise PluginError(
+            f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.contracts.method.Method."
+        )
+    if (loaded.supervision == "target") != ("oracle" in loaded.tags):
+        raise PluginError(f"{plugin.file}: supervision 'target' and the tag 'oracle' go together.")
+    return loaded
+
+
+def _benchmark(
+    registry: plugins.Registry, text: str, provenance: Provenance, explicit: bool
+) -> tuple[type[Benchmark], Provenance]:
+    """The benchmark called ``text`` and the provenance of its data; ``minicity/`` means generated."""
+    name = text.removeprefix(PREFIX)
+    if text.startswith(PREFIX):
+        if explicit and provenance == "official":
+            raise UsageError(f"{text} is scored on generated data; drop --data official, or ask for {name}.")
+        provenance = "generated"
+    plugin = registry.find("benchmark", name)
+    loaded = plugins.load(plugin)
+    if not (isinstance(loaded, type) and issubclass(loaded, Benchmark)):
+        raise PluginError(
+            f"The benchmark {name!r} is not a subclass of adaptbench.contracts.benchmark.Benchmark."
+        )
+    require_known(plugin, loaded, registry)
+    return loaded, provenance
+
+
+def _resolve(
+    asked: Asked,
+    benchmark: type[Benchmark],
+    data: Mapping[str, DataSource],
+    chosen: Profile,
+    overrides: Overrides,
+) -> Resolved:
+    method, stated = asked.method, asked.stated(chosen)
+    wanted = overrides.of(method)
+    default = str(method.Settings.model_fields["network"].default)
+    usual = chosen.networks.get(default, default)
+    if stated.get("network") == usual:
+        del stated["network"]
+    network = str(wanted.get("network", stated.get("network", usual)))
+    known = networks.spec(network)
+    # What a paper states holds for its data and its start weights, too.
+    pretrained = known.start is not None and {**stated, **wanted}.get("pretraining", "default") == "default"
+    as_published = pretrained and all(s.provenance == "official" for s in data.values())
+    printed: dict[str, Any] | None = {} if benchmark.name in asked.printed_for else None
+    published = method.published.get((benchmark.name, network), printed) if as_published else None
+    try:
+        return resolve(method.Settings, chosen, published, known.recipe, network, wanted, stated)
+    except UsageError as error:
+        several = overrides.common and len(overrides.by_method) > 1
+        hint = " METHOD.KEY=VALUE sets it for one method only." if several else ""
+        raise UsageError(f"{asked.name}: {error}{hint}") from error
+
+
+def _with_start_weights(method: type[Method], resolved: Resolved, *, smoke: bool) -> tuple[Resolved, str]:
+    """``resolved`` once its start weights are found; a smoke run goes on without them, and a note says so.
+
+    Raises:
+        UsageError, DataError: the start weights are not on this machine.
+    """
+    try:
+        networks.start_of(resolved.settings.network, resolved.settings.pretraining)
+    except DataError as error:
+        if not smoke:
+            raise
+        settings = resolved.settings.model_copy(update={"pretraining": "none"})
+        return replace(resolved, settings=settings), f"{method.name}: smoke run from RANDOM weights. {error}"
+    return resolved, ""
+
+
+def _job(
+    request: Request,
+    method: type[Method],
+    benchmark: type[Benchmark],
+    data: Mapping[str, DataSource],
+    also: Mapping[str, DataSource],
+    chosen: Profile,
+    resolved: Resolved,
+    dials: Mapping[str, Any],
+    seed: int,
+) -> Job:
+    board = board_name(benchmark, data)
+    ranking = _ranking(request, benchmark, data, chosen)
+    ranking["test_time_augmentation"] = method.test_time_augmentation(resolved.settings)
+    settings = resolved.settings.model_dump(mode="json")
+    if request.limit is not None:
+        for name in settings:  # those of every stage; where a schedule would end is another matter
+            counts = name.endswith("iterations") and "schedule" not in name
+            if counts and settings[name] is not None:  # none: as many as of another stage
+                settings[name] = min(settings[name], request.limit)
+    device = device_name(request.device)
+    found = networks.start_of(resolved.settings.network, resolved.settings.pretraining)
+    group = {
+        "method": [method.name, method.version],
+        "benchmark": [benchmark.name, benchmark.version],
+        "ranking": ranking,
+        "settings": settings,
+        "start_weights": None if found is None else found.identity(),
+        "threads": chosen.threads,
+        "scale": chosen.scale,
+        "device": device,
+    }
+    spec = JobSpec(
+        job_hash=content_hash({**group, "seed": seed}),
+        group_hash=content_hash(group),
+        ranking_hash=content_hash(ranking),
+        ranking=ranking,
+        method=method.name,
+        benchmark=benchmark.name,
+        board=board,
+        profile=chosen.name,
+        seed=seed,
+        limit=request.limit,
+        device=device,
+        threads=chosen.threads,
+        settings=settings,
+        settings_origin=resolved.origin,
+        overrides={**resolved.overrides, **{f"minicity.{dial}": value for dial, value in dials.items()}},
+        data=dict(data),
+        also=dict(also),
+        debug_pictures=request.debug_pictures,
+        activation_checkpointing=request.activation_checkpointing,
+        plugins=[str(path.resolve()) for path in request.plugins],
+    )
+    folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
+    task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
+    return _with_state(
+        spec, folder, method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
+    )
+
+
+def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Benchmark]) -> str | None:
+    """Why the snapshots of a method cannot be compared by the rule that was asked for; None if they can."""
+    if rule in ("last", "oracle-best"):
+        return None
+    if benchmark.setting == "dg":
+        return f"--checkpoint {rule}: target pictures are out of reach in domain generalization."
+    if rule == "agreement" and not method.has_teacher():
+        return "--checkpoint agreement: it has no teacher to agree with."
+    return None
+
+
+def device_name(name: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` is the GPU where there is one.
+
+    Raises:
+        UsageError: another name, or a GPU is asked for and there is none.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise unknown_name("device", name, ("auto", "cpu", "cuda"))
+    usable = torch.cuda.is_available()
+    if name == "cuda" and not usable:
+        raise UsageError("--device cuda: torch sees no usable GPU on this machine. Use --device cpu.")
+    return "cuda" if usable and name != "cpu" else "cpu"
+
+
+def board_name(benchmark: type[Benchmark], data: Mapping[str, DataSource]) -> str:
+    """Name in results: ``minicity/NAME`` where the ranked split is generated."""
+    generated = data[benchmark.evaluation[0].dataset].provenance == "generated"
+    return (PREFIX if generated else "") + benchmark.name
+
+
+def _ranking(
+    request: Request, benchmark: type[Benchmark], data: Mapping[str, DataSource], chosen: Profile
+) -> dict[str, Any]:
+    """Everything that must be equal for two numbers to be comparable, in words a table can show."""
+    classes = protocols.class_set_of(request.protocol, benchmark)
+    return {
+        "benchmark": benchmark.name,
+        "setting": benchmark.setting,
+        "class_set": classes,
+        "head_width": len(class_set(classes)),
+        "profile": chosen.name,
+        "splits": [str(ref) for ref in benchmark.evaluation],
+        **asdict(protocols.rules_of(request.protocol, benchmark, request.checkpoint)),
+        **({} if request.protocol == protocols.DEFAULT else {"protocol": request.protocol}),
+        "data": {name: source.identity() for name, source in sorted(data.items())},
+        "limit": request.limit,
+    }
+
+
+def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:
+    if skip is not None:
+        return Job(spec, folder, State.SKIPPED, skip)
+    if (folder / "job.json").exists():
+        load_job(folder)
+    status = read_status(folder)
+    if (folder / "record.json").exists():
+        record = load_record(folder / "record.json")
+        if record.job_hash != spec.job_hash:
+            raise RunStateError(
+                f"{folder} holds the record of another job. Move it away or use another --out."
+            )
+        return Job(spec, folder, State.DONE)
+    state = State.INTERRUPTED if status.state is State.DONE else status.state
+    return Job(spec, folder, state, status.reason)

@@ -1,0 +1,56 @@
+"""What the user asked for, before anything is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adaptbench.contracts.benchmark import CheckpointRule
+from adaptbench.contracts.profiles import Provenance
+from adaptbench.contracts.protocols import DEFAULT
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        methods: names, or ``all``; not looked at where a study is asked for.
+        benchmarks: names; ``minicity/NAME`` means generated data. None at all = those of the study.
+        seeds: one job each.
+        networks: one job each; none = the one that each method has, or that is set.
+        profile: ``mini`` or ``paper``.
+        data: provenance; None = the profile's.
+        data_root: parent folder of official datasets.
+        data_paths: folder per dataset, beside the root.
+        out: results folder.
+        settings: raw ``key=value`` texts.
+        limit: iterations of a smoke run.
+        protocol: name of the protocol.
+        checkpoint: which weights are scored; None = as the protocol says.
+        debug_pictures: iterations from one debug picture to the next; None = none.
+        activation_checkpointing: whether encoders that can do it recompute their activations.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        plugins: files or folders with further plug-ins.
+        study: name of the study whose variants are run.
+    """
+
+    methods: Sequence[str] = ("all",)
+    benchmarks: Sequence[str] = ("gta5_to_cityscapes",)
+    seeds: Sequence[int] = (0,)
+    networks: Sequence[str] = ()
+    profile: str = "mini"
+    data: Provenance | None = None
+    data_root: Path | None = None
+    data_paths: Mapping[str, Path] = field(default_factory=dict)
+    out: Path = Path("results")
+    settings: Sequence[str] = ()
+    limit: int | None = None
+    protocol: str = DEFAULT
+    checkpoint: CheckpointRule | None = None
+    debug_pictures: int | None = None
+    activation_checkpointing: bool = False
+    device: str = "auto"
+    plugins: Sequence[Path] = ()
+    study: str | None = None

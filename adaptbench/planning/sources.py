@@ -1,0 +1,225 @@
+"""Where the data of a benchmark comes from: official folders, or generated worlds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from adaptbench.contracts import plugins
+from adaptbench.contracts.benchmark import Benchmark, Provenance, SplitRef
+from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.profiles import Profile
+from adaptbench.data import archives, minicity
+from adaptbench.errors import DataError, PluginError, UsageError, unknown_name
+from adaptbench.planning.request import Request
+from adaptbench.records.jobspec import DataSource
+
+#: Dials of a generated world that a user may set; the scale is the profile's.
+DIALS = {f.name: f.default for f in fields(minicity.WorldSpec) if f.name != "scale"}
+
+#: A smoke run of N iterations uses at most this many pictures per split.
+SMOKE_IMAGES_PER_ITERATION = 2
+SMOKE_IMAGES_AT_LEAST = 4
+
+
+def check_dial(name: str, value: Any) -> Any:
+    """``value`` if ``minicity.name`` is a dial and the value fits it.
+
+    Raises:
+        UsageError: no such dial, or a value of the wrong type or range.
+    """
+    if name not in DIALS:
+        raise unknown_name("dial of minicity", name, DIALS)
+    return getattr(minicity.WorldSpec(**{name: value}), name)
+
+
+def locate(
+    benchmark: type[Benchmark],
+    provenance: Provenance,
+    profile: Profile,
+    registry: plugins.Registry,
+    request: Request,
+    dials: Mapping[str, Any],
+) -> dict[str, DataSource]:
+    """The data source of every dataset of ``benchmark``. Nothing is generated yet.
+
+    Raises:
+        DataError: an official folder, its pictures, or labels of the source or the evaluation are missing.
+        UsageError: a dataset that cannot be generated is wanted as generated.
+    """
+    found = {}
+    for name in benchmark.datasets():
+        kind = benchmark.provenance.get(name, provenance)
+        used = [ref for ref in refs(benchmark) if ref.dataset == name]
+        if kind == "generated":
+            found[name] = generated_source(name, used, profile, request.limit, dials)
+        else:
+            dataset = dataset_class(registry, name)(official_root(registry, name, request))
+            labelled = {*benchmark.source, *benchmark.evaluation}
+            found[name] = official_source(dataset, [ref for ref in used if not ref.generated_only], labelled)
+    return found
+
+
+def locate_also(
+    benchmark: type[Benchmark],
+    provenance: Provenance,
+    profile: Profile,
+    registry: plugins.Registry,
+    request: Request,
+    dials: Mapping[str, Any],
+) -> tuple[dict[str, DataSource], list[str]]:
+    """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits."""
+    found: dict[str, DataSource] = {}
+    missing: list[str] = []
+    for ref in benchmark.also:
+        try:
+            if benchmark.provenance.get(ref.dataset, provenance) == "generated":
+                found[str(ref)] = generated_source(ref.dataset, [ref], profile, request.limit, dials)
+            else:
+                dataset = dataset_class(registry, ref.dataset)(official_root(registry, ref.dataset, request))
+                found[str(ref)] = official_source(dataset, [ref], [ref])
+        except (DataError, UsageError):
+            missing.append(str(ref))
+    return found, missing
+
+
+def unlabelled_targets(benchmark: type[Benchmark], registry: plugins.Registry) -> list[str]:
+    """Target splits that have no public labels."""
+    return [
+        str(ref)
+        for ref in benchmark.target
+        if not dataset_class(registry, ref.dataset).splits[ref.split].labelled
+    ]
+
+
+def cap(count: int, limit: int | None) -> int:
+    """Number of pictures used of ``count`` in a smoke run of ``limit`` iterations (None: all)."""
+    return (
+        count if limit is None else min(count, max(SMOKE_IMAGES_AT_LEAST, SMOKE_IMAGES_PER_ITERATION * limit))
+    )
+
+
+def scored_cap(count: int, limit: int | None) -> int:
+    """Number of pictures scored of ``count`` in a smoke run: one per iteration, since full-size ones take minutes."""
+    return count if limit is None else min(count, limit)
+
+
+def generate(
+    sources: Iterable[tuple[str, DataSource]], announce: Callable[[str, int], Callable[[int, int], None]]
+) -> None:
+    """Generates every generated source that the cache lacks.
+
+    Args:
+        sources: dataset names with their sources; duplicates are fine.
+        announce: called with the dataset and the number of pictures before generating; returns the
+            progress callback (pictures done, pictures in all).
+    """
+    for name, source in {source.root: (name, source) for name, source in sources}.values():
+        if source.provenance == "generated" and not Path(source.root).is_dir():
+            progress = announce(name, sum(source.counts.values()))
+            minicity.ensure(minicity.WorldSpec(**source.dials), name, source.counts, progress=progress)
+
+
+def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
+    """The dataset plug-in called ``name``.
+
+    Raises:
+        PluginError: its class is no `Dataset`.
+    """
+    plugin = registry.find("dataset", name)
+    loaded = plugins.load(plugin)
+    if not (isinstance(loaded, type) and issubclass(loaded, Dataset)):
+        raise PluginError(
+            f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.contracts.dataset.Dataset."
+        )
+    return loaded
+
+
+def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
+    """Raises DataError unless the split has labels and every sample's file exists: says how many lack one."""
+    facts = dataset.splits[split]
+    if not facts.labelled:
+        note = f" ({facts.note})" if facts.note else ""
+        raise DataError(f"{dataset.name}/{split} has no public labels{note}. Take another split.")
+    everything = list(samples)
+    missing = [sample.label for sample in everything if not archives.is_file(sample.label)]
+    if missing:
+        examples = ", ".join(str(path) for path in missing[:3])
+        raise DataError(
+            f"{dataset.name}/{split}: {len(missing)} of {len(everything)} pictures under {dataset.root} have no "
+            f"label file, for example {examples}. Unpack the labels of the official release beside the pictures."
+        )
+
+
+def refs(benchmark: type[Benchmark]) -> list[SplitRef]:
+    """Every split that training or ranking needs."""
+    return [*benchmark.source, *benchmark.target, *benchmark.evaluation]
+
+
+def generated_source(
+    name: str, refs: Sequence[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
+) -> DataSource:
+    """The splits ``refs`` of the dataset ``name`` in a generated world. Nothing is generated yet.
+
+    Args:
+        name: of the dataset.
+        refs: some of its splits.
+        profile: scale and number of pictures.
+        limit: iterations of a smoke run, which needs few pictures.
+        dials: of the world, where they are not the default.
+
+    Raises:
+        UsageError: a split that is not generated.
+    """
+    missing = [str(ref) for ref in refs if str(ref) not in profile.generated]
+    if missing:
+        raise UsageError(
+            f"MiniCity does not generate {', '.join(dict.fromkeys(missing))} (profile {profile.name}). "
+            "Use --data official with the real dataset."
+        )
+    counts = {ref.split: cap(profile.generated[str(ref)], limit) for ref in refs}
+    world = minicity.WorldSpec(scale=profile.scale, **dials)
+    version = minicity.fingerprint(world, name, counts)
+    root = minicity.cache_folder() / "minicity" / f"{name}-{version}"
+    return DataSource(
+        root=str(root), provenance="generated", version=version, dials=asdict(world), counts=counts
+    )
+
+
+def official_root(registry: plugins.Registry, name: str, request: Request) -> Path:
+    """Folder of the official dataset ``name``: its --data-path, else a known name under --data-root.
+
+    Raises:
+        DataError: there is none.
+    """
+    dataset = dataset_class(registry, name)
+    if name in request.data_paths:
+        return request.data_paths[name].resolve()
+    if dataset.default_root is not None:
+        return dataset.default_root
+    if request.data_root is None:
+        raise DataError(f"{name}: no data folder given. {dataset.where_to_get()}")
+    candidates = [request.data_root / folder for folder in dataset.folders]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder.resolve()
+    looked = ", ".join(str(folder) for folder in candidates)
+    raise DataError(f"{name}: not found; looked for {looked}. {dataset.where_to_get()}")
+
+
+def official_source(dataset: Dataset, refs: Iterable[SplitRef], labelled: Collection[SplitRef]) -> DataSource:
+    """The splits ``refs`` of an official dataset; its version is the list of their pictures.
+
+    Raises:
+        DataError: pictures are missing, or label files of a split in ``labelled``.
+    """
+    listing = hashlib.sha256(dataset.definition.encode())
+    for ref in sorted(set(refs), key=str):
+        samples = dataset.usable(ref.split)
+        if ref in labelled:
+            require_labels(dataset, ref.split, samples)
+        listing.update("\n".join([str(ref), *(sample.name for sample in samples)]).encode())
+    return DataSource(root=str(dataset.root), provenance="official", version=listing.hexdigest()[:12])

@@ -1,0 +1,1 @@
+"""The format of results: job files, hashes, records, confusion matrices."""

@@ -1,0 +1,116 @@
+"""The result of scoring one checkpoint on one split outside of a job: one validated, versioned JSON document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from adaptbench.errors import RunStateError
+from adaptbench.records.record import NetworkInfo, Part, Score
+from adaptbench.records.scan import Unreadable
+from adaptbench.storage.atomic import write_text
+
+SCHEMA_VERSION = 1
+
+
+class Origin(Part):
+    """Where a checkpoint comes from.
+
+    Attributes:
+        kind: of other authors, or trained here.
+        weights: ``student`` or ``teacher`` of an imported file; ``last iterate`` of a run.
+        source: the imported file's name, or the run's benchmark.
+        source_sha256: of the imported file.
+        seed: of the run.
+        job_hash: of the run.
+    """
+
+    kind: Literal["imported", "run"]
+    weights: str
+    source: str
+    source_sha256: str | None = None
+    seed: int | None = None
+    job_hash: str | None = None
+
+
+class Evaluation(Part):
+    """One checkpoint on one split. ``seconds`` and ``environment`` may differ between two equal evaluations."""
+
+    schema_version: int = SCHEMA_VERSION
+    #: Of everything that decides the score.
+    evaluation_hash: str
+    checkpoint: str
+    origin: Origin
+    method: str
+    method_title: str
+    method_version: int
+    paper: str | None
+    #: True where target labels were used for training.
+    oracle: bool
+    #: True where training or evaluation were cut short by ``--limit``.
+    smoke: bool
+    profile: str
+    network: NetworkInfo
+    settings: dict[str, Any]
+    overrides: dict[str, Any]
+    #: Scoring rules, see `adaptbench.contracts.benchmark.Protocol`.
+    protocol: dict[str, Any]
+    #: Provenance and version of the scored dataset.
+    data: dict[str, Any]
+    score: Score
+    weights_sha256: str
+    device: str
+    seconds: float
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FoundEvaluations:
+    """What an output folder holds, in a fixed order, and the files that are no evaluation."""
+
+    evaluations: list[Evaluation]
+    unreadable: list[Unreadable]
+
+
+def file_of(out: Path, checkpoint: str, split: str, evaluation_hash: str) -> Path:
+    """``OUT/evaluations/CHECKPOINT/DATASET-SPLIT-HASH8.json``."""
+    return out / "evaluations" / checkpoint / f"{split.replace('/', '-')}-{evaluation_hash[:8]}.json"
+
+
+def save_evaluation(evaluation: Evaluation, path: Path) -> None:
+    """Writes ``evaluation`` atomically."""
+    write_text(path, evaluation.model_dump_json(indent=1) + "\n")
+
+
+def load_evaluation(path: Path) -> Evaluation:
+    """Reads and validates an evaluation.
+
+    Raises:
+        RunStateError: the file is damaged, or written by a newer version.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if int(raw["schema_version"]) > SCHEMA_VERSION:
+            raise RunStateError(f"{path} was written by a newer AdaptBench. Update it, or use another --out.")
+        return Evaluation.model_validate(raw)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunStateError(f"{path} is no evaluation ({reason}). Delete it to score again.") from error
+
+
+def scan_evaluations(out: Path) -> FoundEvaluations:
+    """Every evaluation in a results folder; files that cannot be read are listed, never raised."""
+    evaluations: list[Evaluation] = []
+    unreadable: list[Unreadable] = []
+    for path in sorted((out / "evaluations").glob("*/*.json")):
+        try:
+            evaluations.append(load_evaluation(path))
+        except RunStateError as error:
+            name = path.relative_to(out).as_posix()
+            unreadable.append(Unreadable(name, str(error).replace(str(path), name)))
+    evaluations.sort(key=lambda e: (e.checkpoint, e.score.split, e.evaluation_hash))
+    return FoundEvaluations(evaluations, unreadable)

@@ -1,0 +1,183 @@
+"""What a job is: the validated content of its ``job.json``, and its state on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adaptbench.contracts.profiles import Provenance
+from adaptbench.errors import RunStateError
+from adaptbench.storage.atomic import write_text
+
+SCHEMA_VERSION = 2
+
+
+class State(StrEnum):
+    """State of a job."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+    TIMEOUT = "timeout"
+
+
+class DataSource(BaseModel):
+    """Where one dataset of a job lies, and which version it is.
+
+    Attributes:
+        root: the dataset's folder; not part of any hash.
+        provenance: ``generated`` or ``official``.
+        version: fingerprint of the generated world, or digest of the list of official pictures.
+        dials: the world's dials, for generated data.
+        counts: pictures per split, for generated data.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: str
+    provenance: Provenance
+    version: str
+    dials: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+
+    def identity(self) -> dict[str, Any]:
+        """What of it may change a result."""
+        return {"provenance": self.provenance, "version": self.version, **self.dials}
+
+
+class JobSpec(BaseModel):
+    """One method on one benchmark with one seed, fully resolved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    job_hash: str
+    group_hash: str
+    ranking_hash: str
+    ranking: dict[str, Any]
+    method: str
+    benchmark: str
+    #: Name in results: prefixed with ``minicity/`` where the scored target is generated.
+    board: str
+    profile: str
+    seed: int
+    limit: int | None
+    device: str
+    threads: int
+    settings: dict[str, Any]
+    settings_origin: str
+    overrides: dict[str, Any]
+    data: dict[str, DataSource]
+    #: Splits (``dataset/split``) that are scored beside the benchmark's own, where their data is there; in no hash.
+    also: dict[str, DataSource] = {}
+    #: Iterations from one debug picture to the next; in no hash.
+    debug_pictures: int | None = None
+    #: Whether encoders recompute their activations, with the same bits; in no hash.
+    activation_checkpointing: bool = False
+    #: Plug-in paths given with --plugins, needed to find the method again.
+    plugins: list[str]
+
+    @property
+    def class_set(self) -> str:
+        """Name of the class set that is trained and scored, as benchmark and protocol say."""
+        return str(self.ranking["class_set"])
+
+
+class Status(BaseModel):
+    """A job's ``status`` file: where it stands and, if it failed, why."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    state: State
+    stage: str = ""
+    iteration: int = 0
+    total: int = 0
+    loss: float | None = None
+    miou: float | None = None
+    #: Class set and split behind ``miou``.
+    scored: str = ""
+    reason: str = ""
+    pid: int = 0
+    updated: float = 0.0
+
+
+def content_hash(content: Any) -> str:
+    """First 16 hex digits of the sha256 of canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def job_folder(out: Path, board: str, method: str, seed: int, job_hash: str) -> Path:
+    """``OUT/runs/<board>/<method>/<seed>-<hash8>``."""
+    return out / "runs" / board / method / f"{seed}-{job_hash[:8]}"
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Writes ``status`` atomically, stamped with the time and, unless it names one, with this process."""
+    stamped = status.model_copy(update={"pid": status.pid or os.getpid(), "updated": time.time()})
+    write_text(folder / "status", stamped.model_dump_json() + "\n")
+
+
+def read_status(folder: Path) -> Status:
+    """The status of a job folder. A running job whose process is gone counts as interrupted."""
+    try:
+        status = Status.model_validate_json((folder / "status").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Status(state=State.PLANNED)
+    except (OSError, ValidationError) as error:
+        return Status(state=State.FAILED, reason=f"unreadable status file: {error}")
+    if status.state is State.RUNNING and not _alive(status.pid):
+        return status.model_copy(
+            update={"state": State.INTERRUPTED, "reason": "its process ended without a word"}
+        )
+    return status
+
+
+def save_job(spec: JobSpec, folder: Path) -> None:
+    """Writes ``job.json`` atomically."""
+    write_text(folder / "job.json", spec.model_dump_json(indent=1) + "\n")
+
+
+def load_job(folder: Path) -> JobSpec:
+    """Reads ``job.json``.
+
+    Raises:
+        RunStateError: damaged, or written by a newer version.
+    """
+    path = folder / "job.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = int(raw["schema_version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunStateError(
+            f"{path} is not a job file ({error}). Delete its folder to start it again."
+        ) from error
+    if version > SCHEMA_VERSION:
+        raise RunStateError(
+            f"The job folder {folder} was written by a newer AdaptBench (job version {version}, this one knows "
+            f"{SCHEMA_VERSION}). Update AdaptBench, or use another --out folder."
+        )
+    try:
+        return JobSpec.model_validate(raw)
+    except ValidationError as error:
+        raise RunStateError(f"{path} does not fit the job schema: {error}") from error
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,206 @@
+"""The record: one validated, versioned JSON document per finished job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adaptbench.errors import RunStateError
+from adaptbench.storage.atomic import write_text
+
+SCHEMA_VERSION = 4
+
+
+class Part(BaseModel):
+    """Base of all parts of a document: nothing unknown, nothing infinite, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Score(Part):
+    """Scores on one split under one class set; IoU and accuracy in percent, None = class absent.
+
+    Attributes:
+        split: ``dataset/split``.
+        provenance: whether the pictures scored were generated or official.
+        class_set: name of the class set.
+        images: number of images scored.
+        miou: mean IoU over the classes that occur.
+        iou: IoU per class name, in class order.
+        accuracy: IoU's companion: share of labelled pixels that are right.
+    """
+
+    split: str
+    provenance: Literal["generated", "official"]
+    class_set: str
+    images: int
+    miou: float
+    iou: dict[str, float | None]
+    accuracy: float
+
+
+class NetworkInfo(Part):
+    """The scored network.
+
+    Attributes:
+        name: of the network.
+        parameters: how many it has.
+        pretraining: what its encoder was pretrained on.
+        weights: which of a method's weights are scored: those of the student, or an average of them.
+    """
+
+    name: str
+    parameters: int
+    pretraining: str
+    weights: str = "student"
+
+
+class Cost(Part):
+    """What the job cost. None = not known here, and in records of version 2.
+
+    Attributes:
+        training_seconds: of all trainings.
+        evaluation_seconds: of scoring.
+        peak_memory_mib: of training; resident on a CPU, allocated on a GPU.
+        device: ``cpu`` or ``cuda``.
+        flops: of segmenting the first scored picture; a multiplication and an addition are two.
+        training_pictures_per_second: crops or pictures of both domains that the trainings see.
+        inference_pictures_per_second: of the ranked split, without reading and counting.
+        training_joules: of the whole GPU while it trained.
+    """
+
+    training_seconds: float
+    evaluation_seconds: float
+    peak_memory_mib: float
+    device: str
+    flops: float | None = None
+    training_pictures_per_second: float | None = None
+    inference_pictures_per_second: float | None = None
+    training_joules: float | None = None
+
+
+class PseudoLabels(Part):
+    """What a teacher labelled in the last tenth of the scored training; from its predictions alone.
+
+    Attributes:
+        batches: number of batches the means are over.
+        confidence: share of the pixels that are labelled confidently.
+        pasted: share of the pixels of mixed pictures that come from the source; None = nothing is mixed.
+        class_share: share of the pixels that are labelled with a class, by its name.
+        confident_share: share of a class's pixels that are confident; None = it was never seen.
+    """
+
+    batches: int
+    confidence: float
+    pasted: float | None
+    class_share: dict[str, float]
+    confident_share: dict[str, float | None]
+
+
+class Snapshot(Part):
+    """A snapshot of the scored training.
+
+    Attributes:
+        iterations: after how many it was taken.
+        miou: its mean IoU on the ranked split, percent.
+        label_free: by checkpoint rule, how good it looks without labels; higher is better.
+    """
+
+    iterations: int
+    miou: float
+    label_free: dict[str, float]
+
+
+class Record(Part):
+    """Everything a report needs to know about a finished job.
+
+    ``cost`` and ``environment`` describe the run and may differ between two runs of one job; every
+    other field is equal bit for bit.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    job_hash: str
+    #: Equal for jobs that may be ranked against each other.
+    ranking_hash: str
+    #: What the ranking hash was made from, for the reader.
+    ranking: dict[str, Any]
+    #: Equal for jobs that differ by the seed alone; only these are averaged.
+    group_hash: str
+    method: str
+    method_title: str
+    method_version: int
+    paper: str | None
+    tags: list[str]
+    #: True where target labels were used for training, by this job or by one it started from.
+    oracle: bool
+    #: True for a ``--limit`` run: never ranked.
+    smoke: bool
+    benchmark: str
+    benchmark_title: str
+    setting: str
+    profile: str
+    seed: int
+    network: NetworkInfo
+    iterations: int
+    settings: dict[str, Any]
+    #: ``published`` or ``transferred``: whether a paper states these settings for this pair.
+    settings_origin: str
+    #: Settings the user changed with --set (a subset of ``settings``, or of the generated world's).
+    overrides: dict[str, Any]
+    #: Per dataset: provenance and version of the data.
+    data: dict[str, dict[str, Any]]
+    #: The first score is the ranked one.
+    scores: list[Score] = Field(min_length=1)
+    #: Splits whose mean is shown, too: all targets, or all unseen domains. None at all in records of version 3.
+    averaged: list[str] = []
+    #: None where nothing is pseudo-labelled, and in records of version 1.
+    pseudo_labels: PseudoLabels | None = None
+    #: Snapshots of the last training, in order; None where none were kept, and in records of version 2.
+    snapshots: list[Snapshot] | None = None
+    #: sha256 of the scored weights.
+    weights_sha256: str
+    cost: Cost
+    environment: dict[str, str]
+    #: Who ran it: whoever keeps the results folder, or somebody else whose record was merged into it.
+    origin: Literal["maintainer", "submitted"] = "maintainer"
+
+
+def save_record(record: Record, path: Path) -> None:
+    """Writes ``record`` atomically."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def load_record(path: Path) -> Record:
+    """Reads and validates a record.
+
+    Raises:
+        RunStateError: the file is damaged, or written by a newer version.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = int(raw["schema_version"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise RunStateError(
+            f"{path} is not a record ({error}). Delete its folder to run the job again."
+        ) from error
+    if version > SCHEMA_VERSION:
+        raise RunStateError(
+            f"{path} has record version {version}, this AdaptBench reads up to {SCHEMA_VERSION}. "
+            "Update AdaptBench, or use another --out folder."
+        )
+    try:
+        return Record.model_validate(raw)
+    except ValidationError as error:
+        raise RunStateError(
+            f"{path} does not fit the record schema ({_first_problems(error)}). "
+            "Delete its folder to run the job again."
+        ) from error
+
+
+def _first_problems(error: ValidationError, limit: int = 3) -> str:
+    problems = [f"{'.'.join(str(key) for key in item['loc'])}: {item['msg']}" for item in error.errors()]
+    more = [f"{len(problems) - limit} more"] if len(problems) > limit else []
+    return "; ".join(problems[:limit] + more)

@@ -1,0 +1,78 @@
+"""Finds the records of finished jobs in an output folder."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptbench.errors import RunStateError
+from adaptbench.records.record import Record, load_record
+
+_JOB_FOLDER = re.compile(r"\d+-[0-9a-f]{8}")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A record file that cannot be used, and why.
+
+    Attributes:
+        path: the file, relative to the output folder, with forward slashes.
+        reason: one paragraph for the user.
+    """
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FoundRecords:
+    """What an output folder holds: records in a fixed order, and the files that are no record."""
+
+    records: list[Record]
+    unreadable: list[Unreadable]
+
+
+def scan_records(out: Path) -> FoundRecords:
+    """Reads every ``OUT/runs/<benchmark>/<method>/<seed>-<hash8>/record.json``.
+
+    A benchmark name may contain slashes. A file that cannot be read is listed, never raised; a folder
+    without records, or no folder at all, gives an empty result.
+    """
+    records: list[Record] = []
+    unreadable: list[Unreadable] = []
+    for path in sorted((out / "runs").rglob("record.json")):
+        if not _JOB_FOLDER.fullmatch(path.parent.name):
+            continue
+        try:
+            records.append(load_record(path))
+        except RunStateError as error:
+            name = path.relative_to(out).as_posix()
+            unreadable.append(Unreadable(name, str(error).replace(str(path), name)))
+    return FoundRecords(in_order(records), unreadable)
+
+
+def find_records(out: Path) -> list[Record]:
+    """The readable records of ``out`` in a fixed order; the others are logged as warnings."""
+    found = scan_records(out)
+    for problem in found.unreadable:
+        _log.warning("left out of the report: %s", problem.reason)
+    return found.records
+
+
+def in_order(records: Iterable[Record]) -> list[Record]:
+    """Records by benchmark, method, seed and job; a job that occurs twice is kept once.
+
+    Two records of one job differ in ``cost`` and ``environment`` at most. Which of them is kept depends
+    on their content alone, never on the order they came in.
+    """
+    ordered = sorted(records, key=lambda r: (r.benchmark, r.method, r.seed, r.job_hash, r.model_dump_json()))
+    return list({record.job_hash: record for record in reversed(ordered)}.values())[::-1]
+
+
+def publishable(records: Iterable[Record]) -> list[Record]:
+    """The records that ``report --publish`` commits to results/minicity: profile mini, no smoke run."""
+    return [record for record in records if record.profile == "mini" and not record.smoke]

@@ -1,0 +1,1 @@
+"""What `analyse` finds out, each as one table and a plot."""

@@ -1,1 +1,0 @@
-"""Runs that others contribute: packed, checked, and merged into a results folder."""

@@ -1,0 +1,316 @@
+"""Pictures of leaderboards and of predictions, as PNG files without date or program name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.data.taxonomy import IGNORE, ClassSet
+from adaptbench.records import formatting
+from adaptbench.reporting.board import Board, Row, Standing
+from adaptbench.reporting.figures.canvas import INK, QUIET, empty_figure, plain_style, save
+from adaptbench.reporting.leaderboard import data_sentence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Pixels = npt.NDArray[np.uint8]
+
+_LINE, _SHADE = "#d5dae1", "#f1f3f6"
+_BAR: dict[Standing, str] = {
+    "ranked": "#2a6f97",
+    "control": "#b4bcc8",
+    "oracle": "#d9b26f",
+    "smoke": "#b4bcc8",
+}
+_HEAT = ("#f7fbfd", "#cfe6ef", "#8cc3d9", "#3f93b8", "#1d5f86", "#0d3557")
+_IGNORED = (0, 0, 0)
+
+
+def _inches(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the figure's top left corner."""
+    full_width, full_height = figure.get_size_inches()
+    return figure.add_axes(
+        (
+            left / full_width,
+            1 - (top + height) / full_height,
+            width / full_width,
+            height / full_height,
+        )
+    )
+
+
+# ---------------------------------------------------------------- leaderboard
+
+_ROW, _HEAD, _FOOT, _WIDTH = 0.48, 1.36, 0.62, 9.2
+_NAMES, _BARS, _MARGIN, _GAP = 2.45, 2.3, 0.18, 0.1
+#: Number of text lines -> their heights within a row of height 1.
+_LINES = {2: (0.35, 0.70), 3: (0.24, 0.53, 0.77)}
+_HOW_TO_READ = (
+    "Bar: mean over seeds; whisker: standard deviation (n-1); dots below: seeds. Shaded rows are not ranked."
+)
+
+
+def leaderboard_picture(board: Board, path: Path) -> None:
+    """Draws the ranked rows and controls of ``board``; smoke runs are left out.
+
+    A row shows place, method, network and seeds; the mIoU as a bar with standard deviation and a dot per
+    seed; and the IoU of every class as a heat map. About 1200 pixels wide.
+
+    Raises:
+        RunStateError: ``path`` cannot be written.
+    """
+    with plain_style():
+        figure = empty_figure(_WIDTH, _HEAD + _ROW * max(len(board.rows), 1) + _FOOT)
+        _draw_frame(figure, board)
+        if board.rows:
+            _draw_names(figure, board)
+            _draw_bars(figure, board)
+            _draw_classes(figure, board)
+        else:
+            figure.text(0.5, 0.45, "No finished runs to rank yet.", ha="center", color=QUIET, fontsize=9)
+        save(figure, path)
+
+
+def _draw_frame(figure: Figure, board: Board) -> None:
+    """Title, what was scored, shading of the rows that are not ranked, and the notes below."""
+    height = figure.get_size_inches()[1]
+    page = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH), ylim=(height, 0))
+    page.axis("off")
+    page.text(_MARGIN, 0.27, board.benchmark, fontsize=12, fontweight="bold", va="center")
+    scored = f"{board.images} images of {board.view.split}"
+    facts = f"{scored} · protocol {board.ranking_hash[:8]} · all scores in percent"
+    page.text(_MARGIN, 0.52, facts, fontsize=7.5, color=QUIET, va="center")
+    for left, heading in ((0.4, "method"), (_NAMES, f"mIoU ({board.view})")):
+        page.text(_MARGIN + left, _HEAD - 0.11, heading, fontsize=7.5, color=QUIET, va="center")
+    for i, row in enumerate(board.rows):
+        top = _HEAD + i * _ROW
+        if row.standing != "ranked":
+            page.fill_between([0, _WIDTH], top, top + _ROW, color=_SHADE, linewidth=0)
+        page.plot([_MARGIN, _WIDTH - _MARGIN], [top, top], color=_LINE, linewidth=0.6)
+    bottom = _HEAD + max(len(board.rows), 1) * _ROW
+    page.plot([_MARGIN, _WIDTH - _MARGIN], [bottom, bottom], color=_LINE, linewidth=0.6)
+    for line, text in enumerate([_HOW_TO_READ, *_wrapped(data_sentence(board) or "", 165)]):
+        page.text(_MARGIN, bottom + 0.17 + 0.145 * line, text, fontsize=6.3, color=QUIET, va="center")
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width)
+
+
+def _draw_names(figure: Figure, board: Board) -> None:
+    """Place, method, what tells it from others, and in small print seeds, budget and network."""
+    axes = _inches(figure, _MARGIN, _HEAD, _NAMES, _ROW * len(board.rows))
+    axes.set(xlim=(0, _NAMES), ylim=(len(board.rows), 0))
+    axes.axis("off")
+    for i, row in enumerate(board.rows):
+        ranked = row.rank is not None
+        axes.text(
+            0.29,
+            i + 0.5,
+            str(row.rank) if ranked else "–",  # noqa: RUF001
+            ha="right",
+            va="center",
+            fontsize=11,
+            fontweight="bold",
+            color=_BAR["ranked"] if ranked else QUIET,
+        )
+        weight = "bold" if row.rank == 1 else "normal"
+        lines = [(9.0, INK, row.first.method, weight), (6.2, QUIET, _small_print(row), "normal")]
+        if row.details:
+            lines.insert(1, (6.2, INK, row.details, "normal"))
+        for (size, colour, text, how), y in zip(lines, _LINES[len(lines)], strict=True):
+            shown = _shortened(text, int(_NAMES * 165 / size))
+            axes.text(0.4, i + y, shown, va="center", fontsize=size, color=colour, fontweight=how)
+
+
+def _small_print(row: Row) -> str:
+    seeds = f"{len(row.seeds)} seed{'s' if len(row.seeds) > 1 else ''}"
+    mark = [] if row.rank is not None else [row.standing]
+    network = row.first.network.name
+    told = [] if network in row.details.split(", ") else [network]
+    return " · ".join([*mark, seeds, f"{row.first.iterations} it.", *told])
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _draw_bars(figure: Figure, board: Board) -> None:
+    """The ranked score: bar, whisker, dots of the seeds, and the number."""
+    axes = _inches(figure, _MARGIN + _NAMES, _HEAD, _BARS, _ROW * len(board.rows))
+    highest = max(max(row.miou.mean + (row.miou.std or 0), *row.miou_by_seed, 1.0) for row in board.rows)
+    axes.set(xlim=(0, highest * 1.48), ylim=(len(board.rows), 0))
+    axes.axis("off")
+    axes.plot([0, 0], [0, len(board.rows)], color=QUIET, linewidth=0.8, clip_on=False)
+    for i, row in enumerate(board.rows):
+        mean, std, y = row.miou.mean, row.miou.std, i + 0.5
+        axes.barh(y, mean, height=0.44, color=_BAR[row.standing], linewidth=0)
+        reach = mean
+        if std is not None:
+            axes.errorbar(mean, y, xerr=std, ecolor=INK, elinewidth=1.1, capsize=2.8, capthick=1.1)
+            axes.scatter(
+                row.miou_by_seed, [y + 0.33] * len(row.seeds), s=5, color=INK, linewidths=0, alpha=0.6
+            )
+            reach = max(mean + std, *row.miou_by_seed)
+        axes.text(
+            reach + highest * 0.035,
+            y,
+            str(row.miou),
+            va="center",
+            fontsize=8.2,
+            fontweight="bold" if row.rank == 1 else "normal",
+        )
+
+
+def _draw_classes(figure: Figure, board: Board) -> None:
+    """Heat map of the IoU per class; a class that does not occur is left white with a dash."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    left = _MARGIN + _NAMES + _BARS + _GAP
+    width = _WIDTH - _MARGIN - 0.12 - left
+    axes = _inches(figure, left, _HEAD, width, _ROW * len(board.rows))
+    axes.set(xlim=(0, len(board.classes)), ylim=(len(board.rows), 0))
+    axes.axis("off")
+    colours = LinearSegmentedColormap.from_list("iou", _HEAT)
+    size = min(7.0, 0.43 * 72 * width / len(board.classes))
+    for i, row in enumerate(board.rows):
+        for j, name in enumerate(board.classes):
+            statistic = row.statistics.get((board.view, name))
+            share = 0.0 if statistic is None else statistic.mean / 100
+            if statistic is not None:
+                axes.fill_between([j + 0.04, j + 0.96], i + 0.12, i + 0.88, color=colours(share), linewidth=0)
+            axes.text(
+                j + 0.5,
+                i + 0.5,
+                formatting.MISSING if statistic is None else f"{statistic.mean:.0f}",
+                ha="center",
+                va="center",
+                fontsize=size,
+                color="white" if share > 0.52 else INK,
+            )
+    for j, name in enumerate(board.classes):
+        axes.text(
+            j + 0.3, -0.12, name, rotation=50, ha="left", va="bottom", fontsize=6.6, rotation_mode="anchor"
+        )
+
+
+# ---------------------------------------------------------- prediction strips
+
+_PANEL_WIDTH, _TITLE, _SPACE, _LEGEND_LINE = 9.0, 0.16, 0.05, 0.2
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """One picture with its ground truth and what methods predicted.
+
+    Shape: image ``(H, W, 3)`` RGB uint8; truth and every prediction ``(H, W)`` uint8 train ids, 255 = ignore.
+
+    Attributes:
+        name: the picture's name, for error messages.
+        predictions: method label -> prediction, in the order of the columns.
+    """
+
+    name: str
+    image: Pixels
+    truth: Pixels
+    predictions: Mapping[str, Pixels]
+
+    def __post_init__(self) -> None:
+        size = self.image.shape[:2]
+        if self.image.shape != (*size, 3) or self.image.dtype != np.uint8:
+            raise ValueError(
+                f"{self.name}: an image is (H, W, 3) uint8, found {self.image.shape} {self.image.dtype}"
+            )
+        for kind, ids in {"ground truth": self.truth, **self.predictions}.items():
+            if ids.shape != size or ids.dtype != np.uint8:
+                raise ValueError(
+                    f"{self.name}: {kind} is {ids.shape} {ids.dtype}, expected {size} uint8 as the image"
+                )
+
+
+def prediction_strips(rows: Sequence[StripRow], path: Path, class_set: ClassSet) -> None:
+    """Draws a grid: a row per picture, columns image, ground truth and one per method, legend below.
+
+    Pixels ignored in the ground truth are black. About 1200 pixels wide.
+
+    Raises:
+        ValueError: no row, rows with different methods, or an id outside the class set.
+        RunStateError: ``path`` cannot be written.
+    """
+    columns = _strip_columns(rows, class_set)
+    used = sorted({int(i) for row in rows for ids in _maps(row) for i in np.unique(ids)})
+    panel = (_PANEL_WIDTH - _SPACE * (len(columns) - 1)) / len(columns)
+    heights = [panel * row.image.shape[0] / row.image.shape[1] for row in rows]
+    legend_columns = 8
+    legend = _LEGEND_LINE * -(-len(used) // legend_columns)
+    with plain_style():
+        height = _MARGIN + _TITLE + sum(heights) + _SPACE * len(rows) + 0.08 + legend + 0.08
+        figure = empty_figure(_PANEL_WIDTH + 2 * _MARGIN, height)
+        top = _MARGIN + _TITLE
+        for row, row_height in zip(rows, heights, strict=True):
+            pictures = [row.image, *(_coloured(ids, class_set) for ids in _maps(row))]
+            for j, picture in enumerate(pictures):
+                left = _MARGIN + j * (panel + _SPACE)
+                axes = _inches(figure, left, top, panel, row_height)
+                axes.imshow(picture, aspect="auto", interpolation="antialiased" if j == 0 else "nearest")
+                axes.axis("off")
+                if row is rows[0]:
+                    axes.set_title(columns[j], fontsize=9, pad=4, fontweight="bold" if j < 2 else "normal")
+            top += row_height + _SPACE
+        _draw_legend(figure, top + 0.08, used, class_set, legend_columns)
+        save(figure, path)
+
+
+def _maps(row: StripRow) -> list[Pixels]:
+    return [row.truth, *row.predictions.values()]
+
+
+def _strip_columns(rows: Sequence[StripRow], class_set: ClassSet) -> list[str]:
+    """Column titles, after checking that the rows fit together and into the class set."""
+    if not rows:
+        raise ValueError("no picture to draw")
+    methods = list(rows[0].predictions)
+    for row in rows:
+        if list(row.predictions) != methods:
+            raise ValueError(f"{row.name}: predictions of {list(row.predictions)}, expected {methods}")
+        for ids in _maps(row):
+            outside = np.unique(ids[(ids >= len(class_set)) & (ids != IGNORE)])
+            if outside.size:
+                raise ValueError(f"{row.name}: ids {outside.tolist()} are not in {class_set.name}")
+    return ["image", "ground truth", *methods]
+
+
+def _coloured(ids: Pixels, class_set: ClassSet) -> Pixels:
+    """Train ids as RGB. Shape: ``(H, W)`` -> ``(H, W, 3)`` uint8."""
+    table = np.full((256, 3), _IGNORED, dtype=np.uint8)
+    table[: len(class_set)] = class_set.palette
+    return table[ids]
+
+
+def _draw_legend(figure: Figure, top: float, used: Sequence[int], class_set: ClassSet, columns: int) -> None:
+    """A colour patch and a name for every class that occurs. Units: inches."""
+    from matplotlib.patches import Rectangle
+
+    width, height = figure.get_size_inches()
+    page = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    page.axis("off")
+    step = _PANEL_WIDTH / columns
+    for number, train_id in enumerate(used):
+        line, column = divmod(number, columns)
+        left, middle = _MARGIN + column * step, top + (line + 0.5) * _LEGEND_LINE
+        rgb = _IGNORED if train_id == IGNORE else class_set.palette[train_id]
+        colour = "#{:02x}{:02x}{:02x}".format(*rgb)
+        page.add_patch(
+            Rectangle((left, middle - 0.055), 0.16, 0.11, facecolor=colour, edgecolor=QUIET, lw=0.4)
+        )
+        name = "ignored" if train_id == IGNORE else class_set.classes[train_id]
+        page.text(left + 0.22, middle, name, va="center", fontsize=7)

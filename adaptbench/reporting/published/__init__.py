@@ -1,0 +1,1 @@
+"""What papers printed, alone and beside ours."""

@@ -1,0 +1,290 @@
+"""Numbers printed by others, read from ``results/published`` with their sources. Nothing here was measured by us."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from adaptbench.contracts import plugins
+from adaptbench.errors import DataError
+
+FOLDER = plugins.ROOT / "results" / "published"
+#: A value that fewer sources print is marked as unverified.
+SOURCES_TO_VERIFY = 2
+
+Kind = Literal["main", "other", "ablation"]
+_IDENTITY = ("method", "variant", "backbone", "decoder", "benchmark", "setting", "split", "num_classes")
+_COLUMNS = (*_IDENTITY, "metric", "value", "std", "n_seeds", "paper", "source", "source_url", "verified")
+#: How the variants of rows begin that are not what the method's own paper prints for it.
+_OTHERS = ("re-run", "released", "val score as quoted", "as quoted", "as listed", "as reported", "retrained")
+_OTHERS_WITHIN = (
+    "re-run",
+    "reproducibility run",
+    "released checkpoint",
+    "leaderboard",
+    "evaluated by a third",
+)
+
+
+class Printed(NamedTuple):
+    """How a row is called in ``results.csv``; benchmark, setting, split and classes say which of its numbers."""
+
+    method: str
+    variant: str
+    backbone: str
+    decoder: str
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A bibliography entry; None for what was not read anywhere."""
+
+    key: str
+    title: str
+    authors: tuple[str, ...] | None
+    venue: str
+    year: int | None
+    arxiv: str | None
+    code: str | None
+
+    @property
+    def citation(self) -> str:
+        """Venue, year and arXiv id: ``ECCV 2022, arXiv:2204.13132``."""
+        venue = "" if self.venue in ("n/a", "arXiv") else self.venue
+        parts = [" ".join(filter(None, [venue, str(self.year or "")])), self.arxiv and f"arXiv:{self.arxiv}"]
+        return ", ".join(filter(None, parts)) or "no bibliography entry"
+
+    @property
+    def url(self) -> str | None:
+        """Its page at arXiv, else its code."""
+        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else self.code
+
+
+@dataclass(frozen=True)
+class PaperProtocol:
+    """How the authors' code scores, as far as it was read there; empty where it was not.
+
+    Attributes:
+        checkpoint: which weights are scored.
+        label_size: ``native``, or the size to which labels are resized.
+        note: further facts.
+        source: where they were read.
+    """
+
+    checkpoint: str = ""
+    label_size: str = ""
+    note: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number as it was printed (its decimals tell the precision), percent.
+
+    Attributes:
+        text: as printed.
+        verified: number of independent sources that print it within 0.05.
+        source: where it was read.
+        url: address of the source; empty where it has none.
+    """
+
+    text: str
+    verified: int
+    source: str
+    url: str
+
+    @property
+    def number(self) -> float:
+        """Units: percent."""
+        return float(self.text)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether independent sources agree; that is a check of the transcription, not a reproduction."""
+        return self.verified >= SOURCES_TO_VERIFY
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row that somebody printed: mIoU, and IoU per class where it was found.
+
+    Attributes:
+        benchmark: key of the published benchmark.
+        setting: ``uda``, ``dg``, ``source_only`` or ``oracle``.
+        split: ``val`` or ``test`` of the target.
+        num_classes: over how many classes the mean is.
+        std: as printed; empty where it was not.
+        n_seeds: number of seeds behind the value; None where that is not stated.
+    """
+
+    name: Printed
+    benchmark: str
+    setting: str
+    split: str
+    num_classes: int
+    miou: Value
+    iou: Mapping[str, Value]
+    std: str
+    n_seeds: int | None
+    paper: Paper
+    protocol: PaperProtocol
+
+    @cached_property
+    def kind(self) -> Kind:
+        """Whether it is what the method's own paper prints for it, another entry, or an ablation."""
+        variant = self.name.variant
+        if variant.startswith("ablation:"):
+            return "ablation"
+        own = not variant.startswith(_OTHERS) and not any(text in variant for text in _OTHERS_WITHIN)
+        return "main" if own else "other"
+
+    @property
+    def label(self) -> str:
+        """Name of the method, with the variant."""
+        return f"{self.name.method} ({self.name.variant})" if self.name.variant else self.name.method
+
+    @property
+    def network(self) -> str:
+        """Encoder and decoder."""
+        return ", ".join(filter(None, [self.name.backbone, self.name.decoder]))
+
+    @property
+    def printed(self) -> str:
+        """The mIoU as printed, with its standard deviation."""
+        return f"{self.miou.text} ± {self.std}" if self.std else self.miou.text
+
+
+@dataclass(frozen=True)
+class Published:
+    """Everything in ``results/published``."""
+
+    results: tuple[Result, ...]
+    papers: Mapping[str, Paper]
+    datasets: Mapping[str, Paper]
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """Keys of the benchmarks with printed numbers, sorted."""
+        return tuple(sorted({result.benchmark for result in self.results}))
+
+    def find(self, name: Printed, benchmark: str, split: str, num_classes: int) -> Result | None:
+        """The row called ``name`` on one benchmark, split and number of classes."""
+        wanted = (name, benchmark, split, num_classes)
+        return next(
+            (r for r in self.results if (r.name, r.benchmark, r.split, r.num_classes) == wanted), None
+        )
+
+    def paper_of(self, reference: str | None) -> Paper | None:
+        """The paper that ``arXiv:2204.13132`` means."""
+        identifier = (reference or "").removeprefix("arXiv:")
+        return next((p for p in self.papers.values() if identifier and p.arxiv == identifier), None)
+
+
+def load_published(folder: Path = FOLDER) -> Published:
+    """Reads ``results.csv``, ``papers.json``, ``datasets.json`` and ``protocols.csv``; nothing if there is no folder.
+
+    Raises:
+        DataError: a file is missing or damaged, or a row contradicts another.
+    """
+    if not folder.is_dir():
+        return Published((), {}, {})
+    papers = _papers(folder / "papers.json")
+    protocols = {
+        row["paper"]: PaperProtocol(**{key: row[key] for key in PaperProtocol.__dataclass_fields__})
+        for row in _rows(folder / "protocols.csv", ("paper", *PaperProtocol.__dataclass_fields__))
+    }
+    path = folder / "results.csv"
+    rows = sorted(_rows(path, _COLUMNS), key=_identity)
+    results = [_result(path, list(group), papers, protocols) for _, group in groupby(rows, key=_identity)]
+    results.sort(key=lambda r: (r.benchmark, r.split, -r.num_classes, -r.miou.number, r.label, r.network))
+    return Published(tuple(results), papers, _papers(folder / "datasets.json"))
+
+
+def _rows(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {error}. Restore it from the repository.") from error
+    missing = [column for column in columns if rows and not all(row.get(column) is not None for row in rows)]
+    if missing:
+        raise DataError(
+            f"{path} has rows without {', '.join(missing)}. Every row has a value for each column."
+        )
+    return rows
+
+
+def _papers(path: Path) -> dict[str, Paper]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return {key: _paper(key, entry) for key, entry in entries.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is no list of papers ({error}). Restore it from the repository.") from error
+
+
+def _paper(key: str, entry: Mapping[str, object]) -> Paper:
+    def text(field: str) -> str | None:
+        return str(entry[field]) if entry[field] else None
+
+    authors = entry["authors"]
+    return Paper(
+        key=key,
+        title=str(entry["title"]),
+        authors=tuple(map(str, authors)) if isinstance(authors, list) and authors else None,
+        venue=text("venue") or "n/a",
+        year=int(str(entry["year"])) if entry["year"] else None,
+        arxiv=text("arxiv"),
+        code=text("code"),
+    )
+
+
+def _identity(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(row[column] for column in _IDENTITY)
+
+
+def _result(
+    path: Path,
+    rows: list[dict[str, str]],
+    papers: Mapping[str, Paper],
+    protocols: Mapping[str, PaperProtocol],
+) -> Result:
+    """One row of a table from its lines, one per metric."""
+    by_metric = {row["metric"]: row for row in rows}
+    place = f"{path}: the row {', '.join(filter(None, _identity(rows[0])))}"
+    if len(by_metric) != len(rows):
+        raise DataError(f"{place} holds a metric twice. Give one of them a variant of its own.")
+    if "mIoU" not in by_metric:
+        raise DataError(f"{place} has no mIoU. Add the line with its source.")
+    first = by_metric["mIoU"]
+    if first["paper"] not in papers:
+        raise DataError(f"{place} names the paper {first['paper']!r}, which papers.json does not have.")
+    try:
+        values = {metric: _value(row) for metric, row in by_metric.items()}
+        num_classes = int(first["num_classes"])
+        n_seeds = int(first["n_seeds"]) if first["n_seeds"] else None
+    except ValueError as error:
+        raise DataError(f"{place} holds something that is no number: {error}.") from error
+    return Result(
+        name=Printed(first["method"], first["variant"], first["backbone"], first["decoder"]),
+        benchmark=first["benchmark"],
+        setting=first["setting"],
+        split=first["split"],
+        num_classes=num_classes,
+        miou=values.pop("mIoU"),
+        iou={metric.removeprefix("IoU/"): value for metric, value in values.items()},
+        std=first["std"],
+        n_seeds=n_seeds,
+        paper=papers[first["paper"]],
+        protocol=protocols.get(first["paper"], PaperProtocol()),
+    )
+
+
+def _value(row: Mapping[str, str]) -> Value:
+    float(row["value"])  # it stays text, so that its decimals are kept
+    return Value(row["value"], int(row["verified"]), row["source"], row["source_url"])

@@ -1,0 +1,151 @@
+"""Boards of printed numbers alone, one page per benchmark: nothing on them was measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from adaptbench.records import formatting
+from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.published.published import Paper, Published, Result, Value
+from adaptbench.storage import atomic
+
+UNVERIFIED = "†"
+TITLES = {
+    "main": "As printed by the papers of the methods",
+    "reference": "Points of reference: source only and oracle",
+    "other": "Re-runs, released checkpoints and values quoted by others",
+}
+SETTINGS = {
+    "uda": "unlabelled target images",
+    "dg": "no target images",
+    "source_only": "source only",
+    "oracle": "oracle (target labels)",
+}
+LEGEND = (
+    "Values in percent, exactly as printed; nothing on this page was measured by AdaptBench. Rows are ordered by "
+    f"value and carry no rank: papers differ in more than the method. {UNVERIFIED} marks a value that fewer than two "
+    "independent sources print; agreement checks that it was transcribed correctly, not that it was reproduced. "
+    "Checkpoint and label size are what the authors' code scores, where it was read: a checkpoint chosen on the labels "
+    f"it is scored on is no fair match for a last iterate. {formatting.MISSING} means not known."
+)
+
+
+def view_of(result: Result) -> str:
+    """What a printed mIoU is the mean over, in place of a class set's name: ``19 classes, val``."""
+    return f"{result.num_classes} classes, {result.split}"
+
+
+def marked(value: Value) -> str:
+    """A value with the mark of those that are not verified."""
+    return value.text if value.is_verified else f"{value.text} {UNVERIFIED}"
+
+
+def result_cells(results: Sequence[Result]) -> Cells:
+    """The main table; all results have one split and number of classes."""
+    headers = ["method", "network", "training", f"mIoU ({view_of(results[0])})", "std", "seeds"]
+    headers += ["checkpoint", "label size", "paper", "read in"]
+    rows = [
+        [
+            result.label,
+            result.network,
+            SETTINGS.get(result.setting, result.setting),
+            marked(result.miou),
+            result.std or formatting.MISSING,
+            formatting.MISSING if result.n_seeds is None else str(result.n_seeds),
+            result.protocol.checkpoint or formatting.MISSING,
+            result.protocol.label_size or formatting.MISSING,
+            result.paper.citation,
+            result.miou.source,
+        ]
+        for result in results
+    ]
+    return Cells(headers, rows, frozenset(), frozenset({3, 4, 5}))
+
+
+def class_cells(results: Sequence[Result]) -> Cells | None:
+    """IoU per class of the results that have any; None if none has."""
+    found = [result for result in results if result.iou]
+    if not found:
+        return None
+    classes = list(dict.fromkeys(name for result in found for name in result.iou))
+    rows = [
+        [
+            result.label,
+            result.network,
+            *(marked(result.iou[name]) if name in result.iou else formatting.MISSING for name in classes),
+        ]
+        for result in found
+    ]
+    return Cells(["method", "network", *classes], rows, frozenset(), frozenset(range(2, 2 + len(classes))))
+
+
+def kind_of(result: Result) -> str:
+    """The key of the heading under which a result is listed."""
+    reference = result.kind == "main" and result.setting in ("source_only", "oracle")
+    return "reference" if reference else result.kind
+
+
+def sections(published: Published, benchmark: str) -> list[tuple[str, list[Result]]]:
+    """The results of one benchmark by split and number of classes, ablations left out."""
+    own = [r for r in published.results if r.benchmark == benchmark and r.kind != "ablation"]
+    own.sort(key=lambda result: result.split != "val")  # the usual split first
+    return [(view, list(group)) for view, group in groupby(own, key=view_of)]
+
+
+def render_markdown(published: Published, benchmark: str) -> str:
+    """The page of one benchmark."""
+    blocks = [f"# Published numbers: {formatting.markdown(benchmark)}", LEGEND]
+    for view, results in sections(published, benchmark):
+        blocks.append(f"## {formatting.markdown(view)}")
+        for kind, title in TITLES.items():
+            listed = [result for result in results if kind_of(result) == kind]
+            if listed:
+                blocks += [f"### {title}", markdown_table(result_cells(listed))]
+        classes = class_cells([result for result in results if result.kind == "main"])
+        if classes:
+            blocks += [f"### IoU per class ({formatting.markdown(view)})", markdown_table(classes)]
+    ablations = sum(r.benchmark == benchmark and r.kind == "ablation" for r in published.results)
+    if ablations:
+        blocks.append(f"{ablations} rows of ablations are in [results.csv](results.csv) only.")
+    own = [result for result in published.results if result.benchmark == benchmark]
+    return "\n\n".join([*blocks, *_scoring(own), *_papers(own)]) + "\n"
+
+
+def papers_of(results: Iterable[Result]) -> list[Paper]:
+    """The papers behind ``results``, by key."""
+    return sorted({result.paper.key: result.paper for result in results}.values(), key=lambda p: p.key)
+
+
+def _papers(results: Iterable[Result]) -> list[str]:
+    return ["## Papers", "\n".join(f"- {_entry(paper)}" for paper in papers_of(results))]
+
+
+def _entry(paper: Paper) -> str:
+    link = f" <{paper.url}>" if paper.url else ""
+    return f"{formatting.markdown(paper.title)}. {formatting.markdown(paper.citation)}.{link}"
+
+
+def _scoring(results: Iterable[Result]) -> list[str]:
+    """What is known beyond the columns, by paper."""
+    notes = {r.paper.key: r for r in results if r.protocol.note}
+    lines = [
+        f"- {formatting.markdown(r.name.method)}: {formatting.markdown(r.protocol.note)}. "
+        f"Read in {formatting.markdown(r.protocol.source)}."
+        for _, r in sorted(notes.items())
+    ]
+    return ["## Scoring of the authors' code", "\n".join(lines)] if lines else []
+
+
+def write_published(published: Published, folder: Path) -> list[Path]:
+    """Writes ``<benchmark>.md`` of every benchmark into ``folder`` and returns the paths.
+
+    Raises:
+        RunStateError: the folder cannot be written.
+    """
+    paths = []
+    for benchmark in published.benchmarks:
+        paths.append(folder / f"{benchmark}.md")
+        atomic.write_text(paths[-1], render_markdown(published, benchmark))
+    return paths

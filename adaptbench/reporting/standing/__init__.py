@@ -1,0 +1,1 @@
+"""What may be said about the order of rows: tests and the gap closed."""

@@ -1,0 +1,1 @@
+"""Runs packed for others, checked and merged."""

@@ -1,0 +1,273 @@
+"""What a contributed run is checked for. Every check has a name, and says what is wrong or nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from adaptbench import networks
+from adaptbench.contracts import plugins, protocols
+from adaptbench.contracts.benchmark import Benchmark
+from adaptbench.contracts.dataset import Dataset
+from adaptbench.contracts.method import Method
+from adaptbench.contracts.profiles import PROFILES, profile
+from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import AdaptBenchError, DataError
+from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.evaluation.metrics import score as rescore
+from adaptbench.planning.plan import PREFIX
+from adaptbench.records.jobspec import content_hash
+from adaptbench.records.record import Record, Score
+from adaptbench.submissions.pack import Contribution
+
+#: Scores are functions of whole numbers; only the order of a sum may differ between machines. Units: percent.
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Objection:
+    """Why a contribution is not taken.
+
+    Attributes:
+        check: name of the check that failed.
+        reason: one sentence for its author.
+    """
+
+    check: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"[{self.check}] {self.reason}"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the checks may look at beside the contribution.
+
+    Attributes:
+        registry: the plug-ins.
+        same_board: matrices of runs that are here already, by split, for one ranking hash.
+    """
+
+    registry: plugins.Registry
+    same_board: Mapping[str, PerImageConfusion]
+
+
+def objections(found: Contribution, known: Known) -> list[Objection]:
+    """Everything that is wrong; checks that rest on others are left out when those fail."""
+    for group in _GROUPS:
+        wrong = [
+            Objection(name, reason)
+            for name, check in group.items()
+            for reason in _guarded(check, found, known)
+        ]
+        if wrong:
+            return wrong
+    return []
+
+
+_Check = Callable[[Contribution, Known], Iterator[str]]
+
+
+def _guarded(check: _Check, found: Contribution, known: Known) -> list[str]:
+    try:
+        return list(check(found, known))
+    except AdaptBenchError as error:
+        return [str(error)]
+
+
+def _finished(found: Contribution, known: Known) -> Iterator[str]:
+    if found.record.smoke or found.record.ranking.get("limit") is not None:
+        yield "this is a smoke run (--limit), which is never ranked"
+
+
+def _plugins(found: Contribution, known: Known) -> Iterator[str]:
+    """Method and benchmark are here, in the same version, and are described as they are."""
+    record = found.record
+    method, benchmark = _method(record, known), _benchmark(record, known)
+    if method.version != record.method_version:
+        yield f"it was run with version {record.method_version} of {record.method}; here is version {method.version}"
+    declared = (method.title, method.paper, list(method.tags))
+    if (record.method_title, record.paper, record.tags) != declared:
+        yield f"title, paper or tags of {record.method} are not those of the method here"
+    if record.benchmark_title != benchmark.title or record.setting != benchmark.setting:
+        yield f"title or setting of {record.benchmark} are not those of the benchmark here"
+    if record.profile not in PROFILES:
+        yield f"there is no profile {record.profile!r}"
+    chosen = record.ranking.get("checkpoint") != "last"
+    if ("oracle" in method.tags or method.supervision == "target" or chosen) and not record.oracle:
+        yield "target labels were used, but it is not marked as an oracle"
+
+
+def _protocol(found: Contribution, known: Known) -> Iterator[str]:
+    """The ranking hash is that of the protocol, which is the one that is named, and that of the benchmark."""
+    record, benchmark = found.record, _benchmark(found.record, known)
+    ranking = record.ranking
+    if content_hash(ranking) != record.ranking_hash:
+        yield f"the ranking hash is {record.ranking_hash}, that of its protocol is {content_hash(ranking)}"
+    name = str(ranking.get("protocol", protocols.DEFAULT))
+    classes = protocols.class_set_of(name, benchmark)
+    rules = protocols.rules_of(name, benchmark, ranking.get("checkpoint"))
+    declared = {
+        "benchmark": benchmark.name,
+        "setting": benchmark.setting,
+        "class_set": classes,
+        "head_width": len(class_set(classes)),
+        "profile": record.profile,
+        "splits": [str(ref) for ref in benchmark.evaluation],
+        "label_size": rules.label_size,
+        "ignore": rules.ignore,
+        "absent_classes": rules.absent_classes,
+        "data": {name: record.data.get(name) for name in benchmark.datasets()},
+    }
+    for key, value in declared.items():
+        if ranking.get(key) != value:
+            yield f"{key} of the protocol is {ranking.get(key)!r}, of the benchmark {value!r}"
+    generated = record.scores[0].provenance == "generated"
+    if record.benchmark != (PREFIX if generated else "") + benchmark.name:
+        yield f"a score on {record.scores[0].provenance} data does not belong to {record.benchmark}"
+
+
+def _identity(found: Contribution, known: Known) -> Iterator[str]:
+    """Group and job hash are those of the settings."""
+    record, benchmark = found.record, _benchmark(found.record, known)
+    settings, chosen = record.settings, profile(record.profile)
+    try:
+        start = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
+    except DataError:  # the weights are not on this machine, so that the hashes cannot be made
+        return
+    group = {
+        "method": [record.method, record.method_version],
+        "benchmark": [benchmark.name, benchmark.version],
+        "ranking": record.ranking,
+        "settings": settings,
+        "start_weights": None if start is None else start.identity(),
+        "threads": chosen.threads,
+        "scale": chosen.scale,
+        "device": record.cost.device,
+    }
+    expected = {"group": content_hash(group), "job": content_hash({**group, "seed": record.seed})}
+    for name, stated in (("group", record.group_hash), ("job", record.job_hash)):
+        if stated != expected[name]:
+            yield (
+                f"the {name} hash is {stated}, that of its settings is {expected[name]}: the record was changed, or "
+                "made by another version"
+            )
+
+
+def _splits(found: Contribution, known: Known) -> Iterator[str]:
+    """The scores are those that the benchmark asks for."""
+    record, benchmark = found.record, _benchmark(found.record, known)
+    stated = [score.split for score in record.scores]
+    data = record.ranking.get("data", {})
+    refs = [
+        r for r in benchmark.evaluation if not r.generated_only or _provenance(data, r.dataset) == "generated"
+    ]
+    wanted = [str(ref) for ref in refs]
+    if stated[: len(wanted)] != wanted or len(set(stated)) < len(stated):
+        yield f"its scores are on {', '.join(stated)}; the benchmark scores {', '.join(wanted)}"
+    if record.averaged not in ([], [str(ref) for ref in benchmark.averaged]):  # none in older records
+        yield f"it averages {', '.join(record.averaged) or 'nothing'}, and the benchmark does not"
+    extra = set(stated) - set(wanted) - {str(ref) for ref in benchmark.also}
+    if extra:
+        yield f"the benchmark does not score {', '.join(sorted(extra))}"
+    for score in record.scores:
+        if score.class_set != record.ranking["class_set"]:
+            yield f"{score.split} is scored in {score.class_set}, the protocol in {record.ranking['class_set']}"
+        if score.provenance != _provenance(record.data, score.split.partition("/")[0]):
+            yield f"{score.split}: the score says {score.provenance}, the data says otherwise"
+
+
+def _pictures(found: Contribution, known: Known) -> Iterator[str]:
+    """As many pictures as the split has, and the same as in runs that are here, with the same labels."""
+    for score in found.record.scores:
+        matrices = found.matrices[score.split]
+        size = len(class_set(score.class_set))
+        if matrices.matrices.shape[1] != size:
+            yield f"{score.split}: matrices of {matrices.matrices.shape[1]} classes, {score.class_set} has {size}"
+            continue
+        if len(set(matrices.names)) < len(matrices.names):
+            yield f"{score.split}: a picture is there twice"
+        if len(matrices.names) != score.images:
+            yield f"{score.split}: {score.images} pictures were scored, there are matrices of {len(matrices.names)}"
+        full = _full_count(score, known)
+        if full is not None and full != score.images:
+            yield f"{score.split}: {score.images} pictures were scored, the split has {full}"
+        if score.split in known.same_board and not _same(matrices, known.same_board[score.split]):
+            yield f"{score.split}: other pictures, or other labels, than in the runs of this protocol that are here"
+
+
+def _scores(found: Contribution, known: Known) -> Iterator[str]:
+    """Every number is what its matrices give."""
+    for stated in found.record.scores:
+        again = rescore(
+            found.matrices[stated.split].total(),
+            class_set(stated.class_set),
+            split=stated.split,
+            provenance=stated.provenance,
+            images=stated.images,
+            absent=found.record.ranking["absent_classes"],
+        )
+        for name, said, is_ in _pairs(stated, again):
+            if not _equal(said, is_):
+                yield f"{stated.split}: {name} is {_shown(said)} in the record and {_shown(is_)} from the matrices"
+
+
+#: In the order in which they are made; a group is left out if an earlier one objects.
+_GROUPS: tuple[dict[str, _Check], ...] = (
+    {"smoke run": _finished, "plug-ins": _plugins},
+    {"protocol": _protocol, "identity": _identity, "splits": _splits},
+    {"pictures": _pictures},
+    {"scores": _scores},
+)
+
+
+def _method(record: Record, known: Known) -> type[Method]:
+    loaded: type[Method] = plugins.load(known.registry.find("method", record.method))
+    return loaded
+
+
+def _benchmark(record: Record, known: Known) -> type[Benchmark]:
+    loaded: type[Benchmark] = plugins.load(
+        known.registry.find("benchmark", record.benchmark.removeprefix(PREFIX))
+    )
+    return loaded
+
+
+def _provenance(data: Mapping[str, Mapping[str, object]], dataset: str) -> object:
+    return data.get(dataset, {}).get("provenance")
+
+
+def _full_count(score: Score, known: Known) -> int | None:
+    """Pictures of an official split without those that are broken; None where it is not known."""
+    if score.provenance != "official":
+        return None
+    name, _, split = score.split.partition("/")
+    dataset: type[Dataset] = plugins.load(known.registry.find("dataset", name))
+    declared = dataset.splits.get(split)
+    return None if declared is None or declared.count is None or dataset.broken else declared.count
+
+
+def _same(first: PerImageConfusion, second: PerImageConfusion) -> bool:
+    truths = (one.matrices.sum(axis=2, dtype=np.int64) for one in (first, second))
+    return first.names == second.names and np.array_equal(*truths)
+
+
+def _pairs(stated: Score, again: Score) -> Iterator[tuple[str, float | None, float | None]]:
+    yield "mIoU", stated.miou, again.miou
+    yield "accuracy", stated.accuracy, again.accuracy
+    for name in dict.fromkeys([*again.iou, *stated.iou]):
+        yield f"IoU of {name}", stated.iou.get(name, math.nan), again.iou.get(name, math.nan)
+
+
+def _equal(first: float | None, second: float | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return abs(first - second) <= TOLERANCE  # false where a class is in one of them alone
+
+
+def _shown(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.4f}"

@@ -1,0 +1,76 @@
+"""Takes contributions that hold into a results folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from adaptbench.contracts import plugins
+from adaptbench.errors import RunStateError
+from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.jobspec import State, Status, job_folder, write_status
+from adaptbench.records.record import Record, save_record
+from adaptbench.records.scan import find_records
+from adaptbench.reporting.matrices import matrices_path
+from adaptbench.submissions.checks import Known, Objection, objections
+from adaptbench.submissions.pack import Contribution, matrices_name, read_zip
+
+
+def merge(
+    paths: Iterable[Path], out: Path, registry: plugins.Registry
+) -> Iterator[tuple[Path, Path | list[Objection]]]:
+    """Adds contributions to ``out``, marked as submitted, one after the other.
+
+    Yields:
+        The path of each, and its folder in ``out``; or why it is not taken.
+
+    Raises:
+        RunStateError: ``out`` cannot be written.
+    """
+    here = find_records(out)
+    for path in paths:
+        try:
+            found = read_zip(path)
+        except RunStateError as error:
+            yield path, [Objection("archive", str(error))]
+            continue
+        wrong = objections(found, Known(registry, _same_board(found.record, here, out)))
+        outcome = wrong or _put(found, out)
+        if isinstance(outcome, Path):
+            here.append(found.record)
+        yield path, outcome
+
+
+def _same_board(record: Record, here: Iterable[Record], out: Path) -> dict[str, PerImageConfusion]:
+    """Matrices of runs of the same protocol, one per split."""
+    found: dict[str, PerImageConfusion] = {}
+    for other in here:
+        if other.ranking_hash != record.ranking_hash or other.smoke:
+            continue
+        for score in other.scores:
+            path = matrices_path(out, other, score.split)
+            if score.split not in found and path.exists():
+                found[score.split] = PerImageConfusion.load(path)
+    return found
+
+
+def _put(found: Contribution, out: Path) -> Path | list[Objection]:
+    """Writes matrices, then the record, as a job does; never over a run that is here."""
+    record = found.record
+    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            if (folder / "record.json").exists():
+                return [Objection("already here", f"{folder} holds a finished run of this job")]
+            for split, matrices in found.matrices.items():
+                matrices.save(folder / matrices_name(split))
+            save_record(record.model_copy(update={"origin": "submitted"}), folder / "record.json")
+            ranked = record.scores[0]
+            scored = f"{ranked.class_set}, {ranked.split}"
+            write_status(folder, Status(state=State.DONE, miou=ranked.miou, scored=scored))
+    except Timeout:
+        return [Objection("already here", f"a run is working on this job in {folder}")]
+    return folder

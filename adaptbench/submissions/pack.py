@@ -1,0 +1,123 @@
+"""A contribution: one zip with the record of a finished run and the confusion matrices behind its scores."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from adaptbench.errors import RunStateError
+from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.record import Record, load_record
+from adaptbench.storage.atomic import replacing
+
+RECORD = "record.json"
+#: More than any run has. Units: bytes, unpacked.
+_LARGEST = 2 << 30
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip: equal content gives equal bytes
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What a contribution claims, and what the claim rests on.
+
+    Attributes:
+        record: as its author wrote it.
+        matrices: per scored split, by its name ``dataset/split``.
+    """
+
+    record: Record
+    matrices: Mapping[str, PerImageConfusion]
+
+
+def matrices_name(split: str) -> str:
+    """Where the matrices of ``dataset/split`` lie, in a job's folder as in a zip."""
+    return f"confusion/{split.replace('/', '-', 1)}.npz"
+
+
+def file_name(record: Record) -> str:
+    """The name of a contribution's file."""
+    board = record.benchmark.replace("/", "-")
+    return f"{board}-{record.method}-{record.seed}-{record.job_hash[:8]}.zip"
+
+
+def read_folder(folder: Path) -> Contribution:
+    """A finished run.
+
+    Raises:
+        RunStateError: it is not finished, or its matrices are missing or damaged.
+    """
+    record = load_record(folder / RECORD)
+    splits = [score.split for score in record.scores]
+    return Contribution(
+        record, {split: PerImageConfusion.load(folder / matrices_name(split)) for split in splits}
+    )
+
+
+def pack(folder: Path, to: Path) -> Path:
+    """Writes the contribution of a finished run and returns its file; equal content gives equal bytes.
+
+    Raises:
+        RunStateError: the run is not finished or damaged, or the file cannot be written.
+    """
+    found = read_folder(folder)
+    path = to / file_name(found.record)
+    names = [RECORD, *(matrices_name(split) for split in found.matrices)]
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(
+                zipfile.ZipInfo(name, _EPOCH), (folder / name).read_bytes(), zipfile.ZIP_DEFLATED
+            )
+    return path
+
+
+def read_zip(path: Path) -> Contribution:
+    """Reads a contribution; nothing in it is trusted.
+
+    Raises:
+        RunStateError: it is no contribution: not a zip, other files than a record and its matrices, or damaged ones.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
+            infos = archive.infolist()
+            _require_plain(path, infos)
+            for info in infos:
+                target = Path(folder) / info.filename
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(archive.read(info))
+            found = _read_unpacked(path, Path(folder))
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise RunStateError(f"it is no readable zip ({error})") from error
+    expected = {RECORD, *(matrices_name(split) for split in found.matrices)}
+    if {info.filename for info in infos} != expected:
+        extra = sorted({info.filename for info in infos} - expected)
+        raise RunStateError(f"it holds files that belong to no score of its record: {', '.join(extra)}")
+    return found
+
+
+def _read_unpacked(path: Path, folder: Path) -> Contribution:
+    try:
+        return read_folder(folder)
+    except RunStateError as error:
+        raise RunStateError(str(error).replace(f"{folder}/", "")) from error
+
+
+def _require_plain(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+    """No other name than those we write, each once, and no more content than a run has."""
+    names = [info.filename for info in infos]
+    odd = [name for name in names if name != RECORD and not _is_matrices(name)]
+    if odd or len(set(names)) < len(names):
+        raise RunStateError(f"it holds unexpected files: {', '.join(map(repr, odd[:3])) or 'a name twice'}")
+    if RECORD not in names:
+        raise RunStateError(f"it holds no {RECORD}")
+    if sum(info.file_size for info in infos) > _LARGEST:
+        raise RunStateError(f"unpacked it is larger than {_LARGEST >> 30} GiB")
+
+
+def _is_matrices(name: str) -> bool:
+    folder, _, file = name.partition("/")
+    plain = "/" not in file and "\\" not in file and not file.startswith(".")
+    return folder == "confusion" and plain and file.endswith(".npz")

@@ -1,0 +1,188 @@
+"""What a tracker is told of a job, whatever it keeps it in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from adaptbench.data.taxonomy import ClassSet, class_set
+from adaptbench.errors import AdaptBenchError, RunStateError
+from adaptbench.evaluation.confusion import Matrix, PerImageConfusion
+from adaptbench.execution.stages.choice import selection_by, weights_name
+from adaptbench.records.jobspec import JobSpec, load_job
+from adaptbench.records.record import Record, Score
+from adaptbench.reporting.board import Board
+from adaptbench.tracking import curves
+from adaptbench.tracking.pictures import Shown, shown
+
+#: Fields of a job, and of a record, that make up the configuration of its run. None holds a path or a key.
+_OF_JOB = ("method", "profile", "seed", "settings", "settings_origin", "overrides", "ranking")
+_OF_RECORD = (
+    "method_version",
+    "setting",
+    "iterations",
+    "oracle",
+    "smoke",
+    "weights_sha256",
+    "network",
+    "data",
+    "environment",
+)
+_HASHES = ("job_hash", "group_hash", "ranking_hash")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which job a run shows; the same before it starts and when it is done.
+
+    Attributes:
+        benchmark: as it is called in results.
+        config: what was asked for.
+    """
+
+    job_hash: str
+    method: str
+    benchmark: str
+    seed: int
+    config: Mapping[str, Any]
+
+    @classmethod
+    def of_job(cls, spec: JobSpec) -> Identity:
+        """From a job that may not have started."""
+        config = spec.model_dump(mode="json", include={*_OF_JOB, *_HASHES})
+        return cls(spec.job_hash, spec.method, spec.board, spec.seed, {"benchmark": spec.board, **config})
+
+    @classmethod
+    def of_record(cls, record: Record) -> Identity:
+        """From a record alone, for example one that others submitted."""
+        config = record.model_dump(mode="json", include={*_OF_JOB, *_HASHES, "benchmark"})
+        return cls(record.job_hash, record.method, record.benchmark, record.seed, config)
+
+    @property
+    def name(self) -> str:
+        """For people; the hash is what counts."""
+        return f"{self.method} seed {self.seed}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names behind the vectors of the curves; none where the class set is not known here."""
+        try:
+            return class_set(str(self.config["ranking"].get("class_set"))).classes
+        except AdaptBenchError:
+            return ()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Everything there is to show of a finished job.
+
+    Attributes:
+        record: its record.
+        folder: the job's folder; only what is there is shown.
+    """
+
+    record: Record
+    folder: Path
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What only the record knows."""
+        return self.record.model_dump(mode="json", include=set(_OF_RECORD))
+
+    @property
+    def tags(self) -> list[str]:
+        """Those of the method, and what kind of run it was."""
+        record = self.record
+        marks = [record.profile, record.setting, *(["smoke"] if record.smoke else [])]
+        return list(dict.fromkeys([*record.tags, *marks]))
+
+    def confusion(self, score: Score) -> Matrix | None:
+        """Counts summed over the pictures of a split, None if they are gone. Shape: ``(C, C)``; rows are the truth."""
+        try:
+            return PerImageConfusion.load(self.folder / "confusion" / f"{file_name(score)}.npz").total()
+        except RunStateError:
+            return None
+
+    def pictures(self, score: Score) -> list[Shown]:
+        """The pictures of a split whose predictions were kept."""
+        try:
+            spec = load_job(self.folder)
+        except RunStateError:
+            spec = None
+        try:
+            return shown(self.folder / "pictures" / file_name(score), spec, score)
+        except (AdaptBenchError, OSError):
+            return []
+
+    @property
+    def weights(self) -> Path | None:
+        """The file with the scored weights, if it is still there."""
+        stages = curves.stage_folders(self.folder)
+        try:
+            spec = load_job(self.folder)
+        except RunStateError:
+            return None
+        if not stages:
+            return None
+        chosen = None if self.record.snapshots is None else selection_by(spec.ranking["checkpoint"], spec)
+        file = stages[-1] / weights_name(chosen)
+        return file if file.is_file() else None
+
+
+def file_name(score: Score) -> str:
+    """How the files of a split are called in a job's folder."""
+    return score.split.replace("/", "-", 1)
+
+
+def class_set_of(score: Score) -> ClassSet | None:
+    """The class set of a score; None where it is not known here."""
+    try:
+        return class_set(score.class_set)
+    except AdaptBenchError:
+        return None
+
+
+def summary(record: Record) -> dict[str, float]:
+    """Every score under ``CLASS SET/SPLIT/...`` (percent; absent classes left out) and every cost."""
+    found: dict[str, float] = {}
+    for score in record.scores:
+        prefix = f"{score.class_set}/{score.split}"
+        found[f"{prefix}/mIoU"] = score.miou
+        found[f"{prefix}/accuracy"] = score.accuracy
+        found |= {f"{prefix}/IoU/{name}": iou for name, iou in score.iou.items() if iou is not None}
+    cost = record.cost.model_dump(exclude={"device"})
+    return found | {f"cost/{key}": value for key, value in cost.items() if isinstance(value, int | float)}
+
+
+class Run(Protocol):
+    """A job's run in a tracker. Any of these may raise; none may end the process."""
+
+    @property
+    def step(self) -> int:
+        """The first step that is not there yet."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """One line of the training curve."""
+
+    def complete(self, finished: Finished) -> None:
+        """Scores, tables, pictures and files of the finished job."""
+
+    def close(self, ok: bool) -> None:
+        """Nothing more comes; ``ok`` if the job is done."""
+
+
+class Tracker(Protocol):
+    """Something that keeps runs."""
+
+    #: For messages.
+    name: str
+    #: Where its files lie.
+    folder: Path
+
+    def open(self, identity: Identity) -> Run:
+        """The run of a job, a new one or the one that is there."""
+
+    def leaderboard(self, boards: Sequence[Board]) -> None:
+        """The ranked tables."""

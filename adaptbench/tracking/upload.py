@@ -1,0 +1,62 @@
+"""Finished jobs as runs of trackers, from their records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adaptbench.errors import AdaptBenchError, RunStateError, UsageError
+from adaptbench.records.jobspec import job_folder
+from adaptbench.records.record import Record
+from adaptbench.reporting.board import boards
+from adaptbench.tracking import curves
+from adaptbench.tracking.content import Finished, Identity, Tracker
+from adaptbench.tracking.guarded import sync_line, told
+from adaptbench.tracking.wandb_runs import WandbTracker
+
+
+def upload(records: Sequence[Record], out: Path, tracker: Tracker) -> str:
+    """Makes or updates one run of every record, and the leaderboard; says where they are.
+
+    Args:
+        records: in any order.
+        out: the results folder they come from; curves, matrices and pictures are read from their job folders.
+        tracker: where the runs go.
+
+    Raises:
+        UsageError: the server cannot be reached or refuses.
+        RunStateError: the tracker's folder cannot be written.
+    """
+    try:
+        for record in records:
+            _upload(record, out, tracker)
+        tracker.leaderboard(boards(records))
+    except AdaptBenchError:
+        raise
+    except OSError as error:
+        raise RunStateError(f"Cannot write runs to {tracker.folder}: {error.strerror or error}.") from error
+    except Exception as error:  # libraries of trackers raise whatever they like
+        raise UsageError(
+            f"{tracker.name} refused ({told(error)}). Check WANDB_API_KEY and the project, or use --wandb offline."
+        ) from None
+    return _said(tracker, len(records))
+
+
+def _upload(record: Record, out: Path, tracker: Tracker) -> None:
+    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    identity = Identity.of_record(record)
+    run = tracker.open(identity)
+    for step, values in curves.history(folder / "metrics.jsonl", identity.classes):
+        if step >= run.step:  # a run that goes on has the earlier ones
+            run.log(step, values)
+    run.complete(Finished(record, folder))
+    run.close(ok=True)
+
+
+def _said(tracker: Tracker, count: int) -> str:
+    runs = f"{count} run{'' if count == 1 else 's'}"
+    if not isinstance(tracker, WandbTracker):
+        return f"{tracker.name}: {runs} in {tracker.folder}"
+    if tracker.project.mode == "online":
+        return f"{tracker.name}: {runs} in {tracker.url}"
+    return f"{tracker.name}: {runs} kept in {tracker.folder}. To send them: {sync_line(tracker.folder)}"

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from adaptbench.execution.launch.processes import end_with_parent, locked
+from adaptbench.training.loop import InterruptedTrainingError
+
+
+def test_lock_is_held_and_released(tmp_path: Path) -> None:
+    for _ in range(2):
+        with locked(tmp_path / ".lock", lambda: False):
+            pass
+
+
+def test_waiting_for_a_lock_can_be_stopped(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    with locked(path, lambda: False), pytest.raises(InterruptedTrainingError, match="another run"):  # noqa: SIM117
+        with locked(path, _after(1)):
+            raise AssertionError("two holders")
+
+
+def test_process_whose_parent_ended_before_it_asked_dies() -> None:
+    child = multiprocessing.get_context("fork").Process(target=end_with_parent, args=(os.getppid(),))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+
+
+def test_process_ends_with_its_parent() -> None:
+    context = multiprocessing.get_context("fork")
+    answer, ours = context.Pipe(duplex=False)
+
+    def middle() -> None:
+        if os.fork() == 0:
+            end_with_parent(os.getppid())
+            ours.send(os.getpid())
+            time.sleep(60)
+        time.sleep(60)
+
+    parent = context.Process(target=middle)
+    parent.start()
+    grandchild = answer.recv()
+    parent.kill()
+    parent.join()
+    deadline = time.monotonic() + 10
+    while _alive(grandchild):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+_FREED = """
+import resource, sys, torch
+from pathlib import Path
+from adaptbench.launch.processes import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+torch.ones(1)
+before = resident()
+torch.ones(6 << 20)
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
+def test_freed_memory_is_kept() -> None:
+    assert _left_of_a_tensor("keep") > 20 * 2**20
+    assert _left_of_a_tensor("return") < 4 * 2**20
+
+
+def _left_of_a_tensor(freed: str) -> int:
+    """Bytes by which a fresh process is larger after it has made and freed a tensor of 24 MiB."""
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _FREED, freed]
+    return int(subprocess.run(command, env=alone, capture_output=True, text=True, check=True).stdout)
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _after(calls: int) -> object:
+    left = iter([False] * calls)
+    return lambda: next(left, True)

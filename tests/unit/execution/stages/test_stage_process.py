@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from adaptbench.contracts.method import Stage
+from adaptbench.errors import RunStateError
+from adaptbench.execution.stages import run
+from adaptbench.execution.stages.planned import PlannedStage
+from adaptbench.training.loop import InterruptedTrainingError
+
+Train = Callable[..., None]
+
+
+def _train(
+    child: Train, folder: Path, monkeypatch: pytest.MonkeyPatch, *, done: bool = False, stop: bool = False
+) -> None:
+    """What happens when the process that trains behaves like ``child``."""
+    monkeypatch.setattr(run.child, "main", child)
+    place = cast("Any", SimpleNamespace(folder=folder, device=torch.device("cpu")))
+    entry = cast("Any", SimpleNamespace(trained=done))
+    run._train_in_child(place, 0, entry, lambda: stop)
+
+
+@pytest.mark.parametrize("status", [0, 3, 130])
+def test_ending_without_a_result_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with pytest.raises(RunStateError, match=rf"without a word \(exit status {status}\)"):
+        _train(lambda *_: os._exit(status), tmp_path, monkeypatch)
+
+
+def test_killed_by_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RunStateError, match="killed by signal 9"):
+        _train(lambda *_: os.kill(os.getpid(), signal.SIGKILL), tmp_path, monkeypatch)
+
+
+def test_a_result_is_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _train(lambda *_: None, tmp_path, monkeypatch, done=True)
+
+
+def test_stop_reaches_a_training_that_does_not_listen_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def child(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(60)
+
+    started = time.monotonic()
+    with pytest.raises(InterruptedTrainingError):
+        _train(child, tmp_path, monkeypatch, stop=True)
+    assert time.monotonic() - started < 10
+
+
+def test_target_supervision_is_marked_even_without_the_tag() -> None:
+    method = cast("Any", SimpleNamespace(supervision="target", tags=()))
+    first = PlannedStage(Stage("a", method, cast("Any", None)), "", Path(), None)
+    blind = cast("Any", SimpleNamespace(supervision="source", tags=()))
+    assert first.oracle
+    assert PlannedStage(Stage("b", blind, cast("Any", None)), "", Path(), first).oracle

@@ -1,0 +1,119 @@
+"""Every parameter is listed once, with the papers' rates; the recorded table is in tests/conformance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from adaptbench import networks
+from adaptbench.contracts.settings import Settings
+from adaptbench.optim.optimizer import build_optimizer, build_schedule
+
+
+def settings(**values: Any) -> Settings:
+    return Settings.model_validate(values)
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.ModuleDict({"conv": nn.Conv2d(3, 4, 1), "norm": nn.BatchNorm2d(4)})
+        self.decode_head = nn.ModuleDict({"conv": nn.Conv2d(4, 2, 1), "norm": nn.BatchNorm2d(2)})
+
+
+def rules(**values: Any) -> dict[str, tuple[float, float]]:
+    network = Network()
+    groups = build_optimizer(network, settings(**values)).optimizer.param_groups
+    by_parameter = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    return {name: by_parameter[id(p)] for name, p in network.named_parameters()}
+
+
+def test_the_head_learns_faster_and_encoder_norms_do_not_decay() -> None:
+    found = rules(learning_rate=1.0, head_lr_factor=10, weight_decay=0.5)
+    assert found["backbone.conv.weight"] == found["backbone.conv.bias"] == (1.0, 0.5)
+    assert found["backbone.norm.weight"] == found["backbone.norm.bias"] == (1.0, 0.0)
+    assert found["decode_head.conv.weight"] == found["decode_head.norm.weight"] == (10.0, 0.5)
+    assert rules(norm_weight_decay=True)["backbone.norm.weight"] == (6e-5, 0.01)
+
+
+@pytest.mark.parametrize("name", ["deeplabv2-mini", "class-frequency"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_every_parameter_is_listed_once(name: str, optimizer: str) -> None:
+    network = networks.build(name, 5)
+    groups = build_optimizer(network, settings(optimizer=optimizer)).optimizer.param_groups
+    listed = [id(p) for group in groups for p in group["params"]]
+    assert len(set(listed)) == len(listed)
+    assert {id(p) for p in network.parameters()} <= set(listed)
+    assert len(groups) <= 3
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    network = Network()
+    network.backbone.requires_grad_(False)
+    groups = build_optimizer(network, settings()).optimizer.param_groups
+    assert {id(p) for group in groups for p in group["params"]} == {
+        id(p) for p in network.decode_head.parameters()
+    }
+
+
+def rates(values: Settings) -> list[float]:
+    wrapper = build_optimizer(Network(), values)
+    schedulers, found = build_schedule(wrapper, values), []
+    wrapper.step()  # mmengine warns of schedules without steps
+    for _ in range(values.iterations):
+        found.append(wrapper.optimizer.param_groups[0]["lr"])
+        for scheduler in schedulers:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 7, 40, 100])
+@pytest.mark.parametrize("power", [0.9, 1.0])
+def test_the_schedule_is_its_formula(warmup: int, power: float) -> None:
+    values = settings(
+        iterations=40, warmup=warmup, poly_power=power, learning_rate=0.5, warmup_start=0.1, optimizer="sgd"
+    )
+    expected = [
+        0.5 * (1 - t / 40) ** power * (0.1 + 0.9 * min(t / warmup, 1) if warmup else 1) for t in range(40)
+    ]
+    assert rates(values) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_resumed_schedule_goes_on_exactly() -> None:
+    values = settings(iterations=40, warmup=7)
+    whole = rates(values)
+    first = build_optimizer(Network(), values)
+    schedulers = build_schedule(first, values)
+    first.step()
+    for _ in range(11):
+        for scheduler in schedulers:
+            scheduler.step()
+    second = build_optimizer(Network(), values)
+    restored = build_schedule(second, values)
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    for new, old in zip(restored, schedulers, strict=True):
+        new.load_state_dict(old.state_dict())
+    assert second.optimizer.param_groups[0]["lr"] == whole[11]
+    second.step()
+    for scheduler in restored:
+        scheduler.step()
+    assert second.optimizer.param_groups[0]["lr"] == whole[12]
+
+
+def test_sgd_is_plain_sgd() -> None:
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(3, 2), nn.Linear(3, 2)
+    theirs.load_state_dict(ours.state_dict())
+    values = settings(optimizer="sgd", learning_rate=0.1, weight_decay=0.01, momentum=0.5)
+    wrapper = build_optimizer(ours, values)
+    plain = torch.optim.SGD(theirs.parameters(), lr=0.1, weight_decay=0.01, momentum=0.5)
+    for _ in range(3):
+        image = torch.randn(4, 3)
+        wrapper.update_params(ours(image).square().mean())
+        plain.zero_grad()
+        theirs(image).square().mean().backward()
+        plain.step()
+    assert torch.equal(ours.weight, theirs.weight)

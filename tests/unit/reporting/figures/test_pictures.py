@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adaptbench.data.taxonomy import CAMVID11
+from adaptbench.records.record import Record
+from adaptbench.reporting.board import boards
+from adaptbench.reporting.figures.pictures import StripRow, leaderboard_picture, prediction_strips
+
+Maker = Callable[..., Record]
+
+
+def strip_row(name: str = "a", size: tuple[int, int] = (36, 48)) -> StripRow:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    truth = rng.integers(0, 11, size, dtype=np.uint8)
+    truth[:4] = 255
+    return StripRow(name, image, truth, {"source_only": truth, "dacs": np.zeros(size, np.uint8)})
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
+def test_the_board_is_drawn_at_readme_width_and_again_alike(records: list[Record], tmp_path: Path) -> None:
+    (board,) = boards(records)
+    for name in ("one.png", "two.png"):
+        leaderboard_picture(board, tmp_path / name)
+    picture = opened(tmp_path / "one.png")
+    assert 900 <= picture.width <= 1250
+    assert "Software" not in picture.info
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.mark.parametrize("fields", [{"smoke": True}, {"method": "$x_"}, {"miou": 0.0}, {"miou": 100.0}])
+def test_odd_boards_are_drawn(record: Maker, tmp_path: Path, fields: dict[str, object]) -> None:
+    (board,) = boards([record(**fields)])
+    leaderboard_picture(board, tmp_path / "board.png")
+    assert opened(tmp_path / "board.png").width > 900
+
+
+def test_strips_show_the_class_colours(tmp_path: Path) -> None:
+    row = strip_row()
+    for name in ("one.png", "two.png"):
+        prediction_strips([row, strip_row("b")], tmp_path / name, CAMVID11)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    picture = np.asarray(opened(tmp_path / "one.png").convert("RGB"))
+    assert 900 <= picture.shape[1] <= 1250
+    shown = {tuple(colour) for colour in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
+    assert set(CAMVID11.palette) < shown
+
+
+def test_strips_want_rows_that_fit_together(tmp_path: Path) -> None:
+    row = strip_row()
+    path = tmp_path / "strips.png"
+    with pytest.raises(ValueError, match="no picture"):
+        prediction_strips([], path, CAMVID11)
+    with pytest.raises(ValueError, match=r"b: predictions of \['dacs'\]"):
+        prediction_strips([row, StripRow("b", row.image, row.truth, {"dacs": row.truth})], path, CAMVID11)
+    with pytest.raises(ValueError, match=r"ids \[77\] are not in camvid11"):
+        odd = np.full_like(row.truth, 77)
+        prediction_strips([StripRow("c", row.image, row.truth, {"dacs": odd})], path, CAMVID11)
+    assert not path.exists()
+
+
+def test_a_strip_row_wants_one_size() -> None:
+    row = strip_row()
+    with pytest.raises(ValueError, match=r"d: dacs is \(2, 2\) uint8"):
+        StripRow("d", row.image, row.truth, {"dacs": np.zeros((2, 2), np.uint8)})
+    with pytest.raises(ValueError, match=r"an image is \(H, W, 3\)"):
+        StripRow("e", row.truth, row.truth, {})

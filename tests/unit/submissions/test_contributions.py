@@ -1,0 +1,247 @@
+"""Contributions: what is packed can be merged, and what does not hold is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from adaptbench.cli import main
+from adaptbench.contracts import plugins
+from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.evaluation.metrics import score
+from adaptbench.planning.plan import make_plan
+from adaptbench.planning.request import Request
+from adaptbench.records.jobspec import content_hash
+from adaptbench.records.record import Record, load_record, save_record
+from adaptbench.records.scan import find_records
+from adaptbench.reporting.board import boards
+from adaptbench.reporting.figures.gallery import draw_all
+from adaptbench.submissions import merging
+from adaptbench.submissions.checks import Known, objections
+from adaptbench.submissions.pack import file_name, pack, read_folder
+
+Maker = Callable[..., Record]
+REGISTRY = plugins.discover()
+
+
+@pytest.fixture
+def run(record: Maker, tmp_path: Path) -> Path:
+    return finished_run(record, tmp_path)
+
+
+def finished_run(record: Maker, tmp_path: Path, seed: int = 0) -> Path:
+    """The folder of a finished run as this version of the package makes it, with the hashes of its plan.
+
+    Runs of two seeds were scored on other labels.
+    """
+    request = Request(methods=("source_only",), seeds=(seed,), out=tmp_path / "theirs", device="cpu")
+    (planned,) = make_plan(request).jobs
+    spec = planned.spec
+    rng = np.random.default_rng(seed)
+    scores = []
+    for split in spec.ranking["splits"]:
+        matrices = {f"picture {i}": rng.integers(0, 50, (19, 19)) for i in range(5)}
+        kept = PerImageConfusion.collect(matrices)
+        kept.save(planned.folder / "confusion" / f"{split.replace('/', '-')}.npz")
+        scores.append(score(kept.total(), CITYSCAPES19, split=split, provenance="generated", images=5))
+    method: Any = plugins.load(REGISTRY.find("method", "source_only"))
+    same = (
+        "job_hash",
+        "group_hash",
+        "ranking_hash",
+        "ranking",
+        "settings",
+        "settings_origin",
+        "overrides",
+    )
+    one = record(
+        "source_only",
+        **{name: getattr(spec, name) for name in same if name not in ("ranking", "overrides")},
+        seed=seed,
+        tags=tuple(method.tags),
+        method_title=method.title,
+        method_version=method.version,
+        paper=method.paper,
+        benchmark_title="GTA5 to Cityscapes",
+        data=spec.ranking["data"],
+        scores=scores,
+    )
+    save_record(one.model_copy(update={"ranking": spec.ranking}), planned.folder / "record.json")
+    return planned.folder
+
+
+def rejected(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What merge says about the run as it lies there."""
+    path = pack(run, tmp_path / "zips")
+    capsys.readouterr()
+    assert main(["merge", str(path), "--out", str(tmp_path / "ours")]) == 1
+    assert not list((tmp_path / "ours").rglob("record.json"))
+    said = capsys.readouterr().out
+    assert said.startswith(f"rejected {path}: [")
+    return said
+
+
+def changed(run: Path, **fields: Any) -> None:
+    found = load_record(run / "record.json")
+    save_record(Record.model_validate({**found.model_dump(), **fields}), run / "record.json")
+
+
+def test_what_is_contributed_is_merged_and_marked(run: Path, tmp_path: Path) -> None:
+    assert main(["contribute", str(run), "--to", str(tmp_path / "zips")]) == 0
+    (path,) = (tmp_path / "zips").iterdir()
+    assert path.name == file_name(load_record(run / "record.json"))
+    first = path.read_bytes()
+    assert main(["contribute", str(tmp_path / "theirs"), "--to", str(tmp_path / "zips")]) == 0
+    assert path.read_bytes() == first
+    assert main(["merge", str(path), "--out", str(tmp_path / "ours")]) == 0
+    (merged,) = find_records(tmp_path / "ours")
+    assert merged == load_record(run / "record.json").model_copy(update={"origin": "submitted"})
+    assert boards([merged])[0].rows[0].origin == "submitted"
+    folder = tmp_path / "ours" / run.relative_to(tmp_path / "theirs")
+    assert read_folder(folder).matrices.keys() == read_folder(run).matrices.keys()
+    assert main(["report", "--out", str(tmp_path / "ours")]) == 0
+    assert "| submitted" in (tmp_path / "ours/leaderboards/leaderboard.md").read_text()
+
+
+def test_pictures_of_submitted_runs_are_not_looked_for(run: Path, tmp_path: Path) -> None:
+    main(["merge", str(pack(run, tmp_path / "zips")), "--out", str(tmp_path / "ours")])
+    said: list[str] = []
+    draw_all(find_records(tmp_path / "ours"), tmp_path / "ours", said.append)
+    assert len(said) == 1
+    assert "All of its runs were submitted by others, without pictures." in said[0]
+
+
+def test_a_run_that_is_here_stays(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = pack(run, tmp_path)
+    before = (run / "record.json").read_bytes()
+    assert main(["merge", str(path), "--out", str(tmp_path / "theirs")]) == 1
+    assert "[already here]" in capsys.readouterr().out
+    assert (run / "record.json").read_bytes() == before
+
+
+def test_what_was_merged_before_counts_for_the_next_and_records_are_read_once(
+    record: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = (
+        pack(finished_run(record, tmp_path / str(seed), seed), tmp_path / "zips") for seed in (0, 1)
+    )
+    scan = mock.Mock(side_effect=find_records)
+    monkeypatch.setattr(merging, "find_records", scan)
+    assert main(["merge", str(first), str(other), str(first), "--out", str(tmp_path / "ours")]) == 1
+    said = capsys.readouterr().out
+    assert f"merged {first}: " in said
+    assert f"rejected {other}: [pictures] cityscapes/val: other pictures, or other labels" in said
+    assert f"rejected {first}: [already here]" in said
+    assert scan.call_count == 1
+    assert main(["merge", str(other), "--out", str(tmp_path / "empty")]) == 0
+
+
+def test_a_missing_file_is_told_before_anything_is_merged(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = pack(run, tmp_path / "zips")
+    missing = tmp_path / "missing.zip"
+    assert main(["merge", str(path), str(missing), "--out", str(tmp_path / "ours")]) == 2
+    assert f"merge {missing}: no such file" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_better_score_is_found_out(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = load_record(run / "record.json")
+    better = found.scores[0].model_copy(update={"miou": found.scores[0].miou + 1e-6})
+    changed(run, scores=[better, *found.scores[1:]])
+    assert "[scores] cityscapes/val: mIoU is" in rejected(run, tmp_path, capsys)
+
+
+def test_every_class_is_recomputed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = load_record(run / "record.json")
+    iou = {**found.scores[1].iou, "bicycle": None}
+    changed(run, scores=[found.scores[0], found.scores[1].model_copy(update={"iou": iou})])
+    assert "[scores] gta5/heldout: IoU of bicycle is absent in the record" in rejected(run, tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("fields", "objection"),
+    [
+        ({"smoke": True}, "[smoke run]"),
+        ({"method": "nobody"}, "[plug-ins] Unknown method 'nobody'"),
+        ({"method_version": 99}, "[plug-ins] it was run with version 99"),
+        ({"tags": []}, "[plug-ins] title, paper or tags"),
+        ({"ranking_hash": "0" * 16}, "[protocol] the ranking hash is 0000000000000000"),
+        ({"benchmark": "gta5_to_cityscapes"}, "[protocol] a score on generated data does not belong"),
+        ({"settings": {"network": "deeplabv2-mini", "pretraining": "none"}}, "[identity] the group hash is"),
+        ({"seed": 5}, "[identity] the job hash is"),
+    ],
+)
+def test_a_changed_record_is_found_out(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: dict[str, Any], objection: str
+) -> None:
+    changed(run, **fields)
+    assert objection in rejected(run, tmp_path, capsys)
+
+
+def test_another_protocol_is_found_out(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ranking = {**load_record(run / "record.json").ranking, "ignore": "count"}
+    changed(run, ranking=ranking, ranking_hash=content_hash(ranking))
+    assert "[protocol] ignore of the protocol is 'count'" in rejected(run, tmp_path, capsys)
+
+
+def test_a_left_out_picture_is_found_out(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / "confusion" / "cityscapes-val.npz"
+    kept = PerImageConfusion.load(path)
+    PerImageConfusion(kept.names[1:], kept.matrices[1:]).save(path)
+    assert "[pictures] cityscapes/val: 5 pictures were scored, there are matrices of 4" in rejected(
+        run, tmp_path, capsys
+    )
+
+
+def test_other_labels_than_here_are_found_out(run: Path) -> None:
+    found = read_folder(run)
+    split = "cityscapes/val"
+    other = PerImageConfusion(found.matrices[split].names, found.matrices[split].matrices + np.uint32(1))
+    (wrong,) = objections(found, Known(REGISTRY, {split: other}))
+    assert wrong.check == "pictures"
+    assert "other labels" in wrong.reason
+    assert objections(found, Known(REGISTRY, dict(found.matrices))) == []
+
+
+def test_what_is_no_contribution_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = pack(run, tmp_path / "zips")
+    bad = {name: tmp_path / f"{name}.zip" for name in ("text", "outside", "extra", "damaged", "none")}
+    bad["text"].write_text("no zip")
+    for name, member in (("outside", "../record.json"), ("extra", "confusion/else.npz")):
+        shutil.copy(good, bad[name])
+        with zipfile.ZipFile(bad[name], "a") as archive:
+            archive.writestr(member, (run / "confusion/cityscapes-val.npz").read_bytes())
+    with zipfile.ZipFile(bad["damaged"], "w") as archive:
+        archive.writestr("record.json", json.dumps({"schema_version": 2}))
+    with zipfile.ZipFile(bad["none"], "w") as archive:
+        archive.writestr("confusion/cityscapes-val.npz", b"")
+    for name, path in bad.items():
+        assert main(["merge", str(path), "--out", str(tmp_path / "ours")]) == 1
+        said = capsys.readouterr().out
+        assert f"rejected {path}: [archive] " in said, name
+        assert str(Path(sys.prefix) / "tmp") not in said
+    assert not (tmp_path / "ours").exists()
+
+
+def test_smoke_runs_are_not_packed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed(run, smoke=True)
+    assert main(["contribute", str(run), "--to", str(tmp_path / "zips")]) == 1
+    assert f"not packed {run}: [smoke run]" in capsys.readouterr().out
+    assert not (tmp_path / "zips").exists()
+    assert main(["contribute", str(tmp_path), "--to", str(tmp_path / "zips")]) == 2
