@@ -33,6 +33,10 @@ class WeightsError(AdaptBenchError):
     """A file of weights is missing, damaged, or does not fit the network it is meant for."""
 
 
+class InterruptedTrainingError(AdaptBenchError):
+    """The training was asked to stop; its checkpoint is on disk."""
+
+
 class RunStateError(AdaptBenchError):
     """A job, stage or record on disk cannot be used: other version, damaged, or not writable."""
 

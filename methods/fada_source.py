@@ -129,4 +129,5 @@ class FADASource(Method):
     def schedules(self, optimizers: Optimizers) -> list[Any]:
         """That of the student, to its own end."""
         student = by_name(optimizers)["student"]
-        return build_schedule(student, self.settings, self.settings.schedule_iterations)
+        total = self.settings.schedule_iterations or self.settings.iterations
+        return build_schedule(student, self.settings, total)

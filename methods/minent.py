@@ -152,7 +152,8 @@ class OutputAdaptation(Method):
     def schedules(self, optimizers: Optimizers) -> list[Any]:
         """That of the student, to its own end."""
         student = by_name(optimizers)["student"]
-        return build_schedule(student, self.settings, self.settings.schedule_iterations)
+        total = self.settings.schedule_iterations or self.settings.iterations
+        return build_schedule(student, self.settings, total)
 
     def _seen(self, image: Tensor) -> Outputs:
         size = (image.shape[-2], image.shape[-1])

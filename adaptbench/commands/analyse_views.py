@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from adaptbench.commands.analyse import Tell, per_board
-from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.flags import Analyse
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.record import Record
 from adaptbench.reporting.analyses.views import Viewed, write_views
-from adaptbench.reporting.matrices import cluster_names, matrices_path
+from adaptbench.reporting.matrices import cluster_names
 
 
 def execute(command: Analyse, records: Sequence[Record], tell: Tell) -> list[Path]:

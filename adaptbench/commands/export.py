@@ -10,9 +10,9 @@ from rich.console import Console
 
 from adaptbench.commands.predict import like_dataset
 from adaptbench.errors import UsageError, WeightsError
+from adaptbench.evaluation.sizes import input_size
 from adaptbench.execution.checkpoints.scored import open_checkpoint
 from adaptbench.execution.checkpoints.scoring import scorer_of
-from adaptbench.execution.job_context import input_size
 from adaptbench.flags import Export
 from adaptbench.prediction.export import onnx_file, tensors
 from adaptbench.prediction.export.description import describe, network_size

@@ -10,9 +10,9 @@ from rich.console import Console
 from adaptbench.commands.bars import Bars
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
+from adaptbench.evaluation.sizes import input_size
 from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint, registry_with
 from adaptbench.execution.checkpoints.scoring import scorer_of
-from adaptbench.execution.job_context import input_size
 from adaptbench.flags import EXIT_UNFINISHED, Predict
 from adaptbench.planning import sources
 from adaptbench.planning.plan import device_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -14,24 +14,10 @@ import numpy.typing as npt
 
 from adaptbench.data import files
 from adaptbench.data.archives import Archive, archive
+from adaptbench.data.sample import Sample
 from adaptbench.errors import DataError, unknown_name
 
-
-@dataclass(frozen=True)
-class Sample:
-    """One picture of a split.
-
-    Attributes:
-        name: stable identifier, unique within the split.
-        image: path of the picture.
-        label: where its label file belongs; whether the file exists is not checked here.
-        tags: facts for grouping scores, for example ``{"city": "lindau"}``.
-    """
-
-    name: str
-    image: Path
-    label: Path
-    tags: Mapping[str, str] = field(default_factory=dict)
+__all__ = ["Dataset", "Sample", "Split"]
 
 
 @dataclass(frozen=True)

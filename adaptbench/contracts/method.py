@@ -188,7 +188,11 @@ class Method(nn.Module):
 
     def schedules(self, optimizers: Optimizers) -> list[Any]:
         """Mmengine schedulers, stepped after every iteration. Default: for every optimiser that of the settings."""
-        return [s for o in by_name(optimizers).values() for s in build_schedule(o, self.settings)]
+        return [
+            s
+            for o in by_name(optimizers).values()
+            for s in build_schedule(o, self.settings, self.settings.iterations)
+        ]
 
     def hooks(self) -> list[Hook]:
         """Mmengine hooks to call during training. Default: none."""

@@ -19,7 +19,7 @@ from typing import Any
 from adaptbench.errors import PluginError, UsageError, unknown_name
 
 #: The checkout (or installation) that holds methods/, datasets/, benchmarks/ and studies/.
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 #: Suffixes of files that describe a dataset or a benchmark without code.
 DESCRIPTIONS = (".yaml", ".yml")

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
 
+from adaptbench.data.units import Channels, Iterations, Length, Pictures, PixelCount
 from adaptbench.errors import unknown_name
 
-Provenance = Literal["generated", "official"]
+__all__ = [
+    "PROFILES",
+    "Channels",
+    "Iterations",
+    "Length",
+    "Pictures",
+    "PixelCount",
+    "Profile",
+    "Provenance",
+    "profile",
+]
 
-#: A length in full-size pixels.
-Length = Annotated[int, "length"]
-#: A number of full-size pixels.
-PixelCount = Annotated[int, "pixel_count"]
-#: Width of a module that a method trains beside the network, like a discriminator.
-Channels = Annotated[int, "channels"]
-#: A number of pictures per domain in one training iteration.
-Pictures = Annotated[int, "pictures"]
-#: A number of training iterations, out of the published total.
-Iterations = Annotated[int, "iterations"]
+Provenance = Literal["generated", "official"]
 
 
 @dataclass(frozen=True)

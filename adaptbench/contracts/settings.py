@@ -11,19 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
-from adaptbench.contracts.profiles import Iterations, Length, Pictures, Profile
+from adaptbench.contracts.profiles import Profile
+from adaptbench.data.units import Iterations, Length, Pictures
 from adaptbench.errors import UsageError, unknown_name
+from adaptbench.optim.recipe import Recipe
 
 Origin = Literal["published", "transferred"]
 
 
-class Settings(BaseModel):
-    """Settings every method has; a method adds its own by subclassing. Sizes are full-size numbers.
-
-    The defaults are those the self-training papers train with (HRDA, arXiv 2204.13132, section 4.1).
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Training(BaseModel):
+    """What is trained on what, and for how long."""
 
     network: str = Field(
         "deeplabv2-r101", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
@@ -42,15 +39,15 @@ class Settings(BaseModel):
         le=1,
         description="a source crop is drawn again (10 times at most) above this share of one class",
     )
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="optimiser of the student")
-    learning_rate: float = Field(6e-5, gt=0, description="of the encoder, at its highest")
-    head_lr_factor: float = Field(10.0, gt=0, description="factor on the learning rate of the decoder")
-    weight_decay: float = Field(0.01, ge=0, description="share of a weight's learning rate it loses per step")
-    norm_weight_decay: bool = Field(False, description="whether encoder normalisation layers decay, too")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    warmup: Iterations = Field(1500, ge=0, description="iterations of linear warm-up, on top of the decay")
-    warmup_start: float = Field(1e-6, gt=0, le=1, description="share of the learning rate at iteration 0")
-    poly_power: float = Field(1.0, gt=0, description="power of the polynomial decay to zero")
+
+
+class Settings(Recipe, Training):  # pydantic: fields of the last come first
+    """Settings every method has; a method adds its own by subclassing. Sizes are full-size numbers.
+
+    The defaults are those the self-training papers train with (HRDA, arXiv 2204.13132, section 4.1).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import archives
 from adaptbench.data.rare_class_sampling import count_classes
+from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.taxonomy import LabelMap
 from adaptbench.errors import DataError
 from adaptbench.storage.atomic import write_text
 
-LabelledItem = tuple[Dataset, Sample, LabelMap]
+LabelledItem = tuple[Reader, Sample, LabelMap]
 
 
 #: Pixels by train id of every item, in order.

@@ -23,7 +23,7 @@ from adaptbench.data import archives
 from adaptbench.errors import DataError
 
 if TYPE_CHECKING:
-    from adaptbench.contracts.dataset import Sample
+    from adaptbench.data.sample import Sample
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 #: Offsets of bit depth and colour type in a PNG's header.

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import files
 from adaptbench.errors import DataError
 from adaptbench.storage.atomic import replacing, write_text
@@ -104,29 +103,6 @@ class PseudoLabels:
                 f"The pseudo-label {path} has {width}x{height} pixels, but it was made with "
                 f"{entry.width}x{entry.height}. Delete the folder {self.folder} to label all pictures again."
             )
-
-
-class PseudoLabelled(Dataset):
-    """A dataset's pictures with pseudo-labels, whose ids are train ids.
-
-    Args:
-        dataset: whose pictures they are.
-    """
-
-    name = "pseudo-labels"
-    label_folders = ()
-
-    def __init__(self, dataset: Dataset) -> None:
-        super().__init__(dataset.root)
-        self._dataset = dataset
-
-    def samples(self, split: str) -> list[Sample]:
-        """All samples of ``split``, without their pseudo-labels."""
-        return self._dataset.samples(split)
-
-    def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
-        """The picture. Shape: ``(H, W, 3)`` RGB uint8."""
-        return self._dataset.read_image(sample)
 
 
 def require_known(method: str, pictures: Collection[str], *chosen: Collection[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from adaptbench.contracts.dataset import Dataset as SegmentationDataset
-from adaptbench.contracts.dataset import Sample
-from adaptbench.contracts.settings import Settings
 from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
@@ -28,6 +25,7 @@ from adaptbench.data.picture_blur import blur, draw_blur
 from adaptbench.data.picture_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.pseudo_margins import crop_mask, margin_mask
 from adaptbench.data.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
+from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.synchronized_crop import synchronized
 from adaptbench.data.taxonomy import IGNORE, LabelMap
@@ -41,7 +39,7 @@ CACHE_BYTES = 1 << 30
 
 
 #: Dataset, sample, size to resize to as (width, height), and label map (None = unlabelled).
-Item: TypeAlias = tuple[SegmentationDataset, Sample, tuple[int, int], LabelMap | None]
+Item: TypeAlias = tuple[Reader, Sample, tuple[int, int], LabelMap | None]
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,26 @@ class Domain:
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+class StreamSettings(Protocol):
+    """What batches need of a training's settings (`adaptbench.contracts.settings.Settings`)."""
+
+    @property
+    def iterations(self) -> int:
+        """Length of the stream."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images per domain and batch."""
+
+    @property
+    def crop(self) -> int:
+        """Side of the square crop. Units: pixels."""
+
+    @property
+    def class_share_limit(self) -> float:
+        """A crop is drawn again above this share of one class."""
 
 
 class _Picture(NamedTuple):
@@ -97,7 +115,7 @@ class TrainingStream(Dataset[Batch]):
         self,
         labelled: Domain,
         target: Domain | None,
-        settings: Settings,
+        settings: StreamSettings,
         stage_seed: int,
         sampling: Sampling = Sampling(),  # noqa: B008 - it is frozen
         normalisation: Normalisation = IMAGENET,

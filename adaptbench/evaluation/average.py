@@ -45,3 +45,16 @@ class Average:
         total = np.where(present, counted, 0).sum(axis=-1)
         with np.errstate(invalid="ignore"):
             return np.asarray(total / present.sum(axis=-1))
+
+
+_ALL = Average()
+
+
+def miou_only(iou: Scores, average: Average = _ALL) -> Scores:
+    """The mean IoU as the only quantity."""
+    return average.mean(iou)[..., None]
+
+
+def miou_and_classes(iou: Scores, average: Average = _ALL) -> Scores:
+    """The mean IoU, then the IoU of every class."""
+    return np.concatenate([average.mean(iou)[..., None], iou], axis=-1)

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.data.taxonomy import IGNORE
-from adaptbench.evaluation.confusion import Matrix, confusion_matrix
+from adaptbench.evaluation.confusion import confusion_matrix
+from adaptbench.records.confusion_files import Matrix
 
 UInt8 = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]

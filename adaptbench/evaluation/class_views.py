@@ -13,8 +13,8 @@ import numpy as np
 
 from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
 from adaptbench.data.taxonomy import CITYSCAPES13OF16, CLASS_SETS
-from adaptbench.evaluation.confusion import Matrix
 from adaptbench.evaluation.conventions import CONVENTIONS
+from adaptbench.records.confusion_files import Matrix
 
 #: What is ignored in a view is dropped, and predictions of it are missed.
 _OCCURRING, _ALL = CONVENTIONS["cityscapes"], CONVENTIONS["fada"]

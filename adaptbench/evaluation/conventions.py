@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.errors import DataError
-from adaptbench.evaluation.confusion import Matrix
+from adaptbench.records.confusion_files import Matrix
 
 Scores = npt.NDArray[np.float64]
 

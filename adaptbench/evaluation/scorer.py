@@ -21,10 +21,11 @@ from adaptbench.data import firewall, transforms
 from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import nearest
 from adaptbench.data.taxonomy import ClassSet, label_map
-from adaptbench.evaluation.confusion import Matrix, PerImageConfusion, confusion_matrix
-from adaptbench.execution.job_context import input_size
+from adaptbench.errors import InterruptedTrainingError
+from adaptbench.evaluation.confusion import confusion_matrix
+from adaptbench.evaluation.sizes import input_size
 from adaptbench.networks.inference import probability, segment, segment_confidently, segment_to
-from adaptbench.training.loop import InterruptedTrainingError
+from adaptbench.records.confusion_files import Matrix, PerImageConfusion
 
 UInt8 = npt.NDArray[np.uint8]
 

@@ -1,7 +1,7 @@
 """One job, in its own process: stages, then evaluation, then the record.
 
-``python -m adaptbench.execution.job FOLDER [PARENT]`` runs the job described in ``FOLDER/job.json`` and ends when the process
-PARENT does. Each stage is trained by a forked child that is sealed off from target labels (see
+``python -m adaptbench.execution.job FOLDER [PARENT]`` runs the job described in ``FOLDER/job.json`` and ends when the
+process PARENT does. Each stage is trained by a forked child that is sealed off from target labels (see
 `adaptbench.data.firewall`); this process waits for it and only then opens labels to score the result.
 """
 
@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from adaptbench.errors import AdaptBenchError
+from adaptbench.errors import AdaptBenchError, InterruptedTrainingError
 from adaptbench.execution import scoring
 from adaptbench.execution.job_context import open_workplace
 from adaptbench.execution.launch.processes import (
@@ -27,7 +27,6 @@ from adaptbench.records import jobspec
 from adaptbench.records.jobspec import State, Status
 from adaptbench.records.record import Record, load_record, save_record
 from adaptbench.storage.atomic import sweep, write_text
-from adaptbench.training.loop import InterruptedTrainingError
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130

@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import Benchmark, LabelSize, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.contracts.method import Method, Task
-from adaptbench.contracts.profiles import Profile, profile
+from adaptbench.contracts.profiles import profile
 from adaptbench.data import firewall
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError
+from adaptbench.evaluation.sizes import input_size, scored_size
 from adaptbench.planning import sources
 from adaptbench.records.jobspec import JobSpec
 
@@ -62,26 +63,6 @@ class Workplace:
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
         """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
         return input_size(self.datasets[dataset], resolution, self.task.profile)
-
-
-def scored_size(stated: LabelSize, profile: Profile) -> tuple[int, int] | None:
-    """A protocol's label size, (width, height) in pixels of the profile; None = that of the label files."""
-    if stated == "native":
-        return None
-    width, height = (profile.length(int(side)) for side in stated.split("x"))
-    return width, height
-
-
-def input_size(dataset: Dataset | type[Dataset], resolution: float, profile: Profile) -> tuple[int, int]:
-    """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile.
-
-    Args:
-        dataset: states the size that trainings use.
-        resolution: factor on it.
-        profile: converts lengths.
-    """
-    width, height = dataset.training_size
-    return profile.length(int(width * resolution)), profile.length(int(height * resolution))
 
 
 def open_workplace(spec: JobSpec, folder: Path) -> Workplace:

@@ -18,8 +18,8 @@ from torch.nn import functional
 from adaptbench.networks.depthwise import QuickDepthwiseConv2d
 from adaptbench.networks.isa import InterlacedAttention
 from adaptbench.networks.mit import START_WEIGHTS, VARIANTS
-from adaptbench.networks.recipes import recipe
 from adaptbench.networks.segmentor import NetworkSpec
+from adaptbench.optim.recipe import recipe
 
 Fusion: TypeAlias = Literal["separable_aspp", "aspp", "isa", "conv"]
 

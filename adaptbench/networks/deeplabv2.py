@@ -13,9 +13,9 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from adaptbench.networks.recipes import recipe
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights, shipped
+from adaptbench.optim.recipe import recipe
 
 
 class _Branch(nn.Module):

@@ -13,9 +13,9 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from adaptbench.data.normalisation import Normalisation
-from adaptbench.networks.recipes import recipe
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights
+from adaptbench.optim.recipe import recipe
 
 #: Mean of the pictures that the VGG of Caffe was trained on; nothing is divided.
 CAFFE_VGG = Normalisation((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), bgr=True)

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from adaptbench.data.normalisation import CAFFE
 from adaptbench.networks.deeplabv2 import MINI_RESNET
-from adaptbench.networks.recipes import recipe
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights, shipped
+from adaptbench.optim.recipe import recipe
 
 _STRIDES = (1, 2, 1, 1)
 _DILATIONS = (1, 1, 2, 4)

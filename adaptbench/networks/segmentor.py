@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from adaptbench.data.normalisation import IMAGENET, Normalisation
-from adaptbench.networks.recipes import recipe
 from adaptbench.networks.start_weights import StartWeights
 from adaptbench.networks.two_outputs import TwoOutputHead
+from adaptbench.optim.recipe import recipe
 
 
 class Segmentor(nn.Module):

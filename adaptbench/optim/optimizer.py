@@ -8,8 +8,8 @@ import torch
 from mmengine.optim import LinearLR, OptimWrapper, OptimWrapperDict, PolyLR
 from torch import nn
 
-from adaptbench.contracts.settings import Settings
 from adaptbench.errors import UsageError
+from adaptbench.optim.recipe import Recipe
 from adaptbench.optim.repeated_sgd import Arithmetic, RepeatedSGD
 
 #: How often SGD lists a tensor of the encoder: once, or once for every module it is nested in, with the arithmetic of
@@ -20,7 +20,7 @@ _ARITHMETICS: dict[Listing, Arithmetic] = {"repeated": "torch-0.4", "repeated-cu
 _POSITIONS = ("pos_block", "pos_embed", "relative_position")
 
 
-def build_optimizer(network: nn.Module, settings: Settings, listing: Listing = "once") -> OptimWrapper:
+def build_optimizer(network: nn.Module, settings: Recipe, listing: Listing = "once") -> OptimWrapper:
     """The optimiser of the self-training papers for ``network``.
 
     Names are matched by substring and the first match wins: everything with ``head`` in its name learns
@@ -53,7 +53,7 @@ def build_optimizer(network: nn.Module, settings: Settings, listing: Listing = "
 
 
 def _repeated(
-    groups: dict[tuple[float, float, int], list[nn.Parameter]], settings: Settings, listing: Listing
+    groups: dict[tuple[float, float, int], list[nn.Parameter]], settings: Recipe, listing: Listing
 ) -> OptimWrapper:
     if settings.optimizer != "sgd":
         raise UsageError(
@@ -73,7 +73,7 @@ def _times_listed(name: str) -> int:
     return name.count(".") - 1 if name.startswith("backbone.") else 1
 
 
-def _rates(name: str, layer_norm: bool, settings: Settings) -> tuple[float, float]:
+def _rates(name: str, layer_norm: bool, settings: Recipe) -> tuple[float, float]:
     """Learning rate and weight decay of the parameter called ``name``."""
     if "head" in name and not name.startswith("backbone."):
         return settings.learning_rate * settings.head_lr_factor, settings.weight_decay
@@ -100,7 +100,7 @@ def poly_schedule(optimizer: OptimWrapper, power: float, iterations: int) -> Pol
     return PolyLR(optimizer, power=power, eta_min=0.0, begin=0, end=max(iterations, 1) + 1, by_epoch=False)
 
 
-def build_schedule(optimizer: OptimWrapper, settings: Settings, iterations: int | None = None) -> list[Any]:
+def build_schedule(optimizer: OptimWrapper, settings: Recipe, iterations: int) -> list[Any]:
     """Polynomial decay over all iterations, multiplied by a linear warm-up in the first ones.
 
     The decay runs from iteration 0; the warm-up multiplies it and does not delay it:
@@ -108,13 +108,12 @@ def build_schedule(optimizer: OptimWrapper, settings: Settings, iterations: int 
 
     Args:
         optimizer: whose rates are changed.
-        settings: power, warm-up and number of iterations T.
-        iterations: T if the decay ends at another iteration than the training; None = that of the training.
+        settings: power and warm-up.
+        iterations: T, where the decay ends.
 
     Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up.
     """
-    total = settings.iterations if iterations is None else iterations
-    schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, total)]
+    schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, iterations)]
     if settings.warmup > 0:
         schedule.append(
             LinearLR(

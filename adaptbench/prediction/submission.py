@@ -12,8 +12,8 @@ from adaptbench.data import archives
 from adaptbench.data.taxonomy import raw_ids
 from adaptbench.errors import DataError
 from adaptbench.evaluation.scorer import Scorer
+from adaptbench.evaluation.sizes import input_size
 from adaptbench.execution.checkpoints.scored import Checkpoint
-from adaptbench.execution.job_context import input_size
 from adaptbench.prediction.kept import Kept
 from adaptbench.prediction.servers import Server
 from adaptbench.storage.atomic import replacing

@@ -13,21 +13,10 @@ import numpy.typing as npt
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import PluginError, RunStateError, UsageError
-from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.jobspec import job_folder, load_job
 from adaptbench.records.record import Record
 from adaptbench.statistics.tallies import Floats, tally
-
-
-def matrices_path(out: Path, record: Record, split: str) -> Path:
-    """Where the matrices of ``record`` on ``split`` (``dataset/split``) lie."""
-    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
-    return matrices_file(folder, split)
-
-
-def matrices_file(job: Path, split: str) -> Path:
-    """The same in the folder of a job."""
-    return job / "confusion" / f"{split.replace('/', '-', 1)}.npz"
 
 
 @dataclass(frozen=True)

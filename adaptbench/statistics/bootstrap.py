@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.evaluation.average import Average
 from adaptbench.statistics.resampling import image_weights, membership, unit_weights
 from adaptbench.statistics.tallies import Floats, resampled_iou
 
@@ -21,19 +20,8 @@ RESAMPLES = 10_000
 #: Resamples worked on at once: memory stays below some ten MiB.
 _CHUNK = 500
 
-_ALL = Average()
 #: From IoU per class ``(..., C)`` to the quantities of interest ``(..., Q)``.
 Quantities = Callable[[Floats], Floats]
-
-
-def miou_only(iou: Floats, average: Average = _ALL) -> Floats:
-    """The mean IoU as the only quantity."""
-    return average.mean(iou)[..., None]
-
-
-def miou_and_classes(iou: Floats, average: Average = _ALL) -> Floats:
-    """The mean IoU, then the IoU of every class."""
-    return np.concatenate([average.mean(iou)[..., None], iou], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -77,7 +65,7 @@ class Replicates:
 def bootstrap(
     methods: Mapping[str, Floats],
     clusters: Sequence[str],
-    quantities: Quantities = miou_only,
+    quantities: Quantities,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Replicates]:

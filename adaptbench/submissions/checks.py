@@ -16,9 +16,9 @@ from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import PROFILES, profile
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import AdaptBenchError, DataError
-from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.evaluation.metrics import score as rescore
 from adaptbench.planning.plan import PREFIX
+from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import Record, Score
 from adaptbench.submissions.pack import Contribution

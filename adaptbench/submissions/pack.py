@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adaptbench.errors import RunStateError
-from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.record import Record, load_record
 from adaptbench.storage.atomic import replacing
 

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from adaptbench.data.taxonomy import ClassSet, class_set
 from adaptbench.errors import AdaptBenchError, RunStateError
-from adaptbench.evaluation.confusion import Matrix, PerImageConfusion
 from adaptbench.execution.stages.choice import selection_by, weights_name
+from adaptbench.records import curves
+from adaptbench.records.confusion_files import Matrix, PerImageConfusion
 from adaptbench.records.jobspec import JobSpec, load_job
 from adaptbench.records.record import Record, Score
 from adaptbench.reporting.board import Board
-from adaptbench.tracking import curves
 from adaptbench.tracking.pictures import Shown, shown
 
 #: Fields of a job, and of a record, that make up the configuration of its run. None holds a path or a key.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adaptbench.errors import AdaptBenchError, RunStateError, UsageError
+from adaptbench.records import curves
 from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
-from adaptbench.tracking import curves
 from adaptbench.tracking.content import Finished, Identity, Tracker
 from adaptbench.tracking.guarded import sync_line, told
 from adaptbench.tracking.wandb_runs import WandbTracker

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.contracts.method import Method
+from adaptbench.errors import InterruptedTrainingError
 from adaptbench.evaluation.validators import label_free_scores
 from adaptbench.networks.inference import Mode, predict
 from adaptbench.training.label_pass import Item, shown
-from adaptbench.training.loop import InterruptedTrainingError
 
 #: At most so many pictures, evenly spaced over the target's training pictures.
 PICTURES = 100

@@ -12,8 +12,8 @@ from adaptbench.contracts.labelling import Labeller
 from adaptbench.contracts.method import Method
 from adaptbench.data import transforms
 from adaptbench.data.pseudo_labels import PseudoLabels
+from adaptbench.errors import InterruptedTrainingError
 from adaptbench.networks.inference import Size
-from adaptbench.training.loop import InterruptedTrainingError
 
 #: Name, dataset, sample, and the box it is resized into as (width, height) in pixels.
 Item = tuple[str, Dataset, Sample, tuple[int, int]]

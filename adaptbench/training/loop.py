@@ -24,16 +24,12 @@ from adaptbench.contracts.method import Method
 from adaptbench.data.batch import Batch, Images
 from adaptbench.data.stream import TrainingStream, batches
 from adaptbench.draws import derive_seed
-from adaptbench.errors import AdaptBenchError, RunStateError
+from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.optim.optimizer import by_name
 from adaptbench.storage.atomic import write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.energy import energy_meter
-
-
-class InterruptedTrainingError(AdaptBenchError):
-    """The training was asked to stop; its checkpoint is on disk."""
 
 
 class TrainingLoop:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from adaptbench.data.taxonomy import class_set
-from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.evaluation.metrics import score
 from adaptbench.planning.plan import Job, make_plan
 from adaptbench.planning.request import Request
+from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.jobspec import State, Status, save_job, write_status
 from adaptbench.records.record import Cost, NetworkInfo, Record, save_record
 

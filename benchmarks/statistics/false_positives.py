@@ -20,6 +20,7 @@ import numpy as np
 import tyro
 
 from adaptbench.errors import RunStateError
+from adaptbench.evaluation.average import miou_only
 from adaptbench.records.scan import find_records
 from adaptbench.reporting.matrices import cluster_names, load_tallies
 from adaptbench.statistics.bootstrap import Replicates, bootstrap
@@ -60,10 +61,16 @@ def study(boards: Iterator[list[Floats]], clusters: Sequence[str], resamples: in
     counts = {name: Count() for name in names}
     for number, board in enumerate(boards):
         methods = {f"fake {i}": tallies for i, tallies in enumerate(board)}
-        replicates = list(bootstrap(methods, clusters, resamples=resamples, seed=number).values())
+        replicates = list(bootstrap(methods, clusters, miou_only, resamples=resamples, seed=number).values())
         table = pairwise(replicates)
         p = [table[i][j].p for i, j in combinations(range(len(board)), 2)]
-        first = bootstrap({n: t[:1] for n, t in methods.items()}, clusters, resamples=resamples, seed=number)
+        first = bootstrap(
+            {n: t[:1] for n, t in methods.items()},
+            clusters,
+            miou_only,
+            resamples=resamples,
+            seed=number,
+        )
         counts[names[0]].add([min(holm(p)) < LEVEL])
         counts[names[1]].add(one < LEVEL for one in p)
         counts[names[2]].add(_images_only(replicates))

@@ -12,9 +12,10 @@ from adaptbench.data.files import read_index_image
 from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
 from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE, label_map
 from adaptbench.evaluation.class_views import merged, selected
-from adaptbench.evaluation.confusion import Matrix, confusion_matrix, open_confusion
+from adaptbench.evaluation.confusion import confusion_matrix, open_confusion
 from adaptbench.evaluation.conventions import CONVENTIONS
 from adaptbench.evaluation.instance_iou import CATEGORIES, CLASSES, instance_counts
+from adaptbench.records.confusion_files import Matrix
 
 from .case import Array, Case
 from .recorded_tree import RecordedTree

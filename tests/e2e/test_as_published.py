@@ -11,8 +11,8 @@ import pytest
 
 from adaptbench.data.taxonomy import CITYSCAPES16OF19
 from adaptbench.evaluation.class_views import selected
-from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.evaluation.conventions import CONVENTIONS, closed
+from adaptbench.records.confusion_files import PerImageConfusion
 
 from .bench import PLUGINS, Bench, read_json
 

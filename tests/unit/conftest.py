@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from made_records import camvid_record, record, records  # noqa: F401 - fixtures
+from stored_job import job  # noqa: F401 - a fixture
 
 from adaptbench.data import minicity
 

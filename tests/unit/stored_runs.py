@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.record import Record, save_record
-from adaptbench.reporting.matrices import matrices_path
 
 Maker = Callable[..., Record]
 CITIES = [f"{city}_{number:06d}" for city in ("frankfurt", "lindau", "munster") for number in range(8)]

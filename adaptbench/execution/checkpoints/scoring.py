@@ -17,9 +17,9 @@ from adaptbench.data import firewall
 from adaptbench.errors import RunStateError
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer
+from adaptbench.evaluation.sizes import scored_size
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
 from adaptbench.execution.checkpoints.scored import Checkpoint
-from adaptbench.execution.job_context import scored_size
 from adaptbench.execution.launch.processes import fix_threads, keep_freed_memory
 from adaptbench.execution.scoring import environment
 from adaptbench.records.checkpoint_scores import Evaluation, file_of, save_evaluation

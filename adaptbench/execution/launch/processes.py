@@ -15,7 +15,7 @@ import cv2
 import torch
 from filelock import FileLock, Timeout
 
-from adaptbench.training.loop import InterruptedTrainingError
+from adaptbench.errors import InterruptedTrainingError
 
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD = -1

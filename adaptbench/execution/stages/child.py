@@ -21,7 +21,7 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.data import firewall
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.stream import TrainingStream
-from adaptbench.errors import AdaptBenchError, PluginError, RunStateError
+from adaptbench.errors import AdaptBenchError, InterruptedTrainingError, PluginError, RunStateError
 from adaptbench.execution.job_context import Workplace, open_workplace
 from adaptbench.execution.launch import processes
 from adaptbench.execution.stages import ranking_sheet
@@ -33,7 +33,7 @@ from adaptbench.storage.atomic import write_text
 from adaptbench.training import checkpoint, label_free, snapshots
 from adaptbench.training.debug_pictures import DebugPictures
 from adaptbench.training.label_pass import Item, label_pictures
-from adaptbench.training.loop import InterruptedTrainingError, TrainingLoop, stage_seed
+from adaptbench.training.loop import TrainingLoop, stage_seed
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130

@@ -11,12 +11,13 @@ from adaptbench.contracts.benchmark import SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.method import Stage
 from adaptbench.data import firewall
-from adaptbench.data.pseudo_labels import PseudoLabelled, PseudoLabels, require_known
+from adaptbench.data.pseudo_labels import PseudoLabels, require_known
 from adaptbench.data.stream import Domain, Item
 from adaptbench.data.taxonomy import label_map
 from adaptbench.draws import derive_seed
 from adaptbench.errors import DataError
 from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.stages.pseudo_labelled import PseudoLabelled
 from adaptbench.planning import sources
 
 

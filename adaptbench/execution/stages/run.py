@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from adaptbench.errors import RunStateError
+from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.execution.job_context import Workplace
 from adaptbench.execution.launch import processes
 from adaptbench.execution.stages import child
@@ -17,7 +17,6 @@ from adaptbench.execution.stages.planned import PlannedStage, identity, plan_sta
 from adaptbench.execution.stages.selection import complete, remove_others, select
 from adaptbench.records.jobspec import State, Status, write_status
 from adaptbench.storage.atomic import relative_link, sweep, write_text
-from adaptbench.training.loop import InterruptedTrainingError
 
 _STOP_POLL_SECONDS = 0.2
 

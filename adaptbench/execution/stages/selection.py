@@ -13,14 +13,15 @@ from typing import Any
 from adaptbench.contracts.benchmark import CheckpointRule, LabelSize
 from adaptbench.data import firewall
 from adaptbench.data.taxonomy import class_set
-from adaptbench.evaluation.confusion import Matrix
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer
-from adaptbench.execution.job_context import Workplace, scored_size
+from adaptbench.evaluation.sizes import scored_size
+from adaptbench.execution.job_context import Workplace
 from adaptbench.execution.scoring import ScoredSplit, ranked_split
 from adaptbench.execution.stages.choice import Selection, choosing, selection_by, weights_name
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file
 from adaptbench.execution.stages.weights import filled_method
+from adaptbench.records.confusion_files import Matrix
 from adaptbench.records.jobspec import JobSpec, State, Status, write_status
 from adaptbench.storage import atomic
 from adaptbench.training import snapshots

@@ -12,7 +12,6 @@ import numpy as np
 
 from adaptbench.data.taxonomy import SMALL_OBJECTS, THINGS
 from adaptbench.evaluation.class_views import ClassView, class_views
-from adaptbench.evaluation.confusion import Matrix, PerImageConfusion
 from adaptbench.evaluation.conventions import closed
 from adaptbench.evaluation.metrics import (
     accuracy,
@@ -23,6 +22,7 @@ from adaptbench.evaluation.metrics import (
     per_image_miou,
 )
 from adaptbench.records import formatting
+from adaptbench.records.confusion_files import Matrix, PerImageConfusion
 from adaptbench.reporting.analyses.analysis import Measured, Row, grouped, mean_and_deviation, write_report
 from adaptbench.reporting.leaderboard import Cells, markdown_table
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from adaptbench.evaluation.average import Average
+from adaptbench.evaluation.average import Average, miou_and_classes
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
 from adaptbench.reporting.comparison.sides import Side
 from adaptbench.reporting.matrices import Tallied
-from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap, miou_and_classes
+from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap
 from adaptbench.statistics.comparison import SEEDS_NEEDED, Difference, differences, welch
 from adaptbench.statistics.holm import holm
 from adaptbench.statistics.tallies import Floats

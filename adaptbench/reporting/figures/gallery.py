@@ -14,16 +14,15 @@ from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import files
 from adaptbench.data.taxonomy import LabelMap, class_set, label_map
 from adaptbench.errors import AdaptBenchError, DataError, RunStateError
-from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.planning.sources import dataset_class
 from adaptbench.records import formatting
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.jobspec import JobSpec, job_folder, load_job
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, Row, View, boards
 from adaptbench.reporting.figures.class_pictures import class_bars, confusion_picture, where
 from adaptbench.reporting.figures.disputed import chosen
 from adaptbench.reporting.figures.pictures import StripRow, leaderboard_picture, prediction_strips
-from adaptbench.reporting.matrices import matrices_path
 
 _log = logging.getLogger(__name__)
 

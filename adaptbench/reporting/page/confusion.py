@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptbench.errors import RunStateError
-from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.record import Score
 from adaptbench.reporting.page.tables import shade
 

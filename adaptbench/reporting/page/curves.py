@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from adaptbench.records.curves import history
 from adaptbench.reporting.page.charts import LineChart, line_chart
-from adaptbench.tracking.curves import history
 
 #: Values of a metric at iterations.
 Metric = tuple[list[float], list[float]]

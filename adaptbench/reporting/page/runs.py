@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
+from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import standing
 from adaptbench.reporting.leaderboard import Cells
-from adaptbench.reporting.matrices import matrices_file
 from adaptbench.reporting.page import curves, names
 from adaptbench.reporting.page.charts import LineChart
 from adaptbench.reporting.page.confusion import Matrix, confusion

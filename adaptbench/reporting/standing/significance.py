@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
-from adaptbench.evaluation.average import Average
+from adaptbench.evaluation.average import Average, miou_only
 from adaptbench.records import formatting
 from adaptbench.reporting.board import Board, Row
-from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap, miou_only
+from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap
 from adaptbench.statistics.comparison import SEEDS_NEEDED, pairwise
 from adaptbench.statistics.holm import holm
 from adaptbench.statistics.student import LEVEL

@@ -52,7 +52,7 @@ def _check_schedule(case: Case, settings: Settings) -> None:
     backbone, head = wrapper.optimizer.param_groups
     case.expect("hyper_parameters/optimizer/betas", backbone["betas"], case.hyper("optimizer")["betas"])
     case.expect("hyper_parameters/eps", backbone["eps"], case.hyper("eps"))
-    schedulers = build_schedule(wrapper, settings)
+    schedulers = build_schedule(wrapper, settings, settings.iterations)
     wrapper.step()  # mmengine warns of schedules without steps
     rates = []
     for _ in range(settings.iterations):

@@ -9,9 +9,10 @@ import numpy as np
 
 from adaptbench.errors import DataError
 from adaptbench.evaluation.class_views import others_ignored, selected
-from adaptbench.evaluation.confusion import Matrix, confusion_matrix, open_confusion
+from adaptbench.evaluation.confusion import confusion_matrix, open_confusion
 from adaptbench.evaluation.conventions import CONVENTIONS, Areas
 from adaptbench.evaluation.metrics import iou, miou
+from adaptbench.records.confusion_files import Matrix
 
 from ..case import Array, Case
 from ..metric_files import check_boundary, check_calibration, check_resolutions

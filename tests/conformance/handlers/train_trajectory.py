@@ -58,7 +58,7 @@ def _train(case: Case, dtype: torch.dtype) -> Method:
     method = _method(case).to(dtype)
     optimizers = method.optimizers()
     assert isinstance(optimizers, OptimWrapper)
-    schedulers = build_schedule(optimizers, method.settings)
+    schedulers = build_schedule(optimizers, method.settings, method.settings.iterations)
     for iteration in range(case.hyper("iterations")):
         _check_rates(case, method, optimizers, iteration)
         _check_iteration(case, method, optimizers, iteration, dtype)

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as arrays
 
 from adaptbench.errors import DataError, RunStateError
 from adaptbench.evaluation import confusion
-from adaptbench.evaluation.confusion import PerImageConfusion, confusion_matrix
+from adaptbench.evaluation.confusion import confusion_matrix
+from adaptbench.records.confusion_files import PerImageConfusion
 
 Ids = npt.NDArray[np.integer]
 Bytes = npt.NDArray[np.uint8]

@@ -81,7 +81,7 @@ def test_warm_up_can_be_off(changes: dict[str, Any], rate: float) -> None:
     made = build(DAFormer, **changes)
     optimizers = made.optimizers()
     assert isinstance(optimizers, OptimWrapper)
-    build_schedule(optimizers, made.settings)
+    build_schedule(optimizers, made.settings, made.settings.iterations)
     assert min(optimizers.get_lr()["lr"]) == pytest.approx(rate)
     assert all(math.isfinite(value) for value in train(made)[0].values())
 

@@ -61,7 +61,7 @@ def test_frozen_parameters_are_left_out() -> None:
 
 def rates(values: Settings) -> list[float]:
     wrapper = build_optimizer(Network(), values)
-    schedulers, found = build_schedule(wrapper, values), []
+    schedulers, found = build_schedule(wrapper, values, values.iterations), []
     wrapper.step()  # mmengine warns of schedules without steps
     for _ in range(values.iterations):
         found.append(wrapper.optimizer.param_groups[0]["lr"])
@@ -86,13 +86,13 @@ def test_a_resumed_schedule_goes_on_exactly() -> None:
     values = settings(iterations=40, warmup=7)
     whole = rates(values)
     first = build_optimizer(Network(), values)
-    schedulers = build_schedule(first, values)
+    schedulers = build_schedule(first, values, values.iterations)
     first.step()
     for _ in range(11):
         for scheduler in schedulers:
             scheduler.step()
     second = build_optimizer(Network(), values)
-    restored = build_schedule(second, values)
+    restored = build_schedule(second, values, values.iterations)
     second.optimizer.load_state_dict(first.optimizer.state_dict())
     for new, old in zip(restored, schedulers, strict=True):
         new.load_state_dict(old.state_dict())

@@ -15,7 +15,7 @@ from PIL import Image
 
 from adaptbench.cli import main
 from adaptbench.contracts import plugins
-from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Record, save_record
 from adaptbench.records.scan import Unreadable

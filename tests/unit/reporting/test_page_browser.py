@@ -18,7 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from adaptbench.contracts import plugins
-from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Cost, Record, save_record
 from adaptbench.records.scan import scan_records

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import ttest_ind
 
 from adaptbench.evaluation import metrics
-from adaptbench.evaluation.average import Average
-from adaptbench.statistics.bootstrap import Replicates, bootstrap, miou_and_classes
+from adaptbench.evaluation.average import Average, miou_and_classes, miou_only
+from adaptbench.statistics.bootstrap import Replicates, bootstrap
 from adaptbench.statistics.comparison import Difference, differences, pairwise, welch
 from adaptbench.statistics.resampling import image_weights, membership, unit_weights
 from adaptbench.statistics.tallies import resampled_iou, tally
@@ -87,11 +87,12 @@ def test_images_of_a_single_cluster_are_drawn_one_by_one() -> None:
 def test_what_others_are_there_does_not_matter() -> None:
     tallies = np.stack([tally(seed) for seed in confusions()])
     clusters = list("aabbccdd")
-    alone = bootstrap({"x": tallies}, clusters, resamples=700)["x"]
-    beside = bootstrap({"w": tallies[:2], "x": tallies}, clusters, resamples=700)["x"]
+    alone = bootstrap({"x": tallies}, clusters, quantities=miou_only, resamples=700)["x"]
+    beside = bootstrap({"w": tallies[:2], "x": tallies}, clusters, quantities=miou_only, resamples=700)["x"]
     np.testing.assert_array_equal(alone.joint, beside.joint)
     assert not np.array_equal(
-        alone.joint, bootstrap({"x": tallies}, clusters, resamples=700, seed=1)["x"].joint
+        alone.joint,
+        bootstrap({"x": tallies}, clusters, quantities=miou_only, resamples=700, seed=1)["x"].joint,
     )
 
 
@@ -110,7 +111,7 @@ def test_seeds_alone_are_welchs_t_test() -> None:
     """Where all images score alike, only seeds are left, and the answer is known."""
     first, second = rng(4).normal(50, 2, 6), rng(5).normal(52, 1, 5)
     sides = {"a": shares(np.tile(first[:, None], 9)), "b": shares(np.tile(second[:, None], 9))}
-    found = bootstrap(sides, [str(i) for i in range(9)], resamples=40_000)
+    found = bootstrap(sides, [str(i) for i in range(9)], quantities=miou_only, resamples=40_000)
     difference = only(found["a"], found["b"])
     welch = ttest_ind(first, second, equal_var=False)
     assert difference.mean == pytest.approx(first.mean() - second.mean(), abs=1e-3)
@@ -134,7 +135,7 @@ def test_one_seed_each_is_the_paired_test_over_images_and_holds_for_the_checkpoi
     gap = rng(6).normal(1, 3, 30)
     images = rng(7).normal(50, 10, 30)
     sides = {"a": shares((images + gap)[None]), "b": shares(images[None])}
-    found = bootstrap(sides, [str(i) for i in range(30)], resamples=20_000)
+    found = bootstrap(sides, [str(i) for i in range(30)], quantities=miou_only, resamples=20_000)
     difference = only(found["a"], found["b"])
     assert not difference.about_methods
     assert difference.df == 29
@@ -145,8 +146,8 @@ def test_few_clusters_that_differ_leave_few_degrees_of_freedom() -> None:
     city = np.repeat([0.0, 6.0, -6.0], 20)
     noise = rng(8).normal(0, 0.5, (10, 60))
     sides = {"a": shares(50 + city + noise[:5]), "b": shares(50 + noise[5:])}
-    apart = bootstrap(sides, [str(i) for i in range(60)], resamples=4000)
-    together = bootstrap(sides, [f"city {i // 20}" for i in range(60)], resamples=4000)
+    apart = bootstrap(sides, [str(i) for i in range(60)], quantities=miou_only, resamples=4000)
+    together = bootstrap(sides, [f"city {i // 20}" for i in range(60)], quantities=miou_only, resamples=4000)
     assert only(apart["a"], apart["b"]).df > 50
     difference = only(together["a"], together["b"])
     assert difference.df == pytest.approx(2, abs=0.1)
@@ -156,7 +157,10 @@ def test_few_clusters_that_differ_leave_few_degrees_of_freedom() -> None:
 def test_all_pairs_at_once_are_the_pairs_one_by_one() -> None:
     noise = rng(9).normal(50, 2, (4, 5, 12))
     found = bootstrap(
-        {name: shares(noise[i]) for i, name in enumerate("abcd")}, list("aabbccddeeff"), resamples=600
+        {name: shares(noise[i]) for i, name in enumerate("abcd")},
+        list("aabbccddeeff"),
+        quantities=miou_only,
+        resamples=600,
     )
     table = pairwise(list(found.values()))
     for i, first in enumerate("abcd"):
@@ -191,6 +195,7 @@ def covered(seed_sd: float, city_sd: float, cities: int, studies: int) -> tuple[
         found = bootstrap(
             {name: shares(scores[i]) for i, name in enumerate("ab")},
             [str(i // 6) for i in range(6 * cities)],
+            quantities=miou_only,
             resamples=300,
             seed=number,
         )

@@ -17,10 +17,10 @@ import pytest
 from adaptbench.cli import main
 from adaptbench.contracts import plugins
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.evaluation.metrics import score
 from adaptbench.planning.plan import make_plan
 from adaptbench.planning.request import Request
+from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import Record, load_record, save_record
 from adaptbench.records.scan import find_records

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEY
+from wandb_file import KEY
 
 from adaptbench.cli import main
 from adaptbench.records.jobspec import job_folder

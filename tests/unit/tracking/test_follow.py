@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import KEY, StoredJob
-from wandb_file import read_run
+from stored_job import StoredJob
+from wandb_file import KEY, read_run
 
 from adaptbench.flags import Tracking
 from adaptbench.tracking.beside import followed

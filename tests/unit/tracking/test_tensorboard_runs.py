@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import StoredJob
 from PIL import Image
+from stored_job import StoredJob
 from tensorboard.backend.event_processing import event_accumulator as reader
 
 from adaptbench.errors import UsageError

@@ -10,8 +10,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import KEY, StoredJob
-from wandb_file import Content, read_run
+from stored_job import StoredJob
+from wandb_file import KEY, Content, read_run
 
 from adaptbench.errors import RunStateError, UsageError
 from adaptbench.execution.stages.choice import selection_by, weights_name

@@ -17,6 +17,9 @@ _FILE_HEADER = 7
 _HEADER = struct.Struct("<IHB")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
+#: A key in the form of a real one.
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
 
 @dataclass
 class Content:

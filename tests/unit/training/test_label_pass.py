@@ -19,9 +19,9 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import Settings
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import InterruptedTrainingError
 from adaptbench.networks.inference import Size
 from adaptbench.training.label_pass import Item, label_pictures
-from adaptbench.training.loop import InterruptedTrainingError
 
 NAMES = ("a", "b", "c")
 

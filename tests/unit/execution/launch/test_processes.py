@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from adaptbench.errors import InterruptedTrainingError
 from adaptbench.execution.launch.processes import end_with_parent, locked
-from adaptbench.training.loop import InterruptedTrainingError
 
 
 def test_lock_is_held_and_released(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ import pytest
 import torch
 
 from adaptbench.contracts.method import Stage
-from adaptbench.errors import RunStateError
+from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.execution.stages import run
 from adaptbench.execution.stages.planned import PlannedStage
-from adaptbench.training.loop import InterruptedTrainingError
 
 Train = Callable[..., None]
 

@@ -21,7 +21,7 @@ from adaptbench.networks.pretrained.foreign import Content
 from adaptbench.networks.pretrained.published import SELF_TRAINING, Layout, Which, published_state
 
 FILE = Path("iter_40000_relevant.pth")
-CASES = Path(__file__).parents[2] / "conformance" / "cases"
+CASES = Path(__file__).parents[3] / "conformance" / "cases"
 _WIDTHS = (8, 16, 20, 32)
 
 

@@ -11,11 +11,10 @@ import pytest
 
 from adaptbench.cli import main
 from adaptbench.data.taxonomy import CAMVID11
-from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.evaluation.metrics import miou
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.record import Record, save_record
 from adaptbench.reporting.analyses.views import Viewed, write_views
-from adaptbench.reporting.matrices import matrices_path
 
 Maker = Callable[..., Record]
 CONDITIONS = ("fog", "night", "rain")

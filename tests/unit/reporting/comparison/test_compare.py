@@ -13,9 +13,8 @@ from stored_runs import CITIES, confusion
 
 from adaptbench.cli import main
 from adaptbench.evaluation import metrics
-from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.record import Record, Score, save_record
-from adaptbench.reporting.matrices import matrices_path
 
 Maker = Callable[..., Record]
 Runner = Callable[..., str]

@@ -13,11 +13,10 @@ import pytest
 from stored_runs import CITIES, confusion, put, seeds_of
 
 from adaptbench.cli import main
-from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.leaderboard import main_cells, render_csv, render_markdown
-from adaptbench.reporting.matrices import matrices_path
 from adaptbench.reporting.standing import significance, tested
 from adaptbench.reporting.standing.significance import Significance, candidates, compare_rows, sentence
 from adaptbench.statistics.tallies import tally

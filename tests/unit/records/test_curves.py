@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from conftest import StoredJob
+from stored_job import StoredJob
 
-from adaptbench.tracking.curves import history, live_history
+from adaptbench.records.curves import history, live_history
 
 
 def test_steps_count_on_over_stages(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""Sizes in pixels of a profile: what a network is shown, and what labels are scored at."""
+
+from __future__ import annotations
+
+from adaptbench.contracts.benchmark import LabelSize
+from adaptbench.contracts.dataset import Dataset
+from adaptbench.contracts.profiles import Profile
+
+
+def scored_size(stated: LabelSize, profile: Profile) -> tuple[int, int] | None:
+    """A protocol's label size, (width, height) in pixels of the profile; None = that of the label files."""
+    if stated == "native":
+        return None
+    width, height = (profile.length(int(side)) for side in stated.split("x"))
+    return width, height
+
+
+def input_size(dataset: Dataset | type[Dataset], resolution: float, profile: Profile) -> tuple[int, int]:
+    """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile.
+
+    Args:
+        dataset: states the size that trainings use.
+        resolution: factor on it.
+        profile: converts lengths.
+    """
+    width, height = dataset.training_size
+    return profile.length(int(width * resolution)), profile.length(int(height * resolution))

@@ -1,0 +1,29 @@
+"""Optimiser and schedule of one network: what a paper states, or a network's own where no paper does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from adaptbench.data.units import Iterations
+
+
+class Recipe(BaseModel):
+    """Optimiser and schedule; the defaults are those of the self-training papers (HRDA, arXiv 2204.13132, 4.1)."""
+
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="optimiser of the student")
+    learning_rate: float = Field(6e-5, gt=0, description="of the encoder, at its highest")
+    head_lr_factor: float = Field(10.0, gt=0, description="factor on the learning rate of the decoder")
+    weight_decay: float = Field(0.01, ge=0, description="share of a weight's learning rate it loses per step")
+    norm_weight_decay: bool = Field(False, description="whether encoder normalisation layers decay, too")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    warmup: Iterations = Field(1500, ge=0, description="iterations of linear warm-up, on top of the decay")
+    warmup_start: float = Field(1e-6, gt=0, le=1, description="share of the learning rate at iteration 0")
+    poly_power: float = Field(1.0, gt=0, description="power of the polynomial decay to zero")
+
+
+def recipe(**changes: Any) -> Mapping[str, Any]:
+    """The default `Recipe` with changes; complete, whatever a method's defaults."""
+    return {**{name: field.default for name, field in Recipe.model_fields.items()}, **changes}

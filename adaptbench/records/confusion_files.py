@@ -1,0 +1,125 @@
+"""Files of confusion matrices, one matrix per image.
+
+Every score is a function of these counts, so records keep them per image: statistics can resample
+images, and another class view needs no second inference.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.errors import DataError, RunStateError
+from adaptbench.records.jobspec import job_folder
+from adaptbench.records.record import Record
+from adaptbench.storage.atomic import replacing
+
+Matrix = npt.NDArray[np.int64]
+
+#: What numpy raises for a file that is no archive of plain arrays.
+_UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, BadZipFile, zlib.error)
+
+
+def matrices_path(out: Path, record: Record, split: str) -> Path:
+    """Where the matrices of ``record`` on ``split`` (``dataset/split``) lie."""
+    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    return matrices_file(folder, split)
+
+
+def matrices_file(job: Path, split: str) -> Path:
+    """The same in the folder of a job."""
+    return job / "confusion" / f"{split.replace('/', '-', 1)}.npz"
+
+
+@dataclass(frozen=True)
+class PerImageConfusion:
+    """The confusion matrices of a split, one per image.
+
+    Attributes:
+        names: the samples' names, in the order of the matrices.
+        matrices: Shape: ``(N, C, C)`` uint32; rows are the truth, columns the prediction.
+        tags: facts about every sample, for example ``{"condition": "fog"}``; empty where none were kept.
+    """
+
+    names: tuple[str, ...]
+    matrices: npt.NDArray[np.uint32]
+    tags: tuple[Mapping[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = self.matrices.shape
+        if len(shape) != 3 or shape[0] != len(self.names) or shape[1] != shape[2]:
+            raise DataError(f"Expected a square matrix per image for {len(self.names)} images, got {shape}.")
+        if len(self.tags) not in (0, len(self.names)):
+            raise DataError(f"Expected tags for {len(self.names)} images or none, got {len(self.tags)}.")
+
+    @classmethod
+    def collect(
+        cls, matrices: Mapping[str, Matrix], tags: Sequence[Mapping[str, str]] = ()
+    ) -> PerImageConfusion:
+        """From one matrix per sample name, in the mapping's order, and the samples' tags.
+
+        Raises:
+            DataError: there is no image, or the matrices differ in shape.
+        """
+        shapes = {matrix.shape for matrix in matrices.values()}
+        if len(shapes) != 1:
+            raise DataError(f"Expected at least one matrix, and all of one shape; got {sorted(shapes)}.")
+        return cls(tuple(matrices), np.stack(list(matrices.values())).astype(np.uint32), tuple(tags))
+
+    def total(self) -> Matrix:
+        """Sum over the images. Shape: ``(C, C)`` int64."""
+        summed: Matrix = self.matrices.sum(axis=0, dtype=np.int64)
+        return summed
+
+    def totals_by(self, tag: str) -> dict[str, Matrix]:
+        """Sum over the images with each value of a tag, in the order of the values. Shape: ``(C, C)`` int64 each."""
+        values = np.array([facts.get(tag, "") for facts in self.tags])
+        return {
+            str(value): self.matrices[values == value].sum(axis=0, dtype=np.int64)
+            for value in np.unique(values)
+            if value
+        }
+
+    def first(self, images: int | None) -> PerImageConfusion:
+        """Those of the first images; all for None."""
+        return PerImageConfusion(self.names[:images], self.matrices[:images], self.tags[:images])
+
+    def save(self, path: Path) -> None:
+        """Writes a compressed npz atomically; equal content gives equal bytes.
+
+        Raises:
+            RunStateError: the folder cannot be written, or the disk is full.
+        """
+        texts = [json.dumps(dict(facts), sort_keys=True) for facts in self.tags]
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                names=np.array(self.names, dtype=np.str_),
+                matrices=self.matrices,
+                tags=np.array(texts, dtype=np.str_),
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> PerImageConfusion:
+        """Reads what `save` wrote.
+
+        Raises:
+            RunStateError: the file is missing, damaged or something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                names = tuple(str(name) for name in arrays["names"])
+                texts = arrays.get("tags", ())  # not in files of older versions
+                tags = tuple({str(k): str(v) for k, v in json.loads(str(text)).items()} for text in texts)
+                return cls(names, arrays["matrices"].astype(np.uint32, casting="safe"), tags)
+        except (*_UNREADABLE, DataError) as error:
+            raise RunStateError(
+                f"{path} is no file of confusion matrices ({error}). Delete the job's folder to run it again."
+            ) from error
