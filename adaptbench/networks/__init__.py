@@ -16,12 +16,13 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 from adaptbench.errors import UsageError, unknown_name
-from adaptbench.networks import mmcv_ops, start_weights
+from adaptbench.networks import mmcv_ops
 
 mmcv_ops.install()
 
 from mmseg.registry import MODELS  # noqa: E402
 
+from adaptbench.networks import start_weights  # noqa: E402
 from adaptbench.networks.segmentor import NetworkSpec, Segmentor  # noqa: E402
 
 __all__ = ["NetworkSpec", "Segmentor", "build", "checkpoint_activations", "names", "spec", "start_of"]

@@ -11,18 +11,16 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
-from mmseg.registry import MODELS
-from torch import Tensor, nn
 
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.networks.daformer import daformer_head
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights
+from adaptbench.networks.timm_backbone import TimmEncoder
 
 #: Ways to ask timm for a model of any picture size; the first that a model knows is used.
 _ANY_SIZE: Sequence[Mapping[str, Any]] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
@@ -32,37 +30,6 @@ _TRIED = ((192, 320), (256, 160))
 _FINEST = 4
 #: What timm's models raise when they are asked for what they cannot do.
 _REFUSALS = (TypeError, NotImplementedError, AssertionError, RuntimeError, AttributeError, ValueError)
-
-
-@MODELS.register_module()
-class TimmEncoder(nn.Module):
-    """A timm model as a backbone: images to its feature pyramid.
-
-    Args:
-        model: timm's name.
-        options: passed to timm.
-        channels_last: whether it gives its feature maps as ``(B, h, w, c)``.
-        skip: number of fine feature maps to leave out.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        options: Mapping[str, Any] = MappingProxyType({}),
-        channels_last: bool = False,
-        skip: int = 0,
-    ) -> None:
-        super().__init__()
-        import timm
-
-        self.channels_last = channels_last
-        self.skip = skip
-        self.model = timm.create_model(model, features_only=True, pretrained=False, **options)
-
-    def forward(self, image: Tensor) -> Sequence[Tensor]:
-        """Feature maps, fine to coarse. Shape: ``(B, 3, H, W)`` to several ``(B, c, h, w)``."""
-        features: Sequence[Tensor] = self.model(image)[self.skip :]
-        return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
 
 
 class _Pyramid(NamedTuple):

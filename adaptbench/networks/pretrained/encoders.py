@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.errors import WeightsError
+from adaptbench.networks.dilated_vgg import DilatedVGG
 from adaptbench.networks.pretrained.fit import fitted
 from adaptbench.networks.pretrained.foreign import listed
 from adaptbench.networks.pretrained.namings import CLASSIFIERS, NAMINGS, Naming, recognised, without_prefix
 from adaptbench.networks.pretrained.vgg import vgg_state
+from adaptbench.networks.timm_backbone import TimmEncoder
 
 #: Files for ResNets with a deep stem, by the number of blocks in the third stage.
 _V1C_FILES: Mapping[int, str] = {
@@ -57,8 +59,6 @@ def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Pa
     Raises:
         WeightsError: the file is of another encoder or size; names what is missing, surplus or of another shape.
     """
-    from adaptbench.networks.deeplabv2_fada import DilatedVGG  # networks import this module
-
     if isinstance(backbone, DilatedVGG):
         return vgg_state(tensors, backbone.state_dict(), origin)
     target = _target(backbone)
@@ -72,8 +72,6 @@ def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Pa
 
 
 def _target(backbone: nn.Module) -> _Target:
-    from adaptbench.networks.timm_encoder import TimmEncoder  # networks import this module
-
     state = backbone.state_dict()
     if isinstance(backbone, TimmEncoder):
         return _timm_target(backbone.model, state)

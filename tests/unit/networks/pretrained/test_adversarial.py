@@ -14,8 +14,8 @@ from adaptbench import networks
 from adaptbench.contracts.profiles import profile
 from adaptbench.errors import WeightsError
 from adaptbench.execution.checkpoints import imported
-from adaptbench.networks.deeplabv2_fada import DilatedVGG
 from adaptbench.networks.deeplabv2_multi import CaffeResNet, two_classifiers
+from adaptbench.networks.dilated_vgg import DilatedVGG
 from adaptbench.networks.pretrained.adversarial import ENCODER_AND_CLASSIFIER, TWO_CLASSIFIERS
 from adaptbench.networks.pretrained.encoders import encoder_state
 from adaptbench.networks.pretrained.published import published_state

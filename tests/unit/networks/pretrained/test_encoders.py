@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from adaptbench.errors import WeightsError
 from adaptbench.networks.mit import MiT
 from adaptbench.networks.pretrained.encoders import encoder_state
-from adaptbench.networks.timm_encoder import TimmEncoder
+from adaptbench.networks.timm_backbone import TimmEncoder
 
 FILE = Path("weights.pth")
 Tensors = dict[str, Tensor]

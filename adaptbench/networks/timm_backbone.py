@@ -1,0 +1,41 @@
+"""A timm model as the backbone of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class TimmEncoder(nn.Module):
+    """A timm model as a backbone: images to its feature pyramid.
+
+    Args:
+        model: timm's name.
+        options: passed to timm.
+        channels_last: whether it gives its feature maps as ``(B, h, w, c)``.
+        skip: number of fine feature maps to leave out.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        channels_last: bool = False,
+        skip: int = 0,
+    ) -> None:
+        super().__init__()
+        import timm
+
+        self.channels_last = channels_last
+        self.skip = skip
+        self.model = timm.create_model(model, features_only=True, pretrained=False, **options)
+
+    def forward(self, image: Tensor) -> Sequence[Tensor]:
+        """Feature maps, fine to coarse. Shape: ``(B, 3, H, W)`` to several ``(B, c, h, w)``."""
+        features: Sequence[Tensor] = self.model(image)[self.skip :]
+        return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
