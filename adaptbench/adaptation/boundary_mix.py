@@ -1,6 +1,6 @@
-"""Target-boundary mix: what the network is sure of in a target picture is put on top of a source picture.
+"""Target-boundary mix: the confident pixels of a target image are pasted onto a source image.
 
-Around the pasted pixels the network has to learn where objects of the target end, with labels that it is sure of.
+The network learns the boundaries of target objects from labels that it is confident of.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from adaptbench.adaptation.seg_loss import IGNORE
 
 
 class Front(NamedTuple):
-    """The part of target pictures that is put on top.
+    """The pixels of target images that are pasted, and their labels.
 
     Shape:
         - mask: bool ``(B, 1, H, W)``.
@@ -26,18 +26,18 @@ class Front(NamedTuple):
 
 
 def confident_front(label: Tensor) -> Front:
-    """All pixels with a label. Shape: int64 ``(B, 1, H, W)``, 255 = none.
+    """All pixels that have a label. Shape: int64 ``(B, 1, H, W)``, 255 = none.
 
-    Source: quirk 6 of the recorded values, first half.
+    Source: docs/quirks.md#b6, first half.
     """
     return Front(label != IGNORE, label)
 
 
 def fused_front(label: Tensor, pasted: Tensor, source_label: Tensor) -> Front:
-    """All pixels with a label, and those that were pasted from the source, with their true labels.
+    """All pixels that have a label, and those pasted from the source with their true labels.
 
     Shape: labels int64 ``(B, 1, H, W)``, 255 = none; pasted bool ``(B, 1, H, W)``.
 
-    Source: quirk 6 of the recorded values, second half (edge enhancement).
+    Source: docs/quirks.md#b6, second half (edge enhancement).
     """
     return Front((label != IGNORE) | pasted, mix(pasted, source_label, label))

@@ -1,4 +1,4 @@
-"""The discriminator of FADA: per pixel, which class of which domain is it?"""
+"""The discriminator of FADA: to which class of which domain does a pixel belong?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 #: Which half of a discriminator's channels a pixel belongs to.
 DomainHalf: TypeAlias = Literal["source", "target"]
-#: What the halves tell apart: nothing but the domain, the predicted class, or all classes by their probability.
+#: What a half distinguishes: nothing but the domain, the predicted class, or all classes by their probability.
 Alignment: TypeAlias = Literal["binary", "hard", "soft"]
 
 _SLOPE = 0.2
@@ -45,12 +45,12 @@ class ClassDiscriminator(nn.Module):
 
 
 def class_label(logits: Tensor, alignment: Alignment, clip: float | None) -> Tensor:
-    """Return what a discriminator is told of a pixel beside its domain, without gradient.
+    """Return the class label that a discriminator learns besides the domain of a pixel, without gradient.
 
     Args:
         logits: of the network, at the size of the picture and divided by the temperature.
         alignment: ``soft`` = class probabilities, ``hard`` = the most likely class, ``binary`` = a single 1.
-        clip: probabilities above it become it, and the rest stays as it is; None = none does.
+        clip: larger probabilities are set to it, and nothing is normalised again; None = no limit.
 
     Shape:
         - logits: float (B, C, H, W).

@@ -41,7 +41,7 @@ def candidate_classes(labels: Tensor) -> ClassIds:
     Raises:
         ValueError: a value lies outside 0..255.
 
-    Source: quirk 35.
+    Source: docs/quirks.md#s35.
     """
     try:
         counts = torch.bincount(labels.reshape(-1), minlength=_LABEL_VALUES)
@@ -66,7 +66,7 @@ def draw_classes(labels: Tensor, generator: np.random.Generator) -> list[ClassId
     Raises:
         ValueError: a value lies outside 0..255.
 
-    Source: DACS, arXiv 2007.08702, section 3 and ClassMix, arXiv 2007.07936; quirk 35.
+    Source: DACS, arXiv 2007.08702, section 3 and ClassMix, arXiv 2007.07936; docs/quirks.md#s35.
     """
     candidates = candidate_classes(labels)
     number = (len(candidates) + 1) // 2
@@ -86,7 +86,7 @@ def class_mask(labels: Tensor, classes: Sequence[npt.NDArray[np.integer[Any]]]) 
     Raises:
         ValueError: the number of choices differs from the batch size.
 
-    Source: DACS, arXiv 2007.08702, section 3; quirks 35 and 36.
+    Source: DACS, arXiv 2007.08702, section 3; docs/quirks.md#s35 and #s36.
     """
     if len(classes) != labels.shape[0]:
         raise ValueError(f"classes: expected {labels.shape[0]} choices, one per sample, got {len(classes)}")
@@ -139,7 +139,7 @@ def class_mix(
     Raises:
         ValueError: shapes or the number of choices do not fit together.
 
-    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, section 3.1; quirk 36.
+    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, section 3.1; docs/quirks.md#s36.
     """
     mask = class_mask(source_label, classes)
     return Mixed(

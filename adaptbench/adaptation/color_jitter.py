@@ -70,7 +70,7 @@ class JitterDraw:
 def factor_range(strength: float) -> tuple[float, float]:
     """Return the range of a brightness, contrast or saturation factor.
 
-    Source: quirk 38.
+    Source: docs/quirks.md#s38.
     """
     return max(0.0, 1.0 - strength), 1.0 + strength
 
@@ -88,7 +88,7 @@ def draw_jitter(strength: float | JitterStrength, batch: int, generator: torch.G
     Raises:
         ValueError: a strength is out of range.
 
-    Source: DAFormer, arXiv 2111.14887, section 4.1; quirks 37, 38 and 53.
+    Source: DAFormer, arXiv 2111.14887, section 4.1; docs/quirks.md#s37, #s38 and #s53.
     """
     limits = strength if isinstance(strength, JitterStrength) else JitterStrength.uniform(strength)
     brightness = _uniform(factor_range(limits.brightness), batch, generator)
@@ -108,7 +108,7 @@ def jitter_applies(draw: float, probability: float) -> bool:
         draw: uniform in 0..1, shared by the batch.
         probability: the published "colour jitter probability".
 
-    Source: quirk 37.
+    Source: docs/quirks.md#s37.
     """
     return draw > probability
 
@@ -131,7 +131,7 @@ def color_jitter(image: Tensor, draw: JitterDraw, mean: ChannelValues, std: Chan
     Raises:
         ValueError: the images are not (B, 3, H, W) or the factors are not one per image.
 
-    Source: DACS, arXiv 2007.08702, section 4.1; quirk 38.
+    Source: DACS, arXiv 2007.08702, section 4.1; docs/quirks.md#s38.
     """
     if image.dim() != 4 or image.shape[1] != 3:
         raise ValueError(f"image: expected (B, 3, H, W), got shape {tuple(image.shape)}")

@@ -1,4 +1,4 @@
-"""CutMix: a box of one batch of labelled pictures is put into another one."""
+"""CutMix: a box from one batch of labelled images is pasted into another batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class CutDraw:
     """The random part of a CutMix, one for a whole batch.
 
     Attributes:
-        swapped: whether the box comes from the first pictures and the rest from the second; else the reverse.
+        swapped: whether the box comes from the first batch and the rest from the second; otherwise the other way round.
         share: share of the pixels outside of the box, before the box is cut off at the borders.
         row: of the middle of the box.
         column: of the middle of the box.
@@ -63,9 +63,9 @@ class LabelledBatch(NamedTuple):
 
 
 def cut_mix(first: LabelledBatch, second: LabelledBatch, draw: CutDraw) -> LabelledBatch:
-    """The mixed pictures and labels, at the size of the second ones.
+    """The mixed images and labels, at the size of the second batch.
 
-    Source: quirk 24 of the recorded values (the first are those of the target, with pseudo-labels).
+    Source: docs/quirks.md#b24 (the first batch is the target, with pseudo-labels).
     """
     size = (second.image.shape[2], second.image.shape[3])
     first = _resized(first, size)

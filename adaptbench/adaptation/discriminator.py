@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: How far scores are from a domain: least squares, or logistic (binary cross entropy).
+#: Loss of a discriminator: least squares, or logistic (binary cross entropy).
 DomainLoss: TypeAlias = Literal["ls", "bce"]
 #: Labels of the domains.
 SOURCE, TARGET = 0.0, 1.0
@@ -38,7 +38,7 @@ class OutputDiscriminator(nn.Sequential):
 
 
 def domain_loss(scores: Tensor, domain: float, kind: DomainLoss) -> Tensor:
-    """Return how far the scores of a discriminator are from a domain, averaged over all patches.
+    """Return the loss of the scores of a discriminator for a domain, averaged over all patches.
 
     Args:
         scores: raw output of the discriminator.
@@ -57,7 +57,7 @@ def domain_loss(scores: Tensor, domain: float, kind: DomainLoss) -> Tensor:
 
 @contextlib.contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Within the block, what is computed with ``module`` gives its parameters no gradient."""
+    """Within the block, the parameters of ``module`` receive no gradient."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

@@ -21,7 +21,7 @@ def ema_alpha(iteration: int, cap: float) -> float:
     Raises:
         ValueError: the iteration is negative or the cap lies outside 0..1.
 
-    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, equation 5; quirk 27.
+    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, equation 5; docs/quirks.md#s27.
     """
     if iteration < 0:
         raise ValueError(f"iteration: expected 0 or more, got {iteration}")
@@ -45,7 +45,7 @@ def update_teacher(teacher: nn.Module, student: nn.Module, iteration: int, cap: 
     Raises:
         ValueError: the parameters do not correspond, or iteration or cap is out of range.
 
-    Source: DAFormer, arXiv 2111.14887, equation 5; quirks 27, 28 and 31.
+    Source: DAFormer, arXiv 2111.14887, equation 5; docs/quirks.md#s27, #s28 and #s31.
     """
     average_parameters(teacher, student, ema_alpha(iteration, cap))
 
@@ -59,7 +59,7 @@ def average_parameters(average: nn.Module, network: nn.Module, share: float) -> 
     Args:
         average: module to change in place.
         network: module of the same architecture.
-        share: what is left of the old average; 0 copies.
+        share: weight of the old average; 0 copies.
 
     Raises:
         ValueError: the parameters do not correspond.
@@ -84,7 +84,7 @@ def teacher_mode(module: nn.Module) -> None:
     Everything is in training mode, so that batch norm uses (and records) the statistics of the batch. Only
     dropout and stochastic depth are off.
 
-    Source: DACS, arXiv 2007.08702; quirks 26 and 28.
+    Source: DACS, arXiv 2007.08702; docs/quirks.md#s26 and #s28.
     """
     module.train()
     for part in module.modules():
@@ -104,7 +104,7 @@ class Teacher(nn.Module):
     Raises:
         ValueError: the cap lies outside 0..1.
 
-    Source: DAFormer, arXiv 2111.14887, section 3.1; quirks 26 to 31.
+    Source: DAFormer, arXiv 2111.14887, section 3.1; docs/quirks.md#s26 to #s31.
     """
 
     def __init__(self, student: nn.Module, cap: float) -> None:
@@ -123,7 +123,7 @@ class Teacher(nn.Module):
         Raises:
             ValueError: the student has other parameters than the copied one.
 
-        Source: quirks 24 and 31.
+        Source: docs/quirks.md#s24 and #s31.
         """
         update_teacher(self.network, student, iteration, self.cap)
 

@@ -52,7 +52,7 @@ def downscale_label(
     Raises:
         ValueError: the label is not (B, 1, H, W), holds other values, or the factor is below 2.
 
-    Source: DAFormer, arXiv 2111.14887, thing-class feature distance (section 3.3); quirk 42.
+    Source: DAFormer, arXiv 2111.14887, thing-class feature distance (section 3.3); docs/quirks.md#s42.
     """
     if label.dim() != 4 or label.shape[1] != 1:
         raise ValueError(f"label: expected (B, 1, H, W), got shape {tuple(label.shape)}")
@@ -90,7 +90,7 @@ def masked_distance(student: Tensor, imagenet: Tensor, mask: Tensor | None = Non
     Raises:
         ValueError: the shapes do not fit together.
 
-    Source: DAFormer, arXiv 2111.14887, thing-class feature distance (section 3.3); quirks 41 and 43.
+    Source: DAFormer, arXiv 2111.14887, thing-class feature distance (section 3.3); docs/quirks.md#s41 and #s43.
     """
     if student.shape != imagenet.shape:
         raise ValueError(
@@ -134,7 +134,7 @@ def feature_distance(
     Raises:
         ValueError: the shapes do not fit together.
 
-    Source: DAFormer, arXiv 2111.14887, section 3.3; HRDA, arXiv 2204.13132; quirks 41 to 43.
+    Source: DAFormer, arXiv 2111.14887, section 3.3; HRDA, arXiv 2204.13132; docs/quirks.md#s41 to #s43.
     """
     if classes is None:
         return FeatureDistance(masked_distance(student, imagenet), None, None)
@@ -171,7 +171,7 @@ def two_scale_feature_distance(
     Raises:
         ValueError: the shapes do not fit together.
 
-    Source: HRDA, arXiv 2204.13132; quirks 19 and 44.
+    Source: HRDA, arXiv 2204.13132; docs/quirks.md#s19 and #s44.
     """
     top, bottom, left, right = box
     labels = (label, label[..., top:bottom, left:right])
@@ -197,7 +197,7 @@ def feature_distance_loss(distances: Sequence[FeatureDistance], weight: float) -
     Raises:
         ValueError: there is no distance.
 
-    Source: DAFormer, arXiv 2111.14887, section 3.3; quirk 44.
+    Source: DAFormer, arXiv 2111.14887, section 3.3; docs/quirks.md#s44.
     """
     if not distances:
         raise ValueError("distances: expected one per scale, got none")

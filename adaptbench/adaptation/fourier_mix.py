@@ -1,4 +1,4 @@
-"""Fourier mix: a picture takes over the amplitude of low frequencies of a picture of the other domain, and its look."""
+"""Fourier mix: an image takes the low-frequency amplitudes, and so the look, of an image of the other domain."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Corners: TypeAlias = Literal["left", "all", "half"]
 
 
 def fourier_mix(image: Tensor, style: Tensor, beta: float, corners: Corners = "left") -> Tensor:
-    """Pictures with the phase of ``image``, and the amplitude of ``style`` at low frequencies.
+    """Images with the phase of ``image``, and with the amplitude of ``style`` at low frequencies.
 
-    Where a side of ``image`` is larger, ``style`` is resized to it; where that is larger alone, its corners are read at
-    the places that they have in a spectrum of the size of ``image``.
+    If a side of ``image`` is larger, ``style`` is resized to the size of ``image``. If only ``style`` is larger, its
+    corners are read at the indices that they have in a spectrum of the size of ``image``.
 
     Args:
         image: gives the content.
         style: gives the look.
-        beta: side of the corners of the spectrum that are exchanged, as a share of the picture's shorter side.
+        beta: side of the corners of the spectrum that are exchanged, as a share of the image's shorter side.
         corners: which corners are exchanged.
 
     Shape: float ``(B, 3, H, W)`` each, the second of any size; like the first.
 
-    Source: FDA, arXiv 2004.05498, equation 3, as PixMatch, arXiv 2105.08128, has it; quirk 23 of the recorded values.
+    Source: FDA, arXiv 2004.05498, equation 3, as PixMatch, arXiv 2105.08128, has it; docs/quirks.md#b23.
     """
     if image.shape[2] > style.shape[2] or image.shape[3] > style.shape[3]:
         style = functional.interpolate(style, size=image.shape[2:], mode="bicubic", align_corners=False)
@@ -48,7 +48,7 @@ def corner_side(spectrum: tuple[int, int], beta: float) -> int:
 
 
 def exchanged(amplitude: Tensor, look: Tensor, side: int) -> Tensor:
-    """``amplitude`` with the four corners of ``look``, at equal indices."""
+    """``amplitude`` with its four corners replaced by those of ``look``."""
     changed = amplitude.clone()
     height, width = amplitude.shape[2:]
     for rows in (slice(0, side), slice(height - side, height)):

@@ -24,7 +24,7 @@ def kernel_side(image_side: int) -> int:
     Raises:
         ValueError: the image side is below 1.
 
-    Source: quirk 39 (512 gives 51, 1024 gives 103).
+    Source: docs/quirks.md#s39 (512 gives 51, 1024 gives 103).
     """
     if image_side < 1:
         raise ValueError(f"image side: expected at least 1 pixel, got {image_side}")
@@ -35,7 +35,7 @@ def kernel_side(image_side: int) -> int:
 def draw_sigma(generator: np.random.Generator) -> float:
     """Draw the width of a blur, uniform in 0.15..1.15 pixels.
 
-    Source: quirk 39.
+    Source: docs/quirks.md#s39.
     """
     return float(generator.uniform(*SIGMA_RANGE))
 
@@ -43,7 +43,7 @@ def draw_sigma(generator: np.random.Generator) -> float:
 def blur_applies(draw: float) -> bool:
     """Decide whether images are blurred: only if the draw (uniform in 0..1) is greater than 0.5.
 
-    Source: quirk 37.
+    Source: docs/quirks.md#s37.
     """
     return draw > _BLUR_THRESHOLD
 
@@ -62,7 +62,7 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     Raises:
         ValueError: the image is not four-dimensional or sigma is not positive.
 
-    Source: DACS, arXiv 2007.08702, section 4.1; quirk 39.
+    Source: DACS, arXiv 2007.08702, section 4.1; docs/quirks.md#s39.
     """
     if image.dim() != 4:
         raise ValueError(f"image: expected (B, C, H, W), got shape {tuple(image.shape)}")

@@ -12,18 +12,18 @@ def hard_label(logits: Tensor, threshold: float) -> Tensor:
 
     Shape: logits float ``(B, C, H, W)`` to int64 ``(B, 1, H, W)``.
 
-    Source: EHTDI, target-boundary mix-up (threshold 0.95), and quirks 4 and 6 of the recorded values.
+    Source: EHTDI, target-boundary mix-up (threshold 0.95); docs/quirks.md#b4 and #b6.
     """
     probability, label = logits.detach().softmax(dim=1).max(dim=1, keepdim=True)
     return label.masked_fill(probability <= threshold, IGNORE)
 
 
 def mean_hard_label(main: Tensor, aux: Tensor, threshold: float) -> Tensor:
-    """The likeliest class by the mean of two outputs where either is surer than ``threshold``, else 255.
+    """The likeliest class by the mean of two outputs where either is more confident than ``threshold``, else 255.
 
     Shape: logits float ``(B, C, H, W)`` each, to int64 ``(B, 1, H, W)``.
 
-    Source: PixMatch, its label of the auxiliary output; quirk 5 of the recorded values.
+    Source: PixMatch, its label of the auxiliary output; docs/quirks.md#b5.
     """
     probabilities = [logits.detach().softmax(dim=1) for logits in (main, aux)]
     label = ((probabilities[0] + probabilities[1]) / 2).argmax(dim=1, keepdim=True)

@@ -19,7 +19,7 @@ class FrozenEncoder(nn.Module):
     Args:
         encoder: images to feature maps.
 
-    Source: DAFormer, arXiv 2111.14887, section 3.3; quirks 26 and 41.
+    Source: DAFormer, arXiv 2111.14887, section 3.3; docs/quirks.md#s26 and #s41.
     """
 
     def __init__(self, encoder: nn.Module) -> None:

@@ -17,7 +17,7 @@ def grid_size(image_size: tuple[int, int], block: int) -> tuple[int, int]:
     Raises:
         ValueError: the block is not positive or so large that no block is left.
 
-    Source: quirk 52 (80 and 112 pixels in blocks of 32 give 2 and 4).
+    Source: docs/quirks.md#s52 (80 and 112 pixels in blocks of 32 give 2 and 4).
     """
     if block < 1:
         raise ValueError(f"block: expected at least 1 pixel, got {block}")
@@ -42,7 +42,7 @@ def draw_blocks(batch: int, image_size: tuple[int, int], block: int, generator: 
     Raises:
         ValueError: see `grid_size`.
 
-    Source: MIC, arXiv 2212.01322, section 3; quirk 52.
+    Source: MIC, arXiv 2212.01322, section 3; docs/quirks.md#s52.
     """
     return torch.rand(batch, 1, *grid_size(image_size, block), generator=generator)
 
@@ -64,7 +64,7 @@ def block_mask(draws: Tensor, mask_ratio: float, image_size: tuple[int, int]) ->
     Raises:
         ValueError: the ratio lies outside 0..1.
 
-    Source: MIC, arXiv 2212.01322, section 3; quirk 52.
+    Source: MIC, arXiv 2212.01322, section 3; docs/quirks.md#s52.
     """
     if not 0.0 <= mask_ratio <= 1.0:
         raise ValueError(f"mask_ratio: expected a share in 0..1, got {mask_ratio}")
@@ -80,6 +80,6 @@ def mask_image(image: Tensor, mask: Tensor) -> Tensor:
         - mask: bool (B, 1, H, W), true = kept; may be on another device.
         - returns: like image.
 
-    Source: MIC, arXiv 2212.01322, section 3; quirk 51.
+    Source: MIC, arXiv 2212.01322, section 3; docs/quirks.md#s51.
     """
     return image * mask.to(image.device)

@@ -19,7 +19,7 @@ class PseudoLabel(NamedTuple):
     Shape:
         - label: int64 (B, H, W), class indices 0..C-1, never 255.
         - weight: float32 (B, H, W), 0..1 before region masks; one value for the whole batch.
-        - confident: bool (B, H, W), the pixels whose share the weight is; to look at, no loss uses it.
+        - confident: bool (B, H, W), the pixels whose share is the weight; for display, no loss uses it.
     """
 
     label: Tensor
@@ -44,7 +44,7 @@ def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
     Raises:
         ValueError: the logits are not four-dimensional or the threshold lies outside 0..1.
 
-    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, equations 2 to 4; quirk 32.
+    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, equations 2 to 4; docs/quirks.md#s32.
     """
     if logits.dim() != 4:
         raise ValueError(f"logits: expected (B, C, H, W), got shape {tuple(logits.shape)}")
@@ -88,7 +88,7 @@ def restrict(
         ValueError: a mask is combined with ignored rows, its shape differs, a row count is negative, or the
             padding rule is unknown.
 
-    Source: DAFormer, arXiv 2111.14887, section 4.1; HRDA, arXiv 2204.13132; quirks 33 and 34.
+    Source: DAFormer, arXiv 2111.14887, section 4.1; HRDA, arXiv 2204.13132; docs/quirks.md#s33 and #s34.
     """
     if ignore_top < 0 or ignore_bottom < 0:
         raise ValueError(f"ignored rows: expected 0 or more, got top {ignore_top}, bottom {ignore_bottom}")

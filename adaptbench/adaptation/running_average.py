@@ -1,4 +1,4 @@
-"""The running average of a network: what is scored in the place of the student, and does nothing else."""
+"""The running average of a network, which is scored in place of the student and used for nothing else."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from adaptbench.adaptation.ema import average_parameters
 
 
 class RunningAverage(nn.Module):
-    """A copy of the student whose parameters follow it after every step, with a constant share from the first step on.
+    """A copy of the student that averages its parameters after every step, with the same share from the first step on.
 
     Its running statistics stay as they are until they are copied.
 
     Args:
         student: network to copy.
-        span: iterations that it averages over, 1 / (1 - share).
+        span: number of iterations that it averages over, 1 / (1 - share).
 
-    Source: quirk 15 of the recorded values (PixMatch and EHTDI).
+    Source: docs/quirks.md#b15 (PixMatch and EHTDI).
     """
 
     def __init__(self, student: nn.Module, span: int) -> None:

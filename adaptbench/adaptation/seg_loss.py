@@ -11,7 +11,7 @@ IGNORE = 255
 
 
 def resize_logits(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
-    """Resize logits bilinearly; logits of that size already are returned as they are.
+    """Resize logits bilinearly; logits that have the size already are returned as they are.
 
     Shape:
         - logits: float (B, C, h, w).
@@ -35,7 +35,7 @@ def labelled_cross_entropy(logits: Tensor, label: Tensor, ignore: int = IGNORE) 
     Raises:
         ValueError: shapes do not fit together.
 
-    Source: quirk 34 of the adversarial family, where ADVENT differs; its code.
+    Source: code of ADVENT, arXiv 1811.12833; docs/quirks.md#a34.
     """
     label = _without_channel(label, logits)
     label = label.masked_fill(label < 0, ignore)
@@ -67,7 +67,7 @@ def weighted_cross_entropy(
     Raises:
         ValueError: shapes do not fit together.
 
-    Source: DAFormer, arXiv 2111.14887, equations 1 and 2; quirk 21.
+    Source: DAFormer, arXiv 2111.14887, equations 1 and 2; docs/quirks.md#s21.
     """
     label = _without_channel(label, logits)
     logits = resize_logits(logits, (label.shape[1], label.shape[2]))
@@ -93,7 +93,7 @@ def pixel_accuracy(logits: Tensor, label: Tensor) -> Tensor:
     Raises:
         ValueError: shapes do not fit together.
 
-    Source: quirk 22.
+    Source: docs/quirks.md#s22.
     """
     label = _without_channel(label, logits)
     predicted = resize_logits(logits.detach(), (label.shape[1], label.shape[2])).argmax(dim=1)
@@ -101,7 +101,7 @@ def pixel_accuracy(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def _pixels(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """All pixels in one row: logits as `resize_logits` leaves them are not rearranged for it.
+    """All pixels in one row; logits from `resize_logits` are not copied for it.
 
     Shape: ``(B, C, H, W)`` and ``(B, H, W)`` to ``(B * H * W, C)`` and ``(B * H * W,)``.
     """

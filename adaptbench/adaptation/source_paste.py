@@ -1,4 +1,4 @@
-"""Source paste: pixels of a few source classes are put on top of target pictures, as in EHTDI."""
+"""Source paste: pixels of a few source classes are pasted onto target images, as in EHTDI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from adaptbench.adaptation.class_mix import ClassIds
 from adaptbench.adaptation.seg_loss import IGNORE
 
-#: Which class a draw means: ``shifted``, as published, an earlier one in the list of classes; ``eligible``, itself.
+#: Which class a draw means: ``shifted`` = one earlier in the list, as published; ``eligible`` = the class itself.
 Pick: TypeAlias = Literal["shifted", "eligible"]
 
 _IGNORE_SORTED_FIRST = -1
@@ -32,7 +32,7 @@ class Candidates(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many are picked: half of the eligible ones, rounded down, but one if there is only one."""
+        """How many classes are picked: half of the eligible ones, rounded down, but one if there is only one."""
         return self.eligible if self.eligible < 2 else self.eligible // 2
 
 
@@ -45,7 +45,7 @@ def candidates(label: Tensor, first: int) -> Candidates:
         label: of the crop.
         first: lowest class that may be pasted (5 as published: poles and everything after them).
 
-    Source: quirk 1 of the recorded values.
+    Source: docs/quirks.md#b1.
     """
     values = torch.unique(label.masked_fill(label == IGNORE, _IGNORE_SORTED_FIRST)).cpu().numpy()
     return Candidates(values.astype(np.int64), int((values >= first).sum()))
@@ -62,7 +62,7 @@ def positions(found: Candidates, picks: Sequence[int] | ClassIds, rule: Pick = "
     As published, all are one place too early: the highest class is never pasted, and the value below the eligible ones
     may be, ignored pixels included.
 
-    Source: quirk 2 of the recorded values.
+    Source: docs/quirks.md#b2.
     """
     shift = 1 if rule == "shifted" else 0
     return np.asarray(picks, dtype=np.int64) + len(found.values) - found.eligible - shift

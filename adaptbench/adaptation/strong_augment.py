@@ -48,7 +48,7 @@ def draw_augment(
         torch_generator: source of the jitter.
         numpy_generator: source of the blur width.
 
-    Source: quirks 37, 40 and 53.
+    Source: docs/quirks.md#s37, #s40 and #s53.
     """
     return AugmentDraw(
         jitter=None if jitter is None else draw_jitter(jitter, batch, torch_generator),
@@ -67,7 +67,7 @@ def augment(image: Tensor, draw: AugmentDraw, mean: ChannelValues, std: ChannelV
     Raises:
         ValueError: the draw holds factors for another number of images.
 
-    Source: DACS, arXiv 2007.08702, section 4.1; quirks 37 to 39.
+    Source: DACS, arXiv 2007.08702, section 4.1; docs/quirks.md#s37 to #s39.
     """
     if draw.jitter is not None:
         image = color_jitter(image, draw.jitter, mean, std)
@@ -89,7 +89,7 @@ def strong_augment(
     Raises:
         ValueError: the number of draws differs from the number of images.
 
-    Source: DACS, arXiv 2007.08702, section 4.1; quirk 37.
+    Source: DACS, arXiv 2007.08702, section 4.1; docs/quirks.md#s37.
     """
     if len(draws) != images.shape[0]:
         raise ValueError(f"draws: expected one for each of {images.shape[0]} images, got {len(draws)}")

@@ -41,7 +41,7 @@ def style_of(features: Tensor) -> Style:
     Raises:
         ValueError: the features are not four-dimensional or have fewer than two positions.
 
-    Source: SHADE, arXiv 2204.02548, style hallucination; quirk 58.
+    Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s58.
     """
     if features.dim() != 4 or features.shape[2] * features.shape[3] < 2:
         raise ValueError(
@@ -67,7 +67,7 @@ def draw_style_weights(
     Shape:
         - returns: float32 (B, number), 0 or more, sum 1 per row.
 
-    Source: SHADE, arXiv 2204.02548, style hallucination; quirk 58.
+    Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s58.
     """
     weights = generator.dirichlet(np.full(number, concentration), size=batch)
     return torch.from_numpy(weights.astype(np.float32))
@@ -81,7 +81,7 @@ def mix_styles(weights: Tensor, base: Style) -> Style:
         - base: (N, C) each.
         - returns: (B, C) each.
 
-    Source: SHADE, arXiv 2204.02548, style hallucination; quirk 58.
+    Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s58.
     """
     return Style(weights @ base.mean, weights @ base.std)
 
@@ -99,7 +99,7 @@ def restyle(features: Tensor, style: Style) -> Tensor:
     Raises:
         ValueError: see `style_of`.
 
-    Source: SHADE, arXiv 2204.02548, style hallucination; quirk 58.
+    Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s58.
     """
     own = style_of(features)
     mean, std, new_mean, new_std = (part[:, :, None, None] for part in (*own, *style))
@@ -118,7 +118,7 @@ def hallucinate(features: Tensor, weights: Tensor, base: Style) -> Tensor:
     Raises:
         ValueError: see `style_of`.
 
-    Source: SHADE, arXiv 2204.02548, style hallucination; quirk 57.
+    Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s57.
     """
     return torch.cat([features, restyle(features, mix_styles(weights.to(features), base))])
 
@@ -134,7 +134,7 @@ class StyleHallucination(nn.Module):
         channels: number of feature channels.
         number: number of base styles; as many as channels in the papers, which is the default.
 
-    Source: SHADE, arXiv 2204.02548, style hallucination; DG with HRDA, arXiv 2304.13615; quirks 57 and 58.
+    Source: SHADE, arXiv 2204.02548, style hallucination; DG with HRDA, arXiv 2304.13615; docs/quirks.md#s57 and #s58.
     """
 
     def __init__(self, channels: int, number: int | None = None) -> None:
@@ -205,7 +205,7 @@ def image_styles(stage: Callable[[Tensor], Tensor], image: Tensor, scale: float 
         - image: float (B, 3, H, W).
         - returns: (B, C) each.
 
-    Source: quirk 61.
+    Source: docs/quirks.md#s61.
     """
     if scale != 1.0:
         image = functional.interpolate(image, scale_factor=scale, mode="bilinear", align_corners=False)
@@ -241,7 +241,7 @@ def farthest_points(points: Tensor, number: int, start: int) -> Tensor:
     Raises:
         ValueError: there are fewer points than are to be chosen, or the start is none of them.
 
-    Source: SHADE, arXiv 2204.02548, basis styles; quirk 61.
+    Source: SHADE, arXiv 2204.02548, basis styles; docs/quirks.md#s61.
     """
     if not 1 <= number <= len(points) or not 0 <= start < len(points):
         raise ValueError(f"cannot choose {number} of {len(points)} points from number {start} on")
@@ -270,7 +270,7 @@ def base_styles(styles: Style, number: int, start: int) -> Style:
     Raises:
         ValueError: see `farthest_points`.
 
-    Source: SHADE, arXiv 2204.02548, basis styles; quirk 61.
+    Source: SHADE, arXiv 2204.02548, basis styles; docs/quirks.md#s61.
     """
     chosen = farthest_points(styles.vectors(), number, start)
     return Style(styles.mean[chosen], styles.std[chosen])
@@ -293,7 +293,7 @@ def style_consistency(logits: Tensor, weight: float) -> Tensor:
     Raises:
         ValueError: the logits are not four-dimensional or their number is odd.
 
-    Source: SHADE, arXiv 2204.02548, style consistency; quirk 59.
+    Source: SHADE, arXiv 2204.02548, style consistency; docs/quirks.md#s59.
     """
     if logits.dim() != 4 or logits.shape[0] % 2:
         raise ValueError(f"logits: expected (2B, C, H, W), got shape {tuple(logits.shape)}")

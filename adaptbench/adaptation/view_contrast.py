@@ -1,9 +1,9 @@
-"""Contrast between two views of a picture: of a set of distributions each must be most like its counterpart.
+"""Contrast between two views of an image: every distribution has to be most similar to its counterpart.
 
 With the distributions of both views as the rows of P, loss = mean over all rows i of the cross entropy of
 ``factor * P[i] P^T`` (without ``P[i]`` itself) with the row of the same pixel, or class, in the other view. P has two
-rows for every pixel, so that the matrix of similarities is quadratic in the number of pixels: it is made some rows at a
-time, with what these give to the gradient, and never exists as a whole.
+rows for every pixel, so that the matrix of similarities is quadratic in the number of pixels. It is computed in blocks
+of rows, together with their part of the gradient, and never exists as a whole.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def paired_contrast(first: Tensor, second: Tensor, factor: float, block: int = B
         - first, second: float ``(M, C)``, rows that sum to 1.
         - returns: float scalar, 0 or more.
 
-    Source: EHTDI, multi-level contrast; quirk 8 of the recorded values.
+    Source: EHTDI, multi-level contrast; docs/quirks.md#b8.
     """
     loss: Tensor = _PairedContrast.apply(torch.cat([first, second]), factor, block)
     return loss
 
 
 class _PairedContrast(torch.autograd.Function):
-    """The contrast of rows whose first half is one view. What a block gives to the gradient is added up at once.
+    """The contrast of rows whose first half is one view. The part of a block in the gradient is added at once.
 
     With p the softmax of a row of ``factor * S`` and e the unit vector of its counterpart, the gradient by S is
     ``factor / N * (p - e)``, and S = P P^T is made of two equal factors.
@@ -79,7 +79,7 @@ def similarities(rows: Tensor, start: int, block: int) -> Tensor:
 
 
 def counterparts(rows: int) -> Tensor:
-    """Number of the row that shows the same in the other view, for every row. Shape: int64 ``(rows,)``."""
+    """Index of the row of the same pixel or class in the other view, for every row. Shape: int64 ``(rows,)``."""
     return torch.arange(rows).roll(rows // 2)
 
 
@@ -88,7 +88,7 @@ def pixel_contrast(strong: Tensor, weak: Tensor, factor: float, block: int = BLO
 
     Shape: logits float ``(C, h, w)`` each, to a scalar.
 
-    Source: EHTDI, pixel-level contrast; quirk 8 of the recorded values.
+    Source: EHTDI, pixel-level contrast; docs/quirks.md#b8.
     """
     pixels = [logits.softmax(dim=0).flatten(1).T for logits in (strong, weak)]
     return paired_contrast(pixels[0], pixels[1], factor, block)
@@ -99,7 +99,7 @@ def prototype_contrast(strong: Tensor, weak: Tensor, label: Tensor, factor: floa
 
     Shape: logits float ``(C, h, w)`` each, label int64 ``(h, w)`` with 255 = ignore, to a scalar.
 
-    Source: EHTDI, prototype-level contrast; quirk 8 of the recorded values.
+    Source: EHTDI, prototype-level contrast; docs/quirks.md#b8.
     """
     classes = torch.unique(label[label != IGNORE])
     if not len(classes):
@@ -118,7 +118,7 @@ def prototypes(logits: Tensor, label: Tensor, classes: Tensor) -> Tensor:
 
 
 def label_at(label: Tensor, size: tuple[int, int]) -> Tensor:
-    """Labels at the resolution of the logits, the nearest by the floor rule.
+    """Labels at the resolution of the logits: the nearest pixel, its index rounded down.
 
     Shape: int64 ``(B, 1, H, W)`` to ``(B, h, w)``.
     """

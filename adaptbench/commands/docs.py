@@ -1,4 +1,4 @@
-"""``docs``: the pages of methods and datasets."""
+"""``docs``: the pages of methods, datasets and building blocks."""
 
 from __future__ import annotations
 

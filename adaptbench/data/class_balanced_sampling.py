@@ -1,4 +1,4 @@
-"""Class-balanced sampling of labelled pictures: a class that was shown rarely so far is drawn more often."""
+"""Class-balanced sampling of labelled pictures: classes that were shown rarely so far are drawn more often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-#: Picks after which the shares of classes are counted anew.
+#: Number of picks after which the counts of classes start again at 0.
 SUB_EPOCH = 3000
 _EPSILON = 0.01
 
@@ -17,15 +17,15 @@ Random = np.random.Generator | np.random.RandomState
 
 
 def class_weights(counts: npt.NDArray[np.int64], present: npt.NDArray[np.bool_]) -> Float:
-    """Probability of drawing each class, 1 / log(1.01 + share) up to a factor; classes in no picture get none.
+    """Probability of drawing each class, proportional to 1 / log(1.01 + share); 0 for classes that no image shows.
 
     Args:
-        counts: pictures shown so far that show the class.
-        present: whether any picture shows it.
+        counts: how many of the images drawn so far show the class.
+        present: whether any image shows it.
 
     Shape: ``(C,)`` each.
 
-    Source: code of FADA, arXiv 2007.09222; quirk 14 of the recorded values.
+    Source: code of FADA, arXiv 2007.09222; docs/quirks.md#a14.
     """
     share = counts / max(int(counts.sum()), 1)
     weights = np.where(present, 1.0 / np.log(1.0 + _EPSILON + share), 0.0)
@@ -36,15 +36,15 @@ def class_weights(counts: npt.NDArray[np.int64], present: npt.NDArray[np.bool_])
 def balanced_picks(
     shows: npt.NDArray[np.bool_], queues: Sequence[Sequence[int]], length: int, rng: Random
 ) -> npt.NDArray[np.int64]:
-    """Numbers of the pictures to show, in order, at least ``length`` of them in whole sub-epochs.
+    """Indices of the images to show, in order: whole sub-epochs, at least ``length`` images.
 
-    A class is drawn, then the next picture of its queue. A queue that ends is shuffled and begins with its second
-    picture, as published.
+    A class is drawn, then the next image of its queue. A queue that is used up is shuffled and starts again with its
+    second image, as published.
 
     Args:
-        shows: which picture shows which class.
-        queues: pictures of each class.
-        length: pictures wanted.
+        shows: which image shows which class.
+        queues: images of each class.
+        length: number of images wanted.
         rng: draws classes and shuffles queues.
 
     Shape: ``shows`` is (pictures, C) bool.
@@ -52,7 +52,7 @@ def balanced_picks(
     Raises:
         ValueError: no picture shows any class.
 
-    Source: code of FADA, arXiv 2007.09222; quirk 14 of the recorded values.
+    Source: code of FADA, arXiv 2007.09222; docs/quirks.md#a14.
     """
     present = np.asarray(shows.any(axis=0))
     if not present.any():

@@ -1,4 +1,4 @@
-"""Two views of a part of a training picture: as it is, and recoloured."""
+"""Two views of a crop of a training image: as it is, and recoloured."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Views(NamedTuple):
 
 
 def draw_view(size: tuple[int, int], smallest: float, generator: np.random.Generator) -> ViewDraw:
-    """Draws the part of a picture of this height and width, and its recolouring; see `draw_box`."""
+    """Draws the crop and the recolouring of an image of this height and width; see `draw_box`."""
     return ViewDraw(draw_box(size, smallest, generator), draw_recolouring(generator))
 
 
@@ -46,11 +46,11 @@ def views(
     values: Normalisation,
     levels: GreyLevels = "truncated",
 ) -> Views:
-    """Both views of every picture; the strong one is the recoloured weak one.
+    """Both views of every image; the strong view is the weak one, recoloured.
 
     Shape: float ``(B, 3, H, W)``, normalised with ``values``; a draw per picture.
 
-    Source: quirks 3 and 19 of the recorded values.
+    Source: docs/quirks.md#b3 and #b19.
     """
     crops = [
         crop_image(picture, draw.box, side)
@@ -61,14 +61,14 @@ def views(
 
 
 def labels_in_view(label: Tensor, draws: Sequence[ViewDraw], side: int) -> Tensor:
-    """The labels of the parts that the views show. Shape: int64 ``(B, 1, H, W)`` to ``(B, 1, side, side)``."""
+    """The labels of the crops that the views show. Shape: int64 ``(B, 1, H, W)`` to ``(B, 1, side, side)``."""
     maps = label[:, 0].to(torch.uint8).cpu().numpy()
     cut = [crop_label(single, draw.box, side) for single, draw in zip(maps, draws, strict=True)]
     return torch.from_numpy(np.stack(cut).astype(np.int64))[:, None].to(label.device)
 
 
 def grey_levels(image: Tensor, values: Normalisation, levels: GreyLevels = "truncated") -> list[UInt8]:
-    """Normalised pictures as they were before. Shape: float ``(B, 3, H, W)`` to B times ``(H, W, 3)`` RGB uint8."""
+    """The grey levels of normalised images. Shape: float ``(B, 3, H, W)`` to B times ``(H, W, 3)`` RGB uint8."""
     mean, std = (image.new_tensor(part).view(3, 1, 1) for part in (values.mean, values.std))
     pixels = values.swapped(image * std + mean).clamp(0, 255)
     pixels = pixels.round() if levels == "rounded" else pixels

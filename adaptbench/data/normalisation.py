@@ -34,5 +34,5 @@ class Normalisation:
 #: ImageNet statistics of RGB, as every self-training paper uses them.
 IMAGENET = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 #: Mean of the pictures that Caffe models were trained on; nothing is divided.
-#: Source: ADVENT, arXiv 1811.12833, its configuration; quirk 17 of the recorded values.
+#: Source: ADVENT, arXiv 1811.12833, its configuration; docs/quirks.md#a17.
 CAFFE = Normalisation((104.00698793, 116.66876762, 122.67891434), (1.0, 1.0, 1.0), bgr=True)

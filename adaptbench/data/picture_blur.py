@@ -15,7 +15,7 @@ _WIDEST = 1.0
 def draw_blur(generator: np.random.Generator) -> float | None:
     """Draws the width of the Gaussian in pixels; None in half of all cases.
 
-    Source: quirk 18 of the recorded values (loaders of PixMatch and EHTDI).
+    Source: docs/quirks.md#b18 (loaders of PixMatch and EHTDI).
     """
     blurred, width = generator.random() < 0.5, generator.uniform(0.0, _WIDEST)
     return float(width) if blurred else None

@@ -29,7 +29,7 @@ class Jitter:
         saturation: largest deviation of the factor from 1.
         hue: largest shift, as a share of the colour circle.
 
-    Source: configurations of FADA, arXiv 2007.09222; quirk 8 of the recorded values.
+    Source: configurations of FADA, arXiv 2007.09222; docs/quirks.md#a8.
     """
 
     brightness: float = 0.5
@@ -43,7 +43,7 @@ class DrawnJitter:
     """The random part of a jitter.
 
     Attributes:
-        order: in which the four steps are made, by their numbers.
+        order: the numbers of the four steps, in the order in which they are applied.
         amounts: factor on brightness, contrast and saturation, and shift of the hue.
     """
 
@@ -52,7 +52,7 @@ class DrawnJitter:
 
 
 def draw_jitter(jitter: Jitter, rng: np.random.Generator) -> DrawnJitter:
-    """Draws order and amounts."""
+    """Draws the order and the amounts of a jitter."""
     order = tuple(int(step) for step in rng.permutation(len(_STEPS)))
     spread = (jitter.brightness, jitter.contrast, jitter.saturation)
     brightness, contrast, saturation = (float(rng.uniform(1 - d, 1 + d)) for d in spread)

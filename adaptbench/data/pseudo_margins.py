@@ -46,7 +46,7 @@ def cut_margins(margins: Margins, size: tuple[int, int]) -> UInt8:
     Raises:
         ValueError: a margin is negative or nothing is left inside.
 
-    Source: HRDA, arXiv 2204.13132; quirk 49.
+    Source: HRDA, arXiv 2204.13132; docs/quirks.md#s49.
     """
     inside = (size[0] - margins.top - margins.bottom, size[1] - margins.left - margins.right)
     if min(margins) < 0 or min(inside) <= 0:
@@ -79,7 +79,7 @@ def margin_mask(
     Raises:
         ValueError: the margins do not fit the canvas, or the canvas has another shape than the image.
 
-    Source: quirk 49.
+    Source: docs/quirks.md#s49.
     """
     size = fitted_size(image_size, box)
     height, width = (image_size[1], image_size[0]) if canvas == "image" else canvas
@@ -108,7 +108,7 @@ def crop_mask(
         - mask: uint8 (H, W), 0 or 1.
         - returns: uint8 (h, w), 0, 1 or the padding.
 
-    Source: quirks 34 and 49.
+    Source: docs/quirks.md#s34 and #s49.
     """
     cropped = mask[crop][:, ::-1] if flip else mask[crop]
     missing = [max(side - have, 0) for side, have in zip(size, cropped.shape, strict=True)]

@@ -64,7 +64,7 @@ class RareClassSampler:
     def draw(self, generator: np.random.Generator) -> RareSample:
         """Draw a class by its probability, then one of its files uniformly.
 
-        Source: DAFormer, arXiv 2111.14887, section 3.3; quirk 48.
+        Source: DAFormer, arXiv 2111.14887, section 3.3; docs/quirks.md#s48.
         """
         class_id = draw_class(self.classes, generator)
         return RareSample(class_id, draw_file(self.files[class_id], generator))
@@ -103,7 +103,7 @@ def class_probabilities(totals: ClassCounts, temperature: float) -> ClassProbabi
     Raises:
         ValueError: there is no pixel or the temperature is not positive.
 
-    Source: DAFormer, arXiv 2111.14887, rare class sampling (section 3.3); quirk 48.
+    Source: DAFormer, arXiv 2111.14887, rare class sampling (section 3.3); docs/quirks.md#s48.
     """
     if not temperature > 0:
         raise ValueError(f"temperature: expected a positive number, got {temperature}")
@@ -119,7 +119,7 @@ def class_probabilities(totals: ClassCounts, temperature: float) -> ClassProbabi
 def eligible_files(files: Sequence[ClassCounts], class_id: int, min_pixels: int) -> IntArray:
     """List the positions of the files with strictly more than ``min_pixels`` pixels of a class.
 
-    Source: quirk 48.
+    Source: docs/quirks.md#s48.
     """
     enough = [index for index, counts in enumerate(files) if counts.get(class_id, 0) > min_pixels]
     return np.array(enough, dtype=np.int64)
@@ -141,7 +141,7 @@ def rare_class_sampler(
         ValueError: a class has no eligible file and is not to be dropped, none has one, the temperature is
             not positive, or the rule is unknown.
 
-    Source: DAFormer, arXiv 2111.14887, section 3.3; quirk 48.
+    Source: DAFormer, arXiv 2111.14887, section 3.3; docs/quirks.md#s48.
     """
     if missing not in ("error", "drop"):
         raise ValueError(f"missing: expected 'error' or 'drop', got {missing!r}")
@@ -199,7 +199,7 @@ def accept_crop(
     Raises:
         ValueError: the ratio or the number of checks is negative.
 
-    Source: quirk 48.
+    Source: docs/quirks.md#s48.
     """
     if min_crop_ratio < 0 or checks < 0:
         raise ValueError(f"expected 0 or more, got min_crop_ratio {min_crop_ratio} and {checks} checks")

@@ -44,8 +44,8 @@ class Recolouring:
     """The random part of a recolouring.
 
     Attributes:
-        colours: what is done to the colours; None = nothing.
-        grey: whether they are taken away.
+        colours: the change of the colours; None = none.
+        grey: whether the image becomes grey.
         kernel: side of the Gaussian that blurs, in pixels; None = none.
     """
 
@@ -57,7 +57,7 @@ class Recolouring:
 def draw_recolouring(generator: np.random.Generator) -> Recolouring:
     """Draws a recolouring.
 
-    Source: PixMatch, arXiv 2105.08128, augmentation, in the default ranges of the library it names; EHTDI has it, too.
+    Source: PixMatch, arXiv 2105.08128, augmentation, with the default ranges of the library it names; also in EHTDI.
     """
     coloured, grey, blurred = generator.random(3) < (_COLOURED, _GREY, _BLURRED)
     colours = Colours(

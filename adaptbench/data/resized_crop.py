@@ -27,7 +27,7 @@ class CropBox(NamedTuple):
 
 
 def draw_box(size: tuple[int, int], smallest: float, generator: np.random.Generator) -> CropBox:
-    """Draws a box in a picture of this height and width; one that fits it in the middle if ten do not fit.
+    """Draws a box in an image of this height and width; after ten that do not fit, the largest one in the middle.
 
     Args:
         size: height and width in pixels.
@@ -63,7 +63,7 @@ def crop_image(image: UInt8, box: CropBox, side: int) -> UInt8:
 
 
 def crop_label(label: UInt8, box: CropBox, side: int) -> UInt8:
-    """The box, resized to the nearest label. Shape: ``(H, W)`` to ``(side, side)`` uint8."""
+    """The box, resized to the nearest pixel. Shape: ``(H, W)`` to ``(side, side)`` uint8."""
     return resize_label(_cut(label, box), (side, side))
 
 

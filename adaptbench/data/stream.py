@@ -342,7 +342,7 @@ class TrainingStream(Dataset[Batch]):
     def _jittered(self, index: int, mirrored: bool, jitter: DrawnJitter) -> UInt8:
         """A labelled picture at training size, its colours jittered at the size of its file; never kept in memory.
 
-        Source: quirk 8 of the recorded values of FADA.
+        Source: docs/quirks.md#a8.
         """
         dataset, sample, box, _ = self.labelled.items[index]
         image = apply_jitter(dataset.read_image(sample), jitter)

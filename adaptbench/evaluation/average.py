@@ -1,4 +1,4 @@
-"""Over which classes a mean IoU is, as the protocol and the class set of a record say."""
+"""Which classes a mean IoU averages, as the protocol and the class set of a record say."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Average:
     """A mean over classes.
 
     Attributes:
-        classes: train ids of those it is over; None = all.
-        absent: what a class without a score is, since it occurs in neither truth nor prediction: left out, or 0.
+        classes: train ids of the averaged classes; None = all.
+        absent: how a class in neither truth nor prediction, which has no score, counts: left out, or as 0.
     """
 
     classes: tuple[int, ...] | None = None
@@ -29,7 +29,7 @@ class Average:
 
     @classmethod
     def of(cls, ranking: Mapping[str, Any]) -> Average:
-        """That of what a ranking hash was made from; of an unknown class set all classes count."""
+        """The mean that the ingredients of a ranking hash define; all classes of an unknown class set count."""
         known = CLASS_SETS.get(str(ranking.get("class_set")))
         return cls(known.averaged if known else None, ranking.get("absent_classes", "skip"))
 

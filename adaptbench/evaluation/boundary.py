@@ -74,7 +74,7 @@ def boundary_overlap(label: UInt8, prediction: UInt8, classes: int, width: int) 
 
 
 def inner_boundary(mask: Mask, width: int) -> Mask:
-    """Pixels of a mask with a pixel outside of it at most ``width`` rows and columns away, be it out of the picture.
+    """Pixels of a mask that are at most ``width`` rows and columns away from its outside or the edge of the image.
 
     Shape: bool ``(H, W)``, unchanged.
     """
@@ -110,7 +110,7 @@ def distance_to(mask: Mask) -> npt.NDArray[np.float32]:
 
 
 def trimap_confusion(label: UInt8, prediction: UInt8, classes: int, radii: Sequence[int]) -> list[Matrix]:
-    """Confusion matrices of the pixels at most so far from a true boundary, per radius.
+    """Confusion matrices of the pixels within each radius of a true boundary.
 
     Shape: ``(H, W)`` uint8 each, to int64 ``(classes, classes)`` per radius.
 
@@ -137,7 +137,7 @@ class BoundaryCounts:
     Attributes:
         overlap: of the boundaries of masks.
         whole: confusion matrix of all pixels. Shape: int64 ``(C, C)``.
-        bands: confusion matrices of the pixels at most so far from a true boundary, per radius in pixels.
+        bands: confusion matrices of the pixels within a distance of a true boundary, by the distance in pixels.
     """
 
     overlap: Overlap

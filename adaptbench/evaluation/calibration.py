@@ -1,4 +1,4 @@
-"""How far a network's confidence is from how often it is right: calibration error, likelihood and Brier score.
+"""How well a network's confidence agrees with its accuracy: calibration error, likelihood and Brier score.
 
 Counts are kept per bin of confidence and summed over the pictures of a split before anything is divided; memory does
 not grow with the number of pictures.
@@ -28,7 +28,7 @@ class CalibrationCounts:
 
     Attributes:
         pixels: per bin. Shape: int64 ``(bins,)``.
-        hits: right ones per bin. Shape: int64 ``(bins,)``.
+        hits: correct pixels per bin. Shape: int64 ``(bins,)``.
         confidence: sum per bin. Shape: ``(bins,)``.
         log_loss: sum of the negative logarithms of the true class's probability.
         brier: sum of the squared distances of all probabilities to 0 or 1.
@@ -76,7 +76,7 @@ class CalibrationCounts:
 
     @property
     def accuracy(self) -> float:
-        """Share of the pixels that are right."""
+        """Share of the pixels that are predicted correctly."""
         return int(self.hits.sum()) / self.total if self.total else math.nan
 
     @property

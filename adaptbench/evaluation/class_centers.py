@@ -1,4 +1,4 @@
-"""Class Center Distance: how compact the features of a class are, compared with how far other classes are away."""
+"""Class Center Distance: how compact the features of a class are, compared with its distance to others."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def class_moments(features: Tensor, label: Tensor, num_classes: int) -> ClassMom
 
 
 def class_center_distance(moments: ClassMoments) -> Float:
-    """Spread of each class over its squared distance to the center of another one, averaged over the others.
+    """Spread of each class divided by its squared distance to another center, averaged over the other classes.
 
-    Less is better. A class without pixels has none (NaN) and is no other to the rest.
+    Lower is better. A class without pixels has no distance (NaN) and does not enter those of the others.
 
     Shape: ``(C,)``.
 
@@ -87,6 +87,6 @@ def _quotient(values: Float, by: Float) -> Float:
 
 
 def _mean(rows: Float) -> Float:
-    """Of every row, over what is no NaN; NaN where there is nothing."""
+    """Mean of every row without its NaNs; NaN where nothing is left."""
     known = ~np.isnan(rows)
     return _quotient(np.where(known, rows, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))

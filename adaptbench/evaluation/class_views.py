@@ -1,7 +1,8 @@
 """Scores of some of a head's classes, or of groups of them, from one stored confusion matrix.
 
-A head of 19 classes never becomes one of 16: the views say what papers made of a 19-way head's predictions, and are
-named so. Matrices are those of `open_confusion` or made by `conventions.closed`; scores are 0..1.
+A head of 19 classes is never turned into one of 16: the views are what papers compute from the predictions of a 19-way
+head, and have names of their own. Matrices are those of `open_confusion` or made by `conventions.closed`; scores are
+0..1.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def selected(counts: Matrix, kept: Sequence[int]) -> float:
 
 
 def others_ignored(counts: Matrix, kept: Sequence[int]) -> Matrix:
-    """Counts in which pixels of other classes are ignored, and predictions of others are of no class.
+    """Counts in which pixels of other classes are ignored, and predictions of them count as no class.
 
     Shape: ``(C + 1, C + 1)`` to ``(len(kept) + 1, len(kept) + 1)``.
 
@@ -59,7 +60,7 @@ def merged(counts: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
 
 @dataclass(frozen=True)
 class ClassView:
-    """One way to make a mean IoU of a matrix.
+    """One way to compute a mean IoU from a matrix.
 
     Attributes:
         name: for tables; says of how many classes, and by which convention.
@@ -74,7 +75,7 @@ def class_views(class_set: str, total: int) -> list[ClassView]:
     """All views of the matrices of a head, its own class set first.
 
     Args:
-        class_set: its name, be it a known one or not.
+        class_set: its name, known here or not.
         total: number of its classes.
     """
     own = [

@@ -53,9 +53,9 @@ def confusion_matrix(
 def open_confusion(
     label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.integer], num_classes: int
 ) -> Matrix:
-    """The same counts with one more row and column: pixels whose label is no class, or whose prediction is none.
+    """The same counts with one more row and column, for pixels whose label or prediction is no class.
 
-    What such pixels count as is a matter of the convention, see `adaptbench.evaluation.conventions`. Pixels whose
+    How such pixels count depends on the convention, see `adaptbench.evaluation.conventions`. Pixels whose
     label is 255 (ignore) are dropped.
 
     Shape: ``(num_classes + 1, num_classes + 1)`` int64; rows are the truth.

@@ -1,7 +1,8 @@
 """How public evaluators score, by name: pure functions of a confusion matrix, whose counts are integers.
 
-They agree on the IoU of a class and differ in three things: what a pixel counts as whose label, or whose prediction,
-is no class, and which classes the mean is over. Matrices are those of `open_confusion`, so that one count serves all.
+They agree on the IoU of a class and differ in three things: how pixels count whose label is no
+class, how those whose prediction is none, and which classes are averaged. Matrices are those of `open_confusion`, so
+that one count serves all.
 Nothing here is ranked: records hold `adaptbench.evaluation.metrics`.
 """
 
@@ -72,7 +73,7 @@ class Areas:
         return float(_share(self.hits.sum(), self.true.sum()))
 
     def __getitem__(self, classes: tuple[int, ...]) -> Areas:
-        """Those of some classes."""
+        """The areas of some classes."""
         kept = list(classes)
         return Areas(self.hits[kept], self.predicted[kept], self.true[kept])
 
@@ -83,11 +84,11 @@ class Convention:
 
     Attributes:
         source: which evaluator.
-        other_truth: what a pixel is whose label is neither a class nor ignored: a false positive of the class that
+        other_truth: how a pixel counts whose label is neither a class nor ignored: a false positive of the class that
             is predicted there, dropped, or an error.
-        other_prediction: what a labelled pixel is whose prediction is no class: missed by its class, or an error.
-        mean: over which classes: those that occur in truth or prediction, all (with 0 for one that does not occur), or
-            those that are labelled somewhere.
+        other_prediction: how a labelled pixel counts whose prediction is no class: missed by its class, or an error.
+        mean: which classes are averaged: those that occur in truth or prediction, all (with 0 for one that does not
+            occur), or those that are labelled somewhere.
     """
 
     source: str
@@ -111,7 +112,7 @@ class Convention:
         return Areas(np.diagonal(classes), rows[:, :-1].sum(axis=0), counts[:-1].sum(axis=1))
 
     def average(self, scores: Scores, areas: Areas) -> float:
-        """Mean of one of the scores of ``areas``; NaN where it is over no class."""
+        """Mean of one of the scores of ``areas``; NaN without any class to average."""
         chosen = {
             "occurring": ~np.isnan(scores),
             "all": np.ones(len(scores), dtype=bool),
@@ -150,7 +151,7 @@ CONVENTIONS: Mapping[str, Convention] = {
 
 
 def closed(matrix: npt.NDArray[np.integer]) -> Matrix:
-    """A stored confusion matrix as `open_confusion` counts: no pixel is no class. Shape: ``(C, C)`` in."""
+    """A stored confusion matrix in the form of `open_confusion`, without pixels of no class. Shape: ``(C, C)`` in."""
     return np.pad(matrix.astype(np.int64), ((0, 1), (0, 1)))
 
 

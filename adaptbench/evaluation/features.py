@@ -1,4 +1,4 @@
-"""What a scored network makes of pictures before it decides: the last feature map of its encoder, by class."""
+"""Features of a scored network by class: the last feature map of its encoder."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def miou(matrix: Counts) -> float:
 
 
 def accuracy(matrix: Counts) -> float:
-    """Share of labelled pixels that are right: trace M / sum M; NaN when no pixel is labelled.
+    """Share of labelled pixels that are predicted correctly: trace M / sum M; NaN when no pixel is labelled.
 
     Args:
         matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
@@ -153,7 +153,7 @@ def score(
         split: ``dataset/split``.
         provenance: whether the pictures were generated or official.
         images: number of images scored.
-        absent: what the score of a class is in the mean that occurs in neither truth nor prediction.
+        absent: how a class that occurs in neither truth nor prediction counts in the mean.
 
     Raises:
         DataError: the matrix does not fit the class set, or no pixel is labelled.

@@ -1,4 +1,4 @@
-"""Scores a network on one split after the other: whatever it saw, at the size and in the classes of the labels."""
+"""Scores a network on one split after the other, at the size and in the classes of the labels."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ Tell = Callable[[Sample, int, UInt8], None]
 
 @dataclass(frozen=True)
 class Scorer:
-    """The scored network of a method, and what it may not look at.
+    """The scored network of a method, and the labels that it must not read.
 
     Attributes:
         method: has its final weights.
         settings: those it was trained with; they say how it sees a picture.
         device: where it runs.
         label_folders: out of reach while code of the method runs.
-        stop: whether to end; asked before every picture.
+        stop: called before every image; true = end.
         label_size: at which labels are scored.
     """
 
@@ -121,7 +121,7 @@ class Scorer:
 
     @property
     def pictures_per_second(self) -> float | None:
-        """Of all pictures so far but the first, which warms up; None before the second."""
+        """Mean over all images so far except the first, which warms up; None before the second."""
         later = self.seconds[1:]
         return len(later) / sum(later) if sum(later) > 0 else None
 

@@ -1,6 +1,6 @@
 """How good a network looks without labels: functions of its class probabilities on unlabelled target pictures.
 
-All of them are the higher, the better the network is taken to be; none sees a label. Pixels are rows: a picture is a
+The higher the value, the better the network is taken to be; no label is used. Pixels are rows: a picture is a
 matrix of class probabilities.
 """
 
@@ -45,7 +45,7 @@ def information(probability: Tensor) -> float:
 def soft_neighbourhood_density(probability: Tensor, temperature: float = _TEMPERATURE) -> float:
     """Mean entropy of the softmax over every pixel's cosine similarities to all others, in nats.
 
-    The denser the neighbourhoods of alike predictions, the higher. It takes N² time and little memory: sub-sample.
+    The denser the neighbourhoods of similar predictions, the higher. It takes N² time and little memory: sub-sample.
 
     Shape: ``(N, C)`` float, rows sum to 1, at least two.
 

@@ -47,7 +47,7 @@ class Ls:
 
 @dataclass(frozen=True)
 class Docs:
-    """Write the pages of methods and datasets in docs/ from what the plug-ins say and results/ holds."""
+    """Write the pages of methods, datasets and building blocks in docs/ from what code says and results/ holds."""
 
     check: Flag = False
     """Write nothing; say which pages are not what they would be."""

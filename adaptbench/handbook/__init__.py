@@ -1,1 +1,1 @@
-"""The pages of docs/methods and docs/datasets, made from what plug-ins, tests and results say."""
+"""The pages of docs/ that are made from what plug-ins, docstrings, tests and results say."""

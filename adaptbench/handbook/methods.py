@@ -67,7 +67,10 @@ def index(registry: Registry, names: Sequence[str]) -> str:
         plugin = registry.plugins["method"][name]
         tags, paper = ", ".join(plugin.literals["tags"]), str(plugin.literals.get("paper") or "")
         rows.append([f"[`{name}`]({name}.md)", plugin.title, paper, tags])
-    said = "Add your own: [a method is one file](../add-a-method.md)."
+    said = (
+        "Add your own: [a method is one file](../add-a-method.md), from [building blocks](../building-blocks.md). "
+        "What the published code does beside its papers: [quirks](../quirks.md)."
+    )
     return page("Methods", [table(["name", "title", "paper", "tags"], rows), said])
 
 

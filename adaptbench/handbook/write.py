@@ -8,11 +8,13 @@ from pathlib import Path
 from adaptbench.contracts import plugins
 from adaptbench.contracts.plugins import Registry
 from adaptbench.handbook import datasets, methods
+from adaptbench.handbook.building_blocks import building_blocks_page
 from adaptbench.reporting.published.published import load_published
 from adaptbench.storage.atomic import write_text
 
 FOLDER = plugins.ROOT / "docs"
 _INDEX = "README.md"
+_BUILDING_BLOCKS = Path("building-blocks.md")
 
 
 def pages(registry: Registry, folder: Path = FOLDER, only_there: bool = False) -> dict[Path, str]:
@@ -40,6 +42,7 @@ def pages(registry: Registry, folder: Path = FOLDER, only_there: bool = False) -
         )
         for name in names["dataset"]
     }
+    found[_BUILDING_BLOCKS] = building_blocks_page()
     found[Path("methods") / _INDEX] = methods.index(registry, names["method"])
     found[Path("datasets") / _INDEX] = datasets.index(registry, names["dataset"])
     return found

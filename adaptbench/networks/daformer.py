@@ -39,7 +39,7 @@ class ASPP(nn.Module):
         dilations: one branch each.
         separable: whether the 3x3 branches are depthwise separable.
 
-    Source: DAFormer, arXiv 2111.14887, section 3.2; quirk 4.
+    Source: DAFormer, arXiv 2111.14887, section 3.2; docs/quirks.md#s4.
     """
 
     def __init__(self, in_channels: int, channels: int, dilations: Sequence[int], separable: bool) -> None:
@@ -88,7 +88,7 @@ class DAFormerHead(nn.Module):
             instead of a linear layer ("context only at F4").
         dropout: share of channels dropped in front of the classifier.
 
-    Source: DAFormer, arXiv 2111.14887, section 3.2; quirks 4 to 6.
+    Source: DAFormer, arXiv 2111.14887, section 3.2; docs/quirks.md#s4 to #s6.
     """
 
     def __init__(

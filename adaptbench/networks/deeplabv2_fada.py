@@ -1,7 +1,7 @@
 """DeepLabV2 of FADA: four dilated branches on ResNet-101 as torchvision has it, or on VGG-16.
 
-Source: Chen et al., DeepLab, arXiv 1606.00915, in the form of Wang et al., FADA, arXiv 2007.09222, section 4.1; quirks
-8 and 13 of the recorded values.
+Source: Chen et al., DeepLab, arXiv 1606.00915, in the form of Wang et al., FADA, arXiv 2007.09222, section 4.1;
+docs/quirks.md#a8 and #a13.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class CaffeResNet(nn.Module):
         blocks: blocks of each stage.
         trained_norms: whether scale and shift of the batch norms are trained, except in the stem.
 
-    Source: quirks 18 and 26 of the recorded values, and 13 of those of EHTDI; He et al., arXiv 1512.03385, table 1.
+    Source: docs/quirks.md#a18, #a26 and #b13; He et al., arXiv 1512.03385, table 1.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Detail crops of HRDA: boxes, and where they may be drawn.
 
-Source: Hoyer et al., HRDA, arXiv 2204.13132, section 3.1; quirks 9, 10 and 14.
+Source: Hoyer et al., HRDA, arXiv 2204.13132, section 3.1; docs/quirks.md#s9, #s10 and #s14.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def number_of_offsets(margin: int, divisor: int, reach_edge: bool = False) -> in
         divisor: distance of the offsets.
         reach_edge: count the last one that fits. The published code counts it for divisor 1 only.
 
-    Source: quirk 10.
+    Source: docs/quirks.md#s10.
     """
     return margin // divisor + 1 if reach_edge else (margin + 1) // divisor
 
@@ -66,7 +66,7 @@ def draw_crop_box(
     Raises:
         UsageError: the crop leaves no offset to draw.
 
-    Source: HRDA, arXiv 2204.13132, section 3.1; quirks 9 and 10.
+    Source: HRDA, arXiv 2204.13132, section 3.1; docs/quirks.md#s9 and #s10.
     """
     if image == crop:
         return CropBox(0, image[0], 0, image[1])

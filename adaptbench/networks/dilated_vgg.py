@@ -16,7 +16,7 @@ _DILATED = ((512, 2), (512, 2), (512, 2), (1024, 4), (1024, 4))
 class DilatedVGG(nn.Sequential):
     """VGG-16 at output stride 8: no pooling after the third, and two dilated convolutions for its dense layers.
 
-    Source: quirk 13 of FADA's recorded values.
+    Source: docs/quirks.md#a13.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
     Args:
         num_features: channels.
 
-    Source: quirk 7 of FADA's recorded values.
+    Source: docs/quirks.md#a7.
     """
 
     def __init__(self, num_features: int) -> None:

@@ -4,7 +4,7 @@ It goes around any of our networks: both crops pass through the same backbone an
 detail crop is drawn for the whole batch; at test time and for pseudo-labels, overlapping detail windows cover
 the image.
 
-Source: Hoyer et al., HRDA, arXiv 2204.13132, section 3; quirks 8 to 18. The published code calls the context
+Source: Hoyer et al., HRDA, arXiv 2204.13132, section 3; docs/quirks.md#s8 to #s18. The published code calls the context
 ``lr`` and the detail ``hr``, and so do the loss names.
 """
 
@@ -46,7 +46,7 @@ class HRDAOptions:
         blur_detail: take the detail from the context image, enlarged.
         reach_edge: also draw the last aligned position, which the published code never does.
 
-    Source: HRDA, arXiv 2204.13132, section 4.1 and tables 3 to 6; quirk 10 for ``reach_edge``.
+    Source: HRDA, arXiv 2204.13132, section 4.1 and tables 3 to 6; docs/quirks.md#s10 for ``reach_edge``.
     """
 
     detail_crop: Size = (512, 512)
@@ -92,7 +92,7 @@ class HRDAOutput(NamedTuple):
 
 
 def mask_attention(attention: Tensor, region: CropBox) -> Tensor:
-    """The attention inside a region, 0 outside, before anything is upsampled (quirk 12). Shape: unchanged."""
+    """The attention inside a region, 0 outside, before anything is upsampled (docs/quirks.md#s12). Shape: unchanged."""
     mask = attention.new_zeros(attention.shape[-2:])
     mask[region.slices] = 1.0
     return attention * mask
@@ -142,7 +142,7 @@ def fuse(context: Tensor, attention: Tensor, detail: Tensor) -> Tensor:
 
     Shape: ``(B, C, h, w)``, ``(B, C or 1, h, w)`` and ``(B, C, H, W)`` to ``(B, C, H, W)``.
 
-    Source: HRDA, arXiv 2204.13132, equation 8; quirk 12.
+    Source: HRDA, arXiv 2204.13132, equation 8; docs/quirks.md#s12.
     """
     size = (detail.shape[-2], detail.shape[-1])
     return resize_logits(attention, size) * detail + resize_logits(context, size)
@@ -158,7 +158,7 @@ class HRDAHead(nn.Module):
         output_stride: pixels of the input per logit of ``head``.
         scale_ratio: detail scale over context scale.
 
-    Source: HRDA, arXiv 2204.13132, section 3.2; quirks 11, 12 and 16.
+    Source: HRDA, arXiv 2204.13132, section 3.2; docs/quirks.md#s11, #s12 and #s16.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class HRDAHead(nn.Module):
         Raises:
             ValueError: the grids of both scales do not match.
 
-        Source: quirks 17 and 18.
+        Source: docs/quirks.md#s17 and #s18.
         """
         lr, hr = self.head(context), self.head(detail)
         if boxes:
@@ -273,7 +273,7 @@ class HRDASegmentor(nn.Module):
         Raises:
             ValueError: the size does not fit both scales (multiples of 8 for the DAFormer decoder do).
 
-        Source: HRDA, arXiv 2204.13132, section 3.3; quirk 17.
+        Source: HRDA, arXiv 2204.13132, section 3.3; docs/quirks.md#s17.
         """
         context = self.backbone(self.context_image(image))
         detail = self.detail_image(image)
@@ -320,7 +320,7 @@ def hrda_loss(
 
     Shape: label ``(B, 1, H, W)`` int64 with 255 = ignore, weight ``(B, H, W)`` float or None.
 
-    Source: HRDA, arXiv 2204.13132, equations 9 and 11; quirks 13 and 15.
+    Source: HRDA, arXiv 2204.13132, equations 9 and 11; docs/quirks.md#s13 and #s15.
     """
     rows, columns = output.crop_box.slices
     cropped_weight = None if weight is None else weight[..., rows, columns]
@@ -340,7 +340,7 @@ def hrda_loss(
 
 
 def attention_config(head: Mapping[str, Any], width: int | None) -> dict[str, Any]:
-    """Configuration of the scale attention beside a decoder: the decoder's, without its ASPP (quirk 11)."""
+    """Configuration of the scale attention beside a decoder: the decoder's, without its ASPP (docs/quirks.md#s11)."""
     config = dict(head)
     if config["type"] != "DAFormerHead":
         return config

@@ -26,10 +26,10 @@ class Whole:
     """The network sees the whole picture at once.
 
     Attributes:
-        aligned: logits are resized with aligned corners, and at once to the size of the label, as ADVENT and FADA
-            score; else without, and by way of the size of the picture.
-        multiple: sides the network takes are multiples of this; a picture with others is seen in overlapping windows
-            that fall short of it by as little as possible. Units: pixels.
+        aligned: resize logits with aligned corners and directly to the size of the label, as ADVENT and FADA do;
+            otherwise without aligned corners, and first to the size of the image.
+        multiple: the network takes sides that are multiples of this; any other image is seen in overlapping windows
+            that are as large as possible. Units: pixels.
     """
 
     aligned: bool = False
@@ -256,7 +256,7 @@ def _coarse(network: nn.Module, image: Tensor, mode: Whole | Sliding) -> Tensor:
 
 
 def _steps_to(size: Size, image: Tensor, mode: Mode) -> tuple[Size, ...]:
-    """Sizes to which logits are resized in turn: by way of the size of the picture, or at once."""
+    """Sizes to which logits are resized in turn: first that of the image, or directly that of the label."""
     return (size,) if _aligned(mode) else (_size(image), size)
 
 

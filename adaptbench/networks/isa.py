@@ -45,7 +45,7 @@ class InterlacedAttention(nn.Module):
         channels: channels of the attention and of the result.
         block: side of a block.
 
-    Source: quirk 6.
+    Source: docs/quirks.md#s6.
     """
 
     def __init__(self, in_channels: int, channels: int, block: int = 8) -> None:

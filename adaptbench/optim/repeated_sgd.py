@@ -26,7 +26,7 @@ class RepeatedSGD(torch.optim.Optimizer):
             gradient, and so once more with every update of a step. With ``current`` it is not, but in the very first
             step every update starts from an empty momentum buffer.
 
-    Source: code of ADVENT, arXiv 1811.12833; quirk 19 of the recorded values.
+    Source: code of ADVENT, arXiv 1811.12833; docs/quirks.md#a19.
     """
 
     def __init__(

@@ -60,7 +60,11 @@ def test_stale_missing_and_left_over_pages_are_told_apart(tmp_path: Path) -> Non
     one = plugins.Registry(
         {**registry.plugins, "method": {"dacs": registry.find("method", "dacs")}, "dataset": {}}, ()
     )
-    assert {path.name for path in write_pages(one, tmp_path)} == {"dacs.md", "README.md"}
+    assert {path.name for path in write_pages(one, tmp_path)} == {
+        "dacs.md",
+        "README.md",
+        "building-blocks.md",
+    }
     assert write_pages(one, tmp_path) == []
     assert stale(one, tmp_path) == []
     (tmp_path / "methods/dacs.md").write_text("changed")
@@ -88,10 +92,13 @@ def markdown_files() -> list[Path]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub and MkDocs make them."""
+    """The anchors of a page: its own, and those of headings as GitHub and MkDocs make them."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    named = set(re.findall(r'<a id="([^"]+)">', text))
+    return named | {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    }
 
 
 @pytest.mark.parametrize("page", markdown_files(), ids=lambda page: str(page.relative_to(plugins.ROOT)))
