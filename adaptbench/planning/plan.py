@@ -47,12 +47,14 @@ class Job:
         folder: where it lives.
         state: where it stands: done, interrupted, failed or planned, or skipped.
         reason: why it is skipped, or why it failed before.
+        iterations: of the trainings of its stages, in order; none of a job that is skipped.
     """
 
     spec: JobSpec
     folder: Path
     state: State
     reason: str = ""
+    iterations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -294,9 +296,14 @@ def _job(
     )
     folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
-    return _with_state(
-        spec, folder, method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
-    )
+    skip = method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
+    job = _with_state(spec, folder, skip)
+    return job if skip else replace(job, iterations=_iterations(method, settings))
+
+
+def _iterations(method: type[Method], settings: Mapping[str, Any]) -> tuple[int, ...]:
+    stages = method.stages(method.Settings.model_validate(settings))
+    return tuple(stage.settings.iterations for stage in stages if stage.labeller is None)
 
 
 def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Benchmark]) -> str | None:
