@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from importlib import import_module
 from keyword import iskeyword
@@ -11,8 +11,9 @@ from typing import get_args
 
 import tyro
 
+from adaptbench.contracts import stand_ins
 from adaptbench.errors import AdaptBenchError, unknown_name
-from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Tracking
+from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Run, Tracking
 
 _VERBS: dict[str, type[Command]] = {command.__name__.lower(): command for command in get_args(Command)}
 
@@ -23,8 +24,13 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 if everything asked for is done or skipped by rule, 1 if not, 2 for a wrong command line or data.
     """
+    return _status(lambda: _dispatch(parse(arguments)))
+
+
+def _status(work: Callable[[], int]) -> int:
+    """Exit status of ``work``, or of how it ends."""
     try:
-        return _dispatch(parse(arguments))
+        return work()
     except AdaptBenchError as error:
         print(f"adaptbench: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
@@ -54,6 +60,15 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def _dispatch(command: Command) -> int:
+    """Runs the verb; a plan that is only shown does without torch where it can."""
+    if isinstance(command, Run) and command.dry_run:
+        status = stand_ins.attempt(lambda: _status(lambda: _execute(command)))
+        if status is not None:
+            return status
+    return _execute(command)
+
+
+def _execute(command: Command) -> int:
     """Runs the verb in the module of its name; where Python needs the word itself, with an underscore."""
     verb = type(command).__name__.lower()
     module = import_module(f"adaptbench.commands.{verb}{'_' * iskeyword(verb)}")

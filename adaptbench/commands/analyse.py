@@ -15,7 +15,7 @@ from adaptbench.errors import UsageError
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.job_context import Workplace, open_workplace
 from adaptbench.execution.launch.processes import fix_threads
-from adaptbench.execution.scoring import ranked_split
+from adaptbench.execution.scored_splits import ranked_split
 from adaptbench.execution.stages.planned import PlannedStage, plan_stages
 from adaptbench.execution.stages.weights import trained_method
 from adaptbench.flags import Analyse

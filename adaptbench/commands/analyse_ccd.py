@@ -8,7 +8,7 @@ from pathlib import Path
 from adaptbench.commands.analyse import Tell, open_run, per_board, scorer_of
 from adaptbench.evaluation.class_centers import Float, class_center_distance
 from adaptbench.evaluation.features import feature_moments
-from adaptbench.execution.scoring import ranked_split
+from adaptbench.execution.scored_splits import ranked_split
 from adaptbench.execution.stages.planned import plan_stages
 from adaptbench.flags import Analyse
 from adaptbench.records.record import Record

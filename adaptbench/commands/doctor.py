@@ -7,19 +7,17 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adaptbench.commands.run import parse_paths
 from adaptbench.contracts import plugins
 from adaptbench.data import minicity
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import EXIT_UNFINISHED, Doctor
-from adaptbench.networks import mmcv_ops
 from adaptbench.planning import sources
-from adaptbench.planning.request import Request
+from adaptbench.planning.devices import gpus
+from adaptbench.planning.request import Request, parse_paths
 
 _PACKAGES = ("torch", "torchvision", "timm", "mmsegmentation", "mmengine", "numpy", "opencv-python", "wandb")
 
@@ -33,11 +31,9 @@ def execute(command: Doctor) -> int:
         version = _version(package)
         ready &= version is not None
         table.add_row(package, version or "MISSING")
-    table.add_row(
-        "mmcv", "mmcv-lite with a stand-in for its operators" if mmcv_ops.install() else "full mmcv"
-    )
+    table.add_row("mmcv", "full mmcv" if _version("mmcv") else "mmcv-lite with a stand-in for its operators")
     table.add_row("CPU cores", str(len(os.sched_getaffinity(0))))
-    table.add_row("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none (CPU is used)")
+    table.add_row("GPU", next(iter(gpus()), "none (CPU is used)"))
     for name, folder in (("results", command.out), ("generated data", minicity.cache_folder())):
         table.add_row(f"{name} folder", Text(_space(folder)))
     for name, found in _datasets(command).items():

@@ -25,7 +25,7 @@ from adaptbench.execution.launch.views import LiveView, LogView, job_name
 from adaptbench.flags import EXIT_UNFINISHED, Run
 from adaptbench.planning import sources
 from adaptbench.planning.plan import Job, Plan, make_plan
-from adaptbench.planning.request import Request
+from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records import formatting
 from adaptbench.records.jobspec import DataSource, State
 from adaptbench.records.scan import FoundRecords, scan_records
@@ -171,21 +171,6 @@ def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
         names.append(name)
         found.append(path)
     return names, found
-
-
-def parse_paths(texts: Sequence[str]) -> dict[str, Path]:
-    """``DATASET=PATH`` options as a mapping.
-
-    Raises:
-        UsageError: not of that form.
-    """
-    paths = {}
-    for text in texts:
-        name, separator, path = text.partition("=")
-        if not separator or not name or not path:
-            raise UsageError(f"--data-path {text!r}: expected DATASET=PATH, for example gta5=/data/gta5.")
-        paths[name] = Path(path).expanduser()
-    return paths
 
 
 def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]]) -> None:

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,16 +16,17 @@ import cv2
 
 from adaptbench import networks
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import Provenance, SplitRef
-from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.benchmark import SplitRef
+from adaptbench.contracts.dataset import Sample
 from adaptbench.data import firewall
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer, UInt8
 from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.scored_splits import ScoredSplit, scored_splits
 from adaptbench.execution.stages.planned import PlannedStage
+from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import trained_method
-from adaptbench.planning import sources
-from adaptbench.records.jobspec import JobSpec, State, Status, write_status
+from adaptbench.records.jobspec import JobSpec
 from adaptbench.records.pseudo_labels import summarise
 from adaptbench.records.record import Cost, NetworkInfo, Record, Score, Snapshot
 from adaptbench.storage.atomic import replacing
@@ -95,59 +96,6 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
         pictures_per_second=speed,
         flops=flops,
     )
-
-
-@dataclass(frozen=True)
-class ScoredSplit:
-    """A split that is scored.
-
-    Attributes:
-        ref: dataset and split.
-        dataset: the dataset, opened.
-        provenance: of its pictures.
-        samples: those that are scored; all of them have a label file.
-    """
-
-    ref: SplitRef
-    dataset: Dataset
-    provenance: Provenance
-    samples: Sequence[Sample]
-
-
-def scored_splits(place: Workplace) -> list[ScoredSplit]:
-    """The splits that exist in this job's data, the ranked one first; those that are scored beside come last.
-
-    Raises:
-        DataError: labels are missing (says how many).
-    """
-    also = place.spec.also
-    beside = [(SplitRef.parse(text), dataset, also[text]) for text, dataset in place.also.items()]
-    return [
-        *(_own_split(place, ref) for ref in _own_refs(place)),
-        *(_split(place, ref, dataset, source.provenance) for ref, dataset, source in beside),
-    ]
-
-
-def ranked_split(place: Workplace) -> ScoredSplit:
-    """The split that is ranked.
-
-    Raises:
-        DataError: labels are missing (says how many).
-    """
-    return _own_split(place, _own_refs(place)[0])
-
-
-def _own_refs(place: Workplace) -> list[SplitRef]:
-    """What the benchmark scores, as far as it exists in this job's data."""
-    return [
-        ref
-        for ref in place.benchmark.evaluation
-        if not ref.generated_only or place.spec.data[ref.dataset].provenance == "generated"
-    ]
-
-
-def _own_split(place: Workplace, ref: SplitRef) -> ScoredSplit:
-    return _split(place, ref, place.datasets[ref.dataset], place.spec.data[ref.dataset].provenance)
 
 
 def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) -> Record:
@@ -246,13 +194,6 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
 
 
-def _split(place: Workplace, ref: SplitRef, dataset: Dataset, provenance: Provenance) -> ScoredSplit:
-    samples = dataset.usable(ref.split)
-    samples = samples[: sources.scored_cap(len(samples), place.spec.limit)]
-    sources.require_labels(dataset, ref.split, samples)
-    return ScoredSplit(ref, dataset, provenance, samples)
-
-
 def _score(place: Workplace, scorer: Scorer, split: ScoredSplit, further: int = 0) -> Score:
     """Scores one split; keeps its matrices and some predictions, and says how far it is."""
     name, total = f"{split.ref.dataset}-{split.ref.split}", len(split.samples)
@@ -262,11 +203,10 @@ def _score(place: Workplace, scorer: Scorer, split: ScoredSplit, further: int = 
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number in kept:
             _keep(prediction, place.folder / "pictures" / name / f"{sample.name}.png")
-        if number % 10 == 0:
-            status = Status(state=State.RUNNING, stage=f"score {split.ref}", iteration=number, total=total)
-            write_status(place.folder, status)
+        progress.report(number + 1, total)
 
-    confusion = scorer.confusion(split.dataset, split.samples, tell)
+    with Progress(place.folder, f"score {split.ref}") as progress:
+        confusion = scorer.confusion(split.dataset, split.samples, tell)
     confusion.save(place.folder / "confusion" / f"{name}.npz")
     return score(
         confusion.total(),

@@ -66,7 +66,7 @@ class Run:
     """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
     due. The numbers stay the same."""
     dry_run: Flag = False
-    """Show the plan, with time and memory as far as finished runs of OUT tell, and stop."""
+    """Show the plan, with time and memory as far as finished runs of OUT or the committed board tell, and stop."""
     force: Flag = False
     """Run again what is finished, and from the beginning what is not."""
     only_failed: Flag = False

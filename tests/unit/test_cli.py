@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from adaptbench.cli import main, parse
-from adaptbench.commands.run import parse_paths, request_of
+from adaptbench.commands.run import request_of
 from adaptbench.errors import UsageError
 from adaptbench.flags import Compare, Doctor, Evaluate, Import, Ls, Report, Run, Tracking
+from adaptbench.planning.request import parse_paths
 
 
 def test_run_is_the_verb_where_there_is_none() -> None:
