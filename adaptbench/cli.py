@@ -11,9 +11,9 @@ from typing import get_args
 
 import tyro
 
+from adaptbench.contracts import stand_ins
 from adaptbench.errors import AdaptBenchError, unknown_name
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Run, Tracking
-from adaptbench.planning import stand_ins
 
 _VERBS: dict[str, type[Command]] = {command.__name__.lower(): command for command in get_args(Command)}
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from adaptbench.contracts import stand_ins
 from adaptbench.errors import PluginError, UsageError, unknown_name
-from adaptbench.planning import stand_ins
 
 #: The checkout (or installation) that holds methods/, datasets/, benchmarks/ and studies/.
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ import pytest
 
 from adaptbench.cli import main
 from adaptbench.contracts.plugins import ROOT
-from adaptbench.planning.stand_ins import HEAVY
+from adaptbench.contracts.stand_ins import HEAVY
 
 Answer = subprocess.CompletedProcess[str]
 #: Arguments, exit status, and what the verb says, in an empty folder.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adaptbench.contracts.plugins import ROOT
-from adaptbench.planning.stand_ins import StandIn, StandInError
+from adaptbench.contracts.stand_ins import StandIn, StandInError
 
 torch: Any = StandIn("torch")
 
