@@ -170,7 +170,7 @@ def _usual(overrides: Iterable[str]) -> bool:
 
 
 def _usually_scored(spec: JobSpec) -> bool:
-    return spec.ranking["checkpoint"] == "last" and spec.ranking["test_time_augmentation"] == "none"
+    return (spec.ranking["checkpoint"], spec.ranking["test_time_augmentation"]) == ("last", "none")
 
 
 def _finished_row(row: Mapping[str, str]) -> _Finished:

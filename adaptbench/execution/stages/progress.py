@@ -64,8 +64,8 @@ class Progress:
         self._total, self._where, self._losses = total, f"{number} of {total}", _words(loss, losses)
         if now - self._written > _STATUS_EVERY:
             self._written = now
-            where = {"stage": self._stage, "iteration": number, "total": total, "loss": loss}
-            write_status(self._folder, Status(state=State.RUNNING, pid=self._job, **where))
+            status = Status(state=State.RUNNING, stage=self._stage, iteration=number, total=total, loss=loss)
+            write_status(self._folder, status.model_copy(update={"pid": self._job}))
         self._say_each_minute()
 
     def while_asking(self, stop: Callable[[], bool]) -> Callable[[], bool]:

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from adaptbench.execution.stages.progress import Progress, say
 
 from adaptbench.execution.stages import progress
+from adaptbench.execution.stages.progress import Progress, say
 from adaptbench.records.jobspec import State, read_status
 
 Clock = list[float]
