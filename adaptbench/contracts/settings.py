@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
+from typing_extensions import TypeVar
 
 from adaptbench.contracts.profiles import Iterations, Length, Pictures, Profile
 from adaptbench.errors import UsageError, unknown_name
@@ -52,12 +53,18 @@ class Settings(BaseModel):
     warmup_start: float = Field(1e-6, gt=0, le=1, description="share of the learning rate at iteration 0")
     poly_power: float = Field(1.0, gt=0, description="power of the polynomial decay to zero")
 
+    @classmethod
+    def taken_from(cls, settings: Settings, **changes: Any) -> Self:
+        """The settings of this class as ``settings`` has them, with ``changes``: for a stage of another method."""
+        shared = settings.model_dump(include=set(cls.model_fields))
+        return cls.model_validate({**shared, **changes})
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+
+AnySettings = TypeVar("AnySettings", bound=Settings, default=Settings)
 
 
 @dataclass(frozen=True)
-class Resolved:
+class Resolved(Generic[AnySettings]):
     """Settings as they are used.
 
     Attributes:
@@ -66,20 +73,20 @@ class Resolved:
         overrides: what the user or a study set, where it changes anything.
     """
 
-    settings: Settings
+    settings: AnySettings
     origin: Origin
     overrides: Mapping[str, Any]
 
 
 def resolve(
-    schema: type[Settings],
+    schema: type[AnySettings],
     profile: Profile,
     published: Mapping[str, Any] | None,
     recipe: Mapping[str, Any],
     network: str,
     overrides: Mapping[str, Any],
     stated: Mapping[str, Any] | None = None,
-) -> Resolved:
+) -> Resolved[AnySettings]:
     """Settings of one training.
 
     Args:
