@@ -1,7 +1,13 @@
 """AdaptSegNet: adversarial adaptation of the output space (Tsai et al., CVPR 2018).
 
-A discriminator learns to tell class probabilities on the source from those on the target; the network learns to make
-its predictions on the target look like those on the source. Each output of the network has its own discriminator.
+A training step (sections of the paper); each output of the network has a discriminator of its own:
+
+1. The student predicts source images and learns them: cross entropy (section 4.1).
+2. It predicts target images.
+3. A discriminator sees the class probabilities of an output (section 4.1).
+4. The student learns to make the target's look like the source's to the discriminator, which does not learn from it.
+5. The discriminator learns to tell both domains apart, from which the student does not learn.
+6. A network with an auxiliary output does all this for it, too, with smaller weights (section 4.2).
 
 The settings are those of the re-run in the HRDA framework with the least squares loss (ECCV 2022, table 2: 44.2 mIoU on
 GTA5 to Cityscapes, cityscapes19, val; mean of 3 seeds). The original release trains a network with two outputs and the
@@ -19,13 +25,14 @@ Gradients of both discriminators and of both domains are taken in one backward p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from adaptbench.adaptation.discriminator import (
     SOURCE,
@@ -35,39 +42,21 @@ from adaptbench.adaptation.discriminator import (
     domain_loss,
     frozen,
 )
-from adaptbench.contracts.method import LossGroup, Optimizers, Task
+from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Task
 from adaptbench.contracts.profiles import Channels
 from adaptbench.data.batch import Batch
 from adaptbench.optim.optimizer import by_name, poly_schedule
-from methods.minent import RERUN, OutputAdaptation, Outputs, RerunSettings, named
+from methods.minent import RERUN, OutputAdaptation, Outputs, RerunSettings, log_name
+
+S = TypeVar("S", bound="OutputAdversarial.Settings", default=Any)
+A = TypeVar("A", bound="AdaptSegNet.Settings", default=Any)
 
 
-class OutputAdversarial(OutputAdaptation):
+class OutputAdversarial(OutputAdaptation[S]):
     """A discriminator for every output of the network, and a network that deceives them on the target."""
 
-    class Settings(OutputAdaptation.Settings):
-        """Settings of the discriminators."""
-
-        adversarial_weight: float = Field(
-            0.001, ge=0, description="weight of deceiving the main output's discriminator"
-        )
-        adversarial_weight_aux: float = Field(
-            0.0002, ge=0, description="weight of deceiving the auxiliary output's discriminator"
-        )
-        discriminator_loss: DomainLoss = Field(
-            "bce", description="ls = least squares, bce = binary cross entropy"
-        )
-        discriminator_learning_rate: float = Field(1e-4, gt=0, description="of Adam, at its highest")
-        discriminator_poly_power: float = Field(
-            0.9, gt=0, description="power of the polynomial decay to zero"
-        )
-        discriminator_width: Channels = Field(64, ge=1, description="channels after its first convolution")
-
-    settings: Settings
-
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: S) -> None:
         super().__init__(task, settings)
-        self.settings = settings
         classes, width = len(task.class_set), settings.discriminator_width
         self.discriminators = nn.ModuleDict(
             {name: OutputDiscriminator(classes, width) for name in self.output_names()}
@@ -76,32 +65,32 @@ class OutputAdversarial(OutputAdaptation):
     def losses(self, batch: Batch) -> Iterable[LossGroup]:
         """Source loss; deceiving the discriminators on the target; what the discriminators learn."""
         source_losses, source = self.source_pass(batch)
-        yield source_losses
-        target = self.target_pass(batch)
-        yield self.deception(target)
-        yield self.discrimination(source, target)
+        yield source_losses  # 1
+        target = self.target_pass(batch)  # 2
+        yield self.adversarial_losses(target)  # 3 and 4
+        yield self.discriminator_losses(source, target)  # 3 and 5
 
-    def evidence(self, logits: Tensor) -> Tensor:
+    def discriminator_input(self, logits: Tensor) -> Tensor:
         """What a discriminator sees of an output: class probabilities. Shape: ``(B, C, H, W)``, unchanged."""
         return logits.softmax(dim=1)
 
-    def deception(self, target: Outputs) -> LossGroup:
+    def adversarial_losses(self, target: Outputs) -> LossGroup:
         """How far the target's outputs are from being taken for the source's; the discriminators do not learn."""
         weights = {"main": self.settings.adversarial_weight, "aux": self.settings.adversarial_weight_aux}
         losses: dict[str, Tensor] = {}
         with frozen(self.discriminators):
             for name, logits in target.items():
                 loss = self._domain_loss(name, logits, SOURCE)
-                losses[named(name, "target.loss_adversarial")] = weights[name] * loss
+                losses[log_name(name, "target.loss_adversarial")] = weights[name] * loss
         return losses
 
-    def discrimination(self, source: Outputs, target: Outputs) -> LossGroup:
+    def discriminator_losses(self, source: Outputs, target: Outputs) -> LossGroup:
         """How far the discriminators are from telling the domains apart; the network does not learn."""
         losses: dict[str, Tensor] = {}
         for key, outputs, domain in (("source", source, SOURCE), ("target", target, TARGET)):
             for name, logits in outputs.items():
                 loss = self._domain_loss(name, logits.detach(), domain) / 2
-                losses[named(name, f"discriminator.loss_{key}")] = loss
+                losses[log_name(name, f"discriminator.loss_{key}")] = loss
         return losses
 
     def optimizers(self) -> Optimizers:
@@ -127,27 +116,39 @@ class OutputAdversarial(OutputAdaptation):
 
     def _domain_loss(self, name: str, logits: Tensor, domain: float) -> Tensor:
         kind = self.settings.discriminator_loss
-        scores = self.discriminators[name](self.evidence(logits))
+        scores = self.discriminators[name](self.discriminator_input(logits))
         if not logits.requires_grad and self.observers:
             target = scores if kind == "ls" else scores.sigmoid()
             observed = "source" if domain == SOURCE else "target"
             self.observe(observed, **{f"discriminator_{name}": target.clamp(0, 1)})
         return domain_loss(scores, domain, kind)
 
+    class Settings(OutputAdaptation.Settings):
+        """Settings of the discriminators."""
 
-class AdaptSegNet(OutputAdversarial):
+        adversarial_weight: float = Field(
+            0.001, ge=0, description="weight of deceiving the main output's discriminator"
+        )
+        adversarial_weight_aux: float = Field(
+            0.0002, ge=0, description="weight of deceiving the auxiliary output's discriminator"
+        )
+        discriminator_loss: DomainLoss = Field(
+            "bce", description="ls = least squares, bce = binary cross entropy"
+        )
+        discriminator_learning_rate: float = Field(1e-4, gt=0, description="of Adam, at its highest")
+        discriminator_poly_power: float = Field(
+            0.9, gt=0, description="power of the polynomial decay to zero"
+        )
+        discriminator_width: Channels = Field(64, ge=1, description="channels after its first convolution")
+
+
+class AdaptSegNet(OutputAdversarial[A]):
     """Predictions on the target are made to look like those on the source."""
 
     name = "adaptsegnet"
     title = "AdaptSegNet"
     paper = "arXiv:1802.10349"
     tags = ("adversarial",)
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-r101"): RERUN,
-    }
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
-        "deeplabv2-r101": ("Adversarial", "HRDA framework re-run, without HRDA", "ResNet-101", "DeepLabV2"),
-    }
 
     class Settings(RerunSettings, OutputAdversarial.Settings):  # pydantic: the first one's defaults win
         """Settings of the re-run."""
@@ -156,4 +157,4 @@ class AdaptSegNet(OutputAdversarial):
             "ls", description="ls = least squares, bce = binary cross entropy"
         )
 
-    settings: Settings
+    published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "deeplabv2-r101"): RERUN}

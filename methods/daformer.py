@@ -1,8 +1,17 @@
 """DAFormer: self-training that learns rare classes and does not forget ImageNet (Hoyer et al., CVPR 2022).
 
-DACS with a MiT-B5 encoder and the DAFormer decoder, and three training strategies: source pictures are drawn so
-that rare classes are seen often (rare class sampling), the features of things stay close to those of the ImageNet
-encoder (feature distance), and the learning rate warms up.
+DACS with a MiT-B5 encoder and the DAFormer decoder, and three training strategies. A training step (equations of the
+paper):
+
+1. Source images are drawn so that rare classes are seen often (rare class sampling, equations 6 and 7).
+2. The teacher's weights follow the student's, as an exponential moving average (equation 5).
+3. The student learns source images: cross entropy (equation 1).
+4. Its features of things stay close to those of the ImageNet encoder (feature distance, section 3.3).
+5. The teacher labels target images; the share of pixels that it is sure of is their weight (equations 2 and 3).
+6. Pseudo-labels at the borders of target images carry no weight (section 4.1).
+7. Source classes are pasted onto target images, which are jittered and blurred, as in DACS.
+8. The student learns the mixed images: weighted cross entropy (equation 4).
+9. The learning rate warms up (section 3.3).
 
 Settings off the published ones are options of that name: `rare_class_sampling`, `rare_class_temperature`,
 `feature_distance` (``things``, ``all`` positions or ``off``), `warmup` 0, `pseudo_ignore_top` and
@@ -27,155 +36,191 @@ Source loss and feature distance share one backward pass here; the reference wal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from adaptbench.adaptation import feature_distance as fd
 from adaptbench.adaptation.ema import Teacher
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
 from adaptbench.adaptation.pseudo_label import PaddingRule, PseudoLabel, restrict
-from adaptbench.contracts.method import LossGroup, Method, Task
+from adaptbench.contracts.method import LossGroup, Method, PublishedSettings, Task
 from adaptbench.contracts.profiles import Length, PixelCount
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch, Images
 from adaptbench.data.pseudo_margins import Margins
 from adaptbench.data.sampling import RareClasses, Sampling
+from adaptbench.data.taxonomy import ClassSet
 from adaptbench.draws import Draws
 from adaptbench.networks.inference import Mode, Sliding, Whole
-from methods.dacs import DACS, PREFIXES, Learned, Part, View
+from methods.dacs import DACS, PREFIXES, EncoderView, PassName, PassOutput
+
+S = TypeVar("S", bound="DAFormer.Settings", default=Any)
 
 
-class SourceStrategies(Method):
-    """What DAFormer changes in the training on the source, with or without a target."""
+class StrategySettings(BaseSettings):
+    """Settings of the training strategies on the source, and what follows from them."""
 
-    class Settings(BaseSettings):
-        """Settings of the training strategies."""
+    network: str = Field(
+        "daformer-mit_b5", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
+    )
+    rare_class_sampling: bool = Field(True, description="draw source pictures by rare classes")
+    rare_class_temperature: float = Field(
+        0.01, gt=0, description="the lower, the more often rare classes are drawn"
+    )
+    rare_class_min_pixels: PixelCount = Field(
+        3000, ge=0, description="a picture shows a class with more pixels than this"
+    )
+    rare_class_min_crop_ratio: float = Field(
+        0.5, ge=0, description="share of these pixels that a crop has to show; 0 = any crop"
+    )
+    rare_class_missing: Literal["drop", "error"] = Field(
+        "drop", description="what to do with a class that no picture shows often enough"
+    )
+    feature_distance: Literal["things", "all", "off"] = Field(
+        "things", description="positions at which features stay close to ImageNet"
+    )
+    feature_distance_weight: float = Field(0.005, ge=0, description="weight of the feature distance")
+    feature_distance_stride: Length = Field(
+        32, ge=1, description="the feature map with this stride is compared"
+    )
+    feature_distance_min_ratio: float = Field(
+        0.75, ge=0, le=1, description="share of a block that its class has to cover"
+    )
+    inference: Literal["whole", "sliding"] = Field(
+        "whole", description="test pictures are seen whole, or in windows as large as what is trained on"
+    )
 
-        network: str = Field(
-            "daformer-mit_b5", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
-        )
-        rare_class_sampling: bool = Field(True, description="draw source pictures by rare classes")
-        rare_class_temperature: float = Field(
-            0.01, gt=0, description="the lower, the more often rare classes are drawn"
-        )
-        rare_class_min_pixels: PixelCount = Field(
-            3000, ge=0, description="a picture shows a class with more pixels than this"
-        )
-        rare_class_min_crop_ratio: float = Field(
-            0.5, ge=0, description="share of these pixels that a crop has to show; 0 = any crop"
-        )
-        rare_class_missing: Literal["drop", "error"] = Field(
-            "drop", description="what to do with a class that no picture shows often enough"
-        )
-        feature_distance: Literal["things", "all", "off"] = Field(
-            "things", description="positions at which features stay close to ImageNet"
-        )
-        feature_distance_weight: float = Field(0.005, ge=0, description="weight of the feature distance")
-        feature_distance_stride: Length = Field(
-            32, ge=1, description="the feature map with this stride is compared"
-        )
-        feature_distance_min_ratio: float = Field(
-            0.75, ge=0, le=1, description="share of a block that its class has to cover"
-        )
-        inference: Literal["whole", "sliding"] = Field(
-            "whole", description="test pictures are seen whole, or in windows as large as what is trained on"
-        )
-
-    settings: Settings
-
-    def __init__(self, task: Task, settings: Settings) -> None:
-        super().__init__(task, settings)
-        self.settings = settings
-        off = settings.feature_distance == "off" or settings.feature_distance_weight == 0
-        self.imagenet = None if off else FrozenEncoder(self.student.get_submodule("backbone"))
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
+    def rare_classes(self) -> RareClasses | None:
         """Rare class sampling, unless it is off."""
-        assert isinstance(settings, SourceStrategies.Settings)
-        if not settings.rare_class_sampling:
-            return super().sampling(settings)
-        rare = RareClasses(
-            settings.rare_class_temperature,
-            settings.rare_class_min_pixels,
-            settings.rare_class_min_crop_ratio,
-            settings.rare_class_missing,
+        if not self.rare_class_sampling:
+            return None
+        return RareClasses(
+            self.rare_class_temperature,
+            self.rare_class_min_pixels,
+            self.rare_class_min_crop_ratio,
+            self.rare_class_missing,
         )
-        return replace(super().sampling(settings), rare=rare)
 
-    def inference(self) -> Mode:
-        """Whole pictures, or windows as large as what is trained on, stepping by half of it."""
-        if self.settings.inference == "whole":
-            return Whole()
-        side = self.trained_side()
-        return Sliding((side, side), (side // 2, side // 2))
+    def inference_mode(self, side: int) -> Mode:
+        """Whole pictures, or windows of the ``side`` that is trained on, stepping by half of it."""
+        return Whole() if self.inference == "whole" else Sliding((side, side), (side // 2, side // 2))
 
-    def trained_side(self) -> int:
-        """Side of the square that is trained on, in pixels."""
-        return self.settings.crop
 
-    def source_loss(self, batch: Batch) -> LossGroup:
-        """Cross entropy of the source, and the distance of its features from ImageNet's."""
-        learned = self.learn(batch.source.image, batch.source.label, None, "source", batch.draws)
-        return {**learned.losses, **self.distance_loss(batch.source.label, learned.views)}
+class ImageNetDistance(FrozenEncoder):
+    """The encoder as ImageNet left it, and how far from it the student's features of the source are.
 
-    def distance_loss(self, label: Tensor, views: Sequence[View]) -> dict[str, Tensor]:
-        """The feature distance as a named loss; nothing if it is off."""
-        if self.imagenet is None:
-            return {}
+    Args:
+        encoder: that of the student, before it is trained.
+        class_set: says which classes are things.
+        settings: weight, and the positions that count.
+    """
+
+    def __init__(self, encoder: nn.Module, class_set: ClassSet, settings: StrategySettings) -> None:
+        super().__init__(encoder)
+        self._class_set = class_set
+        self._settings = settings
+
+    def loss(
+        self, label: Tensor, views: Sequence[EncoderView], observe: Callable[..., None]
+    ) -> dict[str, Tensor]:
+        """The weighted distance of all views as a named loss; shows where the first one's features count."""
         distances = self.distances(label, views)
         if distances[0].mask is not None:
-            self.observe("source", compared_features=distances[0].mask)
-        weight = self.settings.feature_distance_weight
+            observe("source", compared_features=distances[0].mask)
+        weight = self._settings.feature_distance_weight
         return {"source.loss_feature_distance": fd.feature_distance_loss(distances, weight)}
 
-    def learn(self, image: Tensor, label: Tensor, weight: Tensor | None, part: Part, draws: Draws) -> Learned:
-        """One training pass of the student, with the features it saw."""
-        features: Sequence[Tensor] = self.student.get_submodule("backbone")(image)
-        logits = self.student.get_submodule("decode_head")(features)
-        losses = self.segmentation_loss(logits, label, weight, PREFIXES[part])
-        return Learned(losses, logits, (View(image, features),))
-
-    def distances(self, label: Tensor, views: Sequence[View]) -> list[fd.FeatureDistance]:
+    def distances(self, label: Tensor, views: Sequence[EncoderView]) -> list[fd.FeatureDistance]:
         """Feature distance of each view of the source."""
         return [self._distance(label, view) for view in views]
 
-    def _distance(self, label: Tensor, view: View) -> fd.FeatureDistance:
-        assert self.imagenet is not None
-        level = level_of_stride(view.image, view.features, self.settings.feature_distance_stride)
-        classes = self.task.class_set.things if self.settings.feature_distance == "things" else None
-        features, imagenet = view.features[level], self.imagenet(view.image)[level]
+    def _distance(self, label: Tensor, view: EncoderView) -> fd.FeatureDistance:
+        level = level_of_stride(view.image, view.features, self._settings.feature_distance_stride)
+        classes = self._class_set.things if self._settings.feature_distance == "things" else None
+        features, imagenet = view.features[level], self(view.image)[level]
         copies = len(features) // len(imagenet)  # style hallucination has doubled the student's batch
         return fd.feature_distance(
             features,
             imagenet.repeat(copies, 1, 1, 1),
             label[(..., *view.region)],
             classes,
-            self.settings.feature_distance_min_ratio,
-            len(self.task.class_set),
+            self._settings.feature_distance_min_ratio,
+            len(self._class_set),
         )
 
 
-class DAFormer(SourceStrategies, DACS):
+def imagenet_distance(method: Method, settings: StrategySettings) -> ImageNetDistance | None:
+    """The feature distance of a method whose student is not trained yet, unless it is off."""
+    if settings.feature_distance == "off" or settings.feature_distance_weight == 0:
+        return None
+    return ImageNetDistance(method.student.get_submodule("backbone"), method.task.class_set, settings)
+
+
+def pass_with_features(
+    method: Method, image: Tensor, label: Tensor, weight: Tensor | None, name: PassName
+) -> PassOutput:
+    """One training pass of a method's student, with the features it saw. Shape: as `DACS.train_pass`."""
+    features: Sequence[Tensor] = method.student.get_submodule("backbone")(image)
+    logits = method.student.get_submodule("decode_head")(features)
+    losses = method.segmentation_loss(logits, label, weight, PREFIXES[name])
+    return PassOutput(losses, logits, (EncoderView(image, features),))
+
+
+class DAFormer(DACS[S]):
     """DACS with rare class sampling and feature distance, on DAFormer's network."""
 
     name = "daformer"
     title = "DAFormer"
     paper = "arXiv:2111.14887"
     tags = ("self-training",)
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "daformer-mit_b5"): {},
-    }
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
-        "daformer-mit_b5": ("DAFormer", "", "MiT-B5", "DAFormer"),
-        "deeplabv2-r101": ("DAFormer", "full DAFormer UDA on DeepLabV2", "ResNet-101", "DeepLabV2"),
-    }
 
-    class Settings(SourceStrategies.Settings, DACS.Settings):  # pydantic: the first one's defaults win
+    def __init__(self, task: Task, settings: S) -> None:
+        super().__init__(task, settings)
+        self.imagenet = imagenet_distance(self, settings)
+
+    @classmethod
+    def sampling(cls, settings: S) -> Sampling:
+        """Rare class sampling, margins of target pictures and synchronised crops, as far as they are on."""
+        sides = (settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right)
+        return Sampling(
+            rare=settings.rare_classes(),  # 1
+            margins=Margins(*sides) if settings.margins else None,  # 6
+            part=settings.synchronized_crop or None,
+        )
+
+    # 2: `DACS.losses`, which calls what follows
+
+    def source_loss(self, batch: Batch) -> LossGroup:
+        """Cross entropy of the source, and the distance of its features from ImageNet's."""
+        label = batch.source.label
+        output = self.train_pass(batch.source.image, label, None, "source", batch.draws)  # 3
+        distance = self.imagenet.loss(label, output.views, self.observe) if self.imagenet else {}  # 4
+        return {**output.losses, **distance}
+
+    def train_pass(
+        self, image: Tensor, label: Tensor, weight: Tensor | None, name: PassName, draws: Draws
+    ) -> PassOutput:
+        """One training pass of the student, with the features it saw."""
+        return pass_with_features(self, image, label, weight, name)
+
+    def label_with(self, teacher: Teacher, target: Images, threshold: float) -> PseudoLabel:
+        """A teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""
+        pseudo = super().label_with(teacher, target, threshold)  # 5
+        top, bottom = self.settings.pseudo_ignore_top, self.settings.pseudo_ignore_bottom
+        rule = self.settings.padding_weight
+        return pseudo._replace(weight=restrict(pseudo.weight, target.trusted, top, bottom, rule))  # 6
+
+    # 7 and 8: `DACS.target_losses`; 9: `Method.schedules`
+
+    def inference(self) -> Mode:
+        """Whole pictures, or windows as large as what is trained on: the synchronised part, or the crop."""
+        return self.settings.inference_mode(self.settings.synchronized_crop or self.settings.crop)
+
+    class Settings(StrategySettings, DACS.Settings):  # pydantic: the first one's defaults win
         """Settings of the self-training and of the three training strategies."""
 
         ema_alpha: float = Field(0.999, ge=0, le=1, description="largest share of the old teacher")
@@ -199,26 +244,4 @@ class DAFormer(SourceStrategies, DACS):
             description="side of the part, equal in source and target crop, that is trained on; 0 = all",
         )
 
-    settings: Settings
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """Rare class sampling, margins of target pictures and synchronised crops, as far as they are on."""
-        assert isinstance(settings, DAFormer.Settings)
-        sides = (settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right)
-        return replace(
-            super().sampling(settings),
-            margins=Margins(*sides) if settings.margins else None,
-            part=settings.synchronized_crop or None,
-        )
-
-    def trained_side(self) -> int:
-        """Side of the synchronised part, or of the crop."""
-        return self.settings.synchronized_crop or super().trained_side()
-
-    def label_by(self, teacher: Teacher, target: Images, threshold: float) -> PseudoLabel:
-        """A teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""
-        pseudo = super().label_by(teacher, target, threshold)
-        top, bottom = self.settings.pseudo_ignore_top, self.settings.pseudo_ignore_bottom
-        rule = self.settings.padding_weight
-        return pseudo._replace(weight=restrict(pseudo.weight, target.trusted, top, bottom, rule))
+    published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "daformer-mit_b5"): {}}

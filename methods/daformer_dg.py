@@ -1,9 +1,16 @@
 """DAFormer for domain generalization: source images alone, with or without SHADE (Hoyer et al., TPAMI 2024).
 
-Cross entropy and feature distance on the source, whose crops are distorted in colour (`photometric_distortion`); no
-teacher and no target. With `style_hallucination`, which is on in the published trainings, every image is also seen
-in a hallucinated style (Zhao et al., SHADE, ECCV 2022): the batch is doubled after the first stage of the encoder,
-and the predictions on both halves shall agree. ``style_hallucination=false`` is the training without SHADE.
+A training step; there is no teacher and no target:
+
+1. Source images are drawn by rare classes, and their colours are distorted (`photometric_distortion`).
+2. Base styles, the means and deviations of features, are chosen anew every `style_refresh` iterations.
+3. After the first stage of the encoder the batch is doubled by features in a hallucinated style, a random mixture of
+   base styles (`style_hallucination`: Zhao et al., SHADE, ECCV 2022).
+4. The student learns both halves: cross entropy with the labels of the source.
+5. Features of things stay close to those of the ImageNet encoder, in both halves.
+6. The predictions on both halves shall agree (style consistency).
+
+``style_hallucination=false`` is the training without SHADE: it leaves out 2, 3 and 6.
 
 Quirks of the published behaviour beside those of DAFormer, kept as defaults:
 
@@ -18,7 +25,7 @@ Quirks of the published behaviour beside those of DAFormer, kept as defaults:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -26,6 +33,7 @@ import torch
 from mmengine.hooks import Hook
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from adaptbench.adaptation.style import (
     Style,
@@ -35,80 +43,71 @@ from adaptbench.adaptation.style import (
     draw_style_weights,
     style_consistency,
 )
-from adaptbench.contracts.method import LossGroup, Task
+from adaptbench.contracts.method import LossGroup, Method, PublishedSettings, Task
 from adaptbench.contracts.profiles import Iterations
-from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import TrainingStream
 from adaptbench.draws import Draws, derive_seed
 from adaptbench.errors import UsageError
+from adaptbench.networks.inference import Mode
 from adaptbench.networks.mit import MiT
-from methods.daformer import SourceStrategies
+from methods.dacs import PassName, PassOutput
+from methods.daformer import StrategySettings, imagenet_distance, pass_with_features
+
+S = TypeVar("S", bound="DAFormerDG.Settings", default=Any)
 
 
-class Generalization(SourceStrategies):
-    """Training on the source alone, with hallucinated styles."""
+class DAFormerDG(Method[S]):
+    """DAFormer's network and training strategies on the source alone."""
 
+    name = "daformer_dg"
+    title = "DAFormer (DG)"
+    paper = "arXiv:2304.13615"
+    tags = ("domain-generalization",)
     uses_target_images = False
 
-    class Settings(SourceStrategies.Settings):
-        """Settings of the colour distortion and of SHADE."""
-
-        photometric_distortion: bool = Field(
-            True, description="distort brightness, contrast, saturation and hue of source crops"
-        )
-        style_hallucination: bool = Field(
-            True, description="whether images are also seen in hallucinated styles"
-        )
-        style_consistency_weight: float = Field(
-            10.0, ge=0, description="weight of equal predictions in both styles"
-        )
-        style_concentration: float = Field(
-            0.0156, gt=0, description="of the Dirichlet weights; lower = closer to one base style"
-        )
-        style_refresh: Iterations = Field(
-            4000, ge=1, description="iterations between two choices of base styles"
-        )
-
-    settings: Settings
-
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: S) -> None:
         super().__init__(task, settings)
-        self.settings = settings
+        self.imagenet = imagenet_distance(self, settings)
         if settings.style_hallucination:
             encoder = self._encoder()
             encoder.style_hallucination = StyleHallucination(encoder.channels[0])
 
     @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """That of the training strategies, with distorted colours unless they are off."""
-        assert isinstance(settings, Generalization.Settings)
-        return replace(super().sampling(settings), distortion=settings.photometric_distortion)
+    def sampling(cls, settings: S) -> Sampling:
+        """Rare class sampling and distorted colours, as far as they are on."""
+        return Sampling(rare=settings.rare_classes(), distortion=settings.photometric_distortion)  # 1
 
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """One group: everything that is learned from the source."""
-        yield self.source_loss(batch)
-
-    def source_loss(self, batch: Batch) -> LossGroup:
-        """Cross entropy and feature distance; with SHADE on both halves, and their consistency."""
+    def losses(self, batch: Batch) -> LossGroup:
+        """Everything that is learned from the source; with SHADE from both halves, and their consistency."""
         if not self.settings.style_hallucination:
-            return super().source_loss(batch)
-        source = batch.source
-        label = torch.cat([source.label, source.label])
-        with self._hallucination().drawing(self._style_weights(batch.draws)):
-            learned = self.learn(source.image, label, None, "source", batch.draws)
-        consistency = style_consistency(learned.logits, self.settings.style_consistency_weight)
-        return {
-            **learned.losses,
-            **self.distance_loss(label, learned.views),
-            "style.loss_consistency": consistency,
-            "logits": learned.logits.detach().mean(),
-        }
+            return self.source_losses(batch.source.image, batch.source.label, batch.draws)[0]
+        label = torch.cat([batch.source.label, batch.source.label])
+        with self._hallucination().drawing(self._style_weights(batch.draws)):  # 3
+            losses, logits = self.source_losses(batch.source.image, label, batch.draws)
+        consistency = style_consistency(logits, self.settings.style_consistency_weight)  # 6
+        return {**losses, "style.loss_consistency": consistency, "logits": logits.detach().mean()}
+
+    def source_losses(self, image: Tensor, label: Tensor, draws: Draws) -> tuple[LossGroup, Tensor]:
+        """Cross entropy and feature distance, and the logits."""
+        output = self.train_pass(image, label, None, "source", draws)  # 4
+        distance = self.imagenet.loss(label, output.views, self.observe) if self.imagenet else {}  # 5
+        return {**output.losses, **distance}, output.logits
+
+    def train_pass(
+        self, image: Tensor, label: Tensor, weight: Tensor | None, name: PassName, draws: Draws
+    ) -> PassOutput:
+        """One training pass of the student, with the features it saw."""
+        return pass_with_features(self, image, label, weight, name)
+
+    def inference(self) -> Mode:
+        """Whole pictures, or windows as large as crops."""
+        return self.settings.inference_mode(self.settings.crop)
 
     def hooks(self) -> list[Hook]:
         """Chooses the base styles anew from time to time."""
-        return [BaseStyles(self)] if self.settings.style_hallucination else []
+        return [BaseStyles(self)] if self.settings.style_hallucination else []  # 2
 
     def refresh_styles(self, images: Iterable[Tensor], draws: Draws) -> None:
         """Chooses base styles from those of ``images``: batches ``(B, 3, H, W)`` of the source."""
@@ -151,11 +150,32 @@ class Generalization(SourceStrategies):
         assert isinstance(module, StyleHallucination)
         return module
 
+    class Settings(StrategySettings):
+        """Settings of the colour distortion and of SHADE."""
+
+        photometric_distortion: bool = Field(
+            True, description="distort brightness, contrast, saturation and hue of source crops"
+        )
+        style_hallucination: bool = Field(
+            True, description="whether images are also seen in hallucinated styles"
+        )
+        style_consistency_weight: float = Field(
+            10.0, ge=0, description="weight of equal predictions in both styles"
+        )
+        style_concentration: float = Field(
+            0.0156, gt=0, description="of the Dirichlet weights; lower = closer to one base style"
+        )
+        style_refresh: Iterations = Field(
+            4000, ge=1, description="iterations between two choices of base styles"
+        )
+
+    published: ClassVar[PublishedSettings] = {("gta5_dg", "daformer-mit_b5"): {}}
+
 
 class BaseStyles(Hook):  # type: ignore[misc]  # mmengine is untyped
     """Before iteration 0 and then every `style_refresh` iterations: new base styles from all source images."""
 
-    def __init__(self, method: Generalization) -> None:
+    def __init__(self, method: DAFormerDG) -> None:
         self.method = method
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
@@ -174,18 +194,3 @@ def source_crops(stream: TrainingStream, iteration: int) -> TrainingStream:
     seed = derive_seed(stream.stage_seed, "base styles", iteration)
     plain = replace(stream.sampling, rare=None)
     return TrainingStream(stream.labelled, None, stream.settings, seed, plain, stream.normalisation)
-
-
-class DAFormerDG(Generalization):
-    """DAFormer's network and training strategies on the source alone."""
-
-    name = "daformer_dg"
-    title = "DAFormer (DG)"
-    paper = "arXiv:2304.13615"
-    tags = ("domain-generalization",)
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_dg", "daformer-mit_b5"): {},
-    }
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
-        "daformer-mit_b5": ("DAFormer", "", "MiT-B5", "DAFormer"),
-    }

@@ -1,11 +1,17 @@
 """EHTDI: high-quality target domain information (Li et al., Exploring High-quality Target Domain Information, 2022).
 
-A network trained on the source goes on with three tasks. It learns its own labels of target pictures into which rare
-source classes are pasted. It learns source pictures on which the confident pixels of the target lie, so that it sees
-the boundaries of the target's objects with sure labels (target-boundary mix). And its predictions for a picture and for
-the same picture in other colours shall be most like each other, pixel by pixel and class by class (contrast). With
-`edge_enhancement` the pixels at the borders of what is pasted count once more. The running average of the student is
-scored.
+It goes on from a network trained on the source (`methods/pixmatch_source.py`). A training step:
+
+1. The student learns source pictures: cross entropy.
+2. It labels target pictures; rare classes of the source are pasted onto a part of them, seen in two colours.
+3. It learns the recoloured view: cross entropy with these labels.
+4. Its predictions for both views of a pixel, and of a class, shall be most like each other (contrast).
+5. Where it is sure of the view in its own colours, target pixels are put on top of the source (target-boundary mix), so
+   that it sees the boundaries of the target's objects with sure labels.
+6. It learns the mixed picture: cross entropy.
+7. A running average follows the student; it is what is scored.
+
+With `edge_enhancement` the pixels at the borders of what is pasted count once more.
 
 Published: 58.8 mIoU on GTA5 to Cityscapes, cityscapes19, val at 1280x640, with the checkpoint that is best on target
 labels; 62.0 with `edge_enhancement`. Ours scores the last iterate at the size of the label files.
@@ -27,8 +33,8 @@ A mix without any labelled pixel costs 0 here, and is no number in the release.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from collections.abc import Iterable
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 import torch
 from pydantic import Field
@@ -41,11 +47,11 @@ from adaptbench.adaptation.mask_border import border
 from adaptbench.adaptation.seg_loss import IGNORE, labelled_cross_entropy
 from adaptbench.adaptation.source_paste import Pick, candidates, draw_picks, picked_classes
 from adaptbench.adaptation.view_contrast import label_at, pixel_contrast, prototype_contrast
-from adaptbench.contracts.method import LossGroup, Task
+from adaptbench.contracts.method import LossGroup, PublishedSettings
 from adaptbench.contracts.profiles import Iterations
 from adaptbench.data.batch import Batch
 from methods.pixmatch import ORIGINAL, Consistency
-from methods.pixmatch_source import Seen
+from methods.pixmatch_source import Predictions
 
 #: Samples of a batch that a loss is taken of.
 Samples: TypeAlias = Literal["first", "all"]
@@ -93,24 +99,155 @@ class BoundaryMixed(NamedTuple):
     edge: Tensor
 
 
-class EHTDI(Consistency):
+class EHTDI(Consistency["EHTDI.Settings"]):
     """Pasting, target-boundary mix, and contrast between two views."""
 
     name = "ehtdi"
     title = "EHTDI"
     paper = "arXiv:2208.06100"
     tags = ("self-training", "contrastive")
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
-        "deeplabv2-pixmatch-r101": ("EHTDI", "", "ResNet-101", "DeepLabV2"),
-    }
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): ORIGINAL,
-        ("synthia_to_cityscapes", "deeplabv2-pixmatch-r101"): {
-            **ORIGINAL,
-            "contrast_weight": 0.008,
-            "source_height": 720,
-        },
-    }
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Source loss; both views of the pasted target, and their contrast; the target-boundary mix."""
+        yield self.source_pass(batch)[0]  # 1
+        pasted = self.paste(batch)  # 2
+        strong = self.predict_all(pasted.strong)
+        with torch.set_grad_enabled(self.settings.contrast_weight > 0):
+            weak = self.predict_all(pasted.weak)
+        confident, aux_label = self.confident_label(pasted, weak), self.aux_label(weak)
+        contrasted = fused_front(confident, pasted.mask, pasted.source_label).label
+        yield {
+            **self.strong_loss(strong, pasted, aux_label),  # 3
+            **self.contrast(strong, weak, contrasted),  # 4
+            "pasted.share": pasted.mask.float().mean(),
+        }
+        del strong, weak
+        if self.settings.mix_weight > 0:
+            yield self.mix_loss(self.boundary_mix(pasted, confident, aux_label))  # 5 and 6
+
+    def paste(self, batch: Batch) -> Pasted:
+        """Parts of both domains in both views, the ones of the target with source classes."""
+        assert batch.target is not None
+        with torch.no_grad():
+            pseudo = hard_label(self.predict_all(batch.target.image).main, self.settings.pseudo_threshold)
+        source_draws = self.draw_views(batch.draws, "source views", batch.source.image)
+        target_draws = self.draw_views(batch.draws, "target views", batch.target.image)
+        source, source_label = self.crop(batch.source.image, batch.source.label, source_draws)
+        target, label = self.crop(batch.target.image, pseudo, target_draws)
+        mask = class_mask(source_label, self.draw_classes(batch, source_label))
+        pasted = Pasted(
+            weak=mix(mask, source.weak, target.weak),
+            strong=mix(mask, source.weak, target.strong),
+            label=mix(mask, source_label, label),
+            mask=mask,
+            source_label=source_label,
+            source_strong=source.strong,
+            target_weak=target.weak,
+        )
+        self.observe("pasted", image=pasted.strong, label=pasted.label, mask=mask)
+        return pasted
+
+    def draw_classes(self, batch: Batch, label: Tensor) -> list[ClassIds]:
+        """The classes that are pasted, per sample."""
+        first, rule = self.settings.paste_first_class, self.settings.paste_pick
+        found = [candidates(single, first) for single in label]
+        return [
+            picked_classes(sample, draw_picks(sample, batch.draws.numpy(f"pasted classes {i}")), rule)
+            for i, sample in enumerate(found)
+        ]
+
+    def confident_label(self, pasted: Pasted, weak: Predictions) -> Tensor:
+        """Labels where the student is sure: of the pasted pictures, with edge enhancement of the target as it is."""
+        logits = weak.main
+        if self.settings.edge_enhancement:
+            with torch.no_grad():
+                logits = self.predict_all(pasted.target_weak).main
+        label = hard_label(logits, self.settings.mix_threshold)
+        if self.observers:
+            self.observe("pseudo", label=hard_label(logits, 0.0), confident=label != IGNORE)
+        return label
+
+    def strong_loss(self, strong: Predictions, pasted: Pasted, aux_label: Tensor) -> dict[str, Tensor]:
+        """What is learned from the recoloured target, and with edge enhancement from the borders of what was pasted."""
+        weight = self.settings.augmentation_weight
+        if self.settings.aux_paste:
+            aux_label = mix(pasted.mask, pasted.source_label, aux_label)
+        losses = self.consistency(strong, pasted.label, aux_label, "strong.loss_seg", weight)
+        edge = border(pasted.mask)
+        if self.settings.edge_enhancement and self._have_borders(edge):
+            main, aux = (label.masked_fill(~edge, IGNORE) for label in (pasted.label, aux_label))
+            losses |= self.consistency(strong, main, aux, "strong.loss_border", weight)
+        return losses
+
+    def contrast(self, strong: Predictions, weak: Predictions, label: Tensor) -> dict[str, Tensor]:
+        """Both contrasts, divided by the number of samples."""
+        if self.settings.contrast_weight == 0:
+            return {}
+        views = list(zip(strong.small, weak.small, strict=True))
+        pixels = [pixel_contrast(*pair, self.settings.pixel_factor) for pair in views]
+        small = label_at(label, (strong.small.shape[2], strong.small.shape[3]))
+        chosen = self._learned(self.settings.prototype_samples)
+        classes = [
+            prototype_contrast(*pair, at, self.settings.prototype_factor)
+            for pair, at in zip(views[chosen], small[chosen], strict=True)
+        ]
+        weight = self.settings.contrast_weight / len(views)
+        losses = {"contrast.loss_pixel": weight * torch.stack(pixels).sum()}
+        if found := [value for value in classes if value is not None]:
+            losses["contrast.loss_prototype"] = weight * torch.stack(found).sum()
+        return losses
+
+    def mix_loss(self, mixed: BoundaryMixed) -> dict[str, Tensor]:
+        """What is learned from the confident target on top of the source."""
+        chosen, predictions = self._learned(self.settings.mix_samples), self.predict_all(mixed.image)
+        main, weight = predictions.main[chosen], self.settings.mix_weight
+        losses = {"mix.loss_seg": weight * labelled_cross_entropy(main, mixed.label[chosen])}
+        if self.settings.edge_enhancement:
+            if self._have_borders(mixed.edge):
+                label = mixed.label.masked_fill(~mixed.edge, IGNORE)
+                factor = weight if self.settings.mix_border_weight == "squared" else 1.0
+                losses["mix.loss_border"] = weight * factor * labelled_cross_entropy(main, label[chosen])
+            if predictions.aux is not None:
+                loss = labelled_cross_entropy(predictions.aux[chosen], mixed.aux_label[chosen])
+                losses["aux.mix.loss_seg"] = weight * self._aux_weight * loss
+        return {**losses, "mix.pasted": mixed.mask.float().mean()}
+
+    def boundary_mix(self, pasted: Pasted, confident: Tensor, aux_label: Tensor) -> BoundaryMixed:
+        """The confident target on top of the source."""
+        front = self.front(pasted, confident)
+        known = mix(pasted.mask, pasted.source_label, aux_label)
+        mixed = BoundaryMixed(
+            image=mix(front.mask, pasted.strong, pasted.source_strong),
+            label=mix(front.mask, front.label, pasted.source_label),
+            aux_label=mix(front.mask, known, pasted.source_label),
+            mask=front.mask,
+            edge=border(confident != IGNORE) & ~pasted.mask,
+        )
+        self.observe("mixed", image=mixed.image, label=mixed.label, mask=mixed.mask)
+        return mixed
+
+    def front(self, pasted: Pasted, confident: Tensor) -> Front:
+        """What of the target is put on top of the source."""
+        fused = fused_front(confident, pasted.mask, pasted.source_label)
+        if self.settings.edge_enhancement:
+            return fused
+        front = confident_front(confident)
+        if self.settings.mix_label == "as-published":
+            return front
+        return front._replace(label=fused.label.masked_fill(~front.mask, IGNORE))
+
+    @property
+    def _aux_weight(self) -> float:
+        return self.settings.augmentation_weight * self.settings.segmentation_weight_aux
+
+    def _have_borders(self, edge: Tensor) -> bool:
+        """Whether losses at these borders are taken. Shape: bool ``(B, 1, h, w)``."""
+        if self.settings.border_rule == "any":
+            return bool(edge.any())
+        return bool(edge[:_INSPECTED].flatten(1).any(dim=1).all())
+
+    def _learned(self, samples: Samples) -> slice:
+        return slice(0, 1) if samples == "first" else slice(None)
 
     class Settings(Consistency.Settings):
         """Settings of the adaptation."""
@@ -150,149 +287,11 @@ class EHTDI(Consistency):
             "first-two", description="samples that need a border for losses at borders"
         )
 
-    settings: Settings
-
-    def __init__(self, task: Task, settings: Settings) -> None:
-        super().__init__(task, settings)
-        self.settings = settings
-
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """Source loss; both views of the pasted target, and their contrast; the target-boundary mix."""
-        yield self.source_pass(batch)[0]
-        pasted = self.paste(batch)
-        strong = self.look(pasted.strong)
-        with torch.set_grad_enabled(self.settings.contrast_weight > 0):
-            weak = self.look(pasted.weak)
-        confident, aux_label = self.confident_label(pasted, weak), self.aux_label(weak)
-        yield {
-            **self.strong_loss(strong, pasted, aux_label),
-            **self.contrast(strong, weak, fused_front(confident, pasted.mask, pasted.source_label).label),
-            "pasted.share": pasted.mask.float().mean(),
-        }
-        del strong, weak
-        if self.settings.mix_weight > 0:
-            yield self.mix_loss(self.boundary_mix(pasted, confident, aux_label))
-
-    def paste(self, batch: Batch) -> Pasted:
-        """Parts of both domains in both views, the ones of the target with source classes."""
-        assert batch.target is not None
-        with torch.no_grad():
-            pseudo = hard_label(self.look(batch.target.image).main, self.settings.pseudo_threshold)
-        source_draws = self.draw_views(batch.draws, "source views", batch.source.image)
-        target_draws = self.draw_views(batch.draws, "target views", batch.target.image)
-        source, source_label = self.crop(batch.source.image, batch.source.label, source_draws)
-        target, label = self.crop(batch.target.image, pseudo, target_draws)
-        mask = class_mask(source_label, self.draw_classes(batch, source_label))
-        pasted = Pasted(
-            weak=mix(mask, source.weak, target.weak),
-            strong=mix(mask, source.weak, target.strong),
-            label=mix(mask, source_label, label),
-            mask=mask,
-            source_label=source_label,
-            source_strong=source.strong,
-            target_weak=target.weak,
-        )
-        self.observe("pasted", image=pasted.strong, label=pasted.label, mask=mask)
-        return pasted
-
-    def draw_classes(self, batch: Batch, label: Tensor) -> list[ClassIds]:
-        """The classes that are pasted, per sample."""
-        first, rule = self.settings.paste_first_class, self.settings.paste_pick
-        found = [candidates(single, first) for single in label]
-        return [
-            picked_classes(sample, draw_picks(sample, batch.draws.numpy(f"pasted classes {i}")), rule)
-            for i, sample in enumerate(found)
-        ]
-
-    def confident_label(self, pasted: Pasted, weak: Seen) -> Tensor:
-        """Labels where the student is sure: of the pasted pictures, with edge enhancement of the target as it is."""
-        logits = weak.main
-        if self.settings.edge_enhancement:
-            with torch.no_grad():
-                logits = self.look(pasted.target_weak).main
-        label = hard_label(logits, self.settings.mix_threshold)
-        if self.observers:
-            self.observe("pseudo", label=hard_label(logits, 0.0), confident=label != IGNORE)
-        return label
-
-    def strong_loss(self, strong: Seen, pasted: Pasted, aux_label: Tensor) -> dict[str, Tensor]:
-        """What is learned from the recoloured target, and with edge enhancement from the borders of what was pasted."""
-        weight = self.settings.augmentation_weight
-        if self.settings.aux_paste:
-            aux_label = mix(pasted.mask, pasted.source_label, aux_label)
-        losses = self.consistency(strong, pasted.label, aux_label, "strong.loss_seg", weight)
-        edge = border(pasted.mask)
-        if self.settings.edge_enhancement and self._inspect(edge):
-            main, aux = (label.masked_fill(~edge, IGNORE) for label in (pasted.label, aux_label))
-            losses |= self.consistency(strong, main, aux, "strong.loss_border", weight)
-        return losses
-
-    def contrast(self, strong: Seen, weak: Seen, label: Tensor) -> dict[str, Tensor]:
-        """Both contrasts, divided by the number of samples."""
-        if self.settings.contrast_weight == 0:
-            return {}
-        views = list(zip(strong.small, weak.small, strict=True))
-        pixels = [pixel_contrast(*pair, self.settings.pixel_factor) for pair in views]
-        small = label_at(label, (strong.small.shape[2], strong.small.shape[3]))
-        chosen = self._chosen(self.settings.prototype_samples)
-        classes = [
-            prototype_contrast(*pair, at, self.settings.prototype_factor)
-            for pair, at in zip(views[chosen], small[chosen], strict=True)
-        ]
-        weight = self.settings.contrast_weight / len(views)
-        losses = {"contrast.loss_pixel": weight * torch.stack(pixels).sum()}
-        if found := [value for value in classes if value is not None]:
-            losses["contrast.loss_prototype"] = weight * torch.stack(found).sum()
-        return losses
-
-    def mix_loss(self, mixed: BoundaryMixed) -> dict[str, Tensor]:
-        """What is learned from the confident target on top of the source."""
-        chosen, seen = self._chosen(self.settings.mix_samples), self.look(mixed.image)
-        main, weight = seen.main[chosen], self.settings.mix_weight
-        losses = {"mix.loss_seg": weight * labelled_cross_entropy(main, mixed.label[chosen])}
-        if self.settings.edge_enhancement:
-            if self._inspect(mixed.edge):
-                label = mixed.label.masked_fill(~mixed.edge, IGNORE)
-                factor = weight if self.settings.mix_border_weight == "squared" else 1.0
-                losses["mix.loss_border"] = weight * factor * labelled_cross_entropy(main, label[chosen])
-            if seen.aux is not None:
-                loss = labelled_cross_entropy(seen.aux[chosen], mixed.aux_label[chosen])
-                losses["aux.mix.loss_seg"] = weight * self._aux_weight * loss
-        return {**losses, "mix.pasted": mixed.mask.float().mean()}
-
-    def boundary_mix(self, pasted: Pasted, confident: Tensor, aux_label: Tensor) -> BoundaryMixed:
-        """The confident target on top of the source."""
-        front = self.front(pasted, confident)
-        known = mix(pasted.mask, pasted.source_label, aux_label)
-        mixed = BoundaryMixed(
-            image=mix(front.mask, pasted.strong, pasted.source_strong),
-            label=mix(front.mask, front.label, pasted.source_label),
-            aux_label=mix(front.mask, known, pasted.source_label),
-            mask=front.mask,
-            edge=border(confident != IGNORE) & ~pasted.mask,
-        )
-        self.observe("mixed", image=mixed.image, label=mixed.label, mask=mixed.mask)
-        return mixed
-
-    def front(self, pasted: Pasted, confident: Tensor) -> Front:
-        """What of the target is put on top of the source."""
-        fused = fused_front(confident, pasted.mask, pasted.source_label)
-        if self.settings.edge_enhancement:
-            return fused
-        front = confident_front(confident)
-        if self.settings.mix_label == "as-published":
-            return front
-        return front._replace(label=fused.label.masked_fill(~front.mask, IGNORE))
-
-    @property
-    def _aux_weight(self) -> float:
-        return self.settings.augmentation_weight * self.settings.segmentation_weight_aux
-
-    def _inspect(self, edge: Tensor) -> bool:
-        """Whether losses at these borders are taken. Shape: bool ``(B, 1, h, w)``."""
-        if self.settings.border_rule == "any":
-            return bool(edge.any())
-        return bool(edge[:_INSPECTED].flatten(1).any(dim=1).all())
-
-    def _chosen(self, samples: Samples) -> slice:
-        return slice(0, 1) if samples == "first" else slice(None)
+    published: ClassVar[PublishedSettings] = {
+        ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): ORIGINAL,
+        ("synthia_to_cityscapes", "deeplabv2-pixmatch-r101"): {
+            **ORIGINAL,
+            "contrast_weight": 0.008,
+            "source_height": 720,
+        },
+    }

@@ -1,9 +1,13 @@
 """FADA: fine-grained adversarial adaptation (Wang et al., Classes Matter, ECCV 2020).
 
-Three trainings. The first learns the source. In the second a discriminator of pixels learns not only which domain but
-also which class of it the features of a pixel belong to, and the encoder makes the features of the target look like
-those of the same class on the source. The third starts again from ImageNet weights and learns the target from the
-labels that the second predicts for it.
+The stages, and a step of the last one (self-distillation):
+
+1. A network learns the source (`methods/fada_source.py`).
+2. It goes on with class-level adversarial alignment of its features (`methods/fada_alignment.py`).
+3. It labels the target's training pictures: the likeliest class of every pixel.
+4. A new network starts from ImageNet weights; it sees crops of target pictures at random scales, with jittered colours.
+5. It learns these labels: cross entropy, logits resized with aligned corners.
+6. It is tested with whole pictures, at several scales if asked for (`test_scales`).
 
 Published: 49.2 mIoU on GTA5 to Cityscapes, cityscapes19, val, with the checkpoint that is best on target labels (50.1
 with tests at several scales, `test_scales`, which have a board of their own). Ours scores the last iterate.
@@ -24,9 +28,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from adaptbench.contracts.labelling import Labeller
-from adaptbench.contracts.method import Stage, Task
+from adaptbench.contracts.method import PublishedSettings, Stage, Task
 from adaptbench.contracts.profiles import Iterations, Pictures
-from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.framing import ScaledCrops
 from adaptbench.data.picture_jitter import Jitter
 from adaptbench.data.sampling import Sampling
@@ -37,7 +40,7 @@ from methods.fada_source import FADASource
 _ORIGINAL: Mapping[str, Any] = {**ORIGINAL, "distillation_schedule_iterations": 31_250}
 
 
-class FADA(FADASource):
+class FADA(FADASource["FADA.Settings"]):
     """Learns the target from the labels that an aligned network predicts for it."""
 
     name = "fada"
@@ -46,16 +49,42 @@ class FADA(FADASource):
     version = 2
     tags = ("adversarial", "self-training")
     uses_target_images = False
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
-        "deeplabv2-fada-r101": ("FADA", "self distillation", "ResNet-101", "DeepLabV2"),
-        "deeplabv2-fada-vgg16": ("FADA", "self distillation", "VGG-16", "DeepLabV2"),
-    }
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-fada-r101"): _ORIGINAL,
-        ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
-        ("synthia_to_cityscapes", "deeplabv2-fada-r101"): {**_ORIGINAL, "distillation_frozen_norm": True},
-        ("synthia_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
-    }
+
+    @classmethod
+    def skip(cls, task: Task) -> str | None:
+        """Its last training sees the target as labelled pictures."""
+        return FADAAlignment.skip(task)
+
+    @classmethod
+    def stages(cls, settings: FADA.Settings) -> list[Stage]:
+        """Source, alignment, labels of the target, self-distillation from the start weights."""
+        alignment = FADAAlignment.Settings.taken_from(settings)
+        return [
+            *FADAAlignment.stages(alignment),  # 1 and 2
+            Stage("pseudo-labels", FADAAlignment, alignment, start=1, labeller=Labeller("file")),  # 3
+            Stage(
+                "self-distillation", cls, _distillation(settings), labels=2
+            ),  # 4 and 5: `FADASource.losses`
+        ]
+
+    @classmethod
+    def sampling(cls, settings: FADA.Settings) -> Sampling:
+        """Mirrored crops of pictures at random scales, twice as wide as high, with jittered colours."""
+        framing = ScaledCrops(crop=(2 * settings.crop, settings.crop))  # 4
+        return Sampling(framing=framing, jitter=Jitter() if settings.color_jitter else None)
+
+    def inference(self) -> Mode:
+        """Whole pictures, at several scales if asked for."""
+        return _averaged(self.settings) or super().inference()  # 6
+
+    @classmethod
+    def test_time_augmentation(cls, settings: FADA.Settings) -> str:
+        """The scales, and whether pictures are mirrored, too."""
+        mode = _averaged(settings)
+        if mode is None:
+            return super().test_time_augmentation(settings)
+        scales = ", ".join(f"{scale:g}" for scale in mode.scales)
+        return f"scales {scales}" + (", mirrored" if mode.flip else "")
 
     class Settings(FADAAlignment.Settings):
         """Settings of all three trainings; those without prefix are the alignment's."""
@@ -85,45 +114,12 @@ class FADA(FADASource):
             description="factor on the dataset's training size in the self-distillation and its tests",
         )
 
-    settings: Settings
-
-    @classmethod
-    def skip(cls, task: Task) -> str | None:
-        """Its last training sees the target as labelled pictures."""
-        return FADAAlignment.skip(task)
-
-    @classmethod
-    def stages(cls, settings: BaseSettings) -> list[Stage]:
-        """Source, alignment, labels of the target, self-distillation from the start weights."""
-        assert isinstance(settings, FADA.Settings)
-        shared = settings.model_dump(include=set(FADAAlignment.Settings.model_fields))
-        alignment = FADAAlignment.Settings.model_validate(shared)
-        return [
-            *FADAAlignment.stages(alignment),
-            Stage("pseudo-labels", FADAAlignment, alignment, start=1, labeller=Labeller("file")),
-            Stage("self-distillation", cls, _distillation(settings), labels=2),
-        ]
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """Mirrored crops of pictures at random scales, twice as wide as high, with jittered colours."""
-        assert isinstance(settings, FADA.Settings)
-        framing = ScaledCrops(crop=(2 * settings.crop, settings.crop))
-        return Sampling(framing=framing, jitter=Jitter() if settings.color_jitter else None)
-
-    def inference(self) -> Mode:
-        """Whole pictures, at several scales if asked for."""
-        return _averaged(self.settings) or super().inference()
-
-    @classmethod
-    def test_time_augmentation(cls, settings: BaseSettings) -> str:
-        """The scales, and whether pictures are mirrored, too."""
-        assert isinstance(settings, FADA.Settings)
-        mode = _averaged(settings)
-        if mode is None:
-            return super().test_time_augmentation(settings)
-        scales = ", ".join(f"{scale:g}" for scale in mode.scales)
-        return f"scales {scales}" + (", mirrored" if mode.flip else "")
+    published: ClassVar[PublishedSettings] = {
+        ("gta5_to_cityscapes", "deeplabv2-fada-r101"): _ORIGINAL,
+        ("gta5_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
+        ("synthia_to_cityscapes", "deeplabv2-fada-r101"): {**_ORIGINAL, "distillation_frozen_norm": True},
+        ("synthia_to_cityscapes", "deeplabv2-fada-vgg16"): {**_ORIGINAL, "distillation_color_jitter": False},
+    }
 
 
 def _averaged(settings: FADA.Settings) -> Averaged | None:

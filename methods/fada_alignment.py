@@ -1,8 +1,15 @@
 """FADA before its self-distillation: class-level adversarial alignment (Wang et al., Classes Matter, ECCV 2020).
 
-Two trainings. The first learns the source. In the second a discriminator of pixels learns not only which domain but
-also which class of it the features of a pixel belong to, and the encoder makes the features of the target look like
-those of the same class on the source.
+Two trainings. The first learns the source (`methods/fada_source.py`). A step of the second (equations of the paper):
+
+1. The student makes features of source pictures, and logits, which are divided by the temperature.
+2. It learns the source: cross entropy.
+3. Soft labels of the source's pixels, their class probabilities, are cut off at `soft_label_clip` (equations 6 and 7).
+4. Features, logits and soft labels of target pictures are made likewise.
+5. The encoder learns to make the target's features look like those of the same class on the source, to a discriminator
+   that tells of every pixel its domain and class, and does not learn from it (equation 5).
+6. The discriminator learns to tell class and domain of source pixels from their features (equation 4).
+7. It learns those of target pixels likewise.
 
 Published: 46.9 mIoU on GTA5 to Cityscapes, cityscapes19, val, with the checkpoint that is best on target labels. Ours
 scores the last iterate.
@@ -25,6 +32,7 @@ import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from adaptbench.adaptation.class_discriminator import (
     Alignment,
@@ -34,9 +42,8 @@ from adaptbench.adaptation.class_discriminator import (
     domain_cross_entropy,
 )
 from adaptbench.adaptation.discriminator import frozen
-from adaptbench.contracts.method import LossGroup, Optimizers, Stage, Task
+from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage, Task
 from adaptbench.contracts.profiles import Channels, Iterations, Pictures
-from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholePictures
 from adaptbench.data.picture_jitter import Jitter
@@ -52,8 +59,10 @@ ORIGINAL: Mapping[str, Any] = {
     "source_schedule_iterations": 31_250,
 }
 
+S = TypeVar("S", bound="FADAAlignment.Settings", default=Any)
 
-class FADAAlignment(FADASource):
+
+class FADAAlignment(FADASource[S]):
     """Features of the target are made to look like those of the same class on the source."""
 
     name = "fada_alignment"
@@ -62,12 +71,65 @@ class FADAAlignment(FADASource):
     version = 2
     tags = ("adversarial",)
     uses_target_images = True
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
-        "deeplabv2-fada-r101": ("FADA", "adversarial training only (soft labels)", "ResNet-101", "DeepLabV2"),
-    }
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        (benchmark, network): ORIGINAL for benchmark in BENCHMARKS for network in NETWORKS
-    }
+
+    def __init__(self, task: Task, settings: S) -> None:
+        super().__init__(task, settings)
+        classes = 1 if settings.alignment == "binary" else len(task.class_set)
+        channels = _feature_channels(self.student)
+        self.discriminator = ClassDiscriminator(channels, classes, settings.discriminator_width)
+
+    @classmethod
+    def stages(cls, settings: S) -> list[Stage]:
+        """Source, alignment."""
+        return [Stage("source", FADASource, _source(settings)), Stage("alignment", cls, settings, start=0)]
+
+    @classmethod
+    def sampling(cls, settings: S) -> Sampling:
+        """Whole pictures, those of the source drawn by the classes they show and with jittered colours."""
+        jitter = Jitter() if settings.color_jitter else None
+        return Sampling(framing=WholePictures(), balanced=settings.class_balanced, jitter=jitter)
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Source loss; deceiving the discriminator on the target; what the discriminator learns."""
+        assert batch.target is not None
+        source, logits = self._features_and_logits(batch.source.image)  # 1
+        yield self.segmentation_loss(logits, batch.source.label)  # 2
+        source_label = self._class_label(logits)  # 3
+        target, logits = self._features_and_logits(batch.target.image)  # 4
+        target_label = self._class_label(logits)
+        with frozen(self.discriminator):
+            loss = self._domain_loss(target, target_label, "source")  # 5
+        yield {"target.loss_adversarial": self.settings.adversarial_weight * loss}
+        weight = self.settings.discriminator_weight
+        loss = self._domain_loss(source.detach(), source_label, "source")  # 6
+        yield {"discriminator.loss_source": weight * loss}
+        loss = self._domain_loss(target.detach(), target_label, "target")  # 7
+        yield {"discriminator.loss_target": weight * loss}
+
+    def optimizers(self) -> Optimizers:
+        """That of the student, and Adam for the discriminator."""
+        rate = self.settings.discriminator_learning_rate
+        adam = torch.optim.Adam(self.discriminator.parameters(), lr=rate, betas=(0.9, 0.99))
+        return OptimWrapperDict(student=super().optimizers(), discriminator=OptimWrapper(adam))
+
+    def schedules(self, optimizers: Optimizers) -> list[Any]:
+        """That of the student, and the same decay for the discriminator."""
+        iterations = self.settings.schedule_iterations or self.settings.iterations
+        discriminator = by_name(optimizers)["discriminator"]
+        decay = poly_schedule(discriminator, self.settings.poly_power, iterations)
+        return [*super().schedules(optimizers), decay]
+
+    def _features_and_logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Features, and logits at the size of the picture, divided by the temperature."""
+        maps = self.student.backbone(image)
+        logits = self.resized(self.student.decode_head(maps), image)
+        return maps[-1], logits / self.settings.temperature
+
+    def _class_label(self, logits: Tensor) -> Tensor:
+        return class_label(logits, self.settings.alignment, self.settings.soft_label_clip)
+
+    def _domain_loss(self, features: Tensor, label: Tensor, half: DomainHalf) -> Tensor:
+        return domain_cross_entropy(self.resized(self.discriminator(features), label), label, half)
 
     class Settings(FADASource.Settings):
         """Settings of both trainings; those without prefix are the second one's."""
@@ -104,80 +166,19 @@ class FADAAlignment(FADASource):
             1.0, gt=0, description="factor on the learning rate in the source training and the distillation"
         )
 
-    settings: Settings
-
-    def __init__(self, task: Task, settings: Settings) -> None:
-        super().__init__(task, settings)
-        self.settings = settings
-        classes = 1 if settings.alignment == "binary" else len(task.class_set)
-        channels = _feature_channels(self.student)
-        self.discriminator = ClassDiscriminator(channels, classes, settings.discriminator_width)
-
-    @classmethod
-    def stages(cls, settings: BaseSettings) -> list[Stage]:
-        """Source, alignment."""
-        assert isinstance(settings, FADAAlignment.Settings)
-        return [Stage("source", FADASource, _source(settings)), Stage("alignment", cls, settings, start=0)]
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """Whole pictures, those of the source drawn by the classes they show and with jittered colours."""
-        assert isinstance(settings, FADAAlignment.Settings)
-        jitter = Jitter() if settings.color_jitter else None
-        return Sampling(framing=WholePictures(), balanced=settings.class_balanced, jitter=jitter)
-
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """Source loss; deceiving the discriminator on the target; what the discriminator learns."""
-        assert batch.target is not None
-        source, logits = self._seen(batch.source.image)
-        yield self.segmentation_loss(logits, batch.source.label)
-        source_label = self._class_label(logits)
-        target, logits = self._seen(batch.target.image)
-        target_label = self._class_label(logits)
-        with frozen(self.discriminator):
-            loss = self._domain_loss(target, target_label, "source")
-        yield {"target.loss_adversarial": self.settings.adversarial_weight * loss}
-        weight = self.settings.discriminator_weight
-        loss = self._domain_loss(source.detach(), source_label, "source")
-        yield {"discriminator.loss_source": weight * loss}
-        loss = self._domain_loss(target.detach(), target_label, "target")
-        yield {"discriminator.loss_target": weight * loss}
-
-    def optimizers(self) -> Optimizers:
-        """That of the student, and Adam for the discriminator."""
-        rate = self.settings.discriminator_learning_rate
-        adam = torch.optim.Adam(self.discriminator.parameters(), lr=rate, betas=(0.9, 0.99))
-        return OptimWrapperDict(student=super().optimizers(), discriminator=OptimWrapper(adam))
-
-    def schedules(self, optimizers: Optimizers) -> list[Any]:
-        """That of the student, and the same decay for the discriminator."""
-        iterations = self.settings.schedule_iterations or self.settings.iterations
-        discriminator = by_name(optimizers)["discriminator"]
-        decay = poly_schedule(discriminator, self.settings.poly_power, iterations)
-        return [*super().schedules(optimizers), decay]
-
-    def _seen(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Features, and logits at the size of the picture, divided by the temperature."""
-        maps = self.student.backbone(image)
-        logits = self.aligned(self.student.decode_head(maps), image)
-        return maps[-1], logits / self.settings.temperature
-
-    def _class_label(self, logits: Tensor) -> Tensor:
-        return class_label(logits, self.settings.alignment, self.settings.soft_label_clip)
-
-    def _domain_loss(self, features: Tensor, label: Tensor, half: DomainHalf) -> Tensor:
-        return domain_cross_entropy(self.aligned(self.discriminator(features), label), label, half)
+    published: ClassVar[PublishedSettings] = {
+        (benchmark, network): ORIGINAL for benchmark in BENCHMARKS for network in NETWORKS
+    }
 
 
 def _source(settings: FADAAlignment.Settings) -> FADASource.Settings:
-    changes = {
-        "iterations": settings.source_iterations,
-        "schedule_iterations": settings.source_schedule_iterations,
-        "batch_size": settings.source_batch_size,
-        "learning_rate": settings.learning_rate * settings.rate_factor,
-    }
-    shared = settings.model_dump(include=set(FADASource.Settings.model_fields))
-    return FADASource.Settings.model_validate({**shared, **changes})
+    return FADASource.Settings.taken_from(
+        settings,
+        iterations=settings.source_iterations,
+        schedule_iterations=settings.source_schedule_iterations,
+        batch_size=settings.source_batch_size,
+        learning_rate=settings.learning_rate * settings.rate_factor,
+    )
 
 
 def _feature_channels(student: Segmentor) -> int:

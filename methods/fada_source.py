@@ -1,5 +1,14 @@
 """The first training of FADA: the source alone (Wang et al., Classes Matter, ECCV 2020).
 
+A training step:
+
+1. Source pictures are drawn by the classes they show, and seen whole.
+2. The student, whose encoder's batch norms are frozen, predicts them.
+3. Logits are resized to the size of the picture with aligned corners.
+4. Cross entropy, averaged over labelled pixels.
+5. SGD with ten times the learning rate for the decoder.
+6. The learning rate decays as a polynomial.
+
 Published: 36.8 mIoU on GTA5 to Cityscapes, cityscapes19, val, with ResNet-101 and 28.3 with VGG-16, with the checkpoint
 that is best on target labels. Ours scores the last iterate.
 
@@ -19,14 +28,15 @@ has the same budget for its main training, it has twice the iterations of that s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, pixel_accuracy, resize_logits
-from adaptbench.contracts.method import LossGroup, Method, Optimizers, Task
+from adaptbench.contracts.method import LossGroup, Method, Optimizers, PublishedSettings
 from adaptbench.contracts.profiles import Iterations, Pictures
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
@@ -42,8 +52,10 @@ from adaptbench.optim.optimizer import build_schedule, by_name
 BENCHMARKS = ("gta5_to_cityscapes", "synthia_to_cityscapes")
 NETWORKS = ("deeplabv2-fada-r101", "deeplabv2-fada-vgg16")
 
+S = TypeVar("S", bound="FADASource.Settings", default=Any)
 
-class FADASource(Method):
+
+class FADASource(Method[S]):
     """Supervised learning as all trainings of FADA have it: whole pictures, logits resized with aligned corners."""
 
     name = "fada_source"
@@ -52,11 +64,48 @@ class FADASource(Method):
     tags: ClassVar[tuple[str, ...]] = ("control",)
     uses_target_images = False
     published_files = ENCODER_AND_CLASSIFIER
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        (benchmark, network): {"schedule_iterations": 31_250}
-        for benchmark in BENCHMARKS
-        for network in NETWORKS
-    }
+    student: Segmentor
+
+    def build_student(self) -> nn.Module:
+        """The network, with or without frozen batch norms in its encoder."""
+        student = super().build_student()
+        if self.settings.frozen_norm:
+            freeze_norms(student.get_submodule("backbone"))  # 2
+        return student
+
+    @classmethod
+    def sampling(cls, settings: S) -> Sampling:
+        """Whole pictures, drawn by the classes they show."""
+        return Sampling(framing=WholePictures(), balanced=settings.class_balanced)  # 1
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Cross entropy of the labelled pictures."""
+        logits = self.resized(self.student(batch.labelled.image), batch.labelled.image)  # 2 and 3
+        yield self.segmentation_loss(logits, batch.labelled.label)  # 4
+
+    def resized(self, logits: Tensor, image: Tensor) -> Tensor:
+        """Logits at the size of the picture. Shape: ``(B, C, h, w)`` to ``(B, C, H, W)``."""
+        return resize_logits(logits, (image.shape[-2], image.shape[-1]), align_corners=True)
+
+    def segmentation_loss(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """Cross entropy, averaged over labelled pixels, and accuracy as one loss group."""
+        assert weight is None
+        return {
+            f"{prefix}loss_seg": labelled_cross_entropy(logits, label),
+            f"{prefix}acc_seg": pixel_accuracy(logits, label),
+        }
+
+    def inference(self) -> Mode:
+        """Whole pictures; the logits are resized as in training."""
+        return Whole(aligned=True)
+
+    def schedules(self, optimizers: Optimizers) -> list[Any]:
+        """That of the student, to its own end."""
+        student = by_name(optimizers)["student"]
+        total = self.settings.schedule_iterations or self.settings.iterations
+        return build_schedule(student, self.settings, total)  # 6
 
     class Settings(BaseSettings):
         """Settings of FADA's first training."""
@@ -82,52 +131,8 @@ class FADASource(Method):
         )
         class_balanced: bool = Field(True, description="draw source pictures by the classes they show")
 
-    settings: Settings
-    student: Segmentor
-
-    def __init__(self, task: Task, settings: Settings) -> None:
-        super().__init__(task, settings)
-        self.settings = settings
-
-    def build_student(self) -> nn.Module:
-        """The network, with or without frozen batch norms in its encoder."""
-        student = super().build_student()
-        assert isinstance(self.settings, FADASource.Settings)
-        if self.settings.frozen_norm:
-            freeze_norms(student.get_submodule("backbone"))
-        return student
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """Whole pictures, drawn by the classes they show."""
-        assert isinstance(settings, FADASource.Settings)
-        return Sampling(framing=WholePictures(), balanced=settings.class_balanced)
-
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """Cross entropy of the labelled pictures."""
-        logits = self.aligned(self.student(batch.labelled.image), batch.labelled.image)
-        yield self.segmentation_loss(logits, batch.labelled.label)
-
-    def aligned(self, logits: Tensor, image: Tensor) -> Tensor:
-        """Logits at the size of the picture. Shape: ``(B, C, h, w)`` to ``(B, C, H, W)``."""
-        return resize_logits(logits, (image.shape[-2], image.shape[-1]), align_corners=True)
-
-    def segmentation_loss(
-        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, prefix: str = ""
-    ) -> dict[str, Tensor]:
-        """Cross entropy, averaged over labelled pixels, and accuracy as one loss group."""
-        assert weight is None
-        return {
-            f"{prefix}loss_seg": labelled_cross_entropy(logits, label),
-            f"{prefix}acc_seg": pixel_accuracy(logits, label),
-        }
-
-    def inference(self) -> Mode:
-        """Whole pictures; the logits are resized as in training."""
-        return Whole(aligned=True)
-
-    def schedules(self, optimizers: Optimizers) -> list[Any]:
-        """That of the student, to its own end."""
-        student = by_name(optimizers)["student"]
-        total = self.settings.schedule_iterations or self.settings.iterations
-        return build_schedule(student, self.settings, total)
+    published: ClassVar[PublishedSettings] = {
+        (benchmark, network): {"schedule_iterations": 31_250}
+        for benchmark in BENCHMARKS
+        for network in NETWORKS
+    }

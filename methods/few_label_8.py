@@ -23,23 +23,20 @@ class FewLabel(Oracle):
     paper = None
     tags = ("control", "oracle")
 
+    @classmethod
+    def stages(cls, settings: FewLabel.Settings) -> list[Stage]:
+        """The training of `source_only`, then the fine-tuning."""
+        source = SourceOnly.Settings.taken_from(settings)
+        tuning = settings.model_copy(update={"iterations": settings.tuning_iterations})
+        return [Stage("source", SourceOnly, source), Stage("tune", FewLabel, tuning, start=0)]
+
+    @classmethod
+    def label_count(cls, settings: FewLabel.Settings) -> int:
+        """The few."""
+        return settings.target_labels
+
     class Settings(BaseSettings):
         """How many labels, and how long they are trained on."""
 
         target_labels: int = Field(8, ge=1, description="labelled target pictures")
         tuning_iterations: Iterations = Field(10_000, ge=0, description="training iterations on them")
-
-    @classmethod
-    def stages(cls, settings: BaseSettings) -> list[Stage]:
-        """The training of `source_only`, then the fine-tuning."""
-        assert isinstance(settings, FewLabel.Settings)
-        shared = settings.model_dump(include=set(SourceOnly.Settings.model_fields))
-        source = SourceOnly.Settings.model_validate(shared)
-        tuning = settings.model_copy(update={"iterations": settings.tuning_iterations})
-        return [Stage("source", SourceOnly, source), Stage("tune", FewLabel, tuning, start=0)]
-
-    @classmethod
-    def label_count(cls, settings: BaseSettings) -> int:
-        """The few."""
-        assert isinstance(settings, FewLabel.Settings)
-        return settings.target_labels

@@ -1,8 +1,13 @@
 """IntraDA: adaptation from easy to hard target pictures (Pan et al., CVPR 2020).
 
-Three stages: AdvEnt from the source to the target (`methods/advent.py`, the very same training); a ranking of the
-target's training pictures by the entropy of its predictions, which are kept as pseudo-labels; and AdvEnt once more,
-from the pictures it is sure of (easy, with their pseudo-labels) to the others (hard, without).
+The stages (sections of the paper):
+
+1. AdvEnt from the source to the target: the very training of `methods/advent.py` (inter-domain, section 3.1).
+2. Its network predicts the target's training pictures; the predictions are kept as pseudo-labels (section 3.2).
+3. A picture's score is the mean entropy of its pixels (equation 4).
+4. Pictures are ranked by it, the least uncertain first.
+5. The first `easy_share` of them are easy, the others hard.
+6. AdvEnt once more, from easy pictures with their pseudo-labels to hard ones without (intra-domain, section 3.3).
 
 Paper: 46.3 mIoU on GTA5 to Cityscapes (cityscapes19, val) with `easy_share` 0.67.
 
@@ -25,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -39,9 +44,8 @@ from adaptbench.adaptation.entropy_ranking import (
     uncertainty,
 )
 from adaptbench.contracts.labelling import Facts, Labeller, PseudoLabel
-from adaptbench.contracts.method import LossGroup, Method, Stage
+from adaptbench.contracts.method import LossGroup, Method, PublishedSettings, Stage
 from adaptbench.contracts.profiles import Iterations
-from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.errors import DataError
 from adaptbench.networks.inference import Size, Whole, predict, resized_argmax
@@ -60,29 +64,66 @@ class EntropyLabeller(Labeller):
         mode = method.inference()
         logits = predict(method.student, image, mode)
         aligned = isinstance(mode, Whole) and mode.aligned
-        label = resized_argmax(logits, size, aligned=aligned)[0]
+        label = resized_argmax(logits, size, aligned=aligned)[0]  # 2
         rare = rare_classes(method.task.class_set)
         facts = {
-            "information": uncertainty(logits),
+            "information": uncertainty(logits),  # 3
             "rare": len(seen_classes(label) & rare),
             "factor": rare_class_factor(label, rare),
         }
         return PseudoLabel(label, facts)
 
 
-class IntraDA(AdvEnt):
+class IntraDA(AdvEnt["IntraDA.Settings"]):
     """What the network is unsure of on the target is made to look like what it is sure of."""
 
     name = "intrada"
     title = "IntraDA"
     paper = "arXiv:2004.07703"
     tags = ("adversarial", "entropy", "self-training")
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
-        "deeplabv2-multi-r101": ("IntraDA", "", "ResNet-101", "DeepLabV2"),
-    }
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
-    }
+
+    @classmethod
+    def stages(cls, settings: IntraDA.Settings) -> list[Stage]:
+        """AdvEnt, the labels of its network, and AdvEnt from easy to hard pictures."""
+        first = AdvEnt.Settings.taken_from(settings)
+        shorter = max(settings.iterations - settings.fewer_intra_iterations, 0)
+        last = settings.model_copy(update={"iterations": shorter})
+        start = 0 if settings.start == "inter-domain" else None
+        return [
+            Stage("inter-domain", AdvEnt, first),  # 1
+            Stage("ranking", AdvEnt, first, start=0, labeller=EntropyLabeller()),  # 2 to 5
+            Stage("intra-domain", cls, last, start=start, labels=1),  # 6
+        ]
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """As in AdvEnt; without hard pictures only that of the pseudo-labels."""
+        if self.settings.easy_share < 1:
+            yield from super().losses(batch)
+        else:
+            yield self.source_pass(batch)[0]
+
+    @classmethod
+    def partition(
+        cls, settings: IntraDA.Settings, pictures: Mapping[str, Facts]
+    ) -> tuple[list[str], list[str]]:
+        """The easy pictures and the hard ones, in the order of the ranking.
+
+        Where all are easy, they stand for the hard ones, too, from which nothing is learned then.
+
+        Raises:
+            DataError: there are too few pictures to make two parts.
+        """
+        scores = {name: score(facts, settings.rare_class_factor) for name, facts in pictures.items()}
+        names = ranked(scores)  # 4
+        if settings.easy_share == 1:
+            return names, names
+        count = easy_count(len(names), settings.easy_share)
+        if not 0 < count < len(names):
+            raise DataError(
+                f"{len(names)} target pictures cannot be split into easy and hard ones with easy_share="
+                f"{settings.easy_share}: {count} would be easy. Use more pictures, or another share."
+            )
+        return names[:count], names[count:]  # 5
 
     class Settings(AdvEnt.Settings):
         """Settings of the stages; all that is not named here holds for both trainings."""
@@ -103,49 +144,7 @@ class IntraDA(AdvEnt):
             "pretrained", description="what the intra-domain training starts from"
         )
 
-    settings: Settings
-
-    @classmethod
-    def stages(cls, settings: BaseSettings) -> list[Stage]:
-        """AdvEnt, the labels of its network, and AdvEnt from easy to hard pictures."""
-        assert isinstance(settings, IntraDA.Settings)
-        first = AdvEnt.Settings.model_validate(settings.model_dump(include=set(AdvEnt.Settings.model_fields)))
-        shorter = max(settings.iterations - settings.fewer_intra_iterations, 0)
-        last = settings.model_copy(update={"iterations": shorter})
-        start = 0 if settings.start == "inter-domain" else None
-        return [
-            Stage("inter-domain", AdvEnt, first),
-            Stage("ranking", AdvEnt, first, start=0, labeller=EntropyLabeller()),
-            Stage("intra-domain", cls, last, start=start, labels=1),
-        ]
-
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """As in AdvEnt; without hard pictures only that of the pseudo-labels."""
-        if self.settings.easy_share < 1:
-            yield from super().losses(batch)
-        else:
-            yield self.source_pass(batch)[0]
-
-    @classmethod
-    def partition(cls, settings: BaseSettings, pictures: Mapping[str, Facts]) -> tuple[list[str], list[str]]:
-        """The easy pictures and the hard ones, in the order of the ranking.
-
-        Where all are easy, they stand for the hard ones, too, from which nothing is learned then.
-
-        Raises:
-            DataError: there are too few pictures to make two parts.
-        """
-        assert isinstance(settings, IntraDA.Settings)
-        names = ranked({name: score(facts, settings.rare_class_factor) for name, facts in pictures.items()})
-        if settings.easy_share == 1:
-            return names, names
-        count = easy_count(len(names), settings.easy_share)
-        if not 0 < count < len(names):
-            raise DataError(
-                f"{len(names)} target pictures cannot be split into easy and hard ones with easy_share="
-                f"{settings.easy_share}: {count} would be easy. Use more pictures, or another share."
-            )
-        return names[:count], names[count:]
+    published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL}
 
 
 def score(facts: Facts, with_factor: bool) -> float:

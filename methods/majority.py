@@ -23,16 +23,16 @@ class Majority(Method):
     tags = ("control",)
     uses_target_images = False
 
-    class Settings(BaseSettings):
-        """Few crops suffice to find the most frequent class."""
-
-        network: Literal["class-frequency"] = Field("class-frequency", description="holds the counts")
-        iterations: int = Field(100, ge=1, description="batches counted; the same in every profile")
-        warmup: int = Field(0, ge=0, description="unused: nothing is learned by descent")
-
     def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
         """Adds the batch's labels to the counts of the network."""
         labels = batch.labelled.label
         counts = self.student.get_buffer("decode_head.counts")
         counts += torch.bincount(labels[labels != IGNORE], minlength=len(counts))
         return {"labelled_pixels": counts.sum()}
+
+    class Settings(BaseSettings):
+        """Few crops suffice to find the most frequent class."""
+
+        network: Literal["class-frequency"] = Field("class-frequency", description="holds the counts")
+        iterations: int = Field(100, ge=1, description="batches counted; the same in every profile")
+        warmup: int = Field(0, ge=0, description="unused: nothing is learned by descent")

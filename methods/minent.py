@@ -1,8 +1,16 @@
 """MinEnt: direct entropy minimisation (Vu et al., ADVENT, CVPR 2019).
 
-Cross entropy on the source, and the entropy of the predictions on the target, for both outputs of DeepLabV2. The
-settings are those of the original release; `published` also holds those of the re-run in the HRDA framework (ECCV 2022,
-table 2: 44.3 mIoU on GTA5 to Cityscapes, cityscapes19, val; mean of 3 seeds).
+A training step (equations of the paper):
+
+1. The student predicts source images, on both outputs of DeepLabV2.
+2. It learns them: cross entropy (section 3); the auxiliary output with a small weight.
+3. It predicts target images.
+4. The entropy of every pixel's prediction, as a share of the largest possible, is its uncertainty (equation 2).
+5. The student learns to be certain: the mean entropy (equation 3) times a small weight, for both outputs.
+6. The learning rate decays as a polynomial.
+
+The settings are those of the original release; `published` also holds those of the re-run in the HRDA framework (ECCV
+2022, table 2: 44.3 mIoU on GTA5 to Cityscapes, cityscapes19, val; mean of 3 seeds).
 
 Quirks of the original release, in force where its numbers are claimed (GTA5 to Cityscapes, ``deeplabv2-multi-r101``)
 and options elsewhere:
@@ -30,10 +38,11 @@ from typing import Any, ClassVar, Literal
 from mmengine.optim import OptimWrapper
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from adaptbench.adaptation.entropy import entropy_loss, self_information
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, pixel_accuracy, resize_logits
-from adaptbench.contracts.method import LossGroup, Method, Optimizers, Task
+from adaptbench.contracts.method import LossGroup, Method, Optimizers, PublishedSettings
 from adaptbench.contracts.profiles import Iterations, Pictures
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
@@ -47,15 +56,83 @@ from adaptbench.optim.optimizer import Listing, build_optimizer, build_schedule,
 
 #: Logits of every output of the network by name: ``main``, and ``aux`` where it has an auxiliary one.
 Outputs = dict[str, Tensor]
+S = TypeVar("S", bound="OutputAdaptation.Settings", default=Any)
+M = TypeVar("M", bound="MinEnt.Settings", default=Any)
 
 
-def named(output: str, key: str) -> str:
+def log_name(output: str, key: str) -> str:
     """Name in the log of a value of an output; the main one's stand without prefix."""
     return key if output == "main" else f"{output}.{key}"
 
 
-class OutputAdaptation(Method):
+class OutputAdaptation(Method[S]):
     """Learns the source from every output of the network; what is done with those on the target is left open."""
+
+    student: Segmentor
+
+    @classmethod
+    def sampling(cls, settings: S) -> Sampling:
+        """Whole pictures or crops, with or without distorted colours."""
+        framing = WholePictures() if settings.pictures == "whole" else Crops()
+        return Sampling(framing=framing, distortion=settings.photometric_distortion)
+
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the network's outputs."""
+        two = isinstance(self.student.get_submodule("decode_head"), TwoOutputHead)
+        return ("main", "aux") if two else ("main",)
+
+    def source_pass(self, batch: Batch) -> tuple[LossGroup, Outputs]:
+        """What is learned from the labelled pictures, and the logits of every output at their size."""
+        outputs = self.predict(batch.source.image)  # 1
+        losses: dict[str, Tensor] = {}
+        for name, logits in outputs.items():
+            part = self.segmentation_loss(logits, batch.source.label, prefix=log_name(name, ""))
+            weight = self.settings.segmentation_weight_aux if name == "aux" else 1.0
+            losses |= {**part, log_name(name, "loss_seg"): weight * part[log_name(name, "loss_seg")]}  # 2
+        return losses, outputs
+
+    def target_pass(self, batch: Batch) -> Outputs:
+        """The logits of every output on the target, at the size of the pictures."""
+        assert batch.target is not None
+        return self.predict(batch.target.image)
+
+    def predict(self, image: Tensor) -> Outputs:
+        """The logits of every output at the size of the pictures. Shape: image ``(B, 3, H, W)``."""
+        size = (image.shape[-2], image.shape[-1])
+        outputs = self.student.outputs(image)
+        return {
+            name: resize_logits(logits, size, self.settings.align_corners) for name, logits in outputs.items()
+        }
+
+    def segmentation_loss(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """Cross entropy, with or without ignored pixels in its mean, and accuracy as one loss group."""
+        if self.settings.ignored_pixels == "counted":
+            return super().segmentation_loss(logits, label, weight, prefix)
+        assert weight is None
+        return {
+            f"{prefix}loss_seg": labelled_cross_entropy(logits, label),
+            f"{prefix}acc_seg": pixel_accuracy(logits, label),
+        }
+
+    def inference(self) -> Mode:
+        """Whole pictures; the logits are resized as in training."""
+        return Whole(aligned=self.settings.align_corners)
+
+    def optimizers(self) -> Optimizers:
+        """That of the student."""
+        return self.student_optimizer()
+
+    def student_optimizer(self) -> OptimWrapper:
+        """With every tensor listed once, or as published."""
+        return build_optimizer(self.student, self.settings, self.settings.parameter_listing)
+
+    def schedules(self, optimizers: Optimizers) -> list[Any]:  # 6
+        """That of the student, to its own end."""
+        student = by_name(optimizers)["student"]
+        total = self.settings.schedule_iterations or self.settings.iterations
+        return build_schedule(student, self.settings, total)
 
     class Settings(BaseSettings):
         """Settings of ADVENT's framework."""
@@ -91,77 +168,6 @@ class OutputAdaptation(Method):
         )
         photometric_distortion: bool = Field(False, description="distort the colours of source pictures")
 
-    settings: Settings
-    student: Segmentor
-
-    def __init__(self, task: Task, settings: Settings) -> None:
-        super().__init__(task, settings)
-        self.settings = settings
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """Whole pictures or crops, with or without distorted colours."""
-        assert isinstance(settings, OutputAdaptation.Settings)
-        framing = WholePictures() if settings.pictures == "whole" else Crops()
-        return Sampling(framing=framing, distortion=settings.photometric_distortion)
-
-    def output_names(self) -> tuple[str, ...]:
-        """Names of the network's outputs."""
-        two = isinstance(self.student.get_submodule("decode_head"), TwoOutputHead)
-        return ("main", "aux") if two else ("main",)
-
-    def source_pass(self, batch: Batch) -> tuple[LossGroup, Outputs]:
-        """What is learned from the labelled pictures, and the logits of every output at their size."""
-        outputs = self._seen(batch.source.image)
-        losses: dict[str, Tensor] = {}
-        for name, logits in outputs.items():
-            part = self.segmentation_loss(logits, batch.source.label, prefix=named(name, ""))
-            weight = self.settings.segmentation_weight_aux if name == "aux" else 1.0
-            losses |= {**part, named(name, "loss_seg"): weight * part[named(name, "loss_seg")]}
-        return losses, outputs
-
-    def target_pass(self, batch: Batch) -> Outputs:
-        """The logits of every output on the target, at the size of the pictures."""
-        assert batch.target is not None
-        return self._seen(batch.target.image)
-
-    def segmentation_loss(
-        self, logits: Tensor, label: Tensor, weight: Tensor | None = None, prefix: str = ""
-    ) -> dict[str, Tensor]:
-        """Cross entropy, with or without ignored pixels in its mean, and accuracy as one loss group."""
-        if self.settings.ignored_pixels == "counted":
-            return super().segmentation_loss(logits, label, weight, prefix)
-        assert weight is None
-        return {
-            f"{prefix}loss_seg": labelled_cross_entropy(logits, label),
-            f"{prefix}acc_seg": pixel_accuracy(logits, label),
-        }
-
-    def inference(self) -> Mode:
-        """Whole pictures; the logits are resized as in training."""
-        return Whole(aligned=self.settings.align_corners)
-
-    def optimizers(self) -> Optimizers:
-        """That of the student."""
-        return self.student_optimizer()
-
-    def student_optimizer(self) -> OptimWrapper:
-        """With every tensor listed once, or as published."""
-        return build_optimizer(self.student, self.settings, self.settings.parameter_listing)
-
-    def schedules(self, optimizers: Optimizers) -> list[Any]:
-        """That of the student, to its own end."""
-        student = by_name(optimizers)["student"]
-        total = self.settings.schedule_iterations or self.settings.iterations
-        return build_schedule(student, self.settings, total)
-
-    def _seen(self, image: Tensor) -> Outputs:
-        size = (image.shape[-2], image.shape[-1])
-        outputs = self.student.outputs(image)
-        return {
-            name: resize_logits(logits, size, self.settings.align_corners) for name, logits in outputs.items()
-        }
-
 
 class RerunSettings(OutputAdaptation.Settings):
     """Settings of the re-runs in the framework of HRDA, arXiv 2204.13132, table 2."""
@@ -195,7 +201,7 @@ RERUN: Mapping[str, Any] = {
 ORIGINAL: Mapping[str, Any] = {"schedule_iterations": 250_000, "parameter_listing": "repeated"}
 
 
-class MinEnt(OutputAdaptation):
+class MinEnt(OutputAdaptation[M]):
     """Minimises the entropy of the predictions on the target."""
 
     name = "minent"
@@ -203,14 +209,23 @@ class MinEnt(OutputAdaptation):
     paper = "arXiv:1811.12833"
     tags = ("entropy",)
     published_files = TWO_CLASSIFIERS
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
-        ("gta5_to_cityscapes", "deeplabv2-r101"): RERUN,
-    }
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {
-        "deeplabv2-multi-r101": ("MinEnt", "", "ResNet-101", "DeepLabV2"),
-        "deeplabv2-r101": ("Entropy Min.", "HRDA framework re-run, without HRDA", "ResNet-101", "DeepLabV2"),
-    }
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Source loss, then the entropy on the target."""
+        yield self.source_pass(batch)[0]  # 1 and 2
+        yield self.entropy_losses(self.target_pass(batch))  # 3 to 5
+
+    def entropy_losses(self, outputs: Outputs) -> LossGroup:
+        """The weighted entropy of every output's predictions, and the main one's without weight."""
+        weights = {"main": self.settings.entropy_weight, "aux": self.settings.entropy_weight_aux}
+        probabilities = {name: logits.softmax(dim=1) for name, logits in outputs.items()}
+        if self.observers:
+            self.observe("target", entropy=self_information(probabilities["main"]).sum(dim=1))
+        entropies = {name: entropy_loss(probability) for name, probability in probabilities.items()}  # 4
+        losses = {
+            log_name(name, "target.loss_entropy"): weights[name] * e for name, e in entropies.items()
+        }  # 5
+        return {**losses, "target.entropy": entropies["main"]}
 
     class Settings(OutputAdaptation.Settings):
         """Weights of the entropy."""
@@ -220,19 +235,7 @@ class MinEnt(OutputAdaptation):
             0.0002, ge=0, description="weight of the auxiliary output's entropy"
         )
 
-    settings: Settings
-
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """Source loss, then the entropy on the target."""
-        yield self.source_pass(batch)[0]
-        yield self.entropies(self.target_pass(batch))
-
-    def entropies(self, outputs: Outputs) -> LossGroup:
-        """The weighted entropy of every output's predictions, and the main one's without weight."""
-        weights = {"main": self.settings.entropy_weight, "aux": self.settings.entropy_weight_aux}
-        probabilities = {name: logits.softmax(dim=1) for name, logits in outputs.items()}
-        if self.observers:
-            self.observe("target", entropy=self_information(probabilities["main"]).sum(dim=1))
-        entropies = {name: entropy_loss(probability) for name, probability in probabilities.items()}
-        losses = {named(name, "target.loss_entropy"): weights[name] * e for name, e in entropies.items()}
-        return {**losses, "target.entropy": entropies["main"]}
+    published: ClassVar[PublishedSettings] = {
+        ("gta5_to_cityscapes", "deeplabv2-multi-r101"): ORIGINAL,
+        ("gta5_to_cityscapes", "deeplabv2-r101"): RERUN,
+    }

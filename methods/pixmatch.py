@@ -1,8 +1,13 @@
 """PixMatch: predictions on the target shall not change when the picture does (Melas-Kyriazi and Manrai, CVPR 2021).
 
-A network trained on the source labels the whole target picture, and learns to predict these labels for a recoloured
-part of it, for the picture in the style of the source (Fourier mix), and for the picture with a box of the source in it
-(CutMix). What is scored is the running average of the student.
+It goes on from a network trained on the source (`methods/pixmatch_source.py`). A training step (section 3):
+
+1. The student learns source pictures: cross entropy.
+2. It labels whole target pictures; it learns to predict these labels for perturbed pictures, which are:
+3. a recoloured part of the picture (augmentation);
+4. the picture in the style of the source (Fourier mix, if its weight is not 0);
+5. the picture with a box of the source in it, or the other way round (CutMix, if its weight is not 0).
+6. A running average follows the student; it is what is scored.
 
 The release scores val at 1280x640 and keeps the checkpoint that is best on target labels; here the last iterate is
 scored at the size of the label files.
@@ -33,29 +38,93 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from adaptbench.adaptation.cut_mix import CutDraw, LabelledBatch, cut_mix, draw_cut
 from adaptbench.adaptation.fourier_mix import Corners, fourier_mix
 from adaptbench.adaptation.hard_label import hard_label, mean_hard_label
 from adaptbench.adaptation.running_average import RunningAverage
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy
-from adaptbench.contracts.method import LossGroup, Optimizers, Stage, Task
+from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage, Task
 from adaptbench.contracts.profiles import Iterations, Pictures
-from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.crop_views import GreyLevels, ViewDraw, Views, draw_view, labels_in_view, views
 from adaptbench.draws import Draws
 from adaptbench.networks.pretrained.consistency import STUDENT_AND_SHADOW
-from methods.minent import named
-from methods.pixmatch_source import Seen, WholeSource
+from methods.minent import log_name
+from methods.pixmatch_source import Predictions, WholeSource
+
+S = TypeVar("S", bound="Consistency.Settings", default=Any)
 
 
-class Consistency(WholeSource):
+class Consistency(WholeSource[S]):
     """Starts from a network trained on the source and labels whole target pictures; its running average is scored."""
 
     uses_target_images = True
     scored_weights = "running average"
     published_files = STUDENT_AND_SHADOW
+
+    def __init__(self, task: Task, settings: S) -> None:
+        super().__init__(task, settings)
+        self.average = RunningAverage(self.student, settings.average_span)
+
+    @classmethod
+    def stages(cls, settings: S) -> list[Stage]:
+        """The source, then the adaptation."""
+        changes = {"batch_size": settings.source_batch_size}
+        if settings.source_iterations is not None:
+            changes["iterations"] = settings.source_iterations
+        first = WholeSource.Settings.taken_from(settings, **changes)
+        return [Stage("source", WholeSource, first), Stage("adapt", cls, settings, start=0)]
+
+    def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
+        """One iteration, after which the running average follows."""
+        if batch.iteration == 0 and self.settings.average_start == "source":
+            self.average.network.load_state_dict(self.student.state_dict())
+        log = super().train_step(batch, optimizers)
+        self.average.follow(self.student)  # 6
+        return log
+
+    def finish(self) -> None:
+        """The running average takes over the student's running statistics: the whole training counts as one epoch."""
+        self.average.copy_statistics(self.student)
+
+    def scored_network(self) -> torch.nn.Module:
+        """The running average of the student."""
+        return self.average.network
+
+    def other_network(self) -> torch.nn.Module:
+        """The student."""
+        return self.student
+
+    def draw_views(self, draws: Draws, purpose: str, image: Tensor) -> list[ViewDraw]:
+        """Draws what the two views of each picture show. Shape: ``(B, 3, H, W)``."""
+        size, smallest = (image.shape[-2], image.shape[-1]), self.settings.smallest_crop
+        return [draw_view(size, smallest, draws.numpy(f"{purpose} {i}")) for i in range(len(image))]
+
+    def crop(self, image: Tensor, label: Tensor, draws: list[ViewDraw]) -> tuple[Views, Tensor]:
+        """Both views of each picture, and the label of the part they show."""
+        side = self.settings.crop
+        both = views(image, draws, side, self.normalisation, self.settings.grey_levels)
+        return both, labels_in_view(label, draws, side)
+
+    def consistency(
+        self, predictions: Predictions, label: Tensor, aux_label: Tensor, key: str, weight: float
+    ) -> dict[str, Tensor]:
+        """The weighted cross entropy of both outputs, each with labels of its own."""
+        labels = {"main": label, "aux": aux_label}
+        weights = {"main": weight, "aux": weight * self.settings.segmentation_weight_aux}
+        return {
+            log_name(output, key): weights[output] * labelled_cross_entropy(logits, labels[output])
+            for output, logits in predictions.outputs().items()
+        }
+
+    def aux_label(self, predictions: Predictions) -> Tensor:
+        """Labels of the auxiliary output: by the mean of both outputs. Shape: int64 ``(B, 1, H, W)``."""
+        threshold = self.settings.pseudo_threshold
+        if predictions.aux is None:
+            return hard_label(predictions.main, threshold)
+        return mean_hard_label(predictions.main, predictions.aux, threshold)
 
     class Settings(WholeSource.Settings):
         """Settings of both trainings; those with the prefix are the first one's."""
@@ -82,88 +151,72 @@ class Consistency(WholeSource):
             "truncated", description="how values become grey levels before a crop: truncated or rounded"
         )
 
-    settings: Settings
-
-    def __init__(self, task: Task, settings: Settings) -> None:
-        super().__init__(task, settings)
-        self.settings = settings
-        self.average = RunningAverage(self.student, settings.average_span)
-
-    @classmethod
-    def stages(cls, settings: BaseSettings) -> list[Stage]:
-        """The source, then the adaptation."""
-        assert isinstance(settings, Consistency.Settings)
-        shared = settings.model_dump(include=set(WholeSource.Settings.model_fields))
-        changes = {"batch_size": settings.source_batch_size}
-        if settings.source_iterations is not None:
-            changes["iterations"] = settings.source_iterations
-        first = WholeSource.Settings.model_validate({**shared, **changes})
-        return [Stage("source", WholeSource, first), Stage("adapt", cls, settings, start=0)]
-
-    def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
-        """One iteration, after which the running average follows."""
-        if batch.iteration == 0 and self.settings.average_start == "source":
-            self.average.network.load_state_dict(self.student.state_dict())
-        log = super().train_step(batch, optimizers)
-        self.average.follow(self.student)
-        return log
-
-    def finish(self) -> None:
-        """The running average takes over the student's running statistics: the whole training counts as one epoch."""
-        self.average.copy_statistics(self.student)
-
-    def scored_network(self) -> torch.nn.Module:
-        """The running average of the student."""
-        return self.average.network
-
-    def counterpart(self) -> torch.nn.Module:
-        """The student."""
-        return self.student
-
-    def draw_views(self, draws: Draws, purpose: str, image: Tensor) -> list[ViewDraw]:
-        """Draws what the two views of each picture show. Shape: ``(B, 3, H, W)``."""
-        size, smallest = (image.shape[-2], image.shape[-1]), self.settings.smallest_crop
-        return [draw_view(size, smallest, draws.numpy(f"{purpose} {i}")) for i in range(len(image))]
-
-    def crop(self, image: Tensor, label: Tensor, draws: list[ViewDraw]) -> tuple[Views, Tensor]:
-        """Both views of each picture, and the label of the part they show."""
-        side = self.settings.crop
-        both = views(image, draws, side, self.normalisation, self.settings.grey_levels)
-        return both, labels_in_view(label, draws, side)
-
-    def consistency(
-        self, seen: Seen, label: Tensor, aux_label: Tensor, key: str, weight: float
-    ) -> dict[str, Tensor]:
-        """The weighted cross entropy of both outputs, each with labels of its own."""
-        labels = {"main": label, "aux": aux_label}
-        weights = {"main": weight, "aux": weight * self.settings.segmentation_weight_aux}
-        return {
-            named(output, key): weights[output] * labelled_cross_entropy(logits, labels[output])
-            for output, logits in seen.outputs().items()
-        }
-
-    def aux_label(self, seen: Seen) -> Tensor:
-        """Labels of the auxiliary output: by the mean of both outputs. Shape: int64 ``(B, 1, H, W)``."""
-        threshold = self.settings.pseudo_threshold
-        if seen.aux is None:
-            return hard_label(seen.main, threshold)
-        return mean_hard_label(seen.main, seen.aux, threshold)
-
 
 #: What the original release does beside the defaults below.
 ORIGINAL: Mapping[str, Any] = {"parameter_listing": "repeated-current"}
 
 
-class PixMatch(Consistency):
+class PixMatch(Consistency["PixMatch.Settings"]):
     """Predictions on perturbed target pictures are made to agree with those on the pictures as they are."""
 
     name = "pixmatch"
     title = "PixMatch"
     paper = "arXiv:2105.08128"
     tags = ("self-training", "consistency")
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {
-        ("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): ORIGINAL,
-    }
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Source loss, then the loss on every perturbation of the target."""
+        assert batch.target is not None
+        yield self.source_pass(batch)[0]  # 1
+        with torch.no_grad():
+            predictions = self.predict_all(batch.target.image)
+        label = hard_label(predictions.main, self.settings.pseudo_threshold)  # 2
+        aux_label = self.aux_label(predictions)
+        if self.settings.augmentation_weight > 0:
+            yield self.augmentation_loss(batch, label, aux_label)  # 3
+        if self.settings.fourier_weight > 0:
+            yield self.fourier_loss(batch, label, aux_label)  # 4
+        if self.settings.cutmix_weight > 0:
+            yield self.cutmix_loss(batch, label)  # 5
+
+    def augmentation_loss(self, batch: Batch, label: Tensor, aux_label: Tensor) -> LossGroup:
+        """The loss on recoloured parts."""
+        assert batch.target is not None
+        draws = self.draw_views(batch.draws, "views", batch.target.image)
+        both, main = self.crop(batch.target.image, label, draws)
+        if self.settings.aux_crop == "other":
+            draws = self.draw_views(batch.draws, "views of other labels", batch.target.image)
+        aux = labels_in_view(aux_label, draws, self.settings.crop)
+        self.observe("augmented", image=both.strong, label=main)
+        predictions = self.predict_all(both.strong)
+        return self.consistency(
+            predictions, main, aux, "augmented.loss_seg", self.settings.augmentation_weight
+        )
+
+    def fourier_loss(self, batch: Batch, label: Tensor, aux_label: Tensor) -> LossGroup:
+        """The loss on pictures in the style of the source."""
+        assert batch.target is not None
+        beta, corners = self.settings.fourier_beta, self.settings.fourier_corners
+        image = fourier_mix(batch.target.image, batch.source.image, beta, corners)
+        self.observe("restyled", image=image)
+        return self.consistency(
+            self.predict_all(image), label, aux_label, "restyled.loss_seg", self.settings.fourier_weight
+        )
+
+    def cutmix_loss(self, batch: Batch, label: Tensor) -> LossGroup:
+        """The loss on pictures of both domains; both outputs learn the labels of the main one."""
+        assert batch.target is not None
+        target, source = batch.target.image, batch.source
+        draw = self.draw_cut(batch)
+        mixed = cut_mix(LabelledBatch(target, label), LabelledBatch(source.image, source.label), draw)
+        self.observe("cut", **mixed._asdict())
+        predictions, weight = self.predict_all(mixed.image), self.settings.cutmix_weight
+        return self.consistency(predictions, mixed.label, mixed.label, "cut.loss_seg", weight)
+
+    def draw_cut(self, batch: Batch) -> CutDraw:
+        """Draws the box, for pictures of the size of the source."""
+        image = batch.source.image
+        return draw_cut((image.shape[-2], image.shape[-1]), batch.draws.numpy("cut"))
 
     class Settings(Consistency.Settings):
         """Weights of the perturbations; a weight of 0 switches one off."""
@@ -184,59 +237,4 @@ class PixMatch(Consistency):
             "other", description="part of the picture whose labels the auxiliary output learns"
         )
 
-    settings: Settings
-
-    def __init__(self, task: Task, settings: Settings) -> None:
-        super().__init__(task, settings)
-        self.settings = settings
-
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """Source loss, then the loss on every perturbation of the target."""
-        assert batch.target is not None
-        yield self.source_pass(batch)[0]
-        with torch.no_grad():
-            seen = self.look(batch.target.image)
-        label, aux_label = hard_label(seen.main, self.settings.pseudo_threshold), self.aux_label(seen)
-        if self.settings.augmentation_weight > 0:
-            yield self.augmented(batch, label, aux_label)
-        if self.settings.fourier_weight > 0:
-            yield self.restyled(batch, label, aux_label)
-        if self.settings.cutmix_weight > 0:
-            yield self.cut(batch, label)
-
-    def augmented(self, batch: Batch, label: Tensor, aux_label: Tensor) -> LossGroup:
-        """The loss on recoloured parts."""
-        assert batch.target is not None
-        draws = self.draw_views(batch.draws, "views", batch.target.image)
-        both, main = self.crop(batch.target.image, label, draws)
-        if self.settings.aux_crop == "other":
-            draws = self.draw_views(batch.draws, "views of other labels", batch.target.image)
-        aux = labels_in_view(aux_label, draws, self.settings.crop)
-        self.observe("augmented", image=both.strong, label=main)
-        seen = self.look(both.strong)
-        return self.consistency(seen, main, aux, "augmented.loss_seg", self.settings.augmentation_weight)
-
-    def restyled(self, batch: Batch, label: Tensor, aux_label: Tensor) -> LossGroup:
-        """The loss on pictures in the style of the source."""
-        assert batch.target is not None
-        beta, corners = self.settings.fourier_beta, self.settings.fourier_corners
-        image = fourier_mix(batch.target.image, batch.source.image, beta, corners)
-        self.observe("restyled", image=image)
-        return self.consistency(
-            self.look(image), label, aux_label, "restyled.loss_seg", self.settings.fourier_weight
-        )
-
-    def cut(self, batch: Batch, label: Tensor) -> LossGroup:
-        """The loss on pictures of both domains; both outputs learn the labels of the main one."""
-        assert batch.target is not None
-        target, source = batch.target.image, batch.source
-        draw = self.draw_cut(batch)
-        mixed = cut_mix(LabelledBatch(target, label), LabelledBatch(source.image, source.label), draw)
-        self.observe("cut", **mixed._asdict())
-        seen, weight = self.look(mixed.image), self.settings.cutmix_weight
-        return self.consistency(seen, mixed.label, mixed.label, "cut.loss_seg", weight)
-
-    def draw_cut(self, batch: Batch) -> CutDraw:
-        """Draws the box, for pictures of the size of the source."""
-        image = batch.source.image
-        return draw_cut((image.shape[-2], image.shape[-1]), batch.draws.numpy("cut"))
+    published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): ORIGINAL}

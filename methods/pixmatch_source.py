@@ -1,28 +1,38 @@
 """The source training that PixMatch and EHTDI begin with: whole pictures, cross entropy of both outputs.
 
-The releases give the network that it ends with and not how it was trained. Settings are those of EHTDI's adaptation;
-pictures are 1280 wide, half of them mirrored, half of them blurred a little, two per iteration.
+A training step:
+
+1. Whole source pictures are shown, 1280 wide, two per iteration.
+2. Half of them are mirrored, half of them blurred a little.
+3. The student predicts them, on both outputs of DeepLabV2.
+4. Logits are resized to the size of the picture.
+5. It learns them: cross entropy, of the auxiliary output with a small weight.
+6. The learning rate decays as a polynomial.
+
+The releases give the network that this ends with and not how it was trained. Settings are those of EHTDI's adaptation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.contracts.method import LossGroup
 from adaptbench.contracts.profiles import Iterations, Length, Pictures
-from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholePictures
 from adaptbench.data.sampling import Sampling
 from methods.minent import OutputAdaptation, Outputs
 
+S = TypeVar("S", bound="WholeSource.Settings", default=Any)
 
-class Seen(NamedTuple):
+
+class Predictions(NamedTuple):
     """What the network makes of pictures.
 
     Attributes:
@@ -40,7 +50,7 @@ class Seen(NamedTuple):
         return {"main": self.main} if self.aux is None else {"main": self.main, "aux": self.aux}
 
 
-class WholeSource(OutputAdaptation):
+class WholeSource(OutputAdaptation[S]):
     """Learns the source from whole pictures, half of them mirrored, half of them blurred a little."""
 
     name = "pixmatch_source"
@@ -48,6 +58,33 @@ class WholeSource(OutputAdaptation):
     paper: ClassVar[str | None] = None
     tags: ClassVar[tuple[str, ...]] = ("control",)
     uses_target_images = False
+
+    @classmethod
+    def sampling(cls, settings: S) -> Sampling:
+        """Whole pictures of one width, or crops."""
+        width = int(settings.picture_width * settings.resolution + 0.5)
+        distortion, blur = settings.photometric_distortion, settings.blur
+        if settings.pictures != "whole":
+            return Sampling(distortion=distortion, blur=blur)
+        framing, source_box = WholePictures(mirrored=True, width=width), None  # 1 and 2
+        if settings.source_height is not None:
+            source_box = width, int(settings.source_height * settings.resolution + 0.5)
+        return Sampling(framing=framing, source_box=source_box, distortion=distortion, blur=blur)
+
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """Cross entropy of both outputs."""
+        yield self.source_pass(batch)[0]  # 3 to 5
+
+    def predict_all(self, image: Tensor) -> Predictions:
+        """One pass of the student. Shape: ``(B, 3, H, W)``."""
+        size = (image.shape[-2], image.shape[-1])
+        outputs = self.student.outputs(image)
+        full = {k: resize_logits(v, size, self.settings.align_corners) for k, v in outputs.items()}
+        return Predictions(full["main"], full.get("aux"), outputs["main"])
+
+    def predict(self, image: Tensor) -> Outputs:
+        """The logits of every output at the size of the pictures. Shape: image ``(B, 3, H, W)``."""
+        return self.predict_all(image).outputs()
 
     class Settings(OutputAdaptation.Settings):
         """Settings of the source training."""
@@ -64,32 +101,3 @@ class WholeSource(OutputAdaptation):
             None, ge=8, description="of whole source pictures; none = by the ratio of their training size"
         )
         blur: bool = Field(True, description="blur half of all pictures a little")
-
-    settings: Settings
-
-    @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
-        """Whole pictures of one width, or crops."""
-        assert isinstance(settings, WholeSource.Settings)
-        width = int(settings.picture_width * settings.resolution + 0.5)
-        distortion, blur = settings.photometric_distortion, settings.blur
-        if settings.pictures != "whole":
-            return Sampling(distortion=distortion, blur=blur)
-        framing, source_box = WholePictures(mirrored=True, width=width), None
-        if settings.source_height is not None:
-            source_box = width, int(settings.source_height * settings.resolution + 0.5)
-        return Sampling(framing=framing, source_box=source_box, distortion=distortion, blur=blur)
-
-    def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """Cross entropy of both outputs."""
-        yield self.source_pass(batch)[0]
-
-    def look(self, image: Tensor) -> Seen:
-        """One pass of the student. Shape: ``(B, 3, H, W)``."""
-        size = (image.shape[-2], image.shape[-1])
-        outputs = self.student.outputs(image)
-        full = {k: resize_logits(v, size, self.settings.align_corners) for k, v in outputs.items()}
-        return Seen(full["main"], full.get("aux"), outputs["main"])
-
-    def _seen(self, image: Tensor) -> Outputs:
-        return self.look(image).outputs()

@@ -2,6 +2,10 @@
 
 A method is a `torch.nn.Module` that owns all that is trained. A self-contained one chooses settings and
 implements `Method.losses`; a method of several stages also overrides `Method.stages`.
+
+`Method` is generic in its settings, so that a type checker knows them in `Method.settings` and in what class methods
+are given: ``class Mine(Method["Mine.Settings"])`` with a nested class ``Settings``. A method that others extend passes
+a type variable on instead, as ``methods/dacs.py`` does.
 """
 
 from __future__ import annotations
@@ -9,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Generic, Literal, TypeAlias
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from adaptbench import networks
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
@@ -34,6 +39,10 @@ LossGroup = Mapping[str, Tensor]
 Optimizers: TypeAlias = "OptimWrapper | OptimWrapperDict"
 #: Told what a training step made: its group (``"mixed"``) and parts (``image``, ``label``); see `Method.observe`.
 Observer: TypeAlias = Callable[[str, Mapping[str, Tensor]], None]
+#: What papers state, by benchmark and network.
+PublishedSettings: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
+#: The settings of a method.
+S = TypeVar("S", bound=BaseSettings, default=Any)
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ class Stage:
     labels: int | None = None
 
 
-class Method(nn.Module):
+class Method(nn.Module, Generic[S]):
     """Base of all methods.
 
     A plug-in sets ``name``, ``title``, ``paper`` and ``tags`` as literals. Tags with a meaning for the
@@ -98,16 +107,14 @@ class Method(nn.Module):
     #: Whether batches hold target images.
     uses_target_images: ClassVar[bool] = True
     Settings: ClassVar[type[BaseSettings]] = BaseSettings
-    #: Published settings by (benchmark, network); every other pair is marked ``transferred``.
-    published: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = {}
+    #: Settings that the paper states; every other pair of benchmark and network is marked ``transferred``.
+    published: ClassVar[PublishedSettings] = {}
     #: Which weights `scored_network` gives, in words for tables.
     scored_weights: ClassVar[str] = "student"
-    #: By network, the row of ``results/published/results.csv`` that it repeats: method, variant, backbone, decoder.
-    printed: ClassVar[Mapping[str, tuple[str, str, str, str]]] = {}
     #: How the checkpoints that its authors publish are laid out; what ``run_all.py import`` reads.
     published_files: ClassVar[Layout] = SELF_TRAINING
 
-    def __init__(self, task: Task, settings: BaseSettings) -> None:
+    def __init__(self, task: Task, settings: S) -> None:
         super().__init__()
         self.task = task
         self.settings = settings
@@ -116,7 +123,7 @@ class Method(nn.Module):
         self.student = self.build_student()
 
     @classmethod
-    def stages(cls, settings: BaseSettings) -> list[Stage]:
+    def stages(cls, settings: S) -> list[Stage]:
         """The trainings of the method, in order; the last one is scored. Default: one."""
         return [Stage("train", cls, settings)]
 
@@ -133,19 +140,17 @@ class Method(nn.Module):
         return networks.spec(self.settings.network).normalisation
 
     @classmethod
-    def sampling(cls, settings: BaseSettings) -> Sampling:
+    def sampling(cls, settings: S) -> Sampling:
         """How training crops are chosen. Default: every picture once per epoch, in random order."""
         return Sampling()
 
     @classmethod
-    def label_count(cls, settings: BaseSettings) -> int | None:
+    def label_count(cls, settings: S) -> int | None:
         """On how many of the labelled pictures it trains, drawn by the seed. Default: all."""
         return None
 
     @classmethod
-    def partition(
-        cls, settings: BaseSettings, pictures: Mapping[str, Facts]
-    ) -> tuple[Collection[str], Collection[str]]:
+    def partition(cls, settings: S, pictures: Mapping[str, Facts]) -> tuple[Collection[str], Collection[str]]:
         """Which pictures of a labelling stage are trained on with their pseudo-labels, and which as unlabelled ones.
 
         Default: all, as both. What a method does not use as target images counts for nothing.
@@ -164,21 +169,21 @@ class Method(nn.Module):
         """The network that is evaluated. Default: the student, as the self-training papers do."""
         return self.student
 
-    def counterpart(self) -> nn.Module | None:
+    def other_network(self) -> nn.Module | None:
         """Of student and teacher the one that is not scored; None (default) for a method without a teacher."""
         return None
 
     @classmethod
     def has_teacher(cls) -> bool:
-        """Whether there is a `counterpart`."""
-        return cls.counterpart is not Method.counterpart
+        """Whether there is an `other_network`."""
+        return cls.other_network is not Method.other_network
 
     def inference(self) -> Mode:
         """How the scored network sees a test picture: whole (default), or in sliding windows."""
         return Whole()
 
     @classmethod
-    def test_time_augmentation(cls, settings: BaseSettings) -> str:
+    def test_time_augmentation(cls, settings: S) -> str:
         """What the test averages over, in words; anything but ``none`` puts a run on a board of its own."""
         return "none"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
+from typing_extensions import TypeVar
 
 from adaptbench.contracts.profiles import Profile
 from adaptbench.data.units import Iterations, Length, Pictures
@@ -49,12 +50,18 @@ class Settings(Recipe, Training):  # pydantic: fields of the last come first
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @classmethod
+    def taken_from(cls, settings: Settings, **changes: Any) -> Self:
+        """The settings of this class as ``settings`` has them, with ``changes``: for a stage of another method."""
+        shared = settings.model_dump(include=set(cls.model_fields))
+        return cls.model_validate({**shared, **changes})
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+
+AnySettings = TypeVar("AnySettings", bound=Settings, default=Settings)
 
 
 @dataclass(frozen=True)
-class Resolved:
+class Resolved(Generic[AnySettings]):
     """Settings as they are used.
 
     Attributes:
@@ -63,20 +70,20 @@ class Resolved:
         overrides: what the user or a study set, where it changes anything.
     """
 
-    settings: Settings
+    settings: AnySettings
     origin: Origin
     overrides: Mapping[str, Any]
 
 
 def resolve(
-    schema: type[Settings],
+    schema: type[AnySettings],
     profile: Profile,
     published: Mapping[str, Any] | None,
     recipe: Mapping[str, Any],
     network: str,
     overrides: Mapping[str, Any],
     stated: Mapping[str, Any] | None = None,
-) -> Resolved:
+) -> Resolved[AnySettings]:
     """Settings of one training.
 
     Args:

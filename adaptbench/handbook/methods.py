@@ -13,7 +13,7 @@ from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.handbook.conformance import cases_of
 from adaptbench.handbook.markdown import first_line, page, prose, section, table
 from adaptbench.records import formatting
-from adaptbench.reporting.published.published import Printed, Published
+from adaptbench.reporting.published.published import Published
 from adaptbench.reporting.published.published_board import UNVERIFIED, marked, view_of
 
 LEADERBOARD = plugins.ROOT / "results" / "minicity" / "leaderboard.csv"
@@ -45,7 +45,7 @@ def method_page(
             prose(docstring),
             section("Settings", _UNITS, _settings(method)),
             section("Where its numbers are claimed", _claimed(method)),
-            section("Published", _printed(method, published)),
+            section("Published", _printed(plugin.name, published)),
             section("Measured here", _measured(plugin.name, measured)),
             section("Conformance", _conformance(plugin, registry)),
         ],
@@ -129,9 +129,9 @@ def _plain(settings: Any) -> dict[str, Any]:
     return {str(key): value for key, value in sorted(settings.items())}
 
 
-def _printed(method: type[Method], published: Published) -> str:
+def _printed(name: str, published: Published) -> str:
     """Every benchmark for which a row of the method is printed."""
-    names = {Printed(*entry) for entry in method.printed.values()}
+    names = {row for (plugin, _), row in published.methods.items() if plugin == name}
     found = [result for result in published.results if result.name in names]
     rows = [
         [

@@ -41,7 +41,7 @@ def scores(
         DataError: a picture cannot be read.
     """
     method.to(device).eval()
-    scored, other = method.scored_network(), method.counterpart()
+    scored, other = method.scored_network(), method.other_network()
     seen: list[Tensor] = []
     compared: list[Tensor] = []
     for _, dataset, sample, box in items:

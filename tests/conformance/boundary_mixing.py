@@ -19,7 +19,7 @@ from adaptbench.data.crop_views import ViewDraw, Views
 from adaptbench.draws import Draws
 from methods import ehtdi
 from methods.ehtdi import EHTDI, BoundaryMixed, Pasted
-from methods.pixmatch_source import Seen
+from methods.pixmatch_source import Predictions
 
 from .case import Case
 from .stand_ins import task_of
@@ -192,7 +192,7 @@ class OutputsStep(Step):
         self.outputs: dict[str, Tensor] = {}
         self.images: dict[str, Tensor] = {}
         self.groups: list[LossGroup] = []
-        with self.recorded(self.method), mock.patch.object(self.method, "look", self._look):
+        with self.recorded(self.method), mock.patch.object(self.method, "predict_all", self._predict_all):
             for group in self.method.losses(batch_of(case, "in/", 0)):
                 self.groups.append(group)
                 if (loss := total_loss(group)).requires_grad:
@@ -212,7 +212,7 @@ class OutputsStep(Step):
         """The groups that are learned from the target."""
         return self.groups[1:]
 
-    def _look(self, image: Tensor) -> Seen:
+    def _predict_all(self, image: Tensor) -> Predictions:
         name = next(self._passes)
         self.images[name] = image
         batch, height, width = len(image), image.shape[2], image.shape[3]
@@ -223,4 +223,4 @@ class OutputsStep(Step):
             recorded = key in self._case.all_arrays
             values = self._case.tensor(key) if recorded else torch.zeros(batch, classes, *size)
             self.outputs[f"{name}/{output}"] = values.requires_grad_()
-        return Seen(*(self.outputs[f"{name}/{output}"] for output in sizes))
+        return Predictions(*(self.outputs[f"{name}/{output}"] for output in sizes))

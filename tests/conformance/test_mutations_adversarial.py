@@ -28,8 +28,8 @@ from methods.minent import Outputs
 
 from .planted import Mutation, assert_noticed
 
-DISCRIMINATION = OutputAdversarial.discrimination
-DECEPTION = OutputAdversarial.deception
+DISCRIMINATOR_LOSSES = OutputAdversarial.discriminator_losses
+ADVERSARIAL_LOSSES = OutputAdversarial.adversarial_losses
 SOURCE_PASS = minent.OutputAdaptation.source_pass
 RESIZE = minent.resize_logits
 RATES = optimizer._rates
@@ -46,14 +46,14 @@ def not_detached(self: OutputAdversarial, source: Outputs, target: Outputs) -> L
     for key, outputs, domain in (("source", source, SOURCE), ("target", target, TARGET)):
         for name, logits in outputs.items():
             loss = self._domain_loss(name, logits, domain) / 2
-            losses[minent.named(name, f"discriminator.loss_{key}")] = loss
+            losses[minent.log_name(name, f"discriminator.loss_{key}")] = loss
     return losses
 
 
 def kept_graphs(self: OutputAdversarial, batch: Any) -> Iterable[LossGroup]:
     losses, source = self.source_pass(batch)
     target = self.target_pass(batch)
-    yield {**losses, **self.deception(target), **not_detached(self, source, target)}
+    yield {**losses, **self.adversarial_losses(target), **not_detached(self, source, target)}
 
 
 @contextlib.contextmanager
@@ -73,12 +73,12 @@ def natural_logarithm(probability: Tensor) -> Tensor:
     return -probability * torch.log(probability + 1e-30)
 
 
-def evidence_is_the_probability(self: OutputAdversarial, logits: Tensor) -> Tensor:
+def input_is_the_probability(self: OutputAdversarial, logits: Tensor) -> Tensor:
     return logits.softmax(dim=1)
 
 
 def domains_swapped(self: OutputAdversarial, source: Outputs, target: Outputs) -> LossGroup:
-    return DISCRIMINATION(self, target, source)
+    return DISCRIMINATOR_LOSSES(self, target, source)
 
 
 def weights_swapped(self: OutputAdversarial, target: Outputs) -> LossGroup:
@@ -87,13 +87,13 @@ def weights_swapped(self: OutputAdversarial, target: Outputs) -> LossGroup:
     values = {key: getattr(settings, other) for key, other in swapped.items()}
     self.settings = settings.model_copy(update=values)
     try:
-        return DECEPTION(self, target)
+        return ADVERSARIAL_LOSSES(self, target)
     finally:
         self.settings = settings
 
 
 def halves_not_halved(self: OutputAdversarial, source: Outputs, target: Outputs) -> LossGroup:
-    return {key: 2 * loss for key, loss in DISCRIMINATION(self, source, target).items()}
+    return {key: 2 * loss for key, loss in DISCRIMINATOR_LOSSES(self, source, target).items()}
 
 
 def aux_as_important(self: minent.OutputAdaptation, batch: Any) -> tuple[LossGroup, Outputs]:
@@ -171,13 +171,13 @@ MUTATIONS = [
         RESNET,
         ("discriminators teach the network", OutputAdversarial, "losses", kept_graphs),
         ("discriminators learn from deception", adaptsegnet, "frozen", not_frozen),
-        ("domains swapped", OutputAdversarial, "discrimination", domains_swapped),
-        ("halves not halved", OutputAdversarial, "discrimination", halves_not_halved),
-        ("weights of the outputs swapped", OutputAdversarial, "deception", weights_swapped),
+        ("domains swapped", OutputAdversarial, "discriminator_losses", domains_swapped),
+        ("halves not halved", OutputAdversarial, "discriminator_losses", halves_not_halved),
+        ("weights of the outputs swapped", OutputAdversarial, "adversarial_losses", weights_swapped),
         ("auxiliary output as important", minent.OutputAdaptation, "source_pass", aux_as_important),
         ("self-information in bits", advent, "self_information", in_bits),
         ("natural logarithm", advent, "self_information", natural_logarithm),
-        ("discriminators see probabilities", advent.AdvEnt, "evidence", evidence_is_the_probability),
+        ("discriminators see probabilities", advent.AdvEnt, "discriminator_input", input_is_the_probability),
         ("corners not aligned", minent, "resize_logits", corners_swapped),
         ("same rate for the head", optimizer, "_rates", same_rate_for_the_head),
         ("constant rate", minent, "build_schedule", no_decay_of_the_rate),

@@ -23,7 +23,7 @@ from adaptbench.data.normalisation import Normalisation
 from adaptbench.evaluation import metrics
 from methods import ehtdi
 from methods.ehtdi import EHTDI, BoundaryMixed, Pasted
-from methods.pixmatch_source import Seen
+from methods.pixmatch_source import Predictions
 
 from .handlers import boundary_parts, boundary_pictures, ehtdi_steps
 from .planted import Mutation, assert_noticed
@@ -43,7 +43,7 @@ def ignore_last(label: Tensor, first: int) -> Candidates:
     return Candidates(values, int(((values >= first) & (values != 255)).sum()))
 
 
-def before_pasting(self: EHTDI, pasted: Pasted, weak: Seen) -> Tensor:
+def before_pasting(self: EHTDI, pasted: Pasted, weak: Predictions) -> Tensor:
     label = hard_label.hard_label(weak.main, self.settings.mix_threshold)
     return label.masked_fill(pasted.mask, 255)
 
@@ -176,7 +176,7 @@ MUTATIONS = [
         ("the source in its own colours", EHTDI, "boundary_mix", weak_background),
         ("the source on top", EHTDI, "front", swapped_front),
         ("pasted in other colours", EHTDI, "paste", pasted_from_strong),
-        ("all samples learned", EHTDI, "_chosen", all_samples),
+        ("all samples learned", EHTDI, "_learned", all_samples),
     ),
     *on(
         "ehtdi_contrastive",

@@ -28,7 +28,7 @@ DOMAIN_LOSS = class_discriminator.domain_cross_entropy
 RESIZE = seg_loss.resize_logits
 SCHEDULE = optimizer.build_schedule
 POLY = optimizer.poly_schedule
-SEEN = FADAAlignment._seen
+SEEN = FADAAlignment._features_and_logits
 WEIGHTS = class_balanced_sampling.class_weights
 NORMALISE = transforms.normalise
 
@@ -131,7 +131,7 @@ MUTATIONS = [
         ("domains swapped", fada_alignment, "domain_cross_entropy", halves_swapped),
         ("a softmax per domain", fada_alignment, "domain_cross_entropy", softmax_per_half),
         ("corners not aligned", fada_source, "resize_logits", corners_not_aligned),
-        ("no temperature", FADAAlignment, "_seen", temperature_left_out),
+        ("no temperature", FADAAlignment, "_features_and_logits", temperature_left_out),
         ("the discriminator learns from deception", fada_alignment, "frozen", not_frozen),
         ("norms trained", fada_training, "freeze_norms", trained_norms),
         ("decay to the last iteration", fada_source, "build_schedule", decay_to_the_last_iteration),

@@ -27,8 +27,8 @@ from .test_mutations import classes_of_each_sample
 LOSSES = dacs.DACS.losses
 RATES = optimizer._rates
 SCHEDULE = optimizer.build_schedule
-DISTANCES = daformer.DAFormer.distances
-LEARN = hrda.HRDA.learn
+VIEWS = hrda.TwoScales._views
+DISTANCES = daformer.ImageNetDistance.distances
 STEP = Method.train_step
 
 
@@ -52,7 +52,9 @@ def teacher_after_the_forward(self: dacs.DACS, batch: Batch) -> Iterable[LossGro
     self.teacher.update(self.student, batch.iteration)
 
 
-def distance_not_learned(self: daformer.DAFormer, *args: Any) -> list[feature_distance.FeatureDistance]:
+def distance_not_learned(
+    self: daformer.ImageNetDistance, *args: Any
+) -> list[feature_distance.FeatureDistance]:
     return [distance._replace(value=distance.value.detach()) for distance in DISTANCES(self, *args)]
 
 
@@ -77,15 +79,14 @@ def hidden_before_augmentation(self: mic.MaskedConsistency, image: Tensor, draws
     return mic.augment(mic.mask_image(image, mask), draws.augmentation, values.mean, values.std)
 
 
-def scales_swapped(self: hrda.HRDA, *args: Any) -> dacs.Learned:
-    learned = LEARN(self, *args)
-    return learned._replace(views=learned.views[::-1])
+def scales_swapped(self: hrda.TwoScales, *args: Any) -> tuple[dacs.EncoderView, ...]:
+    return VIEWS(self, *args)[::-1]
 
 
-def one_crop_for_all_passes(self: hrda.HRDA, image: Tensor, part: str, draws: Any) -> Any:
-    if part == "source":
+def one_crop_for_all_passes(self: hrda.TwoScales, image: Tensor, name: str, draws: Any) -> Any:
+    if name == "source":
         size = (image.shape[-2], image.shape[-1])
-        self.__dict__["box"] = self.student.draw_crop_box(size, draws.numpy("detail crop"))
+        self.__dict__["box"] = self._student.draw_crop_box(size, draws.numpy("detail crop"))
     return self.__dict__["box"]
 
 
@@ -118,7 +119,7 @@ MUTATIONS = [
     ),
     *on(
         "mic_aug",
-        ("distance not learned", daformer.DAFormer, "distances", distance_not_learned),
+        ("distance not learned", daformer.ImageNetDistance, "distances", distance_not_learned),
         (
             "loss divided by weights",
             adaptbench.contracts.method,
@@ -131,8 +132,8 @@ MUTATIONS = [
     ),
     *on(
         "mic",
-        ("distance of the detail", hrda.HRDA, "learn", scales_swapped),
-        ("one crop for all passes", hrda.HRDA, "draw_detail_crop", one_crop_for_all_passes),
+        ("distance of the detail", hrda.TwoScales, "_views", scales_swapped),
+        ("one crop for all passes", hrda.TwoScales, "draw_detail_crop", one_crop_for_all_passes),
     ),
 ]
 

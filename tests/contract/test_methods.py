@@ -17,7 +17,6 @@ from adaptbench.contracts.method import Method, Stage, total_loss
 from adaptbench.contracts.plugins import Plugin
 from adaptbench.contracts.settings import Settings, resolve
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.reporting.published.published import Printed, load_published
 from adaptbench.training import checkpoint
 
 from .steps import batch_of, build, settings_of, step, task_of
@@ -68,13 +67,6 @@ def test_settings_are_typed_described_and_valid(method_class: type[Method]) -> N
     defaults = schema.model_validate({})
     assert schema.model_validate(schema.model_validate(defaults.model_dump()).model_dump()) == defaults
     assert schema.model_validate_json(defaults.model_dump_json()) == defaults
-
-
-def test_the_row_it_repeats_is_a_printed_one(method: Plugin) -> None:
-    names = {result.name for result in load_published().results}
-    for network, row in method.literals.get("printed", {}).items():
-        networks.spec(network)
-        assert Printed(*row) in names, f"results/published/results.csv has no row {row}"
 
 
 def test_published_settings_are_valid(method_class: type[Method], registry: plugins.Registry) -> None:

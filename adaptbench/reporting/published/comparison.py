@@ -14,7 +14,7 @@ from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.reporting.board import Board, Row, view
 from adaptbench.reporting.leaderboard import Beside, Cells, markdown_table
-from adaptbench.reporting.published.published import Printed, Published, Result
+from adaptbench.reporting.published.published import Published, Result
 from adaptbench.reporting.published.published_board import marked, view_of
 from adaptbench.statistics.equivalence import MARGIN
 from adaptbench.statistics.printed import against_printed
@@ -53,13 +53,11 @@ class Facts(Beside):
     """What is known of printed rows.
 
     Attributes:
-        published: the numbers.
-        printed: method and network -> name of the row that its paper prints.
+        published: the numbers, and which row of them a method's paper prints.
         benchmarks: name of a benchmark -> key of its published numbers.
     """
 
     published: Published
-    printed: Mapping[tuple[str, str], Printed]
     benchmarks: Mapping[str, str]
 
     def blocks(self, board: Board) -> list[str]:
@@ -84,21 +82,9 @@ class Facts(Beside):
 
 
 def gather(published: Published, registry: plugins.Registry) -> Facts:
-    """Facts from what the plug-ins declare (``printed`` of methods, ``published`` of benchmarks). Imports none."""
-    printed = {
-        (name, network): Printed(*row)
-        for name, plugin in registry.plugins["method"].items()
-        for network, row in _mapping(plugin.literals.get("printed")).items()
-    }
+    """Facts from the published numbers and what benchmarks declare (``published``). Imports no plug-in."""
     keys = {name: plugin.literals.get("published") for name, plugin in registry.plugins["benchmark"].items()}
-    return Facts(published, printed, {name: str(key) for name, key in keys.items() if key})
-
-
-def _mapping(literal: object) -> dict[str, tuple[str, ...]]:
-    """What a method declares; anything of another shape is left to the contract tests."""
-    rows = literal if isinstance(literal, Mapping) else {}
-    fits = {n: row for n, row in rows.items() if isinstance(row, tuple) and len(row) == len(Printed._fields)}
-    return {str(network): tuple(map(str, row)) for network, row in fits.items()}
+    return Facts(published, {name: str(key) for name, key in keys.items() if key})
 
 
 def pairs(board: Board, facts: Facts) -> list[Pair]:
@@ -111,7 +97,7 @@ def _counterpart(board: Board, row: Row, facts: Facts) -> Result | None:
     if board.data_kind != "official" or board.benchmark not in facts.benchmarks:
         return None
     record = row.first
-    name = facts.printed.get((record.method, record.network.name))
+    name = facts.published.methods.get((record.method, record.network.name))
     changed = set(formatting.flatten(record.overrides)) - {"network"}
     if name is None or changed or record.profile != "paper":
         return None

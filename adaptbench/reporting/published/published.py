@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -162,11 +162,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Published:
-    """Everything in ``results/published``."""
+    """Everything in ``results/published``.
+
+    Attributes:
+        methods: plug-in and network -> name of the row that its paper prints for it.
+    """
 
     results: tuple[Result, ...]
     papers: Mapping[str, Paper]
     datasets: Mapping[str, Paper]
+    methods: Mapping[tuple[str, str], Printed] = field(default_factory=dict)
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
@@ -187,7 +192,7 @@ class Published:
 
 
 def load_published(folder: Path = FOLDER) -> Published:
-    """Reads ``results.csv``, ``papers.json``, ``datasets.json`` and ``protocols.csv``; nothing if there is no folder.
+    """Reads the tables and lists of papers in ``folder``; nothing if there is none.
 
     Raises:
         DataError: a file is missing or damaged, or a row contradicts another.
@@ -203,7 +208,11 @@ def load_published(folder: Path = FOLDER) -> Published:
     rows = sorted(_rows(path, _COLUMNS), key=_identity)
     results = [_result(path, list(group), papers, protocols) for _, group in groupby(rows, key=_identity)]
     results.sort(key=lambda r: (r.benchmark, r.split, -r.num_classes, -r.miou.number, r.label, r.network))
-    return Published(tuple(results), papers, _papers(folder / "datasets.json"))
+    methods = {
+        (row["plugin"], row["network"]): Printed(*(row[key] for key in Printed._fields))
+        for row in _rows(folder / "methods.csv", ("plugin", "network", *Printed._fields))
+    }
+    return Published(tuple(results), papers, _papers(folder / "datasets.json"), methods)
 
 
 def _rows(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:

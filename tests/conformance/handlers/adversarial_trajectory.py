@@ -10,7 +10,7 @@ from torch import nn
 from adaptbench.optim.optimizer import build_optimizer
 from methods.adaptsegnet import AdaptSegNet
 from methods.advent import AdvEnt
-from methods.minent import MinEnt, OutputAdaptation, RerunSettings, named
+from methods.minent import MinEnt, OutputAdaptation, RerunSettings, log_name
 
 from ..adversarial_training import Reading, Training
 from ..case import Case
@@ -42,7 +42,7 @@ def check_original(case: Case) -> None:
     training.compare_first_gradients()
     train(torch.float64).compare_final()
     for output in discriminators.values():
-        half = training.at_first(named(output, "discriminator.loss_source"))
+        half = training.at_first(log_name(output, "discriminator.loss_source"))
         case.compare(f"out/d_source_half/{output}", half)
 
 
@@ -167,7 +167,7 @@ def _rerun_log(kind: type[OutputAdaptation]) -> dict[str, Reading]:
 
 
 def _logged(output: str, key: str, weight: float = 1.0) -> Reading:
-    return lambda log: log[named(output, key)] / weight
+    return lambda log: log[log_name(output, key)] / weight
 
 
 def _check_listing(case: Case, network: nn.Module) -> None:

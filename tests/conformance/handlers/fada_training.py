@@ -239,6 +239,6 @@ def _clipped(case: Case) -> Tensor:
     method = _method(case, FADAAlignment, {"discriminator_width": case.hyper("ndf")}).train()
     image = case.tensor("in/tgt_image/0")
     with torch.no_grad():
-        logits = method.aligned(method.student(image), image) / case.hyper("temperature")
+        logits = method.resized(method.student(image), image) / case.hyper("temperature")
     clipped: Tensor = class_label(logits, "soft", clip) == clip
     return clipped.any(dim=1).float().mean()

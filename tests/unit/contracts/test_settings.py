@@ -36,13 +36,12 @@ def resolved(
     published: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] = {},
     **overrides: Any,
-) -> Resolved:
+) -> Resolved[Example]:
     return resolve(Example, profile(name), published, recipe, "deeplabv2-mini", overrides)
 
 
 def test_mini_is_a_quarter_of_the_size() -> None:
     settings = resolved().settings
-    assert isinstance(settings, Example)
     assert (settings.crop, settings.patch, settings.rare_pixels, settings.width) == (128, 16, 188, 16)
     assert (settings.iterations, settings.warmup, settings.start) == (BUDGET, share(1500), share(10_000))
     assert (settings.batch_size, settings.learning_rate, settings.window) == (2, 6e-5, None)
@@ -50,7 +49,6 @@ def test_mini_is_a_quarter_of_the_size() -> None:
 
 def test_what_may_be_absent_is_scaled_where_it_is_there() -> None:
     settings = resolved(published={"window": 100}).settings
-    assert isinstance(settings, Example)
     assert settings.window == 25
 
 

@@ -101,9 +101,7 @@ def test_the_average_starts_where_it_is_told() -> None:
 
 
 def settings_of(method: type[Consistency], size: str, **overrides: Any) -> Consistency.Settings:
-    settings = resolve(method.Settings, profile(size), {}, {}, "deeplabv2-multi-mini", overrides).settings
-    assert isinstance(settings, Consistency.Settings)
-    return settings
+    return resolve(method.Settings, profile(size), {}, {}, "deeplabv2-multi-mini", overrides).settings
 
 
 def test_all_variants_begin_with_one_source_training() -> None:

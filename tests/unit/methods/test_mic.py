@@ -52,13 +52,13 @@ def test_alpha_0_lets_the_student_label() -> None:
 def test_threshold_0_trusts_everything_but_margins(monkeypatch: pytest.MonkeyPatch) -> None:
     made = mic(mask_teacher="own", mask_threshold=0.0)
     seen = {}
-    learn = made.learn
+    train_pass = made.train_pass
 
-    def watched(image: Any, label: Any, weight: Any, part: str, draws: Any) -> Any:
-        seen[part] = weight
-        return learn(image, label, weight, part, draws)
+    def watched(image: Any, label: Any, weight: Any, name: str, draws: Any) -> Any:
+        seen[name] = weight
+        return train_pass(image, label, weight, name, draws)
 
-    monkeypatch.setattr(made, "learn", watched)
+    monkeypatch.setattr(made, "train_pass", watched)
     train(made)
     expected = torch.ones(1, CROP, CROP)
     expected[:, :8] = 0

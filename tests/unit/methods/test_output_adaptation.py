@@ -85,7 +85,9 @@ def test_hrda_adapts_the_fused_output_at_the_size_of_the_context() -> None:
     assert data.target is not None
     groups = list(made.losses(data))
     again = make(HRDAMinEnt)
-    boxes = [again.draw_detail_crop(data.source.image, part, data.draws) for part in ("source", "target")]
+    boxes = [
+        again.scales.draw_detail_crop(data.source.image, part, data.draws) for part in ("source", "target")
+    ]
     assert boxes[0].size == boxes[1].size == (64, 64)
     expected = hrda_loss(again.student.forward_train(data.source.image, boxes[0]), data.source.label)
     assert groups[0].keys() == expected.keys()
@@ -120,7 +122,6 @@ def test_the_original_framework(method: type[OutputAdaptation]) -> None:
     assert make(method).inference() == Whole(aligned=True)
     values = method.published[("gta5_to_cityscapes", "deeplabv2-multi-r101")]
     paper = resolve(method.Settings, profile("paper"), values, {}, "deeplabv2-multi-r101", {}).settings
-    assert isinstance(paper, OutputAdaptation.Settings)
     assert (paper.optimizer, paper.learning_rate, paper.head_lr_factor, paper.weight_decay) == (
         "sgd",
         2.5e-4,
@@ -135,7 +136,6 @@ def test_the_original_framework(method: type[OutputAdaptation]) -> None:
 def test_the_rerun(method: type[OutputAdaptation], origin: type[Method] | None) -> None:
     values = method.published[("gta5_to_cityscapes", "deeplabv2-r101")]
     rerun = resolve(method.Settings, profile("paper"), values, {}, "deeplabv2-r101", {}).settings
-    assert isinstance(rerun, OutputAdaptation.Settings)
     assert (rerun.optimizer, rerun.learning_rate, rerun.head_lr_factor) == ("sgd", 2.5e-3, 1.0)
     assert (rerun.iterations, rerun.warmup, rerun.poly_power, rerun.batch_size) == (40_000, 1500, 1.0, 2)
     sampling = method.sampling(rerun)

@@ -24,7 +24,7 @@ from adaptbench.reporting.published.comparison import Facts, gather
 from adaptbench.reporting.published.published import Published, load_published
 
 Maker = Callable[..., Record]
-NOTHING = Facts(Published((), {}, {}), {}, {})
+NOTHING = Facts(Published((), {}, {}), {})
 VOID = {"meta", "link", "img", "input", "br", "line", "rect", "circle", "path", "polyline"}
 SCRIPT = '<script>alert("x")</script>'
 

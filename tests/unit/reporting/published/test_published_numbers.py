@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adaptbench import networks
 from adaptbench.cli import main
 from adaptbench.contracts import plugins
 from adaptbench.errors import DataError, UsageError
@@ -80,9 +81,16 @@ def test_every_line_of_the_file_arrives_as_printed(published: Published) -> None
     assert sorted(found) == expected
 
 
-def test_every_row_a_method_names_exists(published: Published, facts: Facts) -> None:
-    names = {result.name for result in published.results}
-    assert facts.printed and set(facts.printed.values()) <= names
+def test_every_row_a_method_repeats_exists(published: Published) -> None:
+    registry, names = plugins.discover(), {result.name for result in published.results}
+    assert published.methods
+    for (method, network), row in published.methods.items():
+        registry.find("method", method)
+        networks.spec(network)
+        assert row in names, f"results.csv has no row {row}"
+
+
+def test_every_benchmark_has_printed_numbers(published: Published, facts: Facts) -> None:
     assert set(facts.benchmarks.values()) <= set(published.benchmarks)
 
 
