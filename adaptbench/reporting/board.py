@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
@@ -42,6 +42,9 @@ class Statistic(NamedTuple):
     mean: float
     std: float | None
     n: int
+
+    def __float__(self) -> float:
+        return self.mean
 
     def __str__(self) -> str:
         return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
@@ -136,6 +139,14 @@ class Row:
         )
 
 
+class OfRow(Protocol):
+    """What says something of a row."""
+
+    @property
+    def row(self) -> Row:
+        """The row."""
+
+
 @dataclass(frozen=True)
 class Board:
     """One benchmark under one protocol.
@@ -200,10 +211,12 @@ class Board:
             return "generated"
         return "mixed" if named_so or generated else "official"
 
-    def best(self, of: View, quantity: str) -> float | None:
-        """Highest mean among the ranked rows, None where no ranked row has the quantity."""
-        found = (row.statistics.get((of, quantity)) for row in self.ranked)
-        return max((statistic.mean for statistic in found if statistic is not None), default=None)
+    def place(self, row: Row, of: View, quantity: str) -> int | None:
+        """The place of a row among the ranked ones by the mean of a quantity; equal means share one."""
+        if row.standing != "ranked" or (of, quantity) not in row.statistics:
+            return None
+        means = {one.statistics[of, quantity].mean for one in self.ranked if (of, quantity) in one.statistics}
+        return 1 + sum(mean > row.statistics[of, quantity].mean for mean in means)
 
 
 def view(score: Score) -> View:

@@ -6,33 +6,38 @@ neither averaged with trainings from here nor ranked among them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from adaptbench.contracts.benchmark import Protocol
 from adaptbench.records import formatting
 from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
 from adaptbench.records.scan import Unreadable
-from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.storage import atomic
+from adaptbench.reporting.columns import Column, fixed, machine
+from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
     "Each row is one checkpoint (n = 1): no mean, no rank, no standard deviation. `imported` weights were trained by "
     "others, `run` ones here; what they were trained on decides as much as the method. mIoU in percent."
 )
-_Column = tuple[str, bool, Callable[[Evaluation], str]]
-
-_COLUMNS: Sequence[_Column] = (
-    ("checkpoint", False, lambda e: e.checkpoint),
-    ("origin", False, lambda e: origin(e)),
-    ("method", False, lambda e: e.method_title),
-    ("network", False, lambda e: f"{e.network.name} ({formatting.parameters(e.network.parameters)})"),
-    ("mIoU", True, lambda e: f"{e.score.miou:.1f}"),
-    ("pixel accuracy", True, lambda e: f"{e.score.accuracy:.1f}"),
-    ("images", True, lambda e: str(e.score.images)),
-    ("settings", False, lambda e: formatting.assignments(e.overrides) or "default"),
+_MIOU: Column[Evaluation] = Column("mIoU", lambda e: e.score.miou, fixed(1), key="miou", right=True)
+_ACCURACY: Column[Evaluation] = Column(
+    "pixel accuracy", lambda e: e.score.accuracy, fixed(1), key="accuracy", right=True
+)
+_IMAGES: Column[Evaluation] = Column("images", lambda e: e.score.images, key="images", right=True)
+_CHECKPOINT: Column[Evaluation] = Column("checkpoint", lambda e: e.checkpoint, key="checkpoint")
+_NETWORK: Column[Evaluation] = Column(
+    "network",
+    lambda e: e.network,
+    lambda network: f"{network.name} ({formatting.parameters(network.parameters)})",
+    parts={"network": attrgetter("name"), "parameters": attrgetter("parameters")},
+)
+_SETTINGS: Column[Evaluation] = Column(
+    "settings", lambda e: formatting.assignments(e.overrides), lambda text: text or "default", key="overrides"
 )
 
 
@@ -46,14 +51,10 @@ def origin(evaluation: Evaluation) -> str:
     return f"{text} ({', '.join(marks)})" if marks else text
 
 
-def cells(evaluations: Sequence[Evaluation]) -> Cells:
-    """Rows in the order given."""
-    return Cells(
-        headers=[header for header, _, _ in _COLUMNS],
-        rows=[[cell(evaluation) for _, _, cell in _COLUMNS] for evaluation in evaluations],
-        best=frozenset(),
-        numeric=frozenset(j for j, (_, numeric, _) in enumerate(_COLUMNS) if numeric),
-    )
+def table(evaluations: Sequence[Evaluation]) -> Table[Evaluation]:
+    """Lines in the order given."""
+    described = [Column("origin", origin), Column("method", lambda e: e.method_title)]
+    return Table([_CHECKPOINT, *described, _NETWORK, _MIOU, _ACCURACY, _IMAGES, _SETTINGS], evaluations)
 
 
 def conditions(evaluation: Evaluation) -> str:
@@ -73,49 +74,44 @@ def render_markdown(evaluations: Iterable[Evaluation], unreadable: Sequence[Unre
     blocks = ["# Checkpoints", _LEGEND]
     ordered = sorted(evaluations, key=lambda e: (conditions(e), e.checkpoint, e.evaluation_hash))
     for heading, group in groupby(ordered, key=conditions):
-        blocks += [f"## {formatting.markdown(heading)}", markdown_table(cells(list(group)))]
+        blocks += [f"## {formatting.markdown(heading)}", table(list(group)).to_markdown()]
     if unreadable:
         blocks += ["## Left out: files that could not be read"]
-        blocks += ["\n".join(f"- {formatting.markdown(problem.reason)}" for problem in unreadable)]
+        blocks += [formatting.bullets(problem.reason for problem in unreadable)]
     return "\n\n".join(blocks) + "\n"
 
 
-def render_csv(evaluations: Iterable[Evaluation]) -> str:
+def render_csv(evaluations: Sequence[Evaluation]) -> str:
     """One line per evaluation: everything the page shows, and the IoU of every class."""
-    import pandas as pd
+    classes = dict.fromkeys(name for evaluation in evaluations for name in evaluation.score.iou)
+    columns = [
+        _CHECKPOINT,
+        machine("kind", lambda e: e.origin.kind),
+        machine("weights", lambda e: e.origin.weights),
+        machine("source", lambda e: e.origin.source),
+        machine("source_sha256", lambda e: e.origin.source_sha256),
+        machine("seed", lambda e: e.origin.seed),
+        machine("method", lambda e: e.method),
+        machine("oracle", lambda e: e.oracle),
+        machine("smoke", lambda e: e.smoke),
+        _NETWORK,
+        machine("pretraining", lambda e: e.network.pretraining),
+        machine("profile", lambda e: e.profile),
+        _SETTINGS,
+        machine("split", lambda e: e.score.split),
+        machine("class_set", lambda e: e.score.class_set),
+        machine("provenance", lambda e: e.score.provenance),
+        machine("data", lambda e: formatting.assignments(e.data)),
+        *(_IMAGES, _MIOU, _ACCURACY),
+        machine("weights_sha256", lambda e: e.weights_sha256),
+        machine("evaluation_hash", lambda e: e.evaluation_hash),
+        *(machine(f"iou:{name}", partial(_iou, name)) for name in classes),
+    ]
+    return Table(columns, evaluations).to_csv()
 
-    lines = [_csv_line(evaluation) for evaluation in evaluations]
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
-
-def _csv_line(evaluation: Evaluation) -> dict[str, object]:
-    score, found = evaluation.score, evaluation.origin
-    return {
-        "checkpoint": evaluation.checkpoint,
-        "kind": found.kind,
-        "weights": found.weights,
-        "source": found.source,
-        "source_sha256": found.source_sha256,
-        "seed": found.seed,
-        "method": evaluation.method,
-        "oracle": evaluation.oracle,
-        "smoke": evaluation.smoke,
-        "network": evaluation.network.name,
-        "parameters": evaluation.network.parameters,
-        "pretraining": evaluation.network.pretraining,
-        "profile": evaluation.profile,
-        "overrides": formatting.assignments(evaluation.overrides),
-        "split": score.split,
-        "class_set": score.class_set,
-        "provenance": score.provenance,
-        "data": formatting.assignments(evaluation.data),
-        "images": score.images,
-        "miou": score.miou,
-        "accuracy": score.accuracy,
-        "weights_sha256": evaluation.weights_sha256,
-        "evaluation_hash": evaluation.evaluation_hash,
-        **{f"iou:{name}": value for name, value in score.iou.items()},
-    }
+def _iou(name: str, evaluation: Evaluation) -> float | None:
+    return evaluation.score.iou.get(name)
 
 
 def write_checkpoints(out: Path) -> Path | None:
@@ -128,6 +124,5 @@ def write_checkpoints(out: Path) -> Path | None:
     page = out / "leaderboards" / "checkpoints.md"
     if not found.evaluations and not found.unreadable and not page.exists():
         return None
-    atomic.write_text(page, render_markdown(found.evaluations, found.unreadable))
-    atomic.write_text(page.with_suffix(".csv"), render_csv(found.evaluations))
+    write_with_csv(page, render_markdown(found.evaluations, found.unreadable), render_csv(found.evaluations))
     return page

@@ -16,7 +16,7 @@ from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import UsageError
 from adaptbench.records.jobspec import job_folder
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.leaderboard import main_cells, markdown_table
+from adaptbench.reporting.leaderboard import main_table
 from adaptbench.tracking.content import Finished, Identity, class_set_of, summary
 from adaptbench.tracking.pictures import Shown, coloured
 
@@ -49,7 +49,7 @@ class TensorboardTracker:
         shutil.rmtree(folder, ignore_errors=True)
         with _writer(folder) as writer:
             for board in boards:
-                table = markdown_table(main_cells(board, board.all_rows))
+                table = main_table(board, board.all_rows).to_markdown()
                 writer.add_text(f"{board.benchmark}/{board.ranking_hash[:8]}", table)
 
 

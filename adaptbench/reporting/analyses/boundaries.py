@@ -16,7 +16,7 @@ from adaptbench.records import formatting
 from adaptbench.reporting.analyses import analysis
 from adaptbench.reporting.analyses.analysis import grouped, mean_and_deviation, write_report
 from adaptbench.reporting.figures.canvas import QUIET, empty_figure, plain_style, save
-from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.table import Table, text_columns
 
 _LEGEND = (
     "All scores are in percent, means over the classes that occur, ± the standard deviation over seeds (n-1). "
@@ -107,14 +107,10 @@ def _markdown(rows: Sequence[Row]) -> str:
         (list(first.classes), Row.per_class),
     )
     pages = [
-        markdown_table(
-            Cells(
-                headers=[*described, *columns],
-                rows=[[*_described(row), *cells(row)] for row in rows],
-                best=frozenset(),
-                numeric=frozenset(range(len(described), len(described) + len(columns))),
-            )
-        )
+        Table(
+            text_columns([*described, *columns], range(len(described), len(described) + len(columns))),
+            [[*_described(row), *cells(row)] for row in rows],
+        ).to_markdown()
         for columns, cells in tables
     ]
     heading = f"# Scores near boundaries: {formatting.markdown(first.where)}"

@@ -16,7 +16,7 @@ from adaptbench.records import formatting
 from adaptbench.reporting.analyses import analysis
 from adaptbench.reporting.analyses.analysis import Row, grouped, mean_and_deviation, write_report
 from adaptbench.reporting.figures.canvas import QUIET, empty_figure, plain_style, save
-from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.table import Table, text_columns
 
 _LEGEND = (
     "Confidence is the probability of the predicted class; pixels are the labelled ones of the label files. *ECE* (Guo "
@@ -70,14 +70,10 @@ def _mean(row: Row[Measured]) -> float:
 def _markdown(rows: Sequence[Row[Measured]]) -> str:
     first = rows[0].first
     described, columns = ["method", "network", "settings", "seeds"], list(first.scores)
-    table = markdown_table(
-        Cells(
-            headers=[*described, *columns],
-            rows=[[*_described(row), *(_text(row, column) for column in columns)] for row in rows],
-            best=frozenset(),
-            numeric=frozenset(range(len(described), len(described) + len(columns))),
-        )
-    )
+    table = Table(
+        text_columns([*described, *columns], range(len(described), len(described) + len(columns))),
+        [[*_described(row), *(_text(row, column) for column in columns)] for row in rows],
+    ).to_markdown()
     return "\n\n".join([f"# Calibration: {formatting.markdown(first.where)}", _LEGEND, table]) + "\n"
 
 

@@ -15,7 +15,7 @@ from adaptbench.records import formatting
 from adaptbench.reporting.analyses import analysis
 from adaptbench.reporting.analyses.analysis import grouped, mean_and_deviation, write_report
 from adaptbench.reporting.figures.canvas import QUIET, empty_figure, plain_style, save
-from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.table import Table, text_columns
 
 _LEGEND = (
     "Class Center Distance (FADA, arXiv:2007.09222, section 4.4): for every class the mean squared distance of its "
@@ -85,14 +85,10 @@ def write_class_centers(measured: Sequence[Measured], folder: Path) -> list[Path
 
 def _markdown(rows: Sequence[Row]) -> str:
     first = rows[0].first
-    cells = Cells(
-        headers=["method", "stage", "network", "settings", "seeds", "mean", *first.classes],
-        rows=[_cells(row) for row in rows],
-        best=frozenset(),
-        numeric=frozenset(range(5, 6 + len(first.classes))),
-    )
+    headers = ["method", "stage", "network", "settings", "seeds", "mean", *first.classes]
+    columns = text_columns(headers, range(5, len(headers)))
     heading = f"# Class Center Distance: {formatting.markdown(first.where)}"
-    return "\n\n".join([heading, _LEGEND, markdown_table(cells)]) + "\n"
+    return "\n\n".join([heading, _LEGEND, Table(columns, [_cells(row) for row in rows]).to_markdown()]) + "\n"
 
 
 def _cells(row: Row) -> list[str]:

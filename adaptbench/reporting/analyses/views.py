@@ -24,7 +24,7 @@ from adaptbench.evaluation.metrics import (
 )
 from adaptbench.records import formatting
 from adaptbench.reporting.analyses.analysis import Measured, Row, grouped, mean_and_deviation, write_report
-from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.table import Table, text_columns
 
 _LEGEND = (
     "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a run "
@@ -142,14 +142,10 @@ def _tables(viewed: Sequence[Viewed]) -> list[str]:
 
 def _table(rows: Sequence[Row[Viewed]], section: str, columns: Sequence[str]) -> str:
     described = ["method", "network", "settings", "seeds"]
-    return markdown_table(
-        Cells(
-            headers=[*described, *columns],
-            rows=[[*_described(row), *(_text(row, section, column) for column in columns)] for row in rows],
-            best=frozenset(),
-            numeric=frozenset(range(len(described), len(described) + len(columns))),
-        )
-    )
+    return Table(
+        text_columns([*described, *columns], range(len(described), len(described) + len(columns))),
+        [[*_described(row), *(_text(row, section, column) for column in columns)] for row in rows],
+    ).to_markdown()
 
 
 def _described(row: Row[Viewed]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, boards
-from adaptbench.reporting.leaderboard import main_cells, render_csv
+from adaptbench.reporting.leaderboard import main_table, render_csv
 from adaptbench.reporting.standing.gap import HEADER, cell, gaps_closed
 
 Maker = Callable[..., Record]
@@ -45,10 +45,10 @@ def test_each_network_has_its_own_ends(made: list[Record]) -> None:
 
 def test_tables_show_it_only_where_there_is_one(made: list[Record]) -> None:
     board = only(made)
-    cells = main_cells(board, board.rows)
-    assert "75 %" in {row[cells.headers.index(HEADER)] for row in cells.rows}
+    table = main_table(board, board.rows)
+    assert "75 %" in {row[table.headers.index(HEADER)] for row in table.texts}
     alone = only([made[-1]])
-    assert HEADER not in main_cells(alone, alone.rows).headers
+    assert HEADER not in main_table(alone, alone.rows).headers
     lines = list(csv.DictReader(io.StringIO(render_csv(made))))
     assert {line["gap_closed"] for line in lines if line["method"] == "dacs"} == {"75.0000", "50.0000", ""}
 
