@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 
 from adaptbench.records import formatting
 from adaptbench.records.record import NetworkInfo, Score
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, OfRow, Row, Statistic, View
-from adaptbench.reporting.columns import Column, machine, mean_and_std
+from adaptbench.reporting.columns import NETWORK_PARTS, SEED_PARTS, Column, fields, machine, mean_and_std
 from adaptbench.reporting.mean_score import with_mean
 from adaptbench.reporting.standing import gap, significance
 from adaptbench.reporting.standing.significance import Significance
@@ -43,9 +43,9 @@ class Entry:
         scores = (score for record in self.row.records for score in with_mean(record))
         return next(score for score in scores if (score.class_set, score.split) == self.view)
 
-    def statistic(self, quantity: str, view: View | None = None) -> Statistic | None:
-        """Of the row, in this view or another one."""
-        return self.row.statistics.get((view or self.view, quantity))
+    def statistic(self, quantity: str) -> Statistic | None:
+        """Of the row in this view; None where it has none."""
+        return self.row.statistics.get((self.view, quantity))
 
 
 def entries(board: Board, rows: Sequence[Row], found: Significance | None = None) -> list[Entry]:
@@ -64,47 +64,38 @@ def entries_of_all_views(board: Board, found: Significance | None = None) -> lis
     ]
 
 
+def _network(network: NetworkInfo) -> str:
+    weights = "" if network.weights == "student" else f", {network.weights}"
+    return f"{network.name} ({formatting.parameters(network.parameters)}{weights})"
+
+
 RANK: Column[OfRow] = Column(
     "rank", lambda e: e.row.rank or e.row.standing, key="rank", right=True, smaller_first=True
 )
 METHOD: Column[OfRow] = Column("method", lambda e: e.row.label, key="label", names_line=True)
 NETWORK_NAME: Column[OfRow] = Column("network", lambda e: e.row.first.network.name, key="network")
 SEED_COUNT: Column[OfRow] = Column("seeds", lambda e: len(e.row.seeds), key="n_seeds", right=True)
-SEEDS: Column[OfRow] = Column(
-    "seeds",
-    lambda e: e.row.seeds,
-    formatting.seed_list,
-    parts={"n_seeds": len, "seeds": lambda seeds: " ".join(map(str, seeds))},
-)
+SEEDS: Column[OfRow] = Column("seeds", lambda e: e.row.seeds, formatting.seed_list, parts=SEED_PARTS)
 PRETRAINING: Column[OfRow] = Column(
     "pretraining", lambda e: e.row.first.network.pretraining, key="pretraining", terminal=190, filtered=True
 )
 SETTINGS: Column[OfRow] = Column("settings", lambda e: e.row.settings, filtered=True)
-ITERATIONS: Column[OfRow] = Column(
+DEVIATION: Column[OfRow] = Column("std", lambda e: e.row.miou.std, right=True)
+_NETWORK: Column[OfRow] = Column(
+    "network", lambda e: e.row.first.network, _network, parts=NETWORK_PARTS, terminal=160, filtered=True
+)
+_ITERATIONS: Column[OfRow] = Column(
     "iterations",
     lambda e: e.row.first.iterations,
-    key="iterations",
+    str,
+    "iterations",
     right=True,
     terminal=170,
     smaller_first=True,
 )
-ORIGIN: Column[OfRow] = Column("origin", lambda e: e.row.origin, key="origin", terminal=200)
-
-
-def _network(network: NetworkInfo) -> str:
-    weights = "" if network.weights == "student" else f", {network.weights}"
-    return f"{network.name} ({formatting.parameters(network.parameters)}{weights})"
-
-
-NETWORK: Column[OfRow] = Column(
-    "network",
-    lambda e: e.row.first.network,
-    _network,
-    parts={"network": attrgetter("name"), "parameters": attrgetter("parameters")},
-    terminal=160,
-    filtered=True,
-)
-INTERVAL: Column[Entry] = Column(
+_TIME = replace(costs.TRAINING_TIME, header="time", smaller_first=True)
+_ORIGIN: Column[OfRow] = Column("origin", lambda e: e.row.origin, key="origin", terminal=200)
+_INTERVAL: Column[Entry] = Column(
     "95 % interval",
     lambda e: e.row.interval if e.is_ranked_view else None,
     lambda interval: formatting.interval(*interval),
@@ -113,7 +104,7 @@ INTERVAL: Column[Entry] = Column(
     number=attrgetter("low"),
     terminal=130,
 )
-TESTED: Column[Entry] = Column(
+_TESTED: Column[Entry] = Column(
     significance.HEADER,
     lambda e: significance.told(e.row, e.board, e.found) if e.found and e.is_ranked_view else None,
     parts={"p_best": attrgetter("p")},
@@ -131,19 +122,18 @@ GAP: Column[Entry] = Column(
 )
 
 
-def _mean_and_deviation(key: str, quantity: str) -> Column[Entry]:
-    """A quantity, with the names of its mean and its standard deviation."""
+def _quantity(key: str, quantity: str) -> Column[Entry]:
+    """Mean and standard deviation of a quantity in the view of a line."""
     return Column("", lambda e: e.statistic(quantity), parts=mean_and_std(key), right=True)
 
 
 def miou(board: Board, view: View | None = None) -> Column[Entry]:
     """Mean IoU in a view of a board, the ranked one unless another is given; the best ranked rows are set apart."""
-    column = _mean_and_deviation("miou" if view is None else f"miou:{view.class_set}:{view.split}", MIOU)
     of = view or board.view
     return replace(
-        column,
+        _quantity("miou" if view is None else f"miou:{view.class_set}:{view.split}", MIOU),
         header=f"mIoU ({of})",
-        value=lambda e: e.statistic(MIOU, of),
+        value=lambda e: e.row.statistics.get((of, MIOU)),
         place=lambda e: board.place(e.row, of, MIOU),
         terminal=0 if view is None else 110 + 20 * board.further.index(view),
     )
@@ -166,67 +156,34 @@ def _class_deviation(name: str) -> Column[Entry]:
     return Column("", lambda e: e.statistic(name), parts={f"iou_std:{name}": attrgetter("std")})
 
 
-TIME = replace(costs.TRAINING_TIME, header="time", smaller_first=True)
-DEVIATION: Column[Entry] = Column("std", lambda e: e.row.miou.std, right=True)
-
-
 def main_columns(board: Board) -> list[Column[Entry]]:
     """The main table: rank, method, score, seeds, tests if there are any, network, settings, cost, further splits."""
     return [
-        *(
-            RANK,
-            METHOD,
-            miou(board),
-            INTERVAL,
-            SEEDS,
-            TESTED,
-            GAP,
-            NETWORK,
-            PRETRAINING,
-            SETTINGS,
-            ITERATIONS,
-        ),
-        *(TIME, costs.MEMORY, costs.DEVICE, ORIGIN),
+        *(RANK, METHOD, miou(board), _INTERVAL, SEEDS, _TESTED, GAP, _NETWORK, PRETRAINING, SETTINGS),
+        *(_ITERATIONS, _TIME, costs.MEMORY, costs.DEVICE, _ORIGIN),
         *(miou(board, view) for view in board.further),
     ]
 
 
-def machine_columns(classes: Iterable[str]) -> list[Column[Entry]]:
+def machine_columns(classes: Sequence[str]) -> list[Column[Entry]]:
     """Everything that is known, for a CSV over the boards that have these classes."""
-    names = list(classes)
+    of_record = partial(fields, "row.first")
     return [
-        machine("benchmark", lambda e: e.board.benchmark),
-        machine("ranking_hash", lambda e: e.row.first.ranking_hash),
-        machine("group_hash", lambda e: e.row.first.group_hash),
-        machine("standing", lambda e: e.row.standing),
-        RANK,
-        machine("method", lambda e: e.row.first.method),
-        METHOD,
-        machine("method_version", lambda e: e.row.first.method_version),
+        *(
+            *fields("board", "benchmark"),
+            *of_record("ranking_hash", "group_hash"),
+            *fields("row", "standing"),
+            RANK,
+        ),
+        *(*of_record("method"), METHOD, *of_record("method_version")),
         machine("tags", lambda e: " ".join(e.row.first.tags)),
-        machine("oracle", lambda e: e.row.first.oracle),
-        machine("smoke", lambda e: e.row.first.smoke),
-        machine("profile", lambda e: e.row.first.profile),
-        machine("setting", lambda e: e.row.first.setting),
-        machine("split", lambda e: e.view.split),
-        machine("class_set", lambda e: e.view.class_set),
+        *(*of_record("oracle", "smoke", "profile", "setting"), *fields("view", "split", "class_set")),
         machine("ranked_split", lambda e: e.is_ranked_view),
-        machine("provenance", lambda e: e.score.provenance),
-        machine("images", lambda e: e.score.images),
-        SEEDS,
-        _mean_and_deviation("miou", MIOU),
-        INTERVAL,
-        TESTED,
-        _mean_and_deviation("accuracy", ACCURACY),
-        NETWORK,
-        PRETRAINING,
+        *(*fields("score", "provenance", "images"), SEEDS, _quantity("miou", MIOU), _INTERVAL, _TESTED),
+        *(_quantity("accuracy", ACCURACY), _NETWORK, PRETRAINING),
         machine("scored_weights", lambda e: e.row.first.network.weights),
-        machine("settings_origin", lambda e: e.row.first.settings_origin),
+        *of_record("settings_origin"),
         machine("overrides", lambda e: formatting.assignments(e.row.first.overrides)),
-        ITERATIONS,
-        *costs.MACHINE_COLUMNS,
-        ORIGIN,
-        *map(class_iou, names),
-        *map(_class_deviation, names),
-        GAP,
+        *(_ITERATIONS, *costs.MACHINE_COLUMNS, _ORIGIN),
+        *(*map(class_iou, classes), *map(_class_deviation, classes), GAP),
     ]

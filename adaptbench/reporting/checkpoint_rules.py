@@ -17,7 +17,7 @@ from adaptbench.records import formatting
 from adaptbench.records.record import Record, Snapshot
 from adaptbench.reporting.board import Board, OfRow, Row, Statistic, boards, view
 from adaptbench.reporting.board_columns import METHOD, NETWORK_NAME, SEEDS
-from adaptbench.reporting.columns import Column, machine
+from adaptbench.reporting.columns import Column, fields, machine
 from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
@@ -157,15 +157,9 @@ def render_csv(records: Iterable[Record]) -> str:
         for record, snapshot, gap in zip(choice.row.records, choice.chosen, choice.gaps, strict=True)
     ]
     columns: list[Column[Run]] = [
-        machine("benchmark", lambda run: run.record.benchmark),
-        machine("ranking_hash", lambda run: run.row.first.ranking_hash),
-        machine("method", lambda run: run.record.method),
-        *(METHOD, NETWORK_NAME),
-        machine("seed", lambda run: run.record.seed),
-        *(_EARLIER, _RULE),
-        machine("iterations", lambda run: run.snapshot.iterations),
-        machine("miou", lambda run: run.snapshot.miou),
-        machine("gap", lambda run: run.gap),
+        *(*fields("record", "benchmark"), *fields("row.first", "ranking_hash"), *fields("record", "method")),
+        *(METHOD, NETWORK_NAME, *fields("record", "seed"), _EARLIER, _RULE),
+        *(*fields("snapshot", "iterations", "miou"), machine("gap", lambda run: run.gap)),
     ]
     return Table(columns, lines).to_csv()
 

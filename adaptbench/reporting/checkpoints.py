@@ -17,16 +17,16 @@ from adaptbench.contracts.benchmark import Protocol
 from adaptbench.records import formatting
 from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
 from adaptbench.records.scan import Unreadable
-from adaptbench.reporting.columns import Column, fixed, machine
+from adaptbench.reporting.columns import NETWORK_PARTS, Column, fields, fixed, machine
 from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
     "Each row is one checkpoint (n = 1): no mean, no rank, no standard deviation. `imported` weights were trained by "
     "others, `run` ones here; what they were trained on decides as much as the method. mIoU in percent."
 )
-_MIOU: Column[Evaluation] = Column("mIoU", lambda e: e.score.miou, fixed(1), key="miou", right=True)
+_MIOU: Column[Evaluation] = Column("mIoU", lambda e: e.score.miou, fixed(1), "miou", right=True)
 _ACCURACY: Column[Evaluation] = Column(
-    "pixel accuracy", lambda e: e.score.accuracy, fixed(1), key="accuracy", right=True
+    "pixel accuracy", lambda e: e.score.accuracy, fixed(1), "accuracy", right=True
 )
 _IMAGES: Column[Evaluation] = Column("images", lambda e: e.score.images, key="images", right=True)
 _CHECKPOINT: Column[Evaluation] = Column("checkpoint", lambda e: e.checkpoint, key="checkpoint")
@@ -34,10 +34,10 @@ _NETWORK: Column[Evaluation] = Column(
     "network",
     lambda e: e.network,
     lambda network: f"{network.name} ({formatting.parameters(network.parameters)})",
-    parts={"network": attrgetter("name"), "parameters": attrgetter("parameters")},
+    parts=NETWORK_PARTS,
 )
 _SETTINGS: Column[Evaluation] = Column(
-    "settings", lambda e: formatting.assignments(e.overrides), lambda text: text or "default", key="overrides"
+    "settings", lambda e: formatting.assignments(e.overrides), lambda text: text or "default", "overrides"
 )
 
 
@@ -84,27 +84,14 @@ def render_markdown(evaluations: Iterable[Evaluation], unreadable: Sequence[Unre
 def render_csv(evaluations: Sequence[Evaluation]) -> str:
     """One line per evaluation: everything the page shows, and the IoU of every class."""
     classes = dict.fromkeys(name for evaluation in evaluations for name in evaluation.score.iou)
-    columns = [
-        _CHECKPOINT,
-        machine("kind", lambda e: e.origin.kind),
-        machine("weights", lambda e: e.origin.weights),
-        machine("source", lambda e: e.origin.source),
-        machine("source_sha256", lambda e: e.origin.source_sha256),
-        machine("seed", lambda e: e.origin.seed),
-        machine("method", lambda e: e.method),
-        machine("oracle", lambda e: e.oracle),
-        machine("smoke", lambda e: e.smoke),
-        _NETWORK,
-        machine("pretraining", lambda e: e.network.pretraining),
-        machine("profile", lambda e: e.profile),
-        _SETTINGS,
-        machine("split", lambda e: e.score.split),
-        machine("class_set", lambda e: e.score.class_set),
-        machine("provenance", lambda e: e.score.provenance),
+    columns: list[Column[Evaluation]] = [
+        *(_CHECKPOINT, *fields("origin", "kind", "weights", "source", "source_sha256", "seed")),
+        *(machine(key, attrgetter(key)) for key in ("method", "oracle", "smoke")),
+        *(_NETWORK, *fields("network", "pretraining"), machine("profile", attrgetter("profile")), _SETTINGS),
+        *fields("score", "split", "class_set", "provenance"),
         machine("data", lambda e: formatting.assignments(e.data)),
         *(_IMAGES, _MIOU, _ACCURACY),
-        machine("weights_sha256", lambda e: e.weights_sha256),
-        machine("evaluation_hash", lambda e: e.evaluation_hash),
+        *(machine(key, attrgetter(key)) for key in ("weights_sha256", "evaluation_hash")),
         *(machine(f"iou:{name}", partial(_iou, name)) for name in classes),
     ]
     return Table(columns, evaluations).to_csv()

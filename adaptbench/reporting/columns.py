@@ -100,12 +100,25 @@ def fixed(decimals: int) -> Callable[[float], str]:
     return lambda value: f"{value:.{decimals}f}"
 
 
+#: Of a network.
+NETWORK_PARTS = {"network": attrgetter("name"), "parameters": attrgetter("parameters")}
+#: Of seeds.
+SEED_PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "n_seeds": len,
+    "seeds": lambda seeds: " ".join(map(str, seeds)),
+}
+
 R = TypeVar("R")
 
 
 def machine(key: str, value: Callable[[R], Any]) -> Column[R]:
     """A column of CSV and JSON alone."""
     return Column("", value, key=key)
+
+
+def fields(of: str, *names: str) -> list[Column[Any]]:
+    """Columns of CSV and JSON alone: attributes, called as they are, of what lies at the path ``of`` of a line."""
+    return [machine(name, attrgetter(f"{of}.{name}")) for name in names]
 
 
 def mean_and_std(key: str) -> dict[str, Callable[[Any], float | None]]:

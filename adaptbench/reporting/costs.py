@@ -46,14 +46,14 @@ PARAMETERS: Column[OfRow] = Column(
     "parameters",
     lambda one: one.row.first.network.parameters,
     formatting.parameters,
-    key="parameters",
+    "parameters",
     right=True,
 )
 TRAINING_TIME: Column[OfRow] = Column(
     "training time",
     lambda one: one.row.training_seconds,
     formatting.duration,
-    key="training_seconds",
+    "training_seconds",
     unit="s",
     right=True,
     terminal=100,
@@ -63,7 +63,7 @@ MEMORY: Column[OfRow] = Column(
     "peak memory",
     lambda one: one.row.peak_memory_mib,
     formatting.memory,
-    key="peak_memory_mib",
+    "peak_memory_mib",
     unit="MiB",
     right=True,
     smaller_first=True,
@@ -73,7 +73,7 @@ DEVICE: Column[OfRow] = Column(
     "device", lambda one: one.row.devices, key="device", terminal=180, filtered=True
 )
 _GPU_HOURS: Column[OfRow] = Column(
-    "GPU-hours", lambda one: gpu_hours(one.row), lambda hours: f"{hours:.2f}", key="gpu_hours", right=True
+    "GPU-hours", lambda one: gpu_hours(one.row), lambda hours: f"{hours:.2f}", "gpu_hours", right=True
 )
 _FLOPS = _known("GFLOPs per picture", "flops", _giga)
 _RATES = (

@@ -10,15 +10,7 @@ from typing import Any
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, Row, View, boards
-from adaptbench.reporting.board_columns import (
-    GAP,
-    METHOD,
-    NETWORK_NAME,
-    SEED_COUNT,
-    class_iou,
-    entries,
-    miou,
-)
+from adaptbench.reporting.board_columns import GAP, METHOD, NETWORK_NAME, SEED_COUNT, class_iou, entries, miou
 from adaptbench.reporting.columns import Column
 from adaptbench.reporting.leaderboard import data_sentence
 from adaptbench.reporting.published.comparison import Facts, pairs, short_table

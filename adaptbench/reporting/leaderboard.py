@@ -22,7 +22,7 @@ from adaptbench.reporting.board_columns import (
     machine_columns,
     main_columns,
 )
-from adaptbench.reporting.columns import Column
+from adaptbench.reporting.published.comparison import Facts
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significance, Significances
 from adaptbench.reporting.table import Table, write_with_csv
@@ -57,21 +57,6 @@ _LEGEND = (
 )
 
 
-class Beside:
-    """What stands beside our rows, for example published values. Nothing, unless a subclass says so."""
-
-    def blocks(self, board: Board) -> Sequence[str]:
-        """Markdown below the main table of a board."""
-        return ()
-
-    def columns(self) -> Sequence[Column[Entry]]:
-        """Columns of the CSV; filled where the ranked split is the one of a line."""
-        return ()
-
-
-NOTHING = Beside()
-
-
 def main_table(board: Board, rows: Sequence[Row], found: Significance | None = None) -> Table[Entry]:
     """The main table of these rows of a board."""
     return Table(main_columns(board), entries(board, rows, found))
@@ -88,7 +73,7 @@ def cost_table(board: Board) -> Table[Entry]:
 
 
 def machine_table(
-    found: Sequence[Board], tests: Significances | None = None, beside: Beside = NOTHING
+    found: Sequence[Board], tests: Significances | None = None, facts: Facts | None = None
 ) -> Table[Entry]:
     """Everything the page shows and more: one line per group of seeds and split scored.
 
@@ -102,8 +87,8 @@ def machine_table(
         for entry in entries_of_all_views(board, (tests or {}).get(significance.key(board)))
     ]
     records = (record for board in found for row in board.all_rows for record in row.records)
-    classes = dict.fromkeys(name for record in records for score in record.scores for name in score.iou)
-    return Table([*machine_columns(classes), *beside.columns()], lines)
+    classes = list(dict.fromkeys(name for record in records for score in record.scores for name in score.iou))
+    return Table([*machine_columns(classes), *(facts.columns() if facts else [])], lines)
 
 
 def data_sentence(board: Board) -> str | None:
@@ -131,7 +116,7 @@ def render_markdown(
     records: Iterable[Record],
     unreadable: Sequence[Unreadable] = (),
     tests: Significances | None = None,
-    beside: Beside = NOTHING,
+    facts: Facts | None = None,
 ) -> str:
     """The page: for every board its protocol in words, the main table and the table of classes.
 
@@ -139,7 +124,7 @@ def render_markdown(
         records: any number, in any order.
         unreadable: record files that are not in the tables; listed at the end.
         tests: what the statistics say about the boards, where it is known.
-        beside: what stands beside our rows.
+        facts: printed numbers to stand beside ours.
     """
     found = boards(records)
     blocks = ["# Leaderboard"]
@@ -149,7 +134,7 @@ def render_markdown(
     if kinds - {"official"}:
         blocks.append(_PAGE_NOTES["generated" if kinds == {"generated"} else "mixed"])
     for _, group in groupby(found, key=lambda board: board.benchmark):
-        blocks += _benchmark_blocks(list(group), tests or {}, beside, say_data=kinds != {"generated"})
+        blocks += _benchmark_blocks(list(group), tests or {}, facts, say_data=kinds != {"generated"})
     if found:
         blocks += ["## How to read this page", _LEGEND]
     if unreadable:
@@ -159,7 +144,7 @@ def render_markdown(
 
 
 def _benchmark_blocks(
-    group: Sequence[Board], tests: Significances, beside: Beside, say_data: bool
+    group: Sequence[Board], tests: Significances, facts: Facts | None, say_data: bool
 ) -> list[str]:
     first = group[0]
     blocks = [f"## {formatting.markdown(first.benchmark)}", formatting.markdown(first.title)]
@@ -172,7 +157,9 @@ def _benchmark_blocks(
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
             blocks.append(formatting.markdown(sentence))
-        blocks += _board_blocks(board, tests.get(significance.key(board)), beside.blocks(board))
+        blocks += _board_blocks(
+            board, tests.get(significance.key(board)), facts.blocks(board) if facts else []
+        )
     return blocks
 
 
@@ -196,10 +183,10 @@ def _board_blocks(board: Board, found: Significance | None, beside: Sequence[str
 
 
 def render_csv(
-    records: Iterable[Record], tests: Significances | None = None, beside: Beside = NOTHING
+    records: Iterable[Record], tests: Significances | None = None, facts: Facts | None = None
 ) -> str:
     """`machine_table` of all boards, unrounded to 4 digits."""
-    return machine_table(boards(records), tests, beside).to_csv()
+    return machine_table(boards(records), tests, facts).to_csv()
 
 
 def write_leaderboards(
@@ -207,7 +194,7 @@ def write_leaderboards(
     folder: Path,
     unreadable: Sequence[Unreadable] = (),
     tests: Significances | None = None,
-    beside: Beside = NOTHING,
+    facts: Facts | None = None,
 ) -> list[Path]:
     """Writes ``leaderboard.md`` and ``leaderboard.csv`` into ``folder`` and returns their paths.
 
@@ -216,11 +203,11 @@ def write_leaderboards(
         folder: where to; created if missing.
         unreadable: record files that are not in the tables; listed at the end of the page.
         tests: what the statistics say about the boards, where it is known.
-        beside: what stands beside our rows.
+        facts: printed numbers to stand beside ours.
 
     Raises:
         RunStateError: the folder cannot be written.
     """
     kept = list(records)
-    page = render_markdown(kept, unreadable, tests, beside)
-    return write_with_csv(folder / "leaderboard.md", page, render_csv(kept, tests, beside))
+    page = render_markdown(kept, unreadable, tests, facts)
+    return write_with_csv(folder / "leaderboard.md", page, render_csv(kept, tests, facts))

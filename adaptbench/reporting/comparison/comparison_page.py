@@ -70,7 +70,7 @@ _INTERVAL: Column[Line] = Column(
     parts={"low": attrgetter("low"), "high": attrgetter("high")},
     right=True,
 )
-_P: Column[Line] = Column("p", lambda line: line.p, formatting.p_value, key="p_holm", right=True)
+_P: Column[Line] = Column("p", lambda line: line.p, formatting.p_value, "p_holm", right=True)
 
 
 def score_table(lines: Sequence[Line], what: str) -> Table[Line]:

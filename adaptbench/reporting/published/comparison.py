@@ -16,7 +16,6 @@ from adaptbench.records import formatting
 from adaptbench.reporting.board import Board, Row, view
 from adaptbench.reporting.board_columns import METHOD, NETWORK_NAME, SEED_COUNT, Entry
 from adaptbench.reporting.columns import Column
-from adaptbench.reporting.leaderboard import Beside
 from adaptbench.reporting.published.published import Printed, Published, Result
 from adaptbench.reporting.published.published_board import view_of
 from adaptbench.reporting.table import Table
@@ -53,7 +52,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Facts(Beside):
+class Facts:
     """What is known of printed rows.
 
     Attributes:
@@ -73,17 +72,17 @@ class Facts(Beside):
 
     def columns(self) -> list[Column[Entry]]:
         """What a CSV says of a row; empty where it has no printed counterpart."""
-        parts = {
-            "published_miou": attrgetter("result.miou.text"),
-            "published_std": attrgetter("result.std"),
-            "published_seeds": attrgetter("result.n_seeds"),
-            "published_sources": attrgetter("result.miou.verified"),
-            "difference": attrgetter("difference"),
-            "verdict": attrgetter("verdict"),
-            "paper": attrgetter("result.paper.citation"),
-            "read_in": attrgetter("result.miou.source"),
+        paths = {
+            "published_miou": "result.miou.text",
+            "published_std": "result.std",
+            "published_seeds": "result.n_seeds",
+            "published_sources": "result.miou.verified",
+            "difference": "difference",
+            "verdict": "verdict",
+            "paper": "result.paper.citation",
+            "read_in": "result.miou.source",
         }
-        return [Column("", self._pair, parts=parts)]
+        return [Column("", self._pair, parts={key: attrgetter(path) for key, path in paths.items()})]
 
     def _pair(self, entry: Entry) -> Pair | None:
         return pair_of(entry.board, entry.row, self) if entry.is_ranked_view else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from adaptbench.contracts.study import Published
 from adaptbench.records import formatting
 from adaptbench.reporting.board import View
-from adaptbench.reporting.columns import Column, machine, mean_and_std
+from adaptbench.reporting.columns import SEED_PARTS, Column, fields, machine, mean_and_std
 from adaptbench.reporting.studies.study_table import Check, StudyRow, StudyTable
 from adaptbench.reporting.table import Table, write_with_csv
 
@@ -56,23 +56,18 @@ _VARIANT: Column[Line] = Column("variant", lambda line: line.row.variant.label, 
 _METHOD: Column[Line] = Column("method", lambda line: line.row.variant.method, key="method", terminal=None)
 _SETTINGS: Column[Line] = Column(
     "settings",
-    lambda row: formatting.assignments(row.variant.settings),
+    lambda line: formatting.assignments(line.row.variant.settings),
     lambda text: text or "as published",
-    key="settings",
+    "settings",
     terminal=None,
 )
 _SEEDS: Column[Line] = Column(
     "seeds",
     lambda line: [record.seed for record in line.row.records],
     lambda seeds: formatting.seed_list(seeds) if seeds else "0",
-    parts={"n_seeds": len, "seeds": lambda seeds: " ".join(map(str, seeds))},
+    parts=SEED_PARTS,
 )
-_MIOU: Column[Line] = Column(
-    "mIoU",
-    lambda line: line.row.miou,
-    parts=mean_and_std("miou"),
-    right=True,
-)
+_MIOU: Column[Line] = Column("mIoU", lambda line: line.row.miou, parts=mean_and_std("miou"), right=True)
 _DIFFERENCE: Column[Line] = Column(
     "difference",
     lambda line: line.row.difference,
@@ -97,14 +92,14 @@ _PUBLISHED_DIFFERENCE: Column[Line] = Column(
     "published difference",
     lambda line: line.row.published_difference,
     _points,
-    key="published_difference",
+    "published_difference",
     right=True,
 )
 _MEMORY: Column[Line] = Column(
     "peak memory",
     lambda line: line.peak_memory_mib,
     formatting.memory,
-    key="peak_memory_mib",
+    "peak_memory_mib",
     right=True,
     terminal=None,
 )
@@ -112,7 +107,7 @@ _PUBLISHED_MEMORY: Column[Line] = Column(
     "published memory",
     lambda line: line.row.variant.published and line.row.variant.published.memory_gb,
     lambda memory: f"{memory:g} GB",
-    key="published_memory_gb",
+    "published_memory_gb",
     right=True,
     terminal=None,
 )
@@ -199,10 +194,7 @@ def render_csv(tables: Iterable[StudyTable]) -> str:
     lines = [Line(table, row) for table in tables for row in table.rows]
     columns: list[Column[Line]] = [
         machine("study", lambda line: line.table.study.name),
-        machine("board", lambda line: line.table.series.board),
-        machine("ranking_hash", lambda line: line.table.series.ranking_hash),
-        machine("profile", lambda line: line.table.series.profile),
-        machine("device", lambda line: line.table.series.device),
+        *fields("table.series", "board", "ranking_hash", "profile", "device"),
         machine(
             "limit", lambda line: "" if line.table.series.limit is None else str(line.table.series.limit)
         ),
@@ -210,11 +202,10 @@ def render_csv(tables: Iterable[StudyTable]) -> str:
         *(_VARIANT, _METHOD, _SETTINGS),
         machine("resolved", lambda line: line.resolved),
         machine("group_hash", lambda line: line.table.series.variants.get(line.row.variant.label)),
-        machine("class_set", lambda line: line.table.view and line.table.view.class_set),
-        machine("split", lambda line: line.table.view and line.table.view.split),
-        *(_SEEDS, _MIOU),
-        machine("reference", lambda line: line.table.study.reference),
-        _DIFFERENCE,
+        Column(
+            "", lambda line: line.table.view, parts={key: attrgetter(key) for key in ("class_set", "split")}
+        ),
+        *(_SEEDS, _MIOU, *fields("table.study", "reference"), _DIFFERENCE),
         machine("difference_n", lambda line: line.row.difference.n if line.row.difference else 0),
         *(_PUBLISHED, _PUBLISHED_DIFFERENCE, _MEMORY, _PUBLISHED_MEMORY),
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,67 +12,90 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adaptbench.records import formatting
-from adaptbench.records.record import Record
-from adaptbench.reporting.board import boards
-from adaptbench.reporting.leaderboard import Cells
+from adaptbench.records.record import Cost, Record
+from adaptbench.reporting.board import Statistic, boards
+from adaptbench.reporting.columns import Column
+from adaptbench.reporting.leaderboard import main_table
 from adaptbench.reporting.page import bars, charts, curves, names, tables
 from adaptbench.reporting.page.charts import Item
+from adaptbench.reporting.page.tables import PageTable
+from adaptbench.reporting.published.published import Value
+from adaptbench.reporting.table import Table, text_columns
 
-INK, PAPER = (27, 36, 48), (255, 255, 255)
+PAPER = (255, 255, 255)
+
+
+def number(value: object, right: bool = True) -> tables.Cell:
+    return tables.cell(Column("header", lambda _: value, right=right), None)
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("value", "key"),
     [
-        ("51.0 ± 0.1", 51.0),
-        ("-1.3", -1.3),
-        ("+0.4", 0.4),
-        ("2.2s", 2.2),
-        ("4m 12s", 252.0),
-        ("1h 02m 03s", 3723.0),
-        ("812 MiB", 812.0),
-        ("13.2 GiB", 13516.8),
-        ("77.4 †", 77.4),
+        (Statistic(51.04, 0.1, 3), 51.04),
+        (-1.3, -1.3),
+        (252, 252.0),
+        (Value("77.4", 1, "Table 1", ""), 77.4),
         ("oracle", None),
-        (formatting.MISSING, None),
+        (None, None),
     ],
 )
-def test_cells_are_sorted_by_their_number(text: str, value: float | None) -> None:
-    assert tables.sort_value(text) == pytest.approx(value)
+def test_cells_are_sorted_by_their_value(value: object, key: float | None) -> None:
+    assert number(value).sort == key
 
 
-@given(st.floats(0.05, 1e6))
-def test_durations_keep_their_order(seconds: float) -> None:
-    longer = tables.sort_value(formatting.duration(seconds * 1.2 + 1))
-    found = tables.sort_value(formatting.duration(seconds))
-    assert found is not None and longer is not None and found < longer
-    assert found == pytest.approx(seconds, rel=0.06, abs=0.06)
+def test_texts_are_sorted_as_texts_and_what_is_missing_comes_last() -> None:
+    assert number("Dacs", right=False).sort == "dacs"
+    assert number(None, right=False) == tables.Cell(formatting.MISSING, None, False, "")
 
 
-def test_a_column_is_a_filter_only_if_it_separates_rows() -> None:
-    cells = Cells(
-        ["method", "network", "device"], [["a", "x", "cpu"], ["b", "y", "cpu"]], frozenset(), frozenset()
+def test_the_leaderboard_is_sorted_by_unrounded_values(record: Callable[..., Record]) -> None:
+    costs = [
+        Cost(training_seconds=seconds, evaluation_seconds=1, peak_memory_mib=mib, device="cpu")
+        for seconds, mib in ((3723.4, 13516.8), (3723.2, 812.0))
+    ]
+    (board,) = boards([record("a", 40.04, cost=costs[0]), record("b", 40.01, cost=costs[1])])
+    shown = PageTable(main_table(board, board.rows), "t", "caption")
+    found = {column.header: [cells[j] for cells in shown.cells] for j, column in enumerate(shown.columns)}
+    assert [(cell.text, cell.sort) for cell in found["time"]] == [
+        ("1h 02m 03s", 3723.4),
+        ("1h 02m 03s", 3723.2),
+    ]
+    assert [cell.sort for cell in found["peak memory"]] == [13516.8, 812.0]
+    assert [cell.sort for cell in found[f"mIoU ({board.view})"]] == [40.04, 40.01]
+    assert [cell.is_best for cell in found[f"mIoU ({board.view})"]] == [True, False]
+
+
+def test_a_column_is_a_filter_only_if_it_separates_lines() -> None:
+    columns = [replace(one, filtered=True) for one in text_columns(["network", "device"])]
+    table = PageTable(
+        Table([*text_columns(["method"]), *columns], [["x", "cpu"], ["y", "cpu"]]), "t", "caption"
     )
-    table = tables.from_cells(cells, "t", "caption", filtered=("network", "device", "absent"))
-    assert [(f.label, f.options) for f in table.filters] == [("network", ("x", "y"))]
-    assert [line.filters for line in table.lines] == [("x",), ("y",)]
+    assert [(f.label, f.options, f.column) for f in table.filters] == [("network", ("x", "y"), 1)]
+
+
+def contrast(first: Sequence[int], second: Sequence[int]) -> float:
+    """Contrast ratio of two colours, 1..21. Source: WCAG 2.2, definition of contrast ratio."""
+    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: Sequence[int]) -> float:
+    shares = [value / 255 for value in colour]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @given(st.floats(0, 1))
 def test_shaded_text_can_be_read(share: float) -> None:
     style = tables.shade(share)
     background, ink = (tuple(bytes.fromhex(part.split("#")[1])) for part in style.split(";"))
-    assert tables.contrast(background, ink) >= 4.5
-
-
-def test_contrast_of_black_and_white() -> None:
-    assert tables.contrast((0, 0, 0), PAPER) == pytest.approx(21.0)
-    assert tables.contrast(INK, INK) == 1.0
+    assert contrast(background, ink) >= 4.5
 
 
 @pytest.mark.parametrize("colour", charts.COLOURS)
 def test_curves_stand_out_from_the_paper(colour: str) -> None:
-    assert tables.contrast(bytes.fromhex(colour[1:]), PAPER) >= 3
+    assert contrast(bytes.fromhex(colour[1:]), PAPER) >= 3
 
 
 @given(st.floats(-1e4, 1e4), st.floats(0, 1e4))

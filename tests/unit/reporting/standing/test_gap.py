@@ -10,8 +10,9 @@ import pytest
 
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, boards
+from adaptbench.reporting.board_columns import GAP, entries
 from adaptbench.reporting.leaderboard import main_table, render_csv
-from adaptbench.reporting.standing.gap import HEADER, cell, gaps_closed
+from adaptbench.reporting.standing.gap import HEADER, gaps_closed
 
 Maker = Callable[..., Record]
 
@@ -39,7 +40,11 @@ def test_each_network_has_its_own_ends(made: list[Record]) -> None:
     dacs = [row for row in board.rows if row.first.method == "dacs"]
     found = {row.first.network.name: closed.get(row.first.group_hash) for row in dacs}
     assert found == {"deeplabv2-mini": 75.0, "daformer-mini": 50.0, "hrda-mini": None}
-    ends = {row.label.split()[0]: cell(row, closed) for row in board.rows if "learning_rate" not in row.label}
+    ends = {
+        entry.row.label.split()[0]: GAP.written(entry)
+        for entry in entries(board, board.rows)
+        if "learning_rate" not in entry.row.label
+    }
     assert (ends["source_only"], ends["oracle"]) == ("0 %", "100 %")
 
 
