@@ -76,11 +76,11 @@ METHOD: Column[OfRow] = Column("method", lambda e: e.row.label, key="label", nam
 NETWORK_NAME: Column[OfRow] = Column("network", lambda e: e.row.first.network.name, key="network")
 SEED_COUNT: Column[OfRow] = Column("seeds", lambda e: len(e.row.seeds), key="n_seeds", right=True)
 SEEDS: Column[OfRow] = Column("seeds", lambda e: e.row.seeds, formatting.seed_list, parts=SEED_PARTS)
-PRETRAINING: Column[OfRow] = Column(
+_PRETRAINING: Column[OfRow] = Column(
     "pretraining", lambda e: e.row.first.network.pretraining, key="pretraining", terminal=190, filtered=True
 )
-SETTINGS: Column[OfRow] = Column("settings", lambda e: e.row.settings, filtered=True)
-DEVIATION: Column[OfRow] = Column("std", lambda e: e.row.miou.std, right=True)
+_SETTINGS: Column[OfRow] = Column("settings", lambda e: e.row.settings, filtered=True)
+_DEVIATION: Column[OfRow] = Column("std", lambda e: e.row.miou.std, right=True)
 _NETWORK: Column[OfRow] = Column(
     "network", lambda e: e.row.first.network, _network, parts=NETWORK_PARTS, terminal=160, filtered=True
 )
@@ -107,9 +107,11 @@ _INTERVAL: Column[Entry] = Column(
 _TESTED: Column[Entry] = Column(
     significance.HEADER,
     lambda e: significance.told(e.row, e.board, e.found) if e.found and e.is_ranked_view else None,
-    parts={"p_best": attrgetter("p")},
     optional=True,
     terminal=110,
+)
+_P = machine(
+    "p_best", lambda e: e.found.p.get(e.row.first.group_hash) if e.found and e.is_ranked_view else None
 )
 GAP: Column[Entry] = Column(
     gap.HEADER,
@@ -159,10 +161,19 @@ def _class_deviation(name: str) -> Column[Entry]:
 def main_columns(board: Board) -> list[Column[Entry]]:
     """The main table: rank, method, score, seeds, tests if there are any, network, settings, cost, further splits."""
     return [
-        *(RANK, METHOD, miou(board), _INTERVAL, SEEDS, _TESTED, GAP, _NETWORK, PRETRAINING, SETTINGS),
+        *(RANK, METHOD, miou(board), _INTERVAL, SEEDS, _TESTED, GAP, _NETWORK, _PRETRAINING, _SETTINGS),
         *(_ITERATIONS, _TIME, costs.MEMORY, costs.DEVICE, _ORIGIN),
         *(miou(board, view) for view in board.further),
     ]
+
+
+def tracked_columns(board: Board) -> list[Column[Entry]]:
+    """For a table that is sorted elsewhere: numbers, and the IoU of every class."""
+    place = replace(RANK, right=False)  # what is not ranked says as what it is shown
+    classes = [replace(class_iou(name), header=f"IoU {name}") for name in board.classes]
+    measured = [miou(board), _DEVIATION, SEED_COUNT]
+    described = [NETWORK_NAME, _PRETRAINING, _SETTINGS, costs.TRAINING_TIME, costs.MEMORY, costs.DEVICE]
+    return [place, METHOD, *measured, *described, *classes]
 
 
 def machine_columns(classes: Sequence[str]) -> list[Column[Entry]]:
@@ -179,8 +190,8 @@ def machine_columns(classes: Sequence[str]) -> list[Column[Entry]]:
         machine("tags", lambda e: " ".join(e.row.first.tags)),
         *(*of_record("oracle", "smoke", "profile", "setting"), *fields("view", "split", "class_set")),
         machine("ranked_split", lambda e: e.is_ranked_view),
-        *(*fields("score", "provenance", "images"), SEEDS, _quantity("miou", MIOU), _INTERVAL, _TESTED),
-        *(_quantity("accuracy", ACCURACY), _NETWORK, PRETRAINING),
+        *(*fields("score", "provenance", "images"), SEEDS, _quantity("miou", MIOU), _INTERVAL, _P),
+        *(_quantity("accuracy", ACCURACY), _NETWORK, _PRETRAINING),
         machine("scored_weights", lambda e: e.row.first.network.weights),
         *of_record("settings_origin"),
         machine("overrides", lambda e: formatting.assignments(e.row.first.overrides)),

@@ -6,7 +6,6 @@ far another rule falls short of it is the gap.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -48,12 +47,12 @@ class Choice:
     @property
     def miou(self) -> Statistic:
         """Of the chosen snapshots."""
-        return _statistic([snapshot.miou for snapshot in self.chosen])
+        return Statistic.of([snapshot.miou for snapshot in self.chosen])
 
     @property
     def gap(self) -> Statistic:
         """To the best snapshots."""
-        return _statistic(self.gaps)
+        return Statistic.of(self.gaps)
 
 
 class Run(NamedTuple):
@@ -70,11 +69,6 @@ _RULE: Column[Choice | Run] = Column("rule", lambda one: one.rule, key="rule")
 _EARLIER: Column[OfRow] = Column(
     "earlier trainings", lambda one: one.row.first.ranking["checkpoint"], key="earlier_trainings"
 )
-
-
-def _statistic(values: Sequence[float]) -> Statistic:
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return Statistic(statistics.fmean(values), std, len(values))
 
 
 def choose(snapshots: Sequence[Snapshot], rule: str) -> Snapshot:

@@ -16,21 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adaptbench.errors import UsageError
 from adaptbench.records.record import Score
-from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.board_columns import (
-    DEVIATION,
-    METHOD,
-    NETWORK_NAME,
-    PRETRAINING,
-    RANK,
-    SEED_COUNT,
-    SETTINGS,
-    Entry,
-    class_iou,
-    entries,
-    miou,
-)
+from adaptbench.reporting.board_columns import entries, tracked_columns
 from adaptbench.reporting.columns import Column
 from adaptbench.reporting.table import Table
 from adaptbench.tracking.content import Finished, Identity, class_set_of, file_name, summary
@@ -99,7 +86,10 @@ class WandbTracker:
         run = WandbRun(
             self, "leaderboard", name="leaderboard", job_type="leaderboard", tags=list(self.project.tags)
         )
-        tables = {key: _board_table(board) for key, board in table_names(boards).items()}
+        tables = {
+            key: Table(tracked_columns(board), entries(board, board.all_rows)).to_wandb()
+            for key, board in table_names(boards).items()
+        }
         if tables:
             run.put(tables)
         run.close(ok=True)
@@ -257,20 +247,3 @@ def table_names(boards: Sequence[Board]) -> dict[str, Board]:
         key = f"leaderboard/{board.benchmark}"
         found[f"{key} {board.ranking_hash[:8]}" if key in found else key] = board
     return found
-
-
-def _board_table(board: Board) -> wandb.Table:
-    """The table of the leaderboard."""
-    place = replace(RANK, right=False)  # what is not ranked says as what it is shown
-    measured: list[Column[Entry]] = [miou(board), DEVIATION, SEED_COUNT]
-    described: list[Column[Entry]] = [
-        NETWORK_NAME,
-        PRETRAINING,
-        SETTINGS,
-        costs.TRAINING_TIME,
-        costs.MEMORY,
-        costs.DEVICE,
-    ]
-    classes = [replace(class_iou(name), header=f"IoU {name}") for name in board.classes]
-    lines = entries(board, board.all_rows)
-    return Table([place, METHOD, *measured, *described, *classes], lines).to_wandb()

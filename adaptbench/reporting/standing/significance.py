@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import NamedTuple
 
 from adaptbench.evaluation.average import Average
 from adaptbench.records import formatting
@@ -88,29 +87,18 @@ def compare_rows(
     )
 
 
-class Told(NamedTuple):
-    """What a table says of a row, and its p-value; None where it has none."""
-
-    text: str
-    p: float | None = None
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def told(row: Row, board: Board, found: Significance) -> Told | None:
+def told(row: Row, board: Board, found: Significance) -> str | None:
     """What a table says about a row; nothing of oracles and smoke runs."""
     if row.standing not in ("ranked", "control"):
         return None
     if row.first.group_hash == found.best:
-        return Told("best mean")
+        return "best mean"
     if not found.compared(row):
-        return Told("not compared")
-    p = found.p[row.first.group_hash]
+        return "not compared"
+    p = formatting.p_value(found.p[row.first.group_hash])
     if not found.distinguishable(row):
-        return Told(f"not distinguishable ({formatting.p_value(p)})", p)
-    verdict = "better" if row.miou.mean > _best(board, found).miou.mean else "worse"
-    return Told(f"{verdict} ({formatting.p_value(p)})", p)
+        return f"not distinguishable ({p})"
+    return f"{'better' if row.miou.mean > _best(board, found).miou.mean else 'worse'} ({p})"
 
 
 def sentence(board: Board, found: Significance | None) -> str:
