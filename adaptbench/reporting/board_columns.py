@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from operator import attrgetter
@@ -10,8 +10,17 @@ from operator import attrgetter
 from adaptbench.records import formatting
 from adaptbench.records.record import NetworkInfo, Score
 from adaptbench.reporting import costs
-from adaptbench.reporting.board import ACCURACY, MIOU, Board, OfRow, Row, Statistic, View
-from adaptbench.reporting.columns import NETWORK_PARTS, SEED_PARTS, Column, fields, machine, mean_and_std
+from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View
+from adaptbench.reporting.columns import (
+    NETWORK_PARTS,
+    SEED_PARTS,
+    Column,
+    column,
+    fields,
+    machine,
+    mean_and_std,
+    number,
+)
 from adaptbench.reporting.mean_score import with_mean
 from adaptbench.reporting.standing import gap, significance
 from adaptbench.reporting.standing.significance import Significance
@@ -23,19 +32,38 @@ class Entry:
 
     Attributes:
         found: what the statistics say about the board, where it is known.
-        gap_closed: percent; None where it is not known.
+        gaps: percent of the gap that rows of the board close, by group hash.
     """
 
     board: Board
     row: Row
     view: View
     found: Significance | None
-    gap_closed: float | None
+    gaps: Mapping[str, float]
 
     @property
     def is_ranked_view(self) -> bool:
         """Whether it decides the rank; what is known of the ranked split alone is empty in the others."""
         return self.view == self.board.view
+
+    @property
+    def gap_closed(self) -> float | None:
+        """Percent; None where it is not known."""
+        return self.gaps.get(self.row.first.group_hash) if self.is_ranked_view else None
+
+    @property
+    def told(self) -> str | None:
+        """What the statistics say about the row."""
+        return (
+            significance.told(self.row, self.board, self.found)
+            if self.found and self.is_ranked_view
+            else None
+        )
+
+    @property
+    def p_best(self) -> float | None:
+        """The corrected p-value of the difference to the best row, where it was tested."""
+        return self.found.p.get(self.row.first.group_hash) if self.found and self.is_ranked_view else None
 
     @cached_property
     def score(self) -> Score:
@@ -50,8 +78,8 @@ class Entry:
 
 def entries(board: Board, rows: Sequence[Row], found: Significance | None = None) -> list[Entry]:
     """The rows under the ranked view."""
-    closed = gap.gaps_closed(board)
-    return [Entry(board, row, board.view, found, closed.get(row.first.group_hash)) for row in rows]
+    gaps = gap.gaps_closed(board)
+    return [Entry(board, row, board.view, found, gaps) for row in rows]
 
 
 def entries_of_all_views(board: Board, found: Significance | None = None) -> list[Entry]:
@@ -69,64 +97,36 @@ def _network(network: NetworkInfo) -> str:
     return f"{network.name} ({formatting.parameters(network.parameters)}{weights})"
 
 
-RANK: Column[OfRow] = Column(
-    "rank", lambda e: e.row.rank or e.row.standing, key="rank", right=True, smaller_first=True
+RANK = number("rank", lambda e: e.row.rank or e.row.standing, key="rank", smaller_first=True)
+METHOD = column("method", "row.label", key="label", names_line=True)
+NETWORK_NAME = column("network", "row.first.network.name", key="network")
+SEED_COUNT = number("seeds", lambda e: len(e.row.seeds), key="n_seeds")
+SEEDS = column("seeds", "row.seeds", formatting.seed_list, parts=SEED_PARTS)
+_PRETRAINING = column(
+    "pretraining", "row.first.network.pretraining", key="pretraining", terminal=190, filtered=True
 )
-METHOD: Column[OfRow] = Column("method", lambda e: e.row.label, key="label", names_line=True)
-NETWORK_NAME: Column[OfRow] = Column("network", lambda e: e.row.first.network.name, key="network")
-SEED_COUNT: Column[OfRow] = Column("seeds", lambda e: len(e.row.seeds), key="n_seeds", right=True)
-SEEDS: Column[OfRow] = Column("seeds", lambda e: e.row.seeds, formatting.seed_list, parts=SEED_PARTS)
-_PRETRAINING: Column[OfRow] = Column(
-    "pretraining", lambda e: e.row.first.network.pretraining, key="pretraining", terminal=190, filtered=True
-)
-_SETTINGS: Column[OfRow] = Column("settings", lambda e: e.row.settings, filtered=True)
-_DEVIATION: Column[OfRow] = Column("std", lambda e: e.row.miou.std, right=True)
-_NETWORK: Column[OfRow] = Column(
-    "network", lambda e: e.row.first.network, _network, parts=NETWORK_PARTS, terminal=160, filtered=True
-)
-_ITERATIONS: Column[OfRow] = Column(
-    "iterations",
-    lambda e: e.row.first.iterations,
-    str,
-    "iterations",
-    right=True,
-    terminal=170,
-    smaller_first=True,
-)
+_SETTINGS = column("settings", "row.settings", filtered=True)
+_NETWORK = column("network", "row.first.network", _network, parts=NETWORK_PARTS, terminal=160, filtered=True)
+_ITERATIONS = number("iterations", "row.first.iterations", key="iterations", terminal=170, smaller_first=True)
 _TIME = replace(costs.TRAINING_TIME, header="time", smaller_first=True)
-_ORIGIN: Column[OfRow] = Column("origin", lambda e: e.row.origin, key="origin", terminal=200)
-_INTERVAL: Column[Entry] = Column(
+_ORIGIN = column("origin", "row.origin", key="origin", terminal=200)
+_INTERVAL = number(
     "95 % interval",
     lambda e: e.row.interval if e.is_ranked_view else None,
     lambda interval: formatting.interval(*interval),
     parts={"miou_low": attrgetter("low"), "miou_high": attrgetter("high")},
-    right=True,
     number=attrgetter("low"),
     terminal=130,
 )
-_TESTED: Column[Entry] = Column(
-    significance.HEADER,
-    lambda e: significance.told(e.row, e.board, e.found) if e.found and e.is_ranked_view else None,
-    optional=True,
-    terminal=110,
-)
-_P = machine(
-    "p_best", lambda e: e.found.p.get(e.row.first.group_hash) if e.found and e.is_ranked_view else None
-)
-GAP: Column[Entry] = Column(
-    gap.HEADER,
-    lambda e: e.gap_closed if e.is_ranked_view else None,
-    lambda percent: f"{percent:.0f} %",
-    key="gap_closed",
-    right=True,
-    optional=True,
-    terminal=140,
+_TESTED = column(significance.HEADER, "told", optional=True, terminal=110)
+GAP = number(
+    gap.HEADER, "gap_closed", lambda percent: f"{percent:.0f} %", "gap_closed", optional=True, terminal=140
 )
 
 
 def _quantity(key: str, quantity: str) -> Column[Entry]:
     """Mean and standard deviation of a quantity in the view of a line."""
-    return Column("", lambda e: e.statistic(quantity), parts=mean_and_std(key), right=True)
+    return number("", lambda e: e.statistic(quantity), parts=mean_and_std(key))
 
 
 def miou(board: Board, view: View | None = None) -> Column[Entry]:
@@ -143,19 +143,18 @@ def miou(board: Board, view: View | None = None) -> Column[Entry]:
 
 def class_iou(name: str) -> Column[Entry]:
     """IoU of a class, mean over seeds."""
-    return Column(
+    return number(
         name,
         lambda e: e.statistic(name),
-        lambda statistic: f"{statistic.mean:.1f}",
+        lambda found: f"{found.mean:.1f}",
         parts={f"iou:{name}": attrgetter("mean")},
-        right=True,
         place=lambda e: e.board.place(e.row, e.view, name),
         heat=True,
     )
 
 
 def _class_deviation(name: str) -> Column[Entry]:
-    return Column("", lambda e: e.statistic(name), parts={f"iou_std:{name}": attrgetter("std")})
+    return column("", lambda e: e.statistic(name), parts={f"iou_std:{name}": attrgetter("std")})
 
 
 def main_columns(board: Board) -> list[Column[Entry]]:
@@ -171,7 +170,7 @@ def tracked_columns(board: Board) -> list[Column[Entry]]:
     """For a table that is sorted elsewhere: numbers, and the IoU of every class."""
     place = replace(RANK, right=False)  # what is not ranked says as what it is shown
     classes = [replace(class_iou(name), header=f"IoU {name}") for name in board.classes]
-    measured = [miou(board), _DEVIATION, SEED_COUNT]
+    measured = [miou(board), number("std", "row.miou.std"), SEED_COUNT]
     described = [NETWORK_NAME, _PRETRAINING, _SETTINGS, costs.TRAINING_TIME, costs.MEMORY, costs.DEVICE]
     return [place, METHOD, *measured, *described, *classes]
 
@@ -189,10 +188,10 @@ def machine_columns(classes: Sequence[str]) -> list[Column[Entry]]:
         *(*of_record("method"), METHOD, *of_record("method_version")),
         machine("tags", lambda e: " ".join(e.row.first.tags)),
         *(*of_record("oracle", "smoke", "profile", "setting"), *fields("view", "split", "class_set")),
-        machine("ranked_split", lambda e: e.is_ranked_view),
-        *(*fields("score", "provenance", "images"), SEEDS, _quantity("miou", MIOU), _INTERVAL, _P),
-        *(_quantity("accuracy", ACCURACY), _NETWORK, _PRETRAINING),
-        machine("scored_weights", lambda e: e.row.first.network.weights),
+        machine("ranked_split", "is_ranked_view"),
+        *(*fields("score", "provenance", "images"), SEEDS, _quantity("miou", MIOU), _INTERVAL),
+        *(machine("p_best", "p_best"), _quantity("accuracy", ACCURACY), _NETWORK, _PRETRAINING),
+        machine("scored_weights", "row.first.network.weights"),
         *of_record("settings_origin"),
         machine("overrides", lambda e: formatting.assignments(e.row.first.overrides)),
         *(_ITERATIONS, *costs.MACHINE_COLUMNS, _ORIGIN),

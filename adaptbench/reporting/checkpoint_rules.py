@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record, Snapshot
-from adaptbench.reporting.board import Board, OfRow, Row, Statistic, boards, view
+from adaptbench.reporting.board import Board, Row, Statistic, boards, view
 from adaptbench.reporting.board_columns import METHOD, NETWORK_NAME, SEEDS
-from adaptbench.reporting.columns import Column, fields, machine
+from adaptbench.reporting.columns import column, fields, machine, number
 from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
@@ -65,8 +65,8 @@ class Run(NamedTuple):
     gap: float
 
 
-_RULE: Column[Choice | Run] = Column("rule", lambda one: one.rule, key="rule")
-_EARLIER: Column[OfRow] = Column(
+_RULE = column("rule", "rule", key="rule")
+_EARLIER = column(
     "earlier trainings", lambda one: one.row.first.ranking["checkpoint"], key="earlier_trainings"
 )
 
@@ -97,19 +97,19 @@ def choices(row: Row) -> list[Choice]:
 def table(found: Sequence[Choice]) -> Table[Choice]:
     """One line per row and rule, at least one."""
     seen = view(found[0].row.first.scores[0])
-    return Table(
-        [
-            *(METHOD, NETWORK_NAME, _RULE),
-            Column(f"mIoU ({seen})", lambda choice: choice.miou, right=True),
-            Column("gap to oracle-best", lambda choice: choice.gap, right=True),
+    columns = [
+        *(
+            METHOD,
+            NETWORK_NAME,
+            _RULE,
+            number(f"mIoU ({seen})", "miou"),
+            number("gap to oracle-best", "gap"),
             SEEDS,
-            Column(
-                "chosen after iterations", lambda choice: ", ".join(str(s.iterations) for s in choice.chosen)
-            ),
-            _EARLIER,
-        ],
-        found,
-    )
+        ),
+        column("chosen after iterations", lambda choice: ", ".join(str(s.iterations) for s in choice.chosen)),
+        _EARLIER,
+    ]
+    return Table(columns, found)
 
 
 def _found(records: Iterable[Record]) -> list[tuple[Board, list[Choice]]]:
@@ -150,10 +150,10 @@ def render_csv(records: Iterable[Record]) -> str:
         for choice in found
         for record, snapshot, gap in zip(choice.row.records, choice.chosen, choice.gaps, strict=True)
     ]
-    columns: list[Column[Run]] = [
+    columns = [
         *(*fields("record", "benchmark"), *fields("row.first", "ranking_hash"), *fields("record", "method")),
         *(METHOD, NETWORK_NAME, *fields("record", "seed"), _EARLIER, _RULE),
-        *(*fields("snapshot", "iterations", "miou"), machine("gap", lambda run: run.gap)),
+        *(*fields("snapshot", "iterations", "miou"), machine("gap", "gap")),
     ]
     return Table(columns, lines).to_csv()
 

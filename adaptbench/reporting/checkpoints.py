@@ -10,33 +10,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
 from adaptbench.contracts.benchmark import Protocol
 from adaptbench.records import formatting
 from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
 from adaptbench.records.scan import Unreadable
-from adaptbench.reporting.columns import NETWORK_PARTS, Column, fields, fixed, machine
+from adaptbench.reporting.columns import NETWORK_PARTS, column, fields, fixed, machine, number
 from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
     "Each row is one checkpoint (n = 1): no mean, no rank, no standard deviation. `imported` weights were trained by "
     "others, `run` ones here; what they were trained on decides as much as the method. mIoU in percent."
 )
-_MIOU: Column[Evaluation] = Column("mIoU", lambda e: e.score.miou, fixed(1), "miou", right=True)
-_ACCURACY: Column[Evaluation] = Column(
-    "pixel accuracy", lambda e: e.score.accuracy, fixed(1), "accuracy", right=True
-)
-_IMAGES: Column[Evaluation] = Column("images", lambda e: e.score.images, key="images", right=True)
-_CHECKPOINT: Column[Evaluation] = Column("checkpoint", lambda e: e.checkpoint, key="checkpoint")
-_NETWORK: Column[Evaluation] = Column(
+_MIOU = number("mIoU", "score.miou", fixed(1), "miou")
+_ACCURACY = number("pixel accuracy", "score.accuracy", fixed(1), "accuracy")
+_IMAGES = number("images", "score.images", key="images")
+_CHECKPOINT = column("checkpoint", "checkpoint", key="checkpoint")
+_NETWORK = column(
     "network",
-    lambda e: e.network,
+    "network",
     lambda network: f"{network.name} ({formatting.parameters(network.parameters)})",
     parts=NETWORK_PARTS,
 )
-_SETTINGS: Column[Evaluation] = Column(
+_SETTINGS = column(
     "settings", lambda e: formatting.assignments(e.overrides), lambda text: text or "default", "overrides"
 )
 
@@ -53,7 +50,7 @@ def origin(evaluation: Evaluation) -> str:
 
 def table(evaluations: Sequence[Evaluation]) -> Table[Evaluation]:
     """Lines in the order given."""
-    described = [Column("origin", origin), Column("method", lambda e: e.method_title)]
+    described = [column("origin", origin), column("method", "method_title")]
     return Table([_CHECKPOINT, *described, _NETWORK, _MIOU, _ACCURACY, _IMAGES, _SETTINGS], evaluations)
 
 
@@ -84,14 +81,14 @@ def render_markdown(evaluations: Iterable[Evaluation], unreadable: Sequence[Unre
 def render_csv(evaluations: Sequence[Evaluation]) -> str:
     """One line per evaluation: everything the page shows, and the IoU of every class."""
     classes = dict.fromkeys(name for evaluation in evaluations for name in evaluation.score.iou)
-    columns: list[Column[Evaluation]] = [
+    columns = [
         *(_CHECKPOINT, *fields("origin", "kind", "weights", "source", "source_sha256", "seed")),
-        *(machine(key, attrgetter(key)) for key in ("method", "oracle", "smoke")),
-        *(_NETWORK, *fields("network", "pretraining"), machine("profile", attrgetter("profile")), _SETTINGS),
+        *(machine(key, key) for key in ("method", "oracle", "smoke")),
+        *(_NETWORK, *fields("network", "pretraining"), machine("profile", "profile"), _SETTINGS),
         *fields("score", "split", "class_set", "provenance"),
         machine("data", lambda e: formatting.assignments(e.data)),
         *(_IMAGES, _MIOU, _ACCURACY),
-        *(machine(key, attrgetter(key)) for key in ("weights_sha256", "evaluation_hash")),
+        *(machine(key, key) for key in ("weights_sha256", "evaluation_hash")),
         *(machine(f"iou:{name}", partial(_iou, name)) for name in classes),
     ]
     return Table(columns, evaluations).to_csv()

@@ -108,17 +108,37 @@ SEED_PARTS: Mapping[str, Callable[[Any], Any]] = {
     "seeds": lambda seeds: " ".join(map(str, seeds)),
 }
 
-R = TypeVar("R")
+
+def column(
+    header: str,
+    value: str | Callable[[Any], Any],
+    text: Callable[[Any], str] = str,
+    key: str = "",
+    **more: Any,
+) -> Column[Any]:
+    """A column whose values may be named by the path of an attribute of a line, as in ``row.first.iterations``."""
+    return Column(header, attrgetter(value) if isinstance(value, str) else value, text, key, **more)
 
 
-def machine(key: str, value: Callable[[R], Any]) -> Column[R]:
+def number(
+    header: str,
+    value: str | Callable[[Any], Any],
+    text: Callable[[Any], str] = str,
+    key: str = "",
+    **more: Any,
+) -> Column[Any]:
+    """The same for numbers, which are aligned right."""
+    return column(header, value, text, key, right=True, **more)
+
+
+def machine(key: str, value: str | Callable[[Any], Any]) -> Column[Any]:
     """A column of CSV and JSON alone."""
-    return Column("", value, key=key)
+    return column("", value, key=key)
 
 
 def fields(of: str, *names: str) -> list[Column[Any]]:
     """Columns of CSV and JSON alone: attributes, called as they are, of what lies at the path ``of`` of a line."""
-    return [machine(name, attrgetter(f"{of}.{name}")) for name in names]
+    return [machine(name, f"{of}.{name}") for name in names]
 
 
 def mean_and_std(key: str) -> dict[str, Callable[[Any], float | None]]:

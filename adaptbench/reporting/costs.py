@@ -8,7 +8,7 @@ from collections.abc import Callable
 from adaptbench.records import formatting
 from adaptbench.records.record import Cost
 from adaptbench.reporting.board import OfRow, Row
-from adaptbench.reporting.columns import Column
+from adaptbench.reporting.columns import Column, column, fields, fixed, number
 
 _Writer = Callable[[float], str]
 
@@ -39,42 +39,21 @@ def _energy(joules: float) -> str:
 
 def _known(header: str, quantity: str, text: _Writer) -> Column[OfRow]:
     """A quantity that records have which know it."""
-    return Column(header, lambda one: mean(one.row, quantity), text, key=quantity, right=True)
+    return number(header, lambda one: mean(one.row, quantity), text, quantity)
 
 
-PARAMETERS: Column[OfRow] = Column(
-    "parameters",
-    lambda one: one.row.first.network.parameters,
-    formatting.parameters,
-    "parameters",
-    right=True,
+TRAINING_TIME = number(
+    "training time", "row.training_seconds", formatting.duration, "training_seconds", unit="s", terminal=100
 )
-TRAINING_TIME: Column[OfRow] = Column(
-    "training time",
-    lambda one: one.row.training_seconds,
-    formatting.duration,
-    "training_seconds",
-    unit="s",
-    right=True,
-    terminal=100,
-)
-_EVALUATION_TIME: Column[OfRow] = Column("", lambda one: one.row.evaluation_seconds, key="evaluation_seconds")
-MEMORY: Column[OfRow] = Column(
-    "peak memory",
-    lambda one: one.row.peak_memory_mib,
-    formatting.memory,
-    "peak_memory_mib",
+MEMORY = number(
+    *("peak memory", "row.peak_memory_mib", formatting.memory, "peak_memory_mib"),
     unit="MiB",
-    right=True,
     smaller_first=True,
     terminal=180,
 )
-DEVICE: Column[OfRow] = Column(
-    "device", lambda one: one.row.devices, key="device", terminal=180, filtered=True
-)
-_GPU_HOURS: Column[OfRow] = Column(
-    "GPU-hours", lambda one: gpu_hours(one.row), lambda hours: f"{hours:.2f}", "gpu_hours", right=True
-)
+DEVICE = column("device", "row.devices", key="device", terminal=180, filtered=True)
+_PARAMETERS = number("parameters", "row.first.network.parameters", formatting.parameters, "parameters")
+_GPU_HOURS = number("GPU-hours", lambda one: gpu_hours(one.row), fixed(2), "gpu_hours")
 _FLOPS = _known("GFLOPs per picture", "flops", _giga)
 _RATES = (
     _known("training pictures/s", "training_pictures_per_second", _rate),
@@ -83,9 +62,18 @@ _RATES = (
 _ENERGY = _known("energy", "training_joules", _energy)
 
 #: Of the table of costs.
-COLUMNS = (PARAMETERS, _FLOPS, TRAINING_TIME, _GPU_HOURS, *_RATES, MEMORY, _ENERGY, DEVICE)
+COLUMNS = (_PARAMETERS, _FLOPS, TRAINING_TIME, _GPU_HOURS, *_RATES, MEMORY, _ENERGY, DEVICE)
 #: Of the CSV, in base units: seconds, MiB, FLOPs, joules.
-MACHINE_COLUMNS = (TRAINING_TIME, _EVALUATION_TIME, MEMORY, DEVICE, _GPU_HOURS, _FLOPS, *_RATES, _ENERGY)
+MACHINE_COLUMNS = (
+    TRAINING_TIME,
+    *fields("row", "evaluation_seconds"),
+    MEMORY,
+    DEVICE,
+    _GPU_HOURS,
+    _FLOPS,
+    *_RATES,
+    _ENERGY,
+)
 
 
 def facts(cost: Cost) -> list[tuple[str, str]]:

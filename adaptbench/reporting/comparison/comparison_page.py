@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.reporting.columns import Column, fixed, machine
+from adaptbench.reporting.columns import column, fixed, machine, number
 from adaptbench.reporting.comparison.compared import Comparison, Departure, Line
 from adaptbench.reporting.table import Table, write_with_csv
 
@@ -50,34 +50,25 @@ def note(comparison: Comparison) -> str:
     return _NOTE_CHECKPOINTS if comparison.seeds == 1 else _NOTE
 
 
-def _score(key: str, header: str, value: Callable[[Line], float | None]) -> Column[Line]:
-    return Column(header, value, fixed(1), key=key, right=True)
-
-
-_A = _score("a", "A", lambda line: line.first)
-_B = _score("b", "B", lambda line: line.second)
-_DIFFERENCE: Column[Line] = Column(
+_A, _B = number("A", "first", fixed(1), "a"), number("B", "second", fixed(1), "b")
+_DIFFERENCE = number(
     "A - B",
     lambda line: None if line.gap is None else line,
     lambda line: _signed(line),
     parts={"difference": attrgetter("gap")},
-    right=True,
 )
-_INTERVAL: Column[Line] = Column(
+_INTERVAL = number(
     "95 % interval",
     lambda line: line.difference and line.difference.interval(),
     lambda interval: f"{formatting.signed(interval.low)} to {formatting.signed(interval.high)}",
     parts={"low": attrgetter("low"), "high": attrgetter("high")},
-    right=True,
 )
-_P: Column[Line] = Column("p", lambda line: line.p, formatting.p_value, "p_holm", right=True)
+_P = number("p", "p", formatting.p_value, "p_holm")
 
 
 def score_table(lines: Sequence[Line], what: str) -> Table[Line]:
     """One line per score."""
-    return Table(
-        [Column(what, lambda line: line.name, key="name"), _A, _B, _DIFFERENCE, _INTERVAL, _P], lines
-    )
+    return Table([column(what, "name", key="name"), _A, _B, _DIFFERENCE, _INTERVAL, _P], lines)
 
 
 def tables(comparison: Comparison) -> list[tuple[str, Table[Any]]]:
@@ -95,12 +86,8 @@ def tables(comparison: Comparison) -> list[tuple[str, Table[Any]]]:
 
 def departure_table(comparison: Comparison) -> Table[Departure]:
     """Facts in which the sides differ."""
-    columns: list[Column[Departure]] = [
-        Column(" ", lambda departure: departure.part, key="part"),  # its texts say what they are
-        Column("what", lambda departure: departure.key),
-        Column("A", lambda departure: departure.first),
-        Column("B", lambda departure: departure.second),
-    ]
+    part = column(" ", "part", key="part")  # its texts say what they are
+    columns = [part, column("what", "key"), column("A", "first"), column("B", "second")]
     return Table(columns, comparison.departures)
 
 
@@ -115,11 +102,10 @@ def render_markdown(comparison: Comparison) -> str:
 
 def render_csv(comparison: Comparison) -> str:
     """One line per score, unrounded to four digits; all images."""
-    columns: list[Column[Line]] = [
-        machine("group", lambda line: line.group),
-        machine("name", lambda line: line.name),
-    ]
-    return Table([*columns, _A, _B, _DIFFERENCE, _INTERVAL, _P], comparison.lines).to_csv()
+    return Table(
+        [machine("group", "group"), machine("name", "name"), _A, _B, _DIFFERENCE, _INTERVAL, _P],
+        comparison.lines,
+    ).to_csv()
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:

@@ -12,11 +12,10 @@ from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.board_columns import Entry
-from adaptbench.reporting.columns import Column, Link
+from adaptbench.reporting.columns import Link, column
 from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_table, cost_table, data_sentence, main_table
-from adaptbench.reporting.page import bars, charts, curves, names
-from adaptbench.reporting.page.bars import BarChart
-from adaptbench.reporting.page.charts import Item, LineChart, Scatter, Writer
+from adaptbench.reporting.page import charts, curves, names
+from adaptbench.reporting.page.charts import Chart, Item, Writer
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import Strips, board_strips
 from adaptbench.reporting.page.tables import PageTable
@@ -50,12 +49,12 @@ class BoardPage:
     significance: str
     main: PageTable[Entry] | None
     classes: PageTable[Entry] | None
-    bars: BarChart | None
+    bars: Chart | None
     published: PageTable[Pair] | None
     smoke: PageTable[Entry] | None
     costs: PageTable[Entry] | None
-    scatters: tuple[Scatter, ...]
-    curves: tuple[LineChart, ...]
+    scatters: tuple[Chart, ...]
+    curves: tuple[Chart, ...]
     strips: Strips
 
     @property
@@ -105,7 +104,7 @@ def board_page(
         classes=_of_entries(
             class_table(board), "classes", f"IoU per class in percent, mean over seeds. {caption}"
         ),
-        bars=bars.class_bars(board),
+        bars=charts.class_bars(board),
         published=PageTable(comparison.table(pairs), "published", "Printed values beside ours")
         if pairs
         else None,
@@ -123,9 +122,7 @@ def _main(
     """The main table; names lead to the first run of their row, and a further column to every one."""
     table = main_table(board, rows, found)
     linked = [replace(c, href=_first_run) if c.names_line else c for c in table.columns]
-    runs: Column[Entry] = Column(
-        "runs", lambda entry: float(len(entry.row.records)), _nothing, links=_run_links
-    )
+    runs = column("runs", lambda entry: float(len(entry.row.records)), _nothing, links=_run_links)
     return _of_entries(Table([*linked, runs], table.lines), key, caption)
 
 
@@ -148,8 +145,8 @@ def _run_links(entry: Entry) -> list[Link]:
     ]
 
 
-def _scatters(board: Board) -> tuple[Scatter, ...]:
-    def chart(key: str, title: str, cost: _Quantity, marks: Iterable[float], text: Writer) -> Scatter | None:
+def _scatters(board: Board) -> tuple[Chart, ...]:
+    def chart(key: str, title: str, cost: _Quantity, marks: Iterable[float], text: Writer) -> Chart | None:
         return charts.scatter(key, title, _items(board, cost), f"mIoU ({board.view})", marks, text)
 
     found = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adaptbench.reporting.columns import Column
+from adaptbench.reporting.columns import column
 from adaptbench.reporting.page import names
 from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.published.published import Paper, Published, Result
@@ -58,7 +58,7 @@ def _page(published: Published, benchmark: str) -> PrintedPage:
     )
 
 
-_KIND: Column[Result] = Column("kind", lambda result: _KINDS[kind_of(result)], filtered=True)
+_KIND = column("kind", lambda result: _KINDS[kind_of(result)], filtered=True)
 
 
 def _tables(number: int, view: str, results: Sequence[Result]) -> list[PageTable[Result]]:

@@ -12,13 +12,12 @@ from adaptbench.records import formatting
 from adaptbench.records.record import Record, Score
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import standing
-from adaptbench.reporting.columns import Column, fixed
+from adaptbench.reporting.columns import column, fixed, number
 from adaptbench.reporting.matrices import matrices_file
 from adaptbench.reporting.page import curves, names
-from adaptbench.reporting.page.charts import LineChart
-from adaptbench.reporting.page.confusion import Matrix, confusion
+from adaptbench.reporting.page.charts import Chart, confusion
 from adaptbench.reporting.page.curves import Metric
-from adaptbench.reporting.page.strips import Picture, Swatch, run_pictures
+from adaptbench.reporting.page.strips import Picture, Swatches, run_pictures
 from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.table import Table
 
@@ -40,14 +39,14 @@ class RunPage:
     standing: str
     scores: PageTable[Score]
     classes: PageTable[str]
-    confusion: Matrix | None
+    confusion: Chart | None
     facts: Facts
     settings: PageTable[tuple[str, Any]]
     environment: Facts
     data: Facts
-    curves: tuple[LineChart, ...]
+    curves: tuple[Chart, ...]
     pictures: tuple[Picture, ...]
-    legend: tuple[Swatch, ...]
+    legend: Swatches
 
 
 def run_page(
@@ -85,22 +84,19 @@ def run_page(
     )
 
 
-_SCORES: list[Column[Score]] = [
-    Column("split", lambda score: score.split),
-    Column("class set", lambda score: score.class_set),
-    Column("mIoU (%)", lambda score: score.miou, fixed(2), right=True),
-    Column("pixel accuracy (%)", lambda score: score.accuracy, fixed(2), right=True),
-    Column("images", lambda score: score.images, right=True),
-    Column("pictures", lambda score: score.provenance),
+_SCORES = [
+    *(column("split", "split"), column("class set", "class_set"), number("mIoU (%)", "miou", fixed(2))),
+    *(number("pixel accuracy (%)", "accuracy", fixed(2)), number("images", "images")),
+    column("pictures", "provenance"),
 ]
 
 
 def _classes(record: Record) -> PageTable[str]:
     """A line per class, a column per split."""
     listed = list(dict.fromkeys(name for score in record.scores for name in score.iou))
-    ious = [Column(f"IoU (%), {s.split}", s.iou.get, fixed(1), right=True, heat=True) for s in record.scores]
+    ious = [number(f"IoU (%), {s.split}", s.iou.get, fixed(1), heat=True) for s in record.scores]
     caption = f"IoU per class, {record.scores[0].class_set}"
-    return PageTable(Table([Column("class", str), *ious], listed), "classes", caption)
+    return PageTable(Table([column("class", str), *ious], listed), "classes", caption)
 
 
 def _facts(record: Record) -> Facts:
@@ -130,12 +126,12 @@ def _facts(record: Record) -> Facts:
 
 def _settings(record: Record) -> PageTable[tuple[str, Any]]:
     changed = formatting.flatten(record.overrides)
-    columns: list[Column[tuple[str, Any]]] = [
-        Column("setting", itemgetter(0)),
-        Column("value", lambda setting: formatting.value(setting[1])),
-        Column(
+    columns = [
+        column("setting", itemgetter(0)),
+        column("value", lambda setting: formatting.value(setting[1])),
+        column(
             "origin",
-            lambda setting: "changed with --set" if setting[0] in changed else record.settings_origin,
+            lambda s: "changed with --set" if s[0] in changed else record.settings_origin,
             filtered=True,
         ),
     ]

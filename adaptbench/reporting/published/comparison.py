@@ -15,7 +15,7 @@ from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.reporting.board import Board, Row, view
 from adaptbench.reporting.board_columns import METHOD, NETWORK_NAME, SEED_COUNT, Entry
-from adaptbench.reporting.columns import Column
+from adaptbench.reporting.columns import Column, column, number
 from adaptbench.reporting.published.published import Printed, Published, Result
 from adaptbench.reporting.published.published_board import view_of
 from adaptbench.reporting.table import Table
@@ -125,42 +125,31 @@ def pair_of(board: Board, row: Row, facts: Facts) -> Pair | None:
     return None if result is None else Pair(row, result)
 
 
-_PRINTED: Column[Pair] = Column(
+_PRINTED = number(
     "published",
-    lambda pair: pair.result,
+    "result",
     lambda result: f"{result.printed}{result.miou.mark}",
-    right=True,
     number=lambda result: float(result.miou),
 )
-_DIFFERENCE: Column[Pair] = Column("difference", lambda pair: pair.difference, formatting.signed, right=True)
-_VERDICT: Column[Pair] = Column("verdict", lambda pair: pair.verdict)
-_PAPER: Column[Pair] = Column("paper", lambda pair: pair.result.paper.citation)
-
-
-def _ours(header: str) -> Column[Pair]:
-    return Column(header, lambda pair: pair.row.miou, right=True)
+_OURS = number("ours", "row.miou")
+_VERDICT = [number("difference", "difference", formatting.signed), column("verdict", "verdict")]
+_PAPER = column("paper", "result.paper.citation")
 
 
 def table(found: Sequence[Pair]) -> Table[Pair]:
     """One line per pair, at least one."""
-    return Table(
-        [
-            *(METHOD, NETWORK_NAME, _ours(f"mIoU ({view(found[0].row.first.scores[0])})"), SEED_COUNT),
-            replace(_PRINTED, header=f"published mIoU ({view_of(found[0].result)})"),
-            Column("published seeds", lambda pair: pair.result.n_seeds, right=True),
-            _DIFFERENCE,
-            _VERDICT,
-            Column("published checkpoint", lambda pair: pair.result.protocol.checkpoint or None),
-            Column("published label size", lambda pair: pair.result.protocol.label_size or None),
-            _PAPER,
-            Column("read in", lambda pair: pair.result.miou.source),
-        ],
-        found,
-    )
+    scored, printed = view(found[0].row.first.scores[0]), view_of(found[0].result)
+    columns = [
+        *(METHOD, NETWORK_NAME, replace(_OURS, header=f"mIoU ({scored})"), SEED_COUNT),
+        replace(_PRINTED, header=f"published mIoU ({printed})"),
+        *(number("published seeds", "result.n_seeds"), *_VERDICT),
+        column("published checkpoint", lambda pair: pair.result.protocol.checkpoint or None),
+        column("published label size", lambda pair: pair.result.protocol.label_size or None),
+        *(_PAPER, column("read in", "result.miou.source")),
+    ]
+    return Table(columns, found)
 
 
 def short_table(found: Sequence[Pair]) -> Table[Pair]:
     """The same for print."""
-    return Table(
-        [METHOD, NETWORK_NAME, _ours("ours"), SEED_COUNT, _PRINTED, _DIFFERENCE, _VERDICT, _PAPER], found
-    )
+    return Table([METHOD, NETWORK_NAME, _OURS, SEED_COUNT, _PRINTED, *_VERDICT, _PAPER], found)

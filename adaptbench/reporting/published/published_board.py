@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from adaptbench.records import formatting
-from adaptbench.reporting.columns import Column
+from adaptbench.reporting.columns import Column, column, number
 from adaptbench.reporting.published.published import UNVERIFIED, Paper, Published, Result
 from adaptbench.reporting.table import Table
 from adaptbench.storage import atomic
@@ -37,26 +37,23 @@ def view_of(result: Result) -> str:
     return f"{result.num_classes} classes, {result.split}"
 
 
-_METHOD: Column[Result] = Column("method", lambda result: result.label, key="method")
-_NETWORK: Column[Result] = Column("network", lambda result: result.network, key="network", filtered=True)
+_METHOD = column("method", "label", key="method")
+_NETWORK = column("network", "network", key="network", filtered=True)
 
 
 def result_table(results: Sequence[Result]) -> Table[Result]:
     """The main table; all results have one split and number of classes."""
-    return Table(
-        [
-            *(_METHOD, _NETWORK),
-            Column("training", lambda result: SETTINGS.get(result.setting, result.setting), filtered=True),
-            Column(f"mIoU ({view_of(results[0])})", lambda result: result.miou, right=True),
-            Column("std", lambda result: result.std or None, right=True, number=float),
-            Column("seeds", lambda result: result.n_seeds, right=True),
-            Column("checkpoint", lambda result: result.protocol.checkpoint or None, filtered=True),
-            Column("label size", lambda result: result.protocol.label_size or None),
-            Column("paper", lambda result: result.paper.citation),
-            Column("read in", lambda result: result.miou.source),
-        ],
-        results,
-    )
+    columns = [
+        *(_METHOD, _NETWORK),
+        column("training", lambda result: SETTINGS.get(result.setting, result.setting), filtered=True),
+        number(f"mIoU ({view_of(results[0])})", "miou"),
+        number("std", lambda result: result.std or None, number=float),
+        number("seeds", "n_seeds"),
+        column("checkpoint", lambda result: result.protocol.checkpoint or None, filtered=True),
+        column("label size", lambda result: result.protocol.label_size or None),
+        *(column("paper", "paper.citation"), column("read in", "miou.source")),
+    ]
+    return Table(columns, results)
 
 
 def class_table(results: Sequence[Result]) -> Table[Result] | None:
@@ -67,7 +64,7 @@ def class_table(results: Sequence[Result]) -> Table[Result] | None:
 
 
 def _class(name: str) -> Column[Result]:
-    return Column(name, lambda result: result.iou.get(name), right=True, heat=True)
+    return number(name, lambda result: result.iou.get(name), heat=True)
 
 
 def kind_of(result: Result) -> str:

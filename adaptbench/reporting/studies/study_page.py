@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from adaptbench.contracts.study import Published
 from adaptbench.records import formatting
 from adaptbench.reporting.board import View
-from adaptbench.reporting.columns import SEED_PARTS, Column, fields, machine, mean_and_std
+from adaptbench.reporting.columns import SEED_PARTS, column, fields, machine, mean_and_std, number
 from adaptbench.reporting.studies.study_table import Check, StudyRow, StudyTable
 from adaptbench.reporting.table import Table, write_with_csv
 
@@ -37,9 +38,25 @@ class Line:
         return formatting.assignments(self.row.records[0].overrides) if self.row.records else ""
 
     @property
+    def settings(self) -> str:
+        """What the study changes."""
+        return formatting.assignments(self.row.variant.settings)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those that have finished."""
+        return [record.seed for record in self.row.records]
+
+    @property
     def peak_memory_mib(self) -> float | None:
         """Of any seed."""
         return max((record.cost.peak_memory_mib for record in self.row.records), default=None)
+
+    @property
+    def published_memory_gb(self) -> float | None:
+        """None where it is not printed."""
+        printed = self.row.variant.published
+        return printed.memory_gb if printed else None
 
 
 def _printed(published: Published) -> str:
@@ -52,63 +69,30 @@ def _points(value: float) -> str:
     return f"{value:+.1f}"
 
 
-_VARIANT: Column[Line] = Column("variant", lambda line: line.row.variant.label, key="variant")
-_METHOD: Column[Line] = Column("method", lambda line: line.row.variant.method, key="method", terminal=None)
-_SETTINGS: Column[Line] = Column(
-    "settings",
-    lambda line: formatting.assignments(line.row.variant.settings),
-    lambda text: text or "as published",
-    "settings",
-    terminal=None,
+_VARIANT = column("variant", "row.variant.label", key="variant")
+_METHOD = column("method", "row.variant.method", key="method", terminal=None)
+_SETTINGS = column("settings", "settings", lambda text: text or "as published", "settings", terminal=None)
+_SEEDS = column(
+    "seeds", "seeds", lambda seeds: formatting.seed_list(seeds) if seeds else "0", parts=SEED_PARTS
 )
-_SEEDS: Column[Line] = Column(
-    "seeds",
-    lambda line: [record.seed for record in line.row.records],
-    lambda seeds: formatting.seed_list(seeds) if seeds else "0",
-    parts=SEED_PARTS,
+_MIOU = number("mIoU", "row.miou", parts=mean_and_std("miou"))
+_DIFFERENCE = number(
+    "difference", "row.difference", lambda found: f"{found} (n={found.n})", parts=mean_and_std("difference")
 )
-_MIOU: Column[Line] = Column("mIoU", lambda line: line.row.miou, parts=mean_and_std("miou"), right=True)
-_DIFFERENCE: Column[Line] = Column(
-    "difference",
-    lambda line: line.row.difference,
-    lambda found: f"{found} (n={found.n})",
-    parts=mean_and_std("difference"),
-    right=True,
+_PUBLISHED_PARTS: dict[str, Callable[[Any], Any]] = {
+    "published_miou": attrgetter("miou"),
+    "published_std": attrgetter("std"),
+    "published_seeds": lambda printed: str(printed.seeds or ""),
+    "published_class_set": attrgetter("class_set"),
+    "published_split": attrgetter("split"),
+}
+_PUBLISHED = number("published", "row.variant.published", _printed, parts=_PUBLISHED_PARTS)
+_PUBLISHED_DIFFERENCE = number(
+    "published difference", "row.published_difference", _points, "published_difference"
 )
-_PUBLISHED: Column[Line] = Column(
-    "published",
-    lambda line: line.row.variant.published,
-    _printed,
-    parts={
-        "published_miou": attrgetter("miou"),
-        "published_std": attrgetter("std"),
-        "published_seeds": lambda printed: str(printed.seeds or ""),
-        "published_class_set": attrgetter("class_set"),
-        "published_split": attrgetter("split"),
-    },
-    right=True,
-)
-_PUBLISHED_DIFFERENCE: Column[Line] = Column(
-    "published difference",
-    lambda line: line.row.published_difference,
-    _points,
-    "published_difference",
-    right=True,
-)
-_MEMORY: Column[Line] = Column(
-    "peak memory",
-    lambda line: line.peak_memory_mib,
-    formatting.memory,
-    "peak_memory_mib",
-    right=True,
-    terminal=None,
-)
-_PUBLISHED_MEMORY: Column[Line] = Column(
-    "published memory",
-    lambda line: line.row.variant.published and line.row.variant.published.memory_gb,
-    lambda memory: f"{memory:g} GB",
-    "published_memory_gb",
-    right=True,
+_MEMORY = number("peak memory", "peak_memory_mib", formatting.memory, "peak_memory_mib", terminal=None)
+_PUBLISHED_MEMORY = number(
+    *("published memory", "published_memory_gb", lambda memory: f"{memory:g} GB", "published_memory_gb"),
     terminal=None,
 )
 
@@ -134,13 +118,13 @@ def variant_table(table: StudyTable) -> Table[Line]:
 def check_table(table: StudyTable) -> Table[Check]:
     """One row per published difference."""
     smoke = table.series.limit is not None
-    columns: list[Column[Check]] = [
-        Column("claim", lambda check: check.delta.claim),
-        Column("difference", lambda check: f"{check.delta.variant} minus {check.delta.minus}", terminal=None),
-        Column("published", lambda check: check.published, _points, right=True),
-        Column("ours", lambda check: check.ours, right=True),
-        Column("seeds", lambda check: check.ours.n if check.ours else 0, right=True),
-        Column("verdict", lambda check: "smoke run" if smoke else check.verdict),
+    columns = [
+        column("claim", "delta.claim"),
+        column("difference", lambda check: f"{check.delta.variant} minus {check.delta.minus}", terminal=None),
+        number("published", "published", _points),
+        number("ours", "ours"),
+        number("seeds", lambda check: check.ours.n if check.ours else 0),
+        column("verdict", lambda check: "smoke run" if smoke else check.verdict),
     ]
     return Table(columns, table.checks)
 
@@ -176,9 +160,9 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
         f"# {formatting.markdown(study.title)}",
         f"Study `{study.name}`, after {formatting.markdown(source)}.",
     ]
-    for number, table in enumerate(tables, start=1):
+    for place, table in enumerate(tables, start=1):
         if len(tables) > 1:
-            blocks.append(f"## Series {number} of {len(tables)}")
+            blocks.append(f"## Series {place} of {len(tables)}")
         blocks += [formatting.markdown(circumstances(table)), formatting.markdown(caution(table))]
         blocks.append(variant_table(table).to_markdown())
         if table.checks:
@@ -192,19 +176,17 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
 def render_csv(tables: Iterable[StudyTable]) -> str:
     """One line per series and variant, unrounded to 4 digits."""
     lines = [Line(table, row) for table in tables for row in table.rows]
-    columns: list[Column[Line]] = [
-        machine("study", lambda line: line.table.study.name),
+    columns = [
+        machine("study", "table.study.name"),
         *fields("table.series", "board", "ranking_hash", "profile", "device"),
         machine(
             "limit", lambda line: "" if line.table.series.limit is None else str(line.table.series.limit)
         ),
         machine("set", lambda line: " ".join(line.table.series.settings)),
         *(_VARIANT, _METHOD, _SETTINGS),
-        machine("resolved", lambda line: line.resolved),
+        machine("resolved", "resolved"),
         machine("group_hash", lambda line: line.table.series.variants.get(line.row.variant.label)),
-        Column(
-            "", lambda line: line.table.view, parts={key: attrgetter(key) for key in ("class_set", "split")}
-        ),
+        column("", "table.view", parts={key: attrgetter(key) for key in ("class_set", "split")}),
         *(_SEEDS, _MIOU, *fields("table.study", "reference"), _DIFFERENCE),
         machine("difference_n", lambda line: line.row.difference.n if line.row.difference else 0),
         *(_PUBLISHED, _PUBLISHED_DIFFERENCE, _MEMORY, _PUBLISHED_MEMORY),
