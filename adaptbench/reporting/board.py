@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
@@ -147,14 +147,6 @@ class Row:
         )
 
 
-class OfRow(Protocol):
-    """What says something of a row."""
-
-    @property
-    def row(self) -> Row:
-        """The row."""
-
-
 @dataclass(frozen=True)
 class Board:
     """One benchmark under one protocol.
@@ -183,6 +175,11 @@ class Board:
         return self.rows + self.smoke
 
     @property
+    def records(self) -> list[Record]:
+        """All records behind it."""
+        return [record for row in self.all_rows for record in row.records]
+
+    @property
     def ranked(self) -> tuple[Row, ...]:
         """The rows that take part in the ranking, best first."""
         return tuple(row for row in self.rows if row.standing == "ranked")
@@ -203,8 +200,7 @@ class Board:
         return sorted(
             {
                 name
-                for row in self.all_rows
-                for record in row.records
+                for record in self.records
                 for name, facts in record.data.items()
                 if facts.get("provenance") == provenance
             }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Cost
-from adaptbench.reporting.board import OfRow, Row
+from adaptbench.reporting.board import Row
 from adaptbench.reporting.columns import Column, column, fields, fixed, number
 
 _Writer = Callable[[float], str]
@@ -37,7 +38,7 @@ def _energy(joules: float) -> str:
     return f"{joules / 3.6e6:.3g} kWh"
 
 
-def _known(header: str, quantity: str, text: _Writer) -> Column[OfRow]:
+def _known(header: str, quantity: str, text: _Writer) -> Column[Any]:
     """A quantity that records have which know it."""
     return number(header, lambda one: mean(one.row, quantity), text, quantity)
 

@@ -86,8 +86,8 @@ def machine_table(
         for board in found
         for entry in entries_of_all_views(board, (tests or {}).get(significance.key(board)))
     ]
-    records = (record for board in found for row in board.all_rows for record in row.records)
-    classes = list(dict.fromkeys(name for record in records for score in record.scores for name in score.iou))
+    scores = [score for board in found for record in board.records for score in record.scores]
+    classes = list(dict.fromkeys(name for score in scores for name in score.iou))
     return Table([*machine_columns(classes), *(facts.columns() if facts else [])], lines)
 
 

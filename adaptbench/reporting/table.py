@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -151,11 +150,6 @@ class Table(Generic[R]):
             ]
             for line in self.lines
         ]
-
-
-def text_columns(headers: Sequence[str], right: Sequence[int] = ()) -> list[Column[Sequence[Any]]]:
-    """Columns over lists of texts, of which those numbered ``right`` are aligned right."""
-    return [Column(header, itemgetter(j), right=j in right) for j, header in enumerate(headers)]
 
 
 def write_with_csv(page: Path, markdown: str, csv: str) -> list[Path]:

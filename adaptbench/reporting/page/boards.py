@@ -67,11 +67,6 @@ class BoardPage:
         """How published values beside ours are read."""
         return comparison.INTRODUCTION
 
-    @property
-    def runs(self) -> int:
-        """Number of finished runs behind the page."""
-        return sum(len(row.records) for row in self.board.all_rows)
-
 
 def board_page(
     board: Board,
@@ -122,16 +117,12 @@ def _main(
     """The main table; names lead to the first run of their row, and a further column to every one."""
     table = main_table(board, rows, found)
     linked = [replace(c, href=_first_run) if c.names_line else c for c in table.columns]
-    runs = column("runs", lambda entry: float(len(entry.row.records)), _nothing, links=_run_links)
+    runs = column("runs", lambda entry: float(len(entry.row.records)), lambda _: "", links=_run_links)
     return _of_entries(Table([*linked, runs], table.lines), key, caption)
 
 
 def _of_entries(table: Table[Entry], key: str, caption: str) -> PageTable[Entry] | None:
     return PageTable(table, key, caption, lambda entry: entry.row.standing) if table.lines else None
-
-
-def _nothing(value: object) -> str:
-    return ""
 
 
 def _first_run(entry: Entry) -> str:

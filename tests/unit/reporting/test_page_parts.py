@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from matplotlib.container import BarContainer
 from adaptbench.records import formatting
 from adaptbench.records.record import Cost, Record
 from adaptbench.reporting.board import Statistic, boards
-from adaptbench.reporting.columns import Column
+from adaptbench.reporting.columns import Column, column
 from adaptbench.reporting.figures import class_pictures
 from adaptbench.reporting.figures.canvas import COLOURS
 from adaptbench.reporting.leaderboard import main_table
@@ -25,7 +25,7 @@ from adaptbench.reporting.page import charts, curves, names, tables
 from adaptbench.reporting.page.charts import Chart, Item
 from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.published.published import Value
-from adaptbench.reporting.table import Table, text_columns
+from adaptbench.reporting.table import Table
 
 PAPER, NIGHT = (255, 255, 255), (18, 24, 31)
 
@@ -72,10 +72,10 @@ def test_the_leaderboard_is_sorted_by_unrounded_values(record: Callable[..., Rec
 
 
 def test_a_column_is_a_filter_only_if_it_separates_lines() -> None:
-    columns = [replace(one, filtered=True) for one in text_columns(["network", "device"])]
-    table = PageTable(
-        Table([*text_columns(["method"]), *columns], [["x", "cpu"], ["y", "cpu"]]), "t", "caption"
-    )
+    columns = [column("method", itemgetter(0))]
+    columns += [column(name, itemgetter(j), filtered=True) for j, name in ((1, "network"), (2, "device"))]
+    lines = [("a", "x", "cpu"), ("b", "y", "cpu")]
+    table = PageTable(Table(columns, lines), "t", "caption")
     assert [(f.label, f.options, f.column) for f in table.filters] == [("network", ("x", "y"), 1)]
 
 

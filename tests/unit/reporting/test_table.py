@@ -15,7 +15,7 @@ from adaptbench.records.record import Record
 from adaptbench.reporting.board import Statistic, boards
 from adaptbench.reporting.columns import Column, fields, machine, mean_and_std
 from adaptbench.reporting.leaderboard import machine_table, main_table
-from adaptbench.reporting.table import Table, text_columns
+from adaptbench.reporting.table import Table
 
 Line = tuple[str, Statistic | None]
 LINES: list[Line] = [("a_b", Statistic(40.06, 0.5, 2)), ("c|d", Statistic(30.0, None, 1)), ("[x]", None)]
@@ -74,12 +74,6 @@ def test_a_terminal_shows_what_it_has_the_width_for() -> None:
     wide, narrow = printed(60), printed(30)
     assert "[x]" in wide and "40.1 ± 0.5" in wide and "no room" not in wide
     assert "± 0.5" not in narrow and "no room for: mIoU (all)" in " ".join(narrow.split())
-
-
-def test_texts_have_columns_too() -> None:
-    table = Table(text_columns(["a", "b"], right=[1]), [["x", "1"], ["y", None]])
-    assert table.texts == [["x", "1"], ["y", formatting.MISSING]]
-    assert [column.right for column in table.columns] == [False, True]
 
 
 def test_attributes_are_columns_of_their_names() -> None:
