@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance.conventions import CONVENTIONS
 
 from adaptbench.data.taxonomy import CITYSCAPES16OF19
-from adaptbench.evaluation.class_views import selected
-from adaptbench.evaluation.conventions import CONVENTIONS, closed
+from adaptbench.evaluation.class_views import closed, selected
 from adaptbench.records.confusion_files import PerImageConfusion
 
 from .bench import PLUGINS, Bench, read_json

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adaptbench.records.curves import history
-from adaptbench.reporting.page.charts import LineChart, line_chart
+from adaptbench.reporting.page.charts import Chart, line_chart
 
 #: Values of a metric at iterations.
 Metric = tuple[list[float], list[float]]
@@ -53,7 +53,7 @@ def thinned(steps: Sequence[float], numbers: Sequence[float], points: int = POIN
 
 def charts(
     runs: Sequence[tuple[str, Mapping[str, Metric]]], only: Sequence[str] | None = None
-) -> list[LineChart]:
+) -> list[Chart]:
     """One chart per metric, with a curve per run that has it.
 
     Args:

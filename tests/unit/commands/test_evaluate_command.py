@@ -13,8 +13,7 @@ from small_checkpoint import NETWORK, published, trained
 
 from adaptbench.data import firewall, minicity
 from adaptbench.data.taxonomy import CITYSCAPES16OF19
-from adaptbench.evaluation.class_views import selected
-from adaptbench.evaluation.conventions import closed
+from adaptbench.evaluation.class_views import closed, selected
 from adaptbench.records.checkpoint_scores import Evaluation, load_evaluation, scan_evaluations
 from adaptbench.records.confusion_files import PerImageConfusion
 from methods.daformer import DAFormer
