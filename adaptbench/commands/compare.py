@@ -11,7 +11,6 @@ from adaptbench.reporting.comparison import comparison_page
 from adaptbench.reporting.comparison.compared import Comparison, compare
 from adaptbench.reporting.comparison.sides import find_sides
 from adaptbench.reporting.matrices import cluster_names, load_tallies
-from adaptbench.reporting.terminal import plain_table
 
 
 def execute(command: Compare) -> int:
@@ -25,9 +24,9 @@ def execute(command: Compare) -> int:
     console = Console()
     _say(console, comparison_page.sides_sentence(comparison))
     _say(console, comparison.conclusion, "bold")
-    for heading, cells in comparison_page.tables(comparison):
-        if cells.rows:
-            console.print(plain_table(cells, heading))
+    for heading, table in comparison_page.tables(comparison):
+        if table.lines:
+            console.print(table.to_rich(heading))
     _say(console, comparison_page.note(comparison), "italic")
     for path in comparison_page.write_comparison(comparison, command.out / "comparisons"):
         _say(console, f"written {path}")
