@@ -11,9 +11,6 @@ from torch import Tensor
 IGNORE = 255
 """Label of pixels and blocks without a class."""
 
-Box = tuple[int, int, int, int]
-"""Region of an image in pixels: y1, y2, x1, x2."""
-
 
 class FeatureDistance(NamedTuple):
     """Distance on one scale, before the loss weight.
@@ -141,45 +138,6 @@ def feature_distance(
     coarse_label = downscale_label(label, label.shape[-1] // student.shape[-1], min_ratio, num_classes)
     mask = thing_mask(coarse_label, classes)
     return FeatureDistance(masked_distance(student, imagenet, mask), coarse_label, mask)
-
-
-def two_scale_feature_distance(
-    student: tuple[Tensor, Tensor],
-    imagenet: tuple[Tensor, Tensor],
-    label: Tensor,
-    box: Box,
-    classes: Sequence[int] | None,
-    min_ratio: float,
-    num_classes: int,
-) -> tuple[FeatureDistance, FeatureDistance]:
-    """Return the distances on the context and on the detail scale of HRDA.
-
-    Args:
-        student: last features of the whole image at the context scale, and of the detail crop.
-        imagenet: the same of the ImageNet encoder.
-        label: label of the whole image.
-        box: the detail crop.
-        classes: see `feature_distance`.
-        min_ratio: see `downscale_label`.
-        num_classes: see `downscale_label`.
-
-    Shape:
-        - student, imagenet: float (B, C, h, w) each.
-        - label: int64 (B, 1, H, W), class indices, 255 = ignore.
-        - box: pixels of the label.
-
-    Raises:
-        ValueError: the shapes do not fit together.
-
-    Source: HRDA, arXiv 2204.13132; quirks 19 and 44.
-    """
-    top, bottom, left, right = box
-    labels = (label, label[..., top:bottom, left:right])
-    context, detail = (
-        feature_distance(*features, classes, min_ratio, num_classes)
-        for features in zip(student, imagenet, labels, strict=True)
-    )
-    return context, detail
 
 
 def feature_distance_loss(distances: Sequence[FeatureDistance], weight: float) -> Tensor:

@@ -1,35 +1,43 @@
-"""``analyse``: looks into the networks of finished runs; each kind of analysis is a file of its own."""
+"""``analyse``: looks into the networks of finished runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from typing import Any, TypeAlias
 
 from rich.console import Console
 
-from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.dataset import Sample
 from adaptbench.errors import UsageError
+from adaptbench.evaluation.boundary import boundary_counts
+from adaptbench.evaluation.calibration import calibration_counts
+from adaptbench.evaluation.class_centers import Float, class_center_distance
+from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.evaluation.features import feature_moments
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.job_context import Workplace, open_workplace
 from adaptbench.execution.launch.processes import fix_threads
-from adaptbench.execution.scoring import ranked_split
+from adaptbench.execution.scoring import ScoredSplit, ranked_split
 from adaptbench.execution.stages.planned import PlannedStage, plan_stages
 from adaptbench.execution.stages.weights import trained_method
 from adaptbench.flags import Analyse
 from adaptbench.records.jobspec import job_folder, load_job
 from adaptbench.records.record import Record
 from adaptbench.records.scan import scan_records
-from adaptbench.reporting.analyses.analysis import AnyMeasured
+from adaptbench.reporting.analyses import boundaries, calibration, class_centers
+from adaptbench.reporting.analyses.analysis import Analysis, Measured
+from adaptbench.reporting.analyses.views import VIEWS, Viewed
+from adaptbench.reporting.matrices import cluster_names, matrices_path
 
 #: Says something to the user, in a style.
 Tell: TypeAlias = Callable[[str, str], None]
 
 
 def execute(command: Analyse) -> int:
-    """Makes the analysis asked for, and names the files that it writes."""
+    """Makes the analysis asked for, with a report per board, and names the files that it writes."""
     console = Console()
 
     def tell(text: str, style: str) -> None:
@@ -37,81 +45,136 @@ def execute(command: Analyse) -> int:
 
     if command.limit is not None and command.limit < 1:
         raise UsageError(f"--limit {command.limit}: give at least 1.")
-    records = _chosen(command)
-    kind = import_module(f"adaptbench.commands.analyse_{command.what}")
-    written: list[Path] = kind.execute(command, records, tell)
-    if not written:
+    (analysis, look), looker = ANALYSES[command.what], Looker(command, tell)
+    boards: dict[str, list[Measured]] = {}
+    for record in _chosen(command):
+        for measured in look(looker, record):
+            boards.setdefault(record.ranking_hash, []).append(measured)
+    if not boards:
         raise UsageError(
             "None of the runs has kept what this looks into: its weights, or for views its matrices."
         )
-    for path in written:
-        tell(f"Written: {path}", "")
+    for group in boards.values():
+        for path in analysis.write(group, command.out / "analyses"):
+            tell(f"Written: {path}", "")
     return 0
-
-
-def per_board(
-    command: Analyse,
-    records: Sequence[Record],
-    measure: Callable[[Record], Iterable[AnyMeasured]],
-    write: Callable[[Sequence[AnyMeasured], Path], list[Path]],
-) -> list[Path]:
-    """Measures every record, and writes a report of what was measured under each protocol.
-
-    Raises:
-        RunStateError: the folder of analyses cannot be written.
-    """
-    boards: dict[str, list[AnyMeasured]] = {}
-    for record in records:
-        for measured in measure(record):
-            boards.setdefault(record.ranking_hash, []).append(measured)
-    return [path for group in boards.values() for path in write(group, command.out / "analyses")]
-
-
-def open_run(command: Analyse, record: Record) -> Workplace:
-    """Everything that the job behind a record names, and the number of threads that it had.
-
-    Raises:
-        RunStateError, PluginError, DataError: what it names is gone.
-    """
-    folder = job_folder(command.out.resolve(), record.benchmark, record.method, record.seed, record.job_hash)
-    spec = load_job(folder)
-    fix_threads(spec.threads)
-    return open_workplace(spec, folder)
-
-
-def scorer_of(place: Workplace, entry: PlannedStage) -> Scorer:
-    """What scores the network that a training has ended with."""
-    method = trained_method(place, entry)
-    return Scorer(method, entry.stage.settings, place.device, place.closed_folders, lambda: False)
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The scored network of a run, and the pictures of the ranked split that it is shown."""
+    """Everything that the job of a record names, and the pictures of its ranked split that are looked at."""
 
-    scorer: Scorer
-    split: str
-    dataset: Dataset
+    record: Record
+    place: Workplace
+    split: ScoredSplit
     samples: Sequence[Sample]
-    classes: Sequence[str]
+
+    @property
+    def described(self) -> tuple[Record, str, int, Sequence[str]]:
+        """What every measurement says: record, split, number of pictures and classes."""
+        return self.record, str(self.split.ref), len(self.samples), self.place.task.class_set.classes
 
 
-def look_into(command: Analyse, record: Record, tell: Tell) -> Opened | None:
-    """Opens the scored network of a run; None, and a word to the user, where its weights are gone.
+@dataclass(frozen=True)
+class Looker:
+    """Looks into finished runs.
 
-    Raises:
-        RunStateError, PluginError, DataError: what the job names is gone.
+    Attributes:
+        command: what the user wants.
+        tell: says something to the user.
+        distances: those of trainings that were looked into, by stage and protocol.
     """
-    place = open_run(command, record)
-    split, entry = ranked_split(place), plan_stages(place)[-1]
-    name = f"{record.method}, seed {record.seed}"
-    if not entry.weights.is_file():
-        tell(f"{name}: left out, its weights {entry.weights} are gone.", "yellow")
-        return None
-    samples = split.samples[: command.limit]
-    tell(f"{name}: {len(samples)} pictures of {split.ref}", "")
-    scorer = scorer_of(place, entry)
-    return Opened(scorer, str(split.ref), split.dataset, samples, place.task.class_set.classes)
+
+    command: Analyse
+    tell: Tell
+    distances: dict[tuple[str, str], Float] = field(default_factory=dict)
+
+    def features(self, record: Record) -> Iterator[class_centers.Measured]:
+        """Class Center Distance of every training of a job; jobs share trainings."""
+        opened = self._open(record)
+        for entry in plan_stages(opened.place):
+            name = f"{record.method}, seed {record.seed}, {entry.stage.name}"
+            if entry.stage.labeller is not None or not self._has_weights(entry, name):
+                continue
+            key = (entry.result_hash, record.ranking_hash)
+            if key not in self.distances:
+                scorer = self._scorer(opened, entry, name)
+                moments = feature_moments(scorer, opened.split.dataset, opened.samples)
+                self.distances[key] = class_center_distance(moments)
+            yield class_centers.Measured(*opened.described, entry.stage.name, self.distances[key])
+
+    def boundary(self, record: Record) -> Iterator[boundaries.Measured]:
+        """Scores near boundaries of the scored network."""
+        for opened, scorer in self._scored(record):
+            maps = (scorer.segmented(opened.split.dataset, sample) for sample in opened.samples)
+            classes = len(opened.place.task.class_set)
+            counts = reduce(add, (boundary_counts(*pair, classes) for pair in maps))
+            yield boundaries.Measured(*opened.described, counts)
+
+    def calibration(self, record: Record) -> Iterator[calibration.Measured]:
+        """Whether the scored network is as often right as it is sure."""
+        for opened, scorer in self._scored(record):
+            believed = (scorer.believed(opened.split.dataset, sample) for sample in opened.samples)
+            counts = reduce(add, (calibration_counts(probability, truth) for truth, probability in believed))
+            yield calibration.Measured(*opened.described, counts)
+
+    def views(self, record: Record) -> Iterator[Viewed]:
+        """Other scores from the confusion matrices of every split, without new predictions."""
+        out = self.command.out.resolve()
+        for score in record.scores:
+            path = matrices_path(out, record, score.split)
+            if not path.is_file():
+                lost = f"{record.method}, seed {record.seed}: {score.split} is left out, {path} is gone."
+                self.tell(lost, "yellow")
+                continue
+            kept = PerImageConfusion.load(path)
+            if not kept.tags:  # of an older version
+                clusters = cluster_names(out, record, score.split, kept.names)
+                kept = replace(kept, tags=tuple({"place": cluster} for cluster in clusters))
+            kept = kept.first(self.command.limit)
+            yield Viewed(record, score.split, len(kept.names), tuple(score.iou), score.class_set, kept)
+
+    def _open(self, record: Record) -> Opened:
+        """Everything that a job names, with the number of threads that it had.
+
+        Raises:
+            RunStateError, PluginError, DataError: what it names is gone.
+        """
+        out = self.command.out.resolve()
+        folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+        spec = load_job(folder)
+        fix_threads(spec.threads)
+        place = open_workplace(spec, folder)
+        split = ranked_split(place)
+        return Opened(record, place, split, split.samples[: self.command.limit])
+
+    def _scored(self, record: Record) -> Iterator[tuple[Opened, Scorer]]:
+        """The scored network of a run; nothing, and a word to the user, where its weights are gone."""
+        opened = self._open(record)
+        entry, name = plan_stages(opened.place)[-1], f"{record.method}, seed {record.seed}"
+        if self._has_weights(entry, name):
+            yield opened, self._scorer(opened, entry, name)
+
+    def _has_weights(self, entry: PlannedStage, name: str) -> bool:
+        there = entry.weights.is_file()
+        if not there:
+            self.tell(f"{name}: left out, its weights {entry.weights} are gone.", "yellow")
+        return there
+
+    def _scorer(self, opened: Opened, entry: PlannedStage, name: str) -> Scorer:
+        """What scores the network that a training has ended with."""
+        self.tell(f"{name}: {len(opened.samples)} pictures of {opened.split.ref}", "")
+        place, method = opened.place, trained_method(opened.place, entry)
+        return Scorer(method, entry.stage.settings, place.device, place.closed_folders, lambda: False)
+
+
+#: What is looked into -> how it is reported, and who looks.
+ANALYSES: dict[str, tuple[Analysis[Any], Callable[[Looker, Record], Iterator[Measured]]]] = {
+    "ccd": (class_centers.CCD, Looker.features),
+    "boundary": (boundaries.BOUNDARY, Looker.boundary),
+    "calibration": (calibration.CALIBRATION, Looker.calibration),
+    "views": (VIEWS, Looker.views),
+}
 
 
 def _chosen(command: Analyse) -> list[Record]:

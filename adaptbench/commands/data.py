@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptbench.commands.bars import Bars
-from adaptbench.commands.run import parse_paths
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark
 from adaptbench.contracts.dataset import Dataset
@@ -20,7 +19,7 @@ from adaptbench.errors import DataError, UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Data
 from adaptbench.inspection.verify import SplitReport, verify_splits
 from adaptbench.planning import sources
-from adaptbench.planning.request import Request
+from adaptbench.planning.request import Request, parse_paths
 
 #: Findings of one split that are printed; all are counted.
 SHOWN = 20

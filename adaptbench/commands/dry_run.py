@@ -9,18 +9,15 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from adaptbench.execution.launch.local import to_do
-from adaptbench.planning.estimates import Estimate, Estimates
+from adaptbench.planning.estimates import Costs, Total, expected_costs, total
 from adaptbench.planning.plan import Job, Plan
 from adaptbench.records import formatting
-from adaptbench.records.scan import scan_records
 
 _UNKNOWN = "unknown"
+#: Behind a cost that comes from the committed board.
+_ELSEWHERE = "*"
 #: Wide enough for every line where nobody looks at a terminal.
 _WIDE = 10_000
-
-#: Estimates of jobs that are to do, by folder.
-_Costs = Mapping[Path, Estimate | None]
 
 
 def show(console: Console, plan: Plan, out: Path, at_once: int) -> None:
@@ -32,9 +29,7 @@ def show(console: Console, plan: Plan, out: Path, at_once: int) -> None:
         out: results folder whose finished jobs tell what others will cost.
         at_once: how many jobs would run at once.
     """
-    waiting = to_do(plan.jobs)
-    known = Estimates(scan_records(out).records if waiting else ())
-    costs = {job.folder: known.of(job.spec) for job in waiting}
+    costs = expected_costs(plan.jobs, out)
     wide = console if console.is_terminal else Console(file=console.file, width=_WIDE)
     for table in _study_tables(plan, costs) if plan.study else [_table(plan, costs)]:
         wide.print(table)
@@ -42,34 +37,43 @@ def show(console: Console, plan: Plan, out: Path, at_once: int) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def summary(jobs: Sequence[Job], costs: _Costs, at_once: int, out: Path) -> list[str]:
+def summary(jobs: Sequence[Job], costs: Costs, at_once: int, out: Path) -> list[str]:
     """How much there is to do, and what the estimates stand on."""
     if not costs:
         return ["Nothing to run: all jobs are done, or skipped by a rule."]
-    known = [cost for cost in costs.values() if cost is not None]
-    counted = f"{len(costs)} of {len(jobs)} jobs to run"
+    found = total(costs, at_once)
+    known = found.jobs - found.unknown
+    counted = f"{found.jobs} of {len(jobs)} jobs to run"
     if not known:
         return [f"{counted}, none with an estimate.", _why_unknown(jobs, out)]
-    seconds = [cost.seconds for cost in known]
-    total = f"{counted}: about {formatting.duration(sum(seconds))} one after the other"
-    if at_once > 1 and len(known) > 1:
-        total += f", {formatting.duration(max(max(seconds), sum(seconds) / at_once))} with {at_once} at once"
-    missing = len(costs) - len(known)
-    basis = (
-        f"Estimates: medians of finished runs in {out}, for whole jobs, whatever of them is trained already."
-    )
-    if not missing:
-        return [f"{total}.", basis]
-    return [f"{total}, and {missing} without an estimate.", basis, _why_unknown(jobs, out)]
+    text = f"{counted}: about {formatting.duration(found.in_a_row)} one after the other"
+    if at_once > 1 and known > 1:
+        text += f", {formatting.duration(found.at_once)} with {at_once} at once"
+    if not found.unknown:
+        return [f"{text}.", _basis(found, out)]
+    return [f"{text}, and {found.unknown} without an estimate.", _basis(found, out), _why_unknown(jobs, out)]
+
+
+def _basis(found: Total, out: Path) -> str:
+    """What the estimates stand on."""
+    board = "from the committed board, on another machine"
+    whole = "for whole jobs, whatever of them is trained already."
+    if found.elsewhere == found.jobs - found.unknown:
+        return f"Estimates{_ELSEWHERE}: {board}; no finished run in {out} tells more. They are {whole}"
+    beside = f"; {found.elsewhere} of them, marked {_ELSEWHERE}, {board}" if found.elsewhere else ""
+    return f"Estimates: medians of finished runs in {out}{beside}, {whole}"
 
 
 def _why_unknown(jobs: Sequence[Job], out: Path) -> str:
     if any(job.spec.activation_checkpointing for job in jobs):
         return f"{_UNKNOWN}: records do not say what --activation-checkpointing costs."
-    return f"{_UNKNOWN}: no finished run in {out} has the same method, network, profile, device and sizes."
+    return (
+        f"{_UNKNOWN}: no finished run in {out} has the same method, network, profile, device and sizes, and neither "
+        "has the committed board."
+    )
 
 
-def _table(plan: Plan, costs: _Costs) -> Table:
+def _table(plan: Plan, costs: Costs) -> Table:
     headers = (
         "method",
         "benchmark",
@@ -89,7 +93,7 @@ def _table(plan: Plan, costs: _Costs) -> Table:
             spec.board,
             str(spec.seed),
             str(spec.settings["network"]),
-            str(spec.settings["iterations"]),
+            " + ".join(map(str, job.iterations)) or str(spec.settings["iterations"]),
             *_cost([job], costs),
             Text(_state(job)),
             job.folder.name,
@@ -97,7 +101,7 @@ def _table(plan: Plan, costs: _Costs) -> Table:
     return table
 
 
-def _study_tables(plan: Plan, costs: _Costs) -> list[Table]:
+def _study_tables(plan: Plan, costs: Costs) -> list[Table]:
     """Per benchmark one row per variant: how its settings differ from those of its method, its seeds and their cost."""
     boards: dict[str, dict[str, list[Job]]] = {}
     for job in plan.jobs:
@@ -105,7 +109,7 @@ def _study_tables(plan: Plan, costs: _Costs) -> list[Table]:
     return [_study_table(board, variants, costs) for board, variants in boards.items()]
 
 
-def _study_table(board: str, variants: Mapping[str, Sequence[Job]], costs: _Costs) -> Table:
+def _study_table(board: str, variants: Mapping[str, Sequence[Job]], costs: Costs) -> Table:
     columns = (Column("variant"), Column("method"), Column("differs in", overflow="fold"))
     further = ("seeds", "time", "peak memory", "state")
     table = Table(*columns, *further, title=board, title_justify="left", box=None, pad_edge=False)
@@ -123,7 +127,7 @@ def _study_table(board: str, variants: Mapping[str, Sequence[Job]], costs: _Cost
     return table
 
 
-def _cost(jobs: Sequence[Job], costs: _Costs) -> tuple[str, str]:
+def _cost(jobs: Sequence[Job], costs: Costs) -> tuple[str, str]:
     """Time one after the other, and the largest peak of memory; of what is done or skipped none."""
     wanted = [costs[job.folder] for job in jobs if job.folder in costs]
     known = [cost for cost in wanted if cost is not None]
@@ -131,9 +135,9 @@ def _cost(jobs: Sequence[Job], costs: _Costs) -> tuple[str, str]:
         return "0", "0"
     if len(known) < len(wanted):
         return _UNKNOWN, _UNKNOWN
-    return formatting.duration(sum(c.seconds for c in known)), formatting.memory(
-        max(c.memory_mib for c in known)
-    )
+    mark = _ELSEWHERE if any(cost.elsewhere for cost in known) else ""
+    time, memory = sum(c.seconds for c in known), max(c.memory_mib for c in known)
+    return formatting.duration(time) + mark, formatting.memory(memory) + mark
 
 
 def _state(job: Job) -> str:

@@ -10,18 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptbench.commands.bars import Bars
-from adaptbench.commands.run import generate_missing, parse_paths
+from adaptbench.commands.run import generate_missing
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import Provenance, SplitRef
+from adaptbench.contracts.benchmark import PREFIX, Provenance, SplitRef
 from adaptbench.contracts.protocols import named
 from adaptbench.errors import UsageError
-from adaptbench.execution.checkpoints import imported, labelled
+from adaptbench.execution.checkpoints import labelled, places
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
 from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint
 from adaptbench.execution.checkpoints.scoring import Scoring, score_all
 from adaptbench.flags import Evaluate
-from adaptbench.planning.plan import PREFIX, device_name
-from adaptbench.planning.request import Request
+from adaptbench.planning.devices import device_name
+from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records.checkpoint_scores import Evaluation, load_evaluation
 from adaptbench.reporting import checkpoints
 
@@ -54,7 +54,7 @@ def execute(command: Evaluate) -> int:
 
 def _check(command: Evaluate) -> None:
     if not command.checkpoints:
-        known = ", ".join(imported.names(command.out)) or "none"
+        known = ", ".join(places.names(command.out)) or "none"
         raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
     if command.limit is not None and command.limit < 1:
         raise UsageError(f"--limit {command.limit}: give at least 1.")

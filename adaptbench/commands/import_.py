@@ -16,7 +16,7 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import check_key, parse_value, resolve
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import UsageError
-from adaptbench.execution.checkpoints import imported
+from adaptbench.execution.checkpoints import imported, places
 from adaptbench.flags import Import
 from adaptbench.networks.pretrained.foreign import read_content
 from adaptbench.networks.pretrained.published import Which, published_state
@@ -63,7 +63,7 @@ def execute(command: Import) -> int:
         plugins=[str(path.resolve()) for path in command.plugins],
     )
     new = imported.keep(command.out, facts, target.state_dict())
-    _report(console, facts, imported.folder(command.out, facts.name), new)
+    _report(console, facts, places.folder(command.out, facts.name), new)
     return 0
 
 

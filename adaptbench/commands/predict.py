@@ -15,7 +15,7 @@ from adaptbench.execution.checkpoints.scoring import scorer_of
 from adaptbench.execution.job_context import input_size
 from adaptbench.flags import EXIT_UNFINISHED, Predict
 from adaptbench.planning import sources
-from adaptbench.planning.plan import device_name
+from adaptbench.planning.devices import device_name
 from adaptbench.prediction import pictures
 from adaptbench.prediction.folder import FACTS, Outcome, facts, predict
 from adaptbench.prediction.kept import Kept

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adaptbench.commands.bars import Bars
-from adaptbench.commands.run import parse_paths
+from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
-from adaptbench.execution.checkpoints import imported
-from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint, registry_with
-from adaptbench.execution.checkpoints.scoring import scorer_of
+from adaptbench.execution.checkpoints import places
 from adaptbench.flags import Submit
 from adaptbench.planning import sources
-from adaptbench.planning.plan import device_name
-from adaptbench.planning.request import Request
+from adaptbench.planning.devices import device_name
+from adaptbench.planning.request import Request, parse_paths
 from adaptbench.prediction import submission
 from adaptbench.prediction.kept import Kept
 from adaptbench.prediction.servers import SERVERS, Server
+
+if TYPE_CHECKING:
+    from adaptbench.execution.checkpoints.scored import Checkpoint
 
 
 def execute(command: Submit) -> int:
     """Predicts what is not there yet and packs an archive per checkpoint. Nothing is sent."""
     console, out, server = Console(), command.out.resolve(), SERVERS[command.server]
     if not command.checkpoints:
-        known = ", ".join(imported.names(command.out)) or "none"
+        known = ", ".join(places.names(command.out)) or "none"
         raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
+    for text in command.checkpoints:
+        places.find(text, out)
+    from adaptbench.execution.checkpoints.scored import open_checkpoint  # which imports torch
+
     device = device_name(command.device)
     opened = [open_checkpoint(text, out, command.profile, command.plugins) for text in command.checkpoints]
     dataset = _dataset(command, server)
@@ -43,7 +49,7 @@ def execute(command: Submit) -> int:
 
 
 def _dataset(command: Submit, server: Server) -> Dataset:
-    registry = registry_with((), command.plugins)
+    registry = plugins.discover(command.plugins)
     request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
     for name in request.data_paths:
         registry.find("dataset", name)
@@ -54,6 +60,8 @@ def _dataset(command: Submit, server: Server) -> Dataset:
 def _submit(
     console: Console, name: str, checkpoint: Checkpoint, dataset: Dataset, device: str, out: Path
 ) -> None:
+    from adaptbench.execution.checkpoints.scoring import scorer_of  # which imports torch
+
     server = SERVERS[name]
     samples = submission.required_pictures(dataset, server, checkpoint.class_set)
     folder = out / "submissions" / f"{checkpoint.name}-{name}"

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from adaptbench.contracts.profiles import Provenance
 
 __all__ = [
+    "PREFIX",
     "AbsentClasses",
     "Benchmark",
     "CheckpointRule",
@@ -22,6 +23,8 @@ __all__ = [
 Setting = Literal["uda", "dg"]
 LabelSize = Literal["native", "1280x640"]
 AbsentClasses = Literal["skip", "zero"]
+#: Of the names that benchmarks have in results where the scored data is generated.
+PREFIX = "minicity/"
 CheckpointRule = Literal["last", "oracle-best", "entropy", "infomax", "snd", "agreement"]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from adaptbench.contracts import stand_ins
 from adaptbench.errors import PluginError, UsageError, unknown_name
 
 #: The checkout (or installation) that holds methods/, datasets/, benchmarks/ and studies/.
@@ -133,6 +134,8 @@ def load(plugin: Plugin) -> Any:
     try:
         return getattr(_import(plugin), plugin.class_name)
     except (Exception, SystemExit) as error:
+        if stand_ins.active():
+            raise stand_ins.StandInError(f"{plugin.file}: {error}") from error
         raise PluginError(
             f"The plug-in file {plugin.file} cannot be imported: {type(error).__name__}: {error}. "
             f"Mend it, or leave out {plugin.name!r}."

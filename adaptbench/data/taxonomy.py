@@ -76,6 +76,20 @@ class ClassSet:
         )
 
     @property
+    def colours(self) -> npt.NDArray[np.uint8]:
+        """RGB of every id, black where it is no class. Shape: ``(256, 3)``."""
+        table = np.zeros((256, 3), dtype=np.uint8)
+        table[: len(self)] = self.palette
+        return table
+
+    def legend(self, ids: Iterable[int]) -> list[tuple[str, tuple[int, int, int]]]:
+        """Names and colours of the classes among ``ids``, in their order, and of ignored pixels."""
+        present = set(ids)
+        known = zip(self.classes, self.palette, strict=True)
+        found = [one for index, one in enumerate(known) if index in present]
+        return [*found, *([("ignored", (0, 0, 0))] if IGNORE in present else [])]
+
+    @property
     def things(self) -> tuple[int, ...]:
         """Train ids of countable objects, as the self-training papers tell them from background."""
         return tuple(index for index, name in enumerate(self.classes) if name in THINGS)

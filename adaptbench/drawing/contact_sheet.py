@@ -1,4 +1,4 @@
-"""A contact sheet: panels in rows and columns with their titles and captions, as one PNG file."""
+"""A sheet of images: panels in rows and columns with their titles and captions, as one PNG file."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
@@ -25,6 +25,10 @@ _INK: Colour = (27, 36, 48)
 _QUIET: Colour = (102, 112, 133)
 _LEGEND_WIDTH = 116
 _SWATCH = 11
+#: Width of a character as a share of its height.
+_WIDE = 0.6
+#: A sheet of a given width has panels of at least so many pixels.
+_SMALLEST = 104
 
 
 @dataclass(frozen=True)
@@ -55,68 +59,65 @@ def contact_sheet(
     heading: Sequence[str],
     legend: Sequence[tuple[str, Colour]],
     path: Path,
+    panel: int = PANEL,
 ) -> None:
     """Draws a row per sample, with a heading above and a legend of colours below.
 
-    Every panel is `PANEL` pixels wide; a row is as high as its highest panel.
+    Every panel is ``panel`` pixels wide; a row is as high as its highest panel.
 
     Raises:
         RunStateError: ``path`` cannot be written.
     """
-    width = 2 * MARGIN + len(columns) * (PANEL + GAP) - GAP
+    width = 2 * MARGIN + len(columns) * (panel + GAP) - GAP
     lines = [line for text in heading for line in textwrap.wrap(text, (width - 2 * MARGIN) // 7)]
-    rows = [_row(columns, number) for number in range(max(len(column.panels) for column in columns))]
+    rows = list(zip_longest(*(column.panels for column in columns)))
     per_line = max(1, (width - 2 * MARGIN) // _LEGEND_WIDTH)
     height = 2 * MARGIN + LINE * (len(lines) + 1 + -(-len(legend) // per_line))
-    sheet = Image.new("RGB", (width, height + sum(_height(row) for row in rows)), "white")
+    sheet = Image.new("RGB", (width, height + sum(_height(row, panel) for row in rows)), "white")
     draw = ImageDraw.Draw(sheet)
-    top = _write_lines(draw, lines)
+    for number, line in enumerate(lines):
+        colour, size = (_INK, _TITLE) if number == 0 else (_QUIET, _TEXT)
+        draw.text((MARGIN, MARGIN + number * LINE), line, colour, _font(size))
+    top = MARGIN + len(lines) * LINE
     for number, column in enumerate(columns):
-        draw.text((_left(number), top), _fitted(column.title, _TITLE), _INK, _font(_TITLE))
+        left = MARGIN + number * (panel + GAP)
+        draw.text((left, top), fitted(column.title, int(panel / _TITLE / _WIDE)), _INK, _font(_TITLE))
     top += LINE
     for row in rows:
-        _draw_row(sheet, draw, row, top)
-        top += _height(row)
+        _draw_row(sheet, draw, row, top, panel)
+        top += _height(row, panel)
     _draw_legend(draw, legend, per_line, top)
     with atomic.replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
 
 
-def _row(columns: Sequence[Column], number: int) -> list[Panel | None]:
-    """Panels of one sample; None where a column has none."""
-    return [column.panels[number] if number < len(column.panels) else None for column in columns]
+def panel_width(columns: int, width: int) -> int:
+    """Of so many columns on a sheet of this width, or a wider one where they would be too small. Units: pixels."""
+    return max(_SMALLEST, (width - 2 * MARGIN + GAP) // columns - GAP)
 
 
-def _height(row: Sequence[Panel | None]) -> int:
+def _height(row: Sequence[Panel | None], panel: int) -> int:
     """Of the row with its captions and the space below."""
-    return max(_size(panel)[1] for panel in row if panel is not None) + LINE + GAP
+    return max(_size(one, panel)[1] for one in row if one is not None) + LINE + GAP
 
 
-def _size(panel: Panel) -> tuple[int, int]:
-    height, width = panel.picture.shape[:2]
-    return PANEL, max(1, round(PANEL * height / width))
+def _size(one: Panel, panel: int) -> tuple[int, int]:
+    height, width = one.picture.shape[:2]
+    return panel, max(1, round(panel * height / width))
 
 
-def _left(number: int) -> int:
-    return MARGIN + number * (PANEL + GAP)
-
-
-def _write_lines(draw: ImageDraw.ImageDraw, lines: Sequence[str]) -> int:
-    """The heading; returns where it ends."""
-    for number, line in enumerate(lines):
-        colour = _INK if number == 0 else _QUIET
-        draw.text((MARGIN, MARGIN + number * LINE), line, colour, _font(_TITLE if number == 0 else _TEXT))
-    return MARGIN + len(lines) * LINE
-
-
-def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, row: Sequence[Panel | None], top: int) -> None:
-    bottom = top + _height(row) - LINE - GAP
-    for number, panel in enumerate(row):
-        if panel is None:
-            continue
-        how = Image.Resampling.BOX if panel.smooth else Image.Resampling.NEAREST
-        sheet.paste(Image.fromarray(panel.picture).resize(_size(panel), how), (_left(number), top))
-        draw.text((_left(number), bottom + 2), _fitted(panel.caption, _TEXT), _QUIET, _font(_TEXT))
+def _draw_row(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, row: Sequence[Panel | None], top: int, panel: int
+) -> None:
+    bottom = top + _height(row, panel) - LINE - GAP
+    for number, one in enumerate(row):
+        if one is not None:
+            left = MARGIN + number * (panel + GAP)
+            how = Image.Resampling.BOX if one.smooth else Image.Resampling.NEAREST
+            sheet.paste(Image.fromarray(one.picture).resize(_size(one, panel), how), (left, top))
+            draw.text(
+                (left, bottom + 2), fitted(one.caption, int(panel / _TEXT / _WIDE)), _QUIET, _font(_TEXT)
+            )
 
 
 def _draw_legend(
@@ -130,17 +131,15 @@ def _draw_legend(
         draw.text((left + _SWATCH + 5, top + line * LINE + 2), name, _INK, _font(_TEXT))
 
 
-def _fitted(text: str, size: int) -> str:
-    """``text`` without its middle where it is longer than a panel is wide."""
-    kept = len(text)
-    shown = text
-    while _font(size).getlength(shown) > PANEL and kept > 1:
-        kept -= 1
-        shown = f"{text[: kept // 2]}…{text[len(text) - (kept - kept // 2) :]}"
-    return shown
+def fitted(text: str, most: int) -> str:
+    """``text`` without its middle where it has more characters than ``most``."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """The font of the other pictures, which comes with matplotlib."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    """The font of the figures, which comes with matplotlib."""
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)

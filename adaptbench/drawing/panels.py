@@ -17,8 +17,6 @@ Array = npt.NDArray[Any]
 
 #: Parts of a group that say how far the others count.
 OVERLAYS = frozenset({"weight", "confident", "mask"})
-#: Colour of ignored pixels.
-IGNORED = (0, 0, 0)
 #: Brightness of a label that weighs nothing, and lines across a picture of one that is not confident.
 _DARK, _LINES = 0.5, 32
 
@@ -62,9 +60,7 @@ class Painter:
 
     def _label(self, ids: Array, parts: Mapping[str, Array]) -> Pixels:
         """Colours of the classes, darker the less a pixel weighs, and hatched where it is not confident."""
-        table = np.full((256, 3), IGNORED, dtype=np.uint8)
-        table[: len(self.classes)] = self.classes.palette
-        colours = table[ids.astype(np.uint8)]
+        colours = self.classes.colours[ids.astype(np.uint8)]
         if "weight" in parts:
             brightness = _DARK + (1 - _DARK) * _plane(parts["weight"]).clip(0, 1)
             colours = _bytes(colours * brightness[..., None])

@@ -1,4 +1,4 @@
-"""Scores near the boundaries of objects: boundary IoU, IoU within bands around true boundaries, boundary F-score.
+"""Scores near the boundaries of objects: boundary IoU, IoU within bands around true boundaries.
 
 All are pure functions of a map of true and one of predicted train ids; pixels whose truth is 255 (ignore) never count.
 Counts are summed over the pictures of a split before anything is divided.
@@ -171,52 +171,3 @@ def boundary_counts(
         whole=confusion_matrix(label, prediction, classes),
         bands=dict(zip(radii, matrices, strict=True)),
     )
-
-
-def contour(mask: Mask) -> Mask:
-    """Pixels of a mask that touch its outside within the picture, by an edge. Shape: bool ``(H, W)``, unchanged."""
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    inner = cv2.erode(mask.astype(np.uint8), cross, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-    outline: Mask = mask & ~inner.astype(bool)
-    return outline
-
-
-@dataclass(frozen=True)
-class ContourMatch:
-    """How many pixels of the contours of a class lie near the other map's contour."""
-
-    found_near: int
-    found: int
-    true_near: int
-    true: int
-
-    @property
-    def precision(self) -> float:
-        """Share of the predicted contour that lies near the true one; NaN where there is none."""
-        return self.found_near / self.found if self.found else math.nan
-
-    @property
-    def recall(self) -> float:
-        """Share of the true contour that lies near the predicted one; NaN where there is none."""
-        return self.true_near / self.true if self.true else math.nan
-
-    @property
-    def f_score(self) -> float:
-        """Harmonic mean of both; 0 if nothing is near."""
-        if not self.found_near or not self.true_near:
-            return 0.0
-        return 2 * self.precision * self.recall / (self.precision + self.recall)
-
-
-def contour_match(label: UInt8, prediction: UInt8, class_id: int, tolerance: float) -> ContourMatch:
-    """Compares the contours of the true and the predicted mask of a class.
-
-    Shape: ``(H, W)`` uint8 each. Units: the tolerance is in pixels.
-
-    Source: Perazzi et al., DAVIS, CVPR 2016, section 4 (contour accuracy), with Euclidean distances.
-    """
-    valid = label != IGNORE
-    truth, found = (contour(ids == class_id) & valid for ids in (label, prediction))
-    near_found = found & (distance_to(truth) <= tolerance)
-    near_truth = truth & (distance_to(found) <= tolerance)
-    return ContourMatch(*(int(np.count_nonzero(m)) for m in (near_found, found, near_truth, truth)))

@@ -1,7 +1,8 @@
 """Scores of some of a head's classes, or of groups of them, from one stored confusion matrix.
 
 A head of 19 classes never becomes one of 16: the views say what papers made of a 19-way head's predictions, and are
-named so. Matrices are those of `open_confusion` or made by `conventions.closed`; scores are 0..1.
+named so. Matrices have one more row and column for pixels whose label, or whose prediction, is no class (`closed`);
+scores are 0..1.
 """
 
 from __future__ import annotations
@@ -10,14 +11,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
 from adaptbench.data.taxonomy import CITYSCAPES13OF16, CLASS_SETS
+from adaptbench.evaluation.average import Average
 from adaptbench.evaluation.confusion import Matrix
-from adaptbench.evaluation.conventions import CONVENTIONS
+from adaptbench.evaluation.metrics import iou
 
-#: What is ignored in a view is dropped, and predictions of it are missed.
-_OCCURRING, _ALL = CONVENTIONS["cityscapes"], CONVENTIONS["fada"]
+Floats = npt.NDArray[np.float64]
+
+
+def closed(matrix: npt.NDArray[np.integer]) -> Matrix:
+    """A stored confusion matrix with a row and a column for what is no class: nothing. Shape: ``(C, C)`` in."""
+    return np.pad(matrix.astype(np.int64), ((0, 1), (0, 1)))
+
+
+def class_iou(counts: Matrix) -> Floats:
+    """IoU per class; pixels whose label is no class are dropped, predictions of none are missed. Shape: ``(C,)``."""
+    labelled = counts.copy()
+    labelled[-1] = 0
+    return iou(labelled)[:-1]
+
+
+def mean_of_occurring(counts: Matrix) -> float:
+    """Mean IoU of the classes in truth or prediction, as cityscapesScripts has it."""
+    return float(Average().mean(class_iou(counts)))
+
+
+def mean_of_all(counts: Matrix) -> float:
+    """Mean IoU of all classes, with 0 for one that does not occur, as FADA's evaluator has it."""
+    return float(Average(absent="zero").mean(class_iou(counts)))
 
 
 def selected(counts: Matrix, kept: Sequence[int]) -> float:
@@ -25,8 +49,7 @@ def selected(counts: Matrix, kept: Sequence[int]) -> float:
 
     Source: evaluation of 19-way heads on SYNTHIA to Cityscapes, as DAFormer and HRDA have it.
     """
-    areas = _OCCURRING.areas(counts)[tuple(kept)]
-    return _OCCURRING.average(areas.iou, areas)
+    return float(Average(tuple(kept)).mean(class_iou(counts)))
 
 
 def others_ignored(counts: Matrix, kept: Sequence[int]) -> Matrix:
@@ -42,28 +65,13 @@ def others_ignored(counts: Matrix, kept: Sequence[int]) -> Matrix:
     return np.vstack([np.column_stack([columns, others]), np.zeros(len(kept) + 1, dtype=np.int64)])
 
 
-def merged(counts: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
-    """Counts of groups of classes; classes in no group become no class.
-
-    Shape: ``(C + 1, C + 1)`` to ``(len(groups) + 1, len(groups) + 1)``.
-
-    Source: cityscapesScripts, scores of categories.
-    """
-    member = np.zeros((len(groups) + 1, len(counts)), dtype=np.int64)
-    for group, classes in zip(member, groups, strict=False):
-        group[list(classes)] = 1
-    member[-1] = 1 - member[:-1].sum(axis=0)
-    summed: Matrix = member @ counts @ member.T
-    return summed
-
-
 @dataclass(frozen=True)
 class ClassView:
     """One way to make a mean IoU of a matrix.
 
     Attributes:
         name: for tables; says of how many classes, and by which convention.
-        miou: of counts of `open_confusion`. Units: 0..1.
+        miou: of a matrix. Units: 0..1.
     """
 
     name: str
@@ -78,12 +86,12 @@ def class_views(class_set: str, total: int) -> list[ClassView]:
         total: number of its classes.
     """
     own = [
-        ClassView(f"{total} classes", _OCCURRING.miou),
-        ClassView(f"{total} classes, absent ones 0", _ALL.miou),
+        ClassView(f"{total} classes", mean_of_occurring),
+        ClassView(f"{total} classes, absent ones 0", mean_of_all),
     ]
     head = CLASS_SETS[class_set].head if class_set in CLASS_SETS else class_set
     if head == "cityscapes19":
-        scaled = ClassView("16 of 19 classes, x19/16", lambda counts: _ALL.miou(counts) * 19 / 16)
+        scaled = ClassView("16 of 19 classes, x19/16", lambda counts: mean_of_all(counts) * 19 / 16)
         return [*own, *_parts(19, SIXTEEN), scaled, *_parts(19, THIRTEEN)]
     if head == "cityscapes16":
         return [*own, *_parts(16, CITYSCAPES13OF16.averaged or ())]
@@ -94,5 +102,5 @@ def _parts(total: int, kept: Sequence[int]) -> list[ClassView]:
     title = f"{len(kept)} of {total} classes"
     return [
         ClassView(f"{title}, select", lambda counts: selected(counts, kept)),
-        ClassView(f"{title}, ignore others", lambda counts: _OCCURRING.miou(others_ignored(counts, kept))),
+        ClassView(f"{title}, ignore others", lambda counts: mean_of_occurring(others_ignored(counts, kept))),
     ]

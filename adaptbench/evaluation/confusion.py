@@ -66,33 +66,6 @@ def confusion_matrix(
     return pairs[:num_classes, :num_classes].copy()
 
 
-def open_confusion(
-    label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.integer], num_classes: int
-) -> Matrix:
-    """The same counts with one more row and column: pixels whose label is no class, or whose prediction is none.
-
-    What such pixels count as is a matter of the convention, see `adaptbench.evaluation.conventions`. Pixels whose
-    label is 255 (ignore) are dropped.
-
-    Shape: ``(num_classes + 1, num_classes + 1)`` int64; rows are the truth.
-
-    Args:
-        label: train ids, any others, or 255. Shape: ``(H, W)`` uint8.
-        prediction: predicted train ids, or others. Shape: ``(H, W)``, any integer type, 0..255.
-        num_classes: size of the class set, at most 254.
-
-    Example:
-        >>> import numpy as np
-        >>> label = np.array([[0, 0, 1, 40, 255]], dtype=np.uint8)
-        >>> open_confusion(label, np.array([[0, 255, 1, 0, 0]]), 2).tolist()
-        [[1, 0, 1], [0, 1, 0], [1, 0, 0]]
-    """
-    pairs = _pair_counts(_as_bytes(label, "label"), _as_bytes(prediction, "prediction"))
-    starts = np.arange(num_classes + 1)
-    counts: Matrix = np.add.reduceat(np.add.reduceat(pairs[:IGNORE], starts, axis=0), starts, axis=1)
-    return counts
-
-
 @dataclass(frozen=True)
 class PerImageConfusion:
     """The confusion matrices of a split, one per image.

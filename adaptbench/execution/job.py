@@ -22,6 +22,7 @@ from adaptbench.execution.launch.processes import (
     keep_freed_memory,
     locked,
 )
+from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.run import run_all
 from adaptbench.records import jobspec
 from adaptbench.records.jobspec import State, Status
@@ -77,6 +78,7 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     spec = jobspec.load_job(folder)
     fix_threads(spec.threads)
     keep_freed_memory()
+    say(f"{spec.method} on {spec.board}, seed {spec.seed}: begins")
     place = open_workplace(spec, folder)
     results = run_all(place, stop)
     scored = scoring.run(place, results[-1], stop)
@@ -84,6 +86,8 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     _join_metrics(folder, [result.folder for result in results])
     save_record(record, folder / "record.json")
     jobspec.write_status(folder, _done(record))
+    for one in record.scores:
+        say(f"{one.split}: mIoU {one.miou:.2f} ({one.class_set}, {one.provenance} data)")
 
 
 def _done(record: Record) -> Status:

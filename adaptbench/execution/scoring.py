@@ -23,9 +23,10 @@ from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer, UInt8
 from adaptbench.execution.job_context import Workplace
 from adaptbench.execution.stages.planned import PlannedStage
+from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import trained_method
 from adaptbench.planning import sources
-from adaptbench.records.jobspec import JobSpec, State, Status, write_status
+from adaptbench.records.jobspec import JobSpec
 from adaptbench.records.pseudo_labels import summarise
 from adaptbench.records.record import Cost, NetworkInfo, Record, Score, Snapshot
 from adaptbench.storage.atomic import replacing
@@ -262,11 +263,10 @@ def _score(place: Workplace, scorer: Scorer, split: ScoredSplit, further: int = 
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number in kept:
             _keep(prediction, place.folder / "pictures" / name / f"{sample.name}.png")
-        if number % 10 == 0:
-            status = Status(state=State.RUNNING, stage=f"score {split.ref}", iteration=number, total=total)
-            write_status(place.folder, status)
+        progress.report(number + 1, total)
 
-    confusion = scorer.confusion(split.dataset, split.samples, tell)
+    with Progress(place.folder, f"score {split.ref}") as progress:
+        confusion = scorer.confusion(split.dataset, split.samples, tell)
     confusion.save(place.folder / "confusion" / f"{name}.npz")
     return score(
         confusion.total(),

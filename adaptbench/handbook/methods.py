@@ -13,8 +13,8 @@ from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.handbook.conformance import cases_of
 from adaptbench.handbook.markdown import first_line, page, prose, section, table
 from adaptbench.records import formatting
-from adaptbench.reporting.published.published import Printed, Published
-from adaptbench.reporting.published.published_board import UNVERIFIED, marked, view_of
+from adaptbench.reporting.published.published import UNVERIFIED, Printed, Published
+from adaptbench.reporting.published.published_board import view_of
 
 LEADERBOARD = plugins.ROOT / "results" / "minicity" / "leaderboard.csv"
 _UNITS = (
@@ -134,7 +134,7 @@ def _printed(method: type[Method], published: Published) -> str:
         [
             f"[{result.benchmark}](../../results/published/{result.benchmark}.md)",
             result.network,
-            f"{marked(result.miou)} ({view_of(result)})",
+            f"{result.miou} ({view_of(result)})",
             result.std or formatting.MISSING,
             result.paper.citation,
         ]

@@ -1,16 +1,26 @@
-"""What jobs will cost, as far as finished ones tell: medians of records. No file, no clock."""
+"""What jobs will cost, as far as finished ones tell: medians of records, or else of the committed board."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from adaptbench.records.jobspec import JobSpec
+from adaptbench.contracts.plugins import ROOT
+from adaptbench.records.jobspec import JobSpec, State
 from adaptbench.records.record import Record
+from adaptbench.records.scan import scan_records
+
+if TYPE_CHECKING:
+    from adaptbench.planning.plan import Job
+
+#: Where `report --publish` writes what every method took on the machine of the maintainers.
+BOARD = ROOT / "results" / "minicity" / "leaderboard.csv"
 
 #: Settings that cost nothing, whatever they are.
 _FREE = frozenset({"pretraining", "warmup"})
@@ -25,10 +35,52 @@ class Estimate:
     Attributes:
         seconds: of all its trainings, and of scoring.
         memory_mib: peak of its trainings.
+        elsewhere: whether it comes from the committed board, which was made on another machine.
     """
 
     seconds: float
     memory_mib: float
+    elsewhere: bool = False
+
+
+#: Estimates of the jobs that are to do, by folder; None = nothing is known.
+Costs: TypeAlias = "Mapping[Path, Estimate | None]"
+
+
+@dataclass(frozen=True)
+class Total:
+    """What all jobs that are to do will probably cost together.
+
+    Attributes:
+        jobs: how many there are.
+        unknown: how many of them have no estimate.
+        elsewhere: how many estimates come from the committed board, which was made on another machine.
+        in_a_row: seconds of those with an estimate, one after the other.
+        at_once: seconds of the same with several at once.
+    """
+
+    jobs: int
+    unknown: int
+    elsewhere: int
+    in_a_row: float
+    at_once: float
+
+
+def expected_costs(jobs: Iterable[Job], out: Path, board: Path = BOARD) -> Costs:
+    """Estimates of the jobs that are neither done nor skipped, from finished runs in ``out`` or else the board."""
+    waiting = [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
+    known = Estimates(scan_records(out).records if waiting else ())
+    published = BoardEstimates(_rows(board) if waiting else ())
+    return {job.folder: known.of(job.spec) or published.of(job) for job in waiting}
+
+
+def total(costs: Costs, at_once: int = 1) -> Total:
+    """The sum of estimates, with up to ``at_once`` jobs at the same time."""
+    known = [cost for cost in costs.values() if cost is not None]
+    seconds = [cost.seconds for cost in known]
+    together = max(max(seconds), sum(seconds) / at_once) if seconds else 0.0
+    elsewhere = sum(cost.elsewhere for cost in known)
+    return Total(len(costs), len(costs) - len(known), elsewhere, sum(seconds), together)
 
 
 @dataclass(frozen=True)
@@ -65,6 +117,65 @@ class Estimates:
             return None
         known = (self._finished[key] for key in _job_keys(spec) if key in self._finished)
         return _estimate(iterations_of(spec.settings), next(known, []))
+
+
+class BoardEstimates:
+    """Estimates from the rows of a committed board, for those who have no finished run yet.
+
+    A row counts if it has the method, network, profile and device of the job, and nothing is set in it that decides
+    the cost; rows of the same benchmark go before others. Training time is in proportion to the iterations.
+
+    Args:
+        rows: of ``leaderboard.csv``.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, str]]) -> None:
+        self._finished: dict[Hashable, list[_Finished]] = defaultdict(list)
+        for row in rows:
+            if row["ranked_split"] == "True" and _usual(
+                part.split("=")[0] for part in _parts(row["overrides"])
+            ):
+                work = (row["method"], row["network"], row["profile"], row["device"])
+                for key in (row["benchmark"], work), work:
+                    self._finished[key].append(_finished_row(row))
+
+    def of(self, job: Job) -> Estimate | None:
+        """The estimate for a job; None if no row is like it, or the job is scored in another way."""
+        spec = job.spec
+        if spec.activation_checkpointing or spec.limit is not None or not _usually_scored(spec):
+            return None
+        if not _usual(spec.overrides):
+            return None
+        work = (spec.method, spec.settings["network"], spec.profile, spec.device)
+        known = (self._finished[key] for key in ((spec.board, work), work) if key in self._finished)
+        found = _estimate(sum(job.iterations), next(known, []))
+        return None if found is None else replace(found, elsewhere=True)
+
+
+def _rows(board: Path) -> list[dict[str, str]]:
+    """Rows of a board; none where the package lies without it."""
+    if not board.exists():
+        return []
+    with board.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _parts(overrides: str) -> list[str]:
+    return [part for part in overrides.split(", ") if part]
+
+
+def _usual(overrides: Iterable[str]) -> bool:
+    """Whether settings of these names leave the cost per iteration as it is; the network is compared apart."""
+    return all(_is_free(key) or key == "network" or key.startswith("minicity.") for key in overrides)
+
+
+def _usually_scored(spec: JobSpec) -> bool:
+    return (spec.ranking["checkpoint"], spec.ranking["test_time_augmentation"]) == ("last", "none")
+
+
+def _finished_row(row: Mapping[str, str]) -> _Finished:
+    seconds = float(row["training_seconds"]), float(row["evaluation_seconds"])
+    return _Finished(int(row["iterations"]), *seconds, float(row["peak_memory_mib"]))
 
 
 def iterations_of(settings: Mapping[str, Any]) -> int:

@@ -8,19 +8,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from adaptbench import networks
 from adaptbench.contracts import plugins, protocols
-from adaptbench.contracts.benchmark import Benchmark, CheckpointRule
+from adaptbench.contracts.benchmark import PREFIX, Benchmark, CheckpointRule
 from adaptbench.contracts.method import Method, Task
 from adaptbench.contracts.profiles import Profile, Provenance, profile
 from adaptbench.contracts.settings import Resolved, resolve
 from adaptbench.contracts.study import Study, load_study
 from adaptbench.data.taxonomy import class_set
-from adaptbench.errors import DataError, PluginError, RunStateError, UsageError, unknown_name
+from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
 from adaptbench.planning import sources
 from adaptbench.planning.check_benchmark import require_known
+from adaptbench.planning.devices import device_name
 from adaptbench.planning.overrides import Overrides
 from adaptbench.planning.request import Request
 from adaptbench.planning.study_plan import Asked, asked_for, methods_of, require_distinct
@@ -35,8 +34,6 @@ from adaptbench.records.jobspec import (
 )
 from adaptbench.records.record import load_record
 
-PREFIX = "minicity/"
-
 
 @dataclass(frozen=True)
 class Job:
@@ -47,12 +44,14 @@ class Job:
         folder: where it lives.
         state: where it stands: done, interrupted, failed or planned, or skipped.
         reason: why it is skipped, or why it failed before.
+        iterations: of the trainings of its stages, in order; none of a job that is skipped.
     """
 
     spec: JobSpec
     folder: Path
     state: State
     reason: str = ""
+    iterations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -294,9 +293,14 @@ def _job(
     )
     folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
-    return _with_state(
-        spec, folder, method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
-    )
+    skip = method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
+    job = _with_state(spec, folder, skip)
+    return job if skip else replace(job, iterations=_iterations(method, settings))
+
+
+def _iterations(method: type[Method], settings: Mapping[str, Any]) -> tuple[int, ...]:
+    stages = method.stages(method.Settings.model_validate(settings))
+    return tuple(stage.settings.iterations for stage in stages if stage.labeller is None)
 
 
 def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Benchmark]) -> str | None:
@@ -308,20 +312,6 @@ def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Bench
     if rule == "agreement" and not method.has_teacher():
         return "--checkpoint agreement: it has no teacher to agree with."
     return None
-
-
-def device_name(name: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` is the GPU where there is one.
-
-    Raises:
-        UsageError: another name, or a GPU is asked for and there is none.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise unknown_name("device", name, ("auto", "cpu", "cuda"))
-    usable = torch.cuda.is_available()
-    if name == "cuda" and not usable:
-        raise UsageError("--device cuda: torch sees no usable GPU on this machine. Use --device cpu.")
-    return "cuda" if usable and name != "cpu" else "cpu"
 
 
 def board_name(benchmark: type[Benchmark], data: Mapping[str, DataSource]) -> str:

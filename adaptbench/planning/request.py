@@ -9,6 +9,7 @@ from pathlib import Path
 from adaptbench.contracts.benchmark import CheckpointRule
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import DEFAULT
+from adaptbench.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,18 @@ class Request:
     device: str = "auto"
     plugins: Sequence[Path] = ()
     study: str | None = None
+
+
+def parse_paths(texts: Sequence[str]) -> dict[str, Path]:
+    """``DATASET=PATH`` options as a mapping.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    paths = {}
+    for text in texts:
+        name, separator, path = text.partition("=")
+        if not separator or not name or not path:
+            raise UsageError(f"--data-path {text!r}: expected DATASET=PATH, for example gta5=/data/gta5.")
+        paths[name] = Path(path).expanduser()
+    return paths

@@ -6,10 +6,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.data.taxonomy import ClassSet
-
-UInt8 = npt.NDArray[np.uint8]
-
 
 def png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> bytes:
     """A grey PNG of 8 or 16 bits, or one in colours. Shape: ``(H, W)``, or ``(H, W, 3)`` RGB."""
@@ -21,10 +17,3 @@ def confidence_levels(confidence: npt.NDArray[np.floating]) -> npt.NDArray[np.ui
     """Probabilities as 16-bit grey levels, 65535 = certain, rounded half up. Shape: ``(H, W)``, unchanged."""
     levels: npt.NDArray[np.uint16] = np.floor(confidence.astype(np.float64) * 65535 + 0.5).astype(np.uint16)
     return levels
-
-
-def coloured(train_ids: UInt8, classes: ClassSet) -> UInt8:
-    """Train ids in the colours of their classes. Shape: ``(H, W)`` to ``(H, W, 3)`` RGB."""
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    palette[: len(classes)] = classes.palette
-    return palette[train_ids]

@@ -15,7 +15,7 @@ from adaptbench.data.taxonomy import ClassSet, class_set, raw_ids
 from adaptbench.errors import DataError, UsageError
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.checkpoints.scored import Checkpoint
-from adaptbench.prediction.encoding import coloured, confidence_levels, png
+from adaptbench.prediction.encoding import confidence_levels, png
 from adaptbench.prediction.kept import Kept
 from adaptbench.prediction.pictures import Picture, read_upright
 
@@ -124,7 +124,7 @@ def _files(name: str, classes: ClassSet, ids: UInt8, confidence: npt.NDArray[np.
     maps: dict[str, npt.NDArray[np.uint8] | npt.NDArray[np.uint16]] = {
         "train_ids": ids,
         **({} if labels is None else {"label_ids": labels[ids]}),
-        "colours": coloured(ids, classes),
+        "colours": classes.colours[ids],
         "confidence": confidence_levels(confidence),
     }
     return {f"{kind}/{name}.png": png(pixels) for kind, pixels in maps.items()}

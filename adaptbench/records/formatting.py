@@ -27,6 +27,25 @@ _PROTOCOL_PHRASES: dict[tuple[str, str], str] = {
     ("checkpoint", "agreement"): "the snapshot whose student and teacher agree most on the target is scored",
     ("test_time_augmentation", "none"): "no test-time augmentation",
 }
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "\u2020": r"$\dagger$",
+    '"': "''",  # \textquotedbl is an error in the default font encoding
+    MISSING: "--",
+}
 _HASH = re.compile(r"[0-9a-f]{24,}")
 
 
@@ -161,6 +180,16 @@ def markdown(text: str) -> str:
     plain = html.escape(" ".join(text.split()), quote=False)
     plain = plain.replace("\\", "&#92;")
     return re.sub(r"([|*`\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", plain)
+
+
+def bullets(texts: Iterable[str]) -> str:
+    """Texts as a list in markdown."""
+    return "\n".join(f"- {markdown(text)}" for text in texts)
+
+
+def latex(text: str) -> str:
+    """``text`` with everything escaped that LaTeX would take as markup; line breaks become spaces."""
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
 def enumeration(names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,16 @@ class Statistic(NamedTuple):
     mean: float
     std: float | None
     n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Statistic:
+        """Of the values of several seeds, at least one."""
+        return cls(
+            statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values)
+        )
+
+    def __float__(self) -> float:
+        return self.mean
 
     def __str__(self) -> str:
         return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ± {self.std:.1f}"
@@ -164,6 +175,11 @@ class Board:
         return self.rows + self.smoke
 
     @property
+    def records(self) -> list[Record]:
+        """All records behind it."""
+        return [record for row in self.all_rows for record in row.records]
+
+    @property
     def ranked(self) -> tuple[Row, ...]:
         """The rows that take part in the ranking, best first."""
         return tuple(row for row in self.rows if row.standing == "ranked")
@@ -184,8 +200,7 @@ class Board:
         return sorted(
             {
                 name
-                for row in self.all_rows
-                for record in row.records
+                for record in self.records
                 for name, facts in record.data.items()
                 if facts.get("provenance") == provenance
             }
@@ -200,10 +215,12 @@ class Board:
             return "generated"
         return "mixed" if named_so or generated else "official"
 
-    def best(self, of: View, quantity: str) -> float | None:
-        """Highest mean among the ranked rows, None where no ranked row has the quantity."""
-        found = (row.statistics.get((of, quantity)) for row in self.ranked)
-        return max((statistic.mean for statistic in found if statistic is not None), default=None)
+    def place(self, row: Row, of: View, quantity: str) -> int | None:
+        """The place of a row among the ranked ones by the mean of a quantity; equal means share one."""
+        if row.standing != "ranked" or (of, quantity) not in row.statistics:
+            return None
+        means = {one.statistics[of, quantity].mean for one in self.ranked if (of, quantity) in one.statistics}
+        return 1 + sum(mean > row.statistics[of, quantity].mean for mean in means)
 
 
 def view(score: Score) -> View:
@@ -259,13 +276,13 @@ def _board(records: Sequence[Record], reference: Record) -> Board:
     first = records[0]
     ranked_view = view(first.scores[0])
     views = dict.fromkeys(view(score) for record in records for score in with_mean(record))
-    statistics = _statistics(records)
+    found = _statistics(records)
     groups: dict[tuple[bool, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.smoke, record.group_hash), []).append(record)
 
     def rows(smoke: bool) -> tuple[Row, ...]:
-        return _rows({key[1]: group for key, group in groups.items() if key[0] == smoke}, smoke, statistics)
+        return _rows({key[1]: group for key, group in groups.items() if key[0] == smoke}, smoke, found)
 
     return Board(
         benchmark=first.benchmark,
@@ -275,7 +292,7 @@ def _board(records: Sequence[Record], reference: Record) -> Board:
         departs=formatting.protocol_difference(first.ranking, reference.ranking),
         view=ranked_view,
         classes=tuple(dict.fromkeys(name for record in records for name in record.scores[0].iou)),
-        further=tuple(found for found in views if found != ranked_view),
+        further=tuple(one for one in views if one != ranked_view),
         rows=rows(smoke=False),
         smoke=rows(smoke=True),
     )
@@ -286,36 +303,21 @@ _Statistics = dict[tuple[bool, str], dict[tuple[View, str], Statistic]]
 
 def _statistics(records: Sequence[Record]) -> _Statistics:
     """Mean, standard deviation and count of every quantity of every group."""
-    import pandas as pd
-
-    keys = ["smoke", "group", "class_set", "split", "quantity"]
-    long = pd.DataFrame(
-        [
-            (record.smoke, record.group_hash, score.class_set, score.split, quantity, number)
-            for record in records
-            for score in with_mean(record)
-            for quantity, number in _quantities(score)
-        ],
-        columns=[*keys, "percent"],
-    )
-    table = long.groupby(keys, sort=False)["percent"].agg(["mean", "std", "count"])
-    found: _Statistics = {}
-    for (smoke, group, class_set, split, quantity), mean, std, n in table.itertuples(name=None):
-        statistic = Statistic(float(mean), None if n < 2 else float(std), int(n))
-        found.setdefault((bool(smoke), group), {})[View(class_set, split), quantity] = statistic
-    return found
+    numbers: dict[tuple[bool, str], dict[tuple[View, str], list[float]]] = {}
+    for record in records:
+        own = numbers.setdefault((record.smoke, record.group_hash), {})
+        for score in with_mean(record):
+            for quantity, number in {MIOU: score.miou, ACCURACY: score.accuracy, **score.iou}.items():
+                if number is not None:
+                    own.setdefault((view(score), quantity), []).append(number)
+    return {group: {key: Statistic.of(found) for key, found in own.items()} for group, own in numbers.items()}
 
 
-def _quantities(score: Score) -> list[tuple[str, float]]:
-    present = [(name, iou) for name, iou in score.iou.items() if iou is not None]
-    return [(MIOU, score.miou), (ACCURACY, score.accuracy), *present]
-
-
-def _rows(groups: Mapping[str, Sequence[Record]], smoke: bool, statistics: _Statistics) -> tuple[Row, ...]:
+def _rows(groups: Mapping[str, Sequence[Record]], smoke: bool, found: _Statistics) -> tuple[Row, ...]:
     """Rows of groups, best first; equal means are ordered by label and share a place."""
     details = _details({key: group[0] for key, group in groups.items()})
     unranked = [
-        Row(details[key], standing(group[0]), None, tuple(group), statistics[smoke, key])
+        Row(details[key], standing(group[0]), None, tuple(group), found[smoke, key])
         for key, group in groups.items()
     ]
     unranked.sort(key=lambda row: (-row.miou.mean, row.label, row.first.group_hash))

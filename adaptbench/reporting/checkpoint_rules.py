@@ -6,17 +6,18 @@ far another rule falls short of it is the gap.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record, Snapshot
 from adaptbench.reporting.board import Board, Row, Statistic, boards, view
-from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.storage import atomic
+from adaptbench.reporting.board_columns import METHOD, NETWORK_NAME, SEEDS
+from adaptbench.reporting.columns import column, fields, machine, number
+from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
     "All rules choose among the same snapshots of the last training of a job. `last` takes the last one, `oracle-best` "
@@ -46,17 +47,28 @@ class Choice:
     @property
     def miou(self) -> Statistic:
         """Of the chosen snapshots."""
-        return _statistic([snapshot.miou for snapshot in self.chosen])
+        return Statistic.of([snapshot.miou for snapshot in self.chosen])
 
     @property
     def gap(self) -> Statistic:
         """To the best snapshots."""
-        return _statistic(self.gaps)
+        return Statistic.of(self.gaps)
 
 
-def _statistic(values: Sequence[float]) -> Statistic:
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return Statistic(statistics.fmean(values), std, len(values))
+class Run(NamedTuple):
+    """What one rule chooses for one seed of a row, and what is lost against the best one, in points."""
+
+    row: Row
+    record: Record
+    rule: str
+    snapshot: Snapshot
+    gap: float
+
+
+_RULE = column("rule", "rule", key="rule")
+_EARLIER = column(
+    "earlier trainings", lambda one: one.row.first.ranking["checkpoint"], key="earlier_trainings"
+)
 
 
 def choose(snapshots: Sequence[Snapshot], rule: str) -> Snapshot:
@@ -82,25 +94,22 @@ def choices(row: Row) -> list[Choice]:
     return made
 
 
-def cells(found: Sequence[Choice]) -> Cells:
+def table(found: Sequence[Choice]) -> Table[Choice]:
     """One line per row and rule, at least one."""
     seen = view(found[0].row.first.scores[0])
-    headers = ["method", "network", "rule", f"mIoU ({seen})", "gap to oracle-best", "seeds"]
-    headers += ["chosen after iterations", "earlier trainings"]
-    lines = [
-        [
-            choice.row.label,
-            choice.row.first.network.name,
-            choice.rule,
-            str(choice.miou),
-            str(choice.gap),
-            formatting.seed_list(choice.row.seeds),
-            ", ".join(str(snapshot.iterations) for snapshot in choice.chosen),
-            str(choice.row.first.ranking["checkpoint"]),
-        ]
-        for choice in found
+    columns = [
+        *(
+            METHOD,
+            NETWORK_NAME,
+            _RULE,
+            number(f"mIoU ({seen})", "miou"),
+            number("gap to oracle-best", "gap"),
+            SEEDS,
+        ),
+        column("chosen after iterations", lambda choice: ", ".join(str(s.iterations) for s in choice.chosen)),
+        _EARLIER,
     ]
-    return Cells(headers, lines, frozenset(), frozenset({3, 4}))
+    return Table(columns, found)
 
 
 def _found(records: Iterable[Record]) -> list[tuple[Board, list[Choice]]]:
@@ -129,33 +138,24 @@ def render_markdown(records: Iterable[Record]) -> str:
         for board, found in group:
             blocks += [f"## {formatting.markdown(benchmark)}, protocol `{board.ranking_hash[:8]}`"]
             blocks += [f"{board.images} images of {formatting.markdown(board.view.split)}."]
-            blocks += [markdown_table(cells(found))]
+            blocks += [table(found).to_markdown()]
     return "\n\n".join(blocks) + "\n"
 
 
 def render_csv(records: Iterable[Record]) -> str:
     """One line per run and rule, with the scores by which it chose."""
-    import pandas as pd
-
     lines = [
-        {
-            "benchmark": board.benchmark,
-            "ranking_hash": board.ranking_hash,
-            "method": record.method,
-            "label": choice.row.label,
-            "network": record.network.name,
-            "seed": record.seed,
-            "earlier_trainings": record.ranking["checkpoint"],
-            "rule": choice.rule,
-            "iterations": snapshot.iterations,
-            "miou": snapshot.miou,
-            "gap": gap,
-        }
-        for board, found in _found(records)
+        Run(choice.row, record, choice.rule, snapshot, gap)
+        for _, found in _found(records)
         for choice in found
         for record, snapshot, gap in zip(choice.row.records, choice.chosen, choice.gaps, strict=True)
     ]
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    columns = [
+        *(*fields("record", "benchmark"), *fields("row.first", "ranking_hash"), *fields("record", "method")),
+        *(METHOD, NETWORK_NAME, *fields("record", "seed"), _EARLIER, _RULE),
+        *(*fields("snapshot", "iterations", "miou"), machine("gap", "gap")),
+    ]
+    return Table(columns, lines).to_csv()
 
 
 def write_checkpoint_rules(records: Sequence[Record], out: Path) -> Path | None:
@@ -168,6 +168,5 @@ def write_checkpoint_rules(records: Sequence[Record], out: Path) -> Path | None:
     kept = [record for record in records if record.snapshots]
     if not kept and not page.exists():
         return None
-    atomic.write_text(page, render_markdown(kept))
-    atomic.write_text(page.with_suffix(".csv"), render_csv(kept))
+    write_with_csv(page, render_markdown(kept), render_csv(kept))
     return page

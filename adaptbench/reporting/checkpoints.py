@@ -6,8 +6,9 @@ neither averaged with trainings from here nor ranked among them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -15,24 +16,25 @@ from adaptbench.contracts.benchmark import Protocol
 from adaptbench.records import formatting
 from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
 from adaptbench.records.scan import Unreadable
-from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.storage import atomic
+from adaptbench.reporting.columns import NETWORK_PARTS, column, fields, fixed, machine, number
+from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
     "Each row is one checkpoint (n = 1): no mean, no rank, no standard deviation. `imported` weights were trained by "
     "others, `run` ones here; what they were trained on decides as much as the method. mIoU in percent."
 )
-_Column = tuple[str, bool, Callable[[Evaluation], str]]
-
-_COLUMNS: Sequence[_Column] = (
-    ("checkpoint", False, lambda e: e.checkpoint),
-    ("origin", False, lambda e: origin(e)),
-    ("method", False, lambda e: e.method_title),
-    ("network", False, lambda e: f"{e.network.name} ({formatting.parameters(e.network.parameters)})"),
-    ("mIoU", True, lambda e: f"{e.score.miou:.1f}"),
-    ("pixel accuracy", True, lambda e: f"{e.score.accuracy:.1f}"),
-    ("images", True, lambda e: str(e.score.images)),
-    ("settings", False, lambda e: formatting.assignments(e.overrides) or "default"),
+_MIOU = number("mIoU", "score.miou", fixed(1), "miou")
+_ACCURACY = number("pixel accuracy", "score.accuracy", fixed(1), "accuracy")
+_IMAGES = number("images", "score.images", key="images")
+_CHECKPOINT = column("checkpoint", "checkpoint", key="checkpoint")
+_NETWORK = column(
+    "network",
+    "network",
+    lambda network: f"{network.name} ({formatting.parameters(network.parameters)})",
+    parts=NETWORK_PARTS,
+)
+_SETTINGS = column(
+    "settings", lambda e: formatting.assignments(e.overrides), lambda text: text or "default", "overrides"
 )
 
 
@@ -46,14 +48,10 @@ def origin(evaluation: Evaluation) -> str:
     return f"{text} ({', '.join(marks)})" if marks else text
 
 
-def cells(evaluations: Sequence[Evaluation]) -> Cells:
-    """Rows in the order given."""
-    return Cells(
-        headers=[header for header, _, _ in _COLUMNS],
-        rows=[[cell(evaluation) for _, _, cell in _COLUMNS] for evaluation in evaluations],
-        best=frozenset(),
-        numeric=frozenset(j for j, (_, numeric, _) in enumerate(_COLUMNS) if numeric),
-    )
+def table(evaluations: Sequence[Evaluation]) -> Table[Evaluation]:
+    """Lines in the order given."""
+    described = [column("origin", origin), column("method", "method_title")]
+    return Table([_CHECKPOINT, *described, _NETWORK, _MIOU, _ACCURACY, _IMAGES, _SETTINGS], evaluations)
 
 
 def conditions(evaluation: Evaluation) -> str:
@@ -73,49 +71,31 @@ def render_markdown(evaluations: Iterable[Evaluation], unreadable: Sequence[Unre
     blocks = ["# Checkpoints", _LEGEND]
     ordered = sorted(evaluations, key=lambda e: (conditions(e), e.checkpoint, e.evaluation_hash))
     for heading, group in groupby(ordered, key=conditions):
-        blocks += [f"## {formatting.markdown(heading)}", markdown_table(cells(list(group)))]
+        blocks += [f"## {formatting.markdown(heading)}", table(list(group)).to_markdown()]
     if unreadable:
         blocks += ["## Left out: files that could not be read"]
-        blocks += ["\n".join(f"- {formatting.markdown(problem.reason)}" for problem in unreadable)]
+        blocks += [formatting.bullets(problem.reason for problem in unreadable)]
     return "\n\n".join(blocks) + "\n"
 
 
-def render_csv(evaluations: Iterable[Evaluation]) -> str:
+def render_csv(evaluations: Sequence[Evaluation]) -> str:
     """One line per evaluation: everything the page shows, and the IoU of every class."""
-    import pandas as pd
+    classes = dict.fromkeys(name for evaluation in evaluations for name in evaluation.score.iou)
+    columns = [
+        *(_CHECKPOINT, *fields("origin", "kind", "weights", "source", "source_sha256", "seed")),
+        *(machine(key, key) for key in ("method", "oracle", "smoke")),
+        *(_NETWORK, *fields("network", "pretraining"), machine("profile", "profile"), _SETTINGS),
+        *fields("score", "split", "class_set", "provenance"),
+        machine("data", lambda e: formatting.assignments(e.data)),
+        *(_IMAGES, _MIOU, _ACCURACY),
+        *(machine(key, key) for key in ("weights_sha256", "evaluation_hash")),
+        *(machine(f"iou:{name}", partial(_iou, name)) for name in classes),
+    ]
+    return Table(columns, evaluations).to_csv()
 
-    lines = [_csv_line(evaluation) for evaluation in evaluations]
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.4f", lineterminator="\n")
 
-
-def _csv_line(evaluation: Evaluation) -> dict[str, object]:
-    score, found = evaluation.score, evaluation.origin
-    return {
-        "checkpoint": evaluation.checkpoint,
-        "kind": found.kind,
-        "weights": found.weights,
-        "source": found.source,
-        "source_sha256": found.source_sha256,
-        "seed": found.seed,
-        "method": evaluation.method,
-        "oracle": evaluation.oracle,
-        "smoke": evaluation.smoke,
-        "network": evaluation.network.name,
-        "parameters": evaluation.network.parameters,
-        "pretraining": evaluation.network.pretraining,
-        "profile": evaluation.profile,
-        "overrides": formatting.assignments(evaluation.overrides),
-        "split": score.split,
-        "class_set": score.class_set,
-        "provenance": score.provenance,
-        "data": formatting.assignments(evaluation.data),
-        "images": score.images,
-        "miou": score.miou,
-        "accuracy": score.accuracy,
-        "weights_sha256": evaluation.weights_sha256,
-        "evaluation_hash": evaluation.evaluation_hash,
-        **{f"iou:{name}": value for name, value in score.iou.items()},
-    }
+def _iou(name: str, evaluation: Evaluation) -> float | None:
+    return evaluation.score.iou.get(name)
 
 
 def write_checkpoints(out: Path) -> Path | None:
@@ -128,6 +108,5 @@ def write_checkpoints(out: Path) -> Path | None:
     page = out / "leaderboards" / "checkpoints.md"
     if not found.evaluations and not found.unreadable and not page.exists():
         return None
-    atomic.write_text(page, render_markdown(found.evaluations, found.unreadable))
-    atomic.write_text(page.with_suffix(".csv"), render_csv(found.evaluations))
+    write_with_csv(page, render_markdown(found.evaluations, found.unreadable), render_csv(found.evaluations))
     return page

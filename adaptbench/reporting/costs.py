@@ -1,16 +1,17 @@
-"""What rows cost: a table, and columns of the CSV."""
+"""What rows cost, in columns; and what a run's page says of it."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Cost
 from adaptbench.reporting.board import Row
+from adaptbench.reporting.columns import Column, column, fields, fixed, number
 
-#: Quantities that records have which know them, with the unit.
-KNOWN = ("flops", "training_pictures_per_second", "inference_pictures_per_second", "training_joules")
+_Writer = Callable[[float], str]
 
 
 def mean(row: Row, quantity: str) -> float | None:
@@ -25,50 +26,63 @@ def gpu_hours(row: Row) -> float | None:
     return row.training_seconds / 3600 if on_gpu else None
 
 
-def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Headers and cells: one line per row; method and network are texts, the others numbers."""
-    columns: list[tuple[str, Callable[[Row], str]]] = [
-        ("method", lambda row: row.label),
-        ("network", lambda row: row.first.network.name),
-        ("parameters", lambda row: formatting.parameters(row.first.network.parameters)),
-        ("GFLOPs per picture", lambda row: _text(mean(row, "flops"), lambda v: f"{v / 1e9:.4g}")),
-        ("training time", lambda row: formatting.duration(row.training_seconds)),
-        ("GPU-hours", lambda row: _text(gpu_hours(row), lambda v: f"{v:.2f}")),
-        ("training pictures/s", lambda row: _rate(row, "training_pictures_per_second")),
-        ("inference pictures/s", lambda row: _rate(row, "inference_pictures_per_second")),
-        ("peak memory", lambda row: formatting.memory(row.peak_memory_mib)),
-        ("energy", lambda row: _text(mean(row, "training_joules"), lambda v: f"{v / 3.6e6:.3g} kWh")),
-        ("device", lambda row: row.devices),
-    ]
-    return [header for header, _ in columns], [[cell(row) for _, cell in columns] for row in rows]
+def _giga(operations: float) -> str:
+    return f"{operations / 1e9:.4g}"
 
 
-def csv_columns(row: Row) -> dict[str, object]:
-    """The same in base units: seconds, MiB, FLOPs, joules."""
-    return {
-        "training_seconds": row.training_seconds,
-        "evaluation_seconds": row.evaluation_seconds,
-        "peak_memory_mib": row.peak_memory_mib,
-        "device": row.devices,
-        "gpu_hours": gpu_hours(row),
-        **{quantity: mean(row, quantity) for quantity in KNOWN},
-    }
+def _rate(per_second: float) -> str:
+    return f"{per_second:.3g}"
+
+
+def _energy(joules: float) -> str:
+    return f"{joules / 3.6e6:.3g} kWh"
+
+
+def _known(header: str, quantity: str, text: _Writer) -> Column[Any]:
+    """A quantity that records have which know it."""
+    return number(header, lambda one: mean(one.row, quantity), text, quantity)
+
+
+TRAINING_TIME = number(
+    "training time", "row.training_seconds", formatting.duration, "training_seconds", unit="s", terminal=100
+)
+MEMORY = number(
+    *("peak memory", "row.peak_memory_mib", formatting.memory, "peak_memory_mib"),
+    unit="MiB",
+    smaller_first=True,
+    terminal=180,
+)
+DEVICE = column("device", "row.devices", key="device", terminal=180, filtered=True)
+_PARAMETERS = number("parameters", "row.first.network.parameters", formatting.parameters, "parameters")
+_GPU_HOURS = number("GPU-hours", lambda one: gpu_hours(one.row), fixed(2), "gpu_hours")
+_FLOPS = _known("GFLOPs per picture", "flops", _giga)
+_RATES = (
+    _known("training pictures/s", "training_pictures_per_second", _rate),
+    _known("inference pictures/s", "inference_pictures_per_second", _rate),
+)
+_ENERGY = _known("energy", "training_joules", _energy)
+
+#: Of the table of costs.
+COLUMNS = (_PARAMETERS, _FLOPS, TRAINING_TIME, _GPU_HOURS, *_RATES, MEMORY, _ENERGY, DEVICE)
+#: Of the CSV, in base units: seconds, MiB, FLOPs, joules.
+MACHINE_COLUMNS = (
+    TRAINING_TIME,
+    *fields("row", "evaluation_seconds"),
+    MEMORY,
+    DEVICE,
+    _GPU_HOURS,
+    _FLOPS,
+    *_RATES,
+    _ENERGY,
+)
 
 
 def facts(cost: Cost) -> list[tuple[str, str]]:
     """What a run's page says beside time and memory; nothing of what its record does not know."""
-    said: list[tuple[str, float | None, Callable[[float], str]]] = [
-        ("FLOPs per picture", cost.flops, lambda v: f"{v / 1e9:.4g} G"),
-        ("training pictures/s", cost.training_pictures_per_second, lambda v: f"{v:.3g}"),
-        ("inference pictures/s", cost.inference_pictures_per_second, lambda v: f"{v:.3g}"),
-        ("training energy", cost.training_joules, lambda v: f"{v / 3.6e6:.3g} kWh"),
+    said: list[tuple[str, float | None, _Writer]] = [
+        ("FLOPs per picture", cost.flops, lambda value: f"{_giga(value)} G"),
+        ("training pictures/s", cost.training_pictures_per_second, _rate),
+        ("inference pictures/s", cost.inference_pictures_per_second, _rate),
+        ("training energy", cost.training_joules, _energy),
     ]
     return [(name, write(value)) for name, value, write in said if value is not None]
-
-
-def _rate(row: Row, quantity: str) -> str:
-    return _text(mean(row, quantity), lambda value: f"{value:.3g}")
-
-
-def _text(value: float | None, write: Callable[[float], str]) -> str:
-    return formatting.MISSING if value is None else write(value)

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
-from adaptbench.reporting.board import MIOU, Board, Row, View, boards
+from adaptbench.reporting.board import Board, Row, View, boards
+from adaptbench.reporting.board_columns import GAP, METHOD, NETWORK_NAME, SEED_COUNT, class_iou, entries, miou
+from adaptbench.reporting.columns import Column
 from adaptbench.reporting.leaderboard import data_sentence
-from adaptbench.reporting.published.comparison import Facts, Pair, pairs, printed_of
+from adaptbench.reporting.published.comparison import Facts, pairs, short_table
 from adaptbench.reporting.standing import gap
+from adaptbench.reporting.table import Table
 from adaptbench.statistics.equivalence import MARGIN
 from adaptbench.storage import atomic
 
-_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "\u2020": r"$\dagger$",
-    '"': "''",  # \textquotedbl is an error in the default font encoding
-    formatting.MISSING: "--",
-}
 _HEADER = (
     "% Needs \\usepackage{booktabs,graphicx}. Written by `python run_all.py report`; changes are lost.\n"
 )
@@ -45,14 +31,6 @@ _MOST_LEVEL = 3
 #: The origin of rows that need no mark.
 _OURS = "maintainer"
 
-#: A header as plain text, and a finished cell for a row.
-_Column = tuple[str, Callable[[Row], str]]
-
-
-def escape(text: str) -> str:
-    """``text`` with everything escaped that LaTeX would take as markup; line breaks become spaces."""
-    return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
-
 
 def render_latex(records: Iterable[Record], facts: Facts | None = None) -> str:
     """Tables of every board: mIoU of every split, IoU per class, and printed values beside ours where there are any.
@@ -64,45 +42,37 @@ def render_latex(records: Iterable[Record], facts: Facts | None = None) -> str:
 
 
 def _tables(board: Board, facts: Facts | None) -> list[str]:
-    ranked, *further = (_score(board, view, MIOU, _short(view, board.view)) for view in _views(board))
-    closed = _gap(board)
-    said = f"mIoU in percent ({board.view.class_set}), mean and standard deviation (n-1) over seeds"
-    explained = f" {gap.EXPLANATION}" if closed else ""
-    classes = [_score(board, board.view, name, name, short=True) for name in board.classes]
+    lines, legend = entries(board, board.rows), _legend(board)
+    images = f"{board.images} images of {board.view.split}. {legend}"
+    closed = any(line.gap_closed is not None for line in lines)
+    described = [replace(METHOD, value=lambda line: _method(line.row)), NETWORK_NAME, SEED_COUNT]
+    scores = [replace(miou(board), header=board.view.split), GAP]
+    scores += [replace(miou(board, view), header=_short(view, board.view)) for view in board.further]
+    said = f"mIoU in percent ({board.view.class_set}), mean and standard deviation (n-1) over seeds. {images}"
+    classes = f"IoU per class ({board.view}) in percent, mean over seeds. {images}"
+    found = pairs(board, facts) if facts else []
+    printed = (
+        f"published values beside ours, mIoU in percent ({board.view}). Verdict: equivalence test "
+        f"with a margin of {MARGIN:.1f} points. \u2020 marks a value that a single source prints."
+    )
     return [
-        _table(board, "miou", said, [ranked, *closed, *further], explained),
-        _table(board, "class", f"IoU per class ({board.view}) in percent, mean over seeds", classes),
-        *(_printed(board, found) if facts and (found := pairs(board, facts)) else []),
+        _float(
+            board,
+            "miou",
+            f"{said}{f' {gap.EXPLANATION}' if closed else ''}",
+            _scored(described, scores, lines),
+        ),
+        _float(
+            board, "class", classes, _scored(described, [class_iou(name) for name in board.classes], lines)
+        ),
+        *([_float(board, "published", printed, short_table(found).to_latex())] if found else []),
     ]
 
 
-def _views(board: Board) -> tuple[View, ...]:
-    return board.view, *board.further
-
-
-def _score(board: Board, view: View, quantity: str, header: str, short: bool = False) -> _Column:
-    marks = _marks(board, (view, quantity))
-    return header, lambda row: _cell(row, (view, quantity), marks, short)
-
-
-def _gap(board: Board) -> list[_Column]:
-    """The share of the gap that is closed, where it is known of any row."""
-    closed = gap.gaps_closed(board)
-    return [(gap.HEADER, lambda row: escape(gap.cell(row, closed)))] if closed else []
-
-
-def _table(board: Board, name: str, content: str, columns: Sequence[_Column], explained: str = "") -> str:
-    caption = f"{board.title}: {content}. {board.images} images of {board.view.split}. {_legend(board)}"
-    header = _turned if len(columns) > _MOST_LEVEL else escape
-    headers = ["method", "network", "seeds", *(header(text) for text, _ in columns)]
-    lines = [
-        " & ".join(
-            [_method(row), escape(row.first.network.name), str(len(row.seeds))]
-            + [cell(row) for _, cell in columns]
-        )
-        for row in board.rows
-    ]
-    return _float(board, caption + explained, name, "llr" + "r" * len(columns), headers, lines)
+def _scored(described: list[Column[Any]], scores: list[Column[Any]], lines: list[Any]) -> str:
+    """A table of scores; if there are many, their headers stand upright."""
+    shown = len(Table(scores, lines).shown)
+    return Table([*described, *scores], lines).to_latex(len(described) if shown > _MOST_LEVEL else None)
 
 
 def _short(view: View, ranked: View) -> str:
@@ -110,42 +80,17 @@ def _short(view: View, ranked: View) -> str:
     return view.split if view.class_set == ranked.class_set else str(view)
 
 
-def _printed(board: Board, found: Sequence[Pair]) -> list[str]:
-    """Printed values beside ours."""
-    caption = (
-        f"{board.title}: published values beside ours, mIoU in percent ({board.view}). Verdict: equivalence test "
-        f"with a margin of {MARGIN:.1f} points. \u2020 marks a value that a single source prints."
-    )
-    headers = ["method", "network", "ours", "seeds", "published", "difference", "verdict", "paper"]
-    body = [" & ".join(map(escape, _printed_line(pair))) for pair in found]
-    return [_float(board, caption, "published", "llrrrrll", headers, body)]
-
-
-def _printed_line(pair: Pair) -> list[str]:
-    row, verdict = pair.row, [formatting.signed(pair.difference), pair.verdict]
-    ours = [row.label, row.first.network.name, str(row.miou), str(len(row.seeds))]
-    return [*ours, printed_of(pair.result), *verdict, pair.result.paper.citation]
-
-
-def _float(
-    board: Board, caption: str, name: str, columns: str, headers: Sequence[str], lines: Sequence[str]
-) -> str:
-    """A table of finished cells; the caption is escaped here."""
+def _float(board: Board, name: str, caption: str, tabular: str) -> str:
+    """A table with its caption, which is escaped here."""
     label = f"tab:{board.benchmark}-{board.ranking_hash[:8]}-{name}".replace("/", "-")
     return "\n".join(
         [
             r"\begin{table*}",
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
-            rf"\caption{{{escape(caption)}}}",
+            rf"\caption{{{formatting.latex(f'{board.title}: {caption}')}}}",
             rf"\label{{{''.join(c for c in label if c.isalnum() or c in ':-')}}}",
             _SHRINK,
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            " & ".join(headers) + r" \\",
-            r"\midrule",
-            *(line + r" \\" for line in lines),
-            r"\bottomrule",
-            r"\end{tabular}}",
+            tabular.strip() + "}",
             r"\end{table*}",
             "",
         ]
@@ -163,28 +108,9 @@ def _legend(board: Board) -> str:
     return " ".join(filter(None, [marks, protocol, data_sentence(board)]))
 
 
-def _turned(name: str) -> str:
-    return rf"\rotatebox{{90}}{{{escape(name)}}}"
-
-
 def _method(row: Row) -> str:
     marks = [row.standing] * (row.standing != "ranked") + [row.origin] * (row.origin != _OURS)
-    return escape(row.label + (f" [{', '.join(marks)}]" if marks else ""))
-
-
-def _marks(board: Board, key: tuple[View, str]) -> dict[float, str]:
-    """The best and the second mean of the ranked rows, and the command that sets them apart."""
-    means = {row.statistics[key].mean for row in board.ranked if key in row.statistics}
-    return dict(zip(sorted(means, reverse=True), (r"\textbf", r"\underline"), strict=False))
-
-
-def _cell(row: Row, key: tuple[View, str], marks: dict[float, str], short: bool) -> str:
-    found = row.statistics.get(key)
-    if found is None:
-        return "--"
-    text = escape(f"{found.mean:.1f}" if short else str(found))
-    command = marks.get(found.mean) if row.standing == "ranked" else None
-    return f"{command}{{{text}}}" if command else text
+    return row.label + (f" [{', '.join(marks)}]" if marks else "")
 
 
 def write_latex(records: Iterable[Record], folder: Path, facts: Facts | None = None) -> Path:

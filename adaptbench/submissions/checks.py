@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adaptbench import networks
 from adaptbench.contracts import plugins, protocols
-from adaptbench.contracts.benchmark import Benchmark
+from adaptbench.contracts.benchmark import PREFIX, Benchmark
 from adaptbench.contracts.dataset import Dataset
-from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import PROFILES, profile
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import AdaptBenchError, DataError
 from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.evaluation.metrics import score as rescore
-from adaptbench.planning.plan import PREFIX
 from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import Record, Score
 from adaptbench.submissions.pack import Contribution
+
+if TYPE_CHECKING:
+    from adaptbench.contracts.method import Method
 
 #: Scores are functions of whole numbers; only the order of a sum may differ between machines. Units: percent.
 TOLERANCE = 1e-9
@@ -133,6 +134,8 @@ def _protocol(found: Contribution, known: Known) -> Iterator[str]:
 
 def _identity(found: Contribution, known: Known) -> Iterator[str]:
     """Group and job hash are those of the settings."""
+    from adaptbench import networks  # they import torch
+
     record, benchmark = found.record, _benchmark(found.record, known)
     settings, chosen = record.settings, profile(record.profile)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from adaptbench.errors import UsageError
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.leaderboard import data_sentence, main_cells, markdown_table
+from adaptbench.reporting.leaderboard import data_sentence, main_table
 from adaptbench.storage import atomic
 from adaptbench.tracking.guarded import told
 from adaptbench.tracking.wandb_runs import table_names
@@ -51,7 +51,7 @@ def report(boards: Sequence[Board], project: str, entity: str) -> Any:
         words = [
             data_sentence(board),
             f"{board.protocol}.",
-            markdown_table(main_cells(board, board.all_rows)),
+            main_table(board, board.all_rows).to_markdown(),
         ]
         blocks += [wr.H2(text=_heading(board)), wr.MarkdownBlock(text="\n\n".join(filter(None, words)))]
         panels = _laid_out([*_score_panels(board, table), *_curve_panels()])

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.data import files
-from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import AdaptBenchError
 from adaptbench.records.jobspec import JobSpec
 from adaptbench.records.record import Score
@@ -62,10 +61,3 @@ def _beside(found: list[Shown], spec: JobSpec | None, score: Score) -> list[Show
         same = image.shape[:2] == raw.shape == one.prediction.shape
         complete.append(Shown(one.name, one.prediction, image, table[raw]) if same else one)
     return complete
-
-
-def coloured(ids: npt.NDArray[np.uint8], classes: ClassSet) -> npt.NDArray[np.uint8]:
-    """Train ids in the colours of their classes. Shape: ``(H, W, 3)`` RGB uint8, 255 is black."""
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    palette[: len(classes)] = classes.palette
-    return palette[ids]

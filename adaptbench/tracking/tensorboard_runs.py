@@ -16,9 +16,9 @@ from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import UsageError
 from adaptbench.records.jobspec import job_folder
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.leaderboard import main_cells, markdown_table
+from adaptbench.reporting.leaderboard import main_table
 from adaptbench.tracking.content import Finished, Identity, class_set_of, summary
-from adaptbench.tracking.pictures import Shown, coloured
+from adaptbench.tracking.pictures import Shown
 
 _SEPARATOR = 4  # pixels between pictures
 
@@ -49,7 +49,7 @@ class TensorboardTracker:
         shutil.rmtree(folder, ignore_errors=True)
         with _writer(folder) as writer:
             for board in boards:
-                table = markdown_table(main_cells(board, board.all_rows))
+                table = main_table(board, board.all_rows).to_markdown()
                 writer.add_text(f"{board.benchmark}/{board.ranking_hash[:8]}", table)
 
 
@@ -103,7 +103,7 @@ def _writer(folder: Path) -> Any:
 def _strip(one: Shown, classes: ClassSet) -> npt.NDArray[np.uint8]:
     """Image, ground truth and prediction side by side, as far as they are there. Shape: ``(H, W, 3)`` uint8."""
     parts = [] if one.image is None else [one.image]
-    parts += [coloured(ids, classes) for ids in (one.truth, one.prediction) if ids is not None]
+    parts += [classes.colours[ids] for ids in (one.truth, one.prediction) if ids is not None]
     gap = np.full((one.prediction.shape[0], _SEPARATOR, 3), 255, dtype=np.uint8)
     return np.hstack([part for pair in zip(parts, [gap] * len(parts), strict=True) for part in pair][:-1])
 

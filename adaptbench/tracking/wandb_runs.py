@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from adaptbench.errors import UsageError
 from adaptbench.records.record import Score
 from adaptbench.reporting.board import Board
+from adaptbench.reporting.board_columns import entries, tracked_columns
+from adaptbench.reporting.columns import Column
+from adaptbench.reporting.table import Table
 from adaptbench.tracking.content import Finished, Identity, class_set_of, file_name, summary
 from adaptbench.tracking.pictures import Shown
 
@@ -83,7 +86,10 @@ class WandbTracker:
         run = WandbRun(
             self, "leaderboard", name="leaderboard", job_type="leaderboard", tags=list(self.project.tags)
         )
-        tables = {key: _board_table(board) for key, board in table_names(boards).items()}
+        tables = {
+            key: Table(tracked_columns(board), entries(board, board.all_rows)).to_wandb()
+            for key, board in table_names(boards).items()
+        }
         if tables:
             run.put(tables)
         run.close(ok=True)
@@ -176,7 +182,7 @@ def _content(finished: Finished) -> dict[str, Any]:
     """IoU per class as a table; per split the confusion matrix and the kept predictions."""
     import wandb
 
-    found: dict[str, Any] = {"classes": _class_table(finished.record.scores)}
+    found: dict[str, Any] = {"classes": _class_table(finished.record.scores).to_wandb()}
     for score in finished.record.scores:
         matrix, classes = finished.confusion(score), class_set_of(score)
         if matrix is not None:
@@ -192,12 +198,11 @@ def _content(finished: Finished) -> dict[str, Any]:
     return found
 
 
-def _class_table(scores: Sequence[Score]) -> wandb.Table:
-    import wandb
-
+def _class_table(scores: Sequence[Score]) -> Table[str]:
+    """IoU per class and split."""
     names = list(dict.fromkeys(name for score in scores for name in score.iou))
-    columns = ["class", *(f"IoU ({score.class_set}, {score.split})" for score in scores)]
-    return wandb.Table(columns=columns, data=[[name, *(s.iou.get(name) for s in scores)] for name in names])
+    columns = [Column(f"IoU ({s.class_set}, {s.split})", s.iou.get, right=True) for s in scores]
+    return Table([Column("class", str), *columns], names)
 
 
 def _image(one: Shown, labels: Mapping[int, str]) -> wandb.Image:
@@ -242,21 +247,3 @@ def table_names(boards: Sequence[Board]) -> dict[str, Board]:
         key = f"leaderboard/{board.benchmark}"
         found[f"{key} {board.ranking_hash[:8]}" if key in found else key] = board
     return found
-
-
-def _board_table(board: Board) -> wandb.Table:
-    """The table of the leaderboard with numbers as numbers, so that it can be sorted."""
-    import wandb
-
-    columns = ["rank", "method", f"mIoU ({board.view})", "std", "seeds", "network", "pretraining", "settings"]
-    columns += ["training seconds", "peak memory MiB", "device", *(f"IoU {name}" for name in board.classes)]
-    rows = []
-    for row in board.all_rows:
-        first = row.first
-        costs = [row.training_seconds, row.peak_memory_mib, row.devices]
-        described = [first.network.name, first.network.pretraining, row.settings]
-        statistics = (row.statistics.get((board.view, name)) for name in board.classes)
-        ious = [None if found is None else found.mean for found in statistics]
-        seeds = len(row.seeds)
-        rows.append([row.rank_text, row.label, row.miou.mean, row.miou.std, seeds, *described, *costs, *ious])
-    return wandb.Table(columns=columns, data=rows)

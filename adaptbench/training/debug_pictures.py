@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from adaptbench.contracts.method import Method
 from adaptbench.data.batch import Batch
 from adaptbench.drawing.contact_sheet import Column, contact_sheet
-from adaptbench.drawing.panels import IGNORED, OVERLAYS, Painter
+from adaptbench.drawing.panels import OVERLAYS, Painter
 from adaptbench.errors import RunStateError
 from adaptbench.networks.inference import segment
 from adaptbench.training.watch import Shown, Watch
@@ -49,7 +49,7 @@ class DebugPictures(Watch):
         classes = method.task.class_set
         facts = [f"{key} {float(value):.4g}" for key, value in sorted(log.items()) if value.numel() == 1]
         heading = [f"{self._title} · iteration {runner.iter} of {runner.max_iters}", "   ".join(facts), _KEY]
-        legend = [*zip(classes.classes, classes.palette, strict=True), ("ignored", IGNORED)]
+        legend = classes.legend(range(256))
         painter = Painter(classes, runner.stream.normalisation)
         sheet = columns(with_batch(method, batch, shown), sample_names(method, batch), painter)
         try:

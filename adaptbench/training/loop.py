@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from adaptbench.storage.atomic import write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.energy import energy_meter
+
+#: Called with the iterations that are done, their total, and the last losses that were logged: sum, and by name.
+Report: TypeAlias = Callable[[int, int, float | None, Mapping[str, float]], None]
 
 
 class InterruptedTrainingError(AdaptBenchError):
@@ -52,7 +55,8 @@ class TrainingLoop:
         checkpoint_every: iterations between two checkpoints.
         log_every: iterations between two lines of ``metrics.jsonl``.
         hooks: further hooks beside those of the method.
-        report: called with (iteration, total, loss) with every line of ``metrics.jsonl``.
+        report: called after every iteration with (iterations done, total, loss, losses by name); losses are those of
+            the last line of ``metrics.jsonl``, None and empty before there is one.
         should_stop: asked after every iteration; True saves and raises `InterruptedTrainingError`.
     """
 
@@ -72,7 +76,7 @@ class TrainingLoop:
         checkpoint_every: int,
         log_every: int = 10,
         hooks: Sequence[Hook] = (),
-        report: Callable[[int, int, float], None] = lambda *_: None,
+        report: Report = lambda *_: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model = method.to(device)
@@ -93,6 +97,7 @@ class TrainingLoop:
         self._report = report
         self._should_stop = should_stop
         self._folder = folder
+        self._losses: dict[str, float] = {}
 
     @property
     def checkpoint_file(self) -> Path:
@@ -130,6 +135,8 @@ class TrainingLoop:
         started = time.monotonic()
         for batch in batches(self.stream, self.iter, self._workers):
             self._iterate(batch)
+            loss = self._loss() if self._losses else None
+            self._report(self.iter, self.max_iters, loss, self._losses)
             stop = self._should_stop() and self.iter < self.max_iters
             if stop or self.iter % self._checkpoint_every == 0 or self.iter == self.max_iters:
                 self.seconds += time.monotonic() - started
@@ -160,16 +167,17 @@ class TrainingLoop:
 
     def _log(self, log: Mapping[str, Tensor]) -> None:
         scalars = {key: float(value) for key, value in sorted(log.items()) if value.numel() == 1}
-        loss = sum(
-            v for k, v in scalars.items() if k.rsplit(".", 1)[-1].startswith("loss") and math.isfinite(v)
-        )
+        self._losses = {k: v for k, v in scalars.items() if k.rsplit(".", 1)[-1].startswith("loss")}
         rate = next(iter(self._optimizers().values())).optimizer.param_groups[0]["lr"]
-        line = {"iteration": self.iter, "loss": loss, "learning_rate": rate, **scalars}
+        line = {"iteration": self.iter, "loss": self._loss(), "learning_rate": rate, **scalars}
         finite = {k: (v if math.isfinite(v) else None) for k, v in line.items()}
         vectors = {key: _rounded(value) for key, value in sorted(log.items()) if value.numel() != 1}
         with (self._folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({**finite, **vectors}) + "\n")
-        self._report(self.iter, self.max_iters, loss)
+
+    def _loss(self) -> float:
+        """Sum of the losses that were logged last, as far as they are finite."""
+        return sum(value for value in self._losses.values() if math.isfinite(value))
 
     def _call_hooks(self, point: str, **arguments: Any) -> None:
         for hook in self.hooks:

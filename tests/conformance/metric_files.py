@@ -14,7 +14,6 @@ from adaptbench.data.transforms import resize_label
 from adaptbench.evaluation.boundary import (
     boundary_overlap,
     boundary_width,
-    contour_match,
     distance_to,
     inner_boundary,
     label_boundary,
@@ -26,6 +25,7 @@ from adaptbench.evaluation.metrics import accuracy, iou, miou
 from adaptbench.networks.inference import Size, Whole, resized_argmax, segment
 
 from .case import Array, Case
+from .contours import contour_match
 from .recorded_tree import RecordedTree
 
 _EXACT_SCORE, _CALIBRATION = 1e-9, 1e-7

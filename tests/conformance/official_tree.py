@@ -11,12 +11,13 @@ from PIL import Image
 from adaptbench.data.files import read_index_image
 from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
 from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE, label_map
-from adaptbench.evaluation.class_views import merged, selected
-from adaptbench.evaluation.confusion import Matrix, confusion_matrix, open_confusion
-from adaptbench.evaluation.conventions import CONVENTIONS
-from adaptbench.evaluation.instance_iou import CATEGORIES, CLASSES, instance_counts
+from adaptbench.evaluation.class_views import selected
+from adaptbench.evaluation.confusion import Matrix, confusion_matrix
 
 from .case import Array, Case
+from .conventions import CONVENTIONS, merged
+from .instance_iou import CATEGORIES, CLASSES, instance_counts
+from .open_confusion import open_confusion
 from .recorded_tree import RecordedTree
 
 _FOLDER = "official_cityscapes"

@@ -18,7 +18,6 @@ from adaptbench.adaptation.discriminator import SOURCE, TARGET
 from adaptbench.contracts.method import LossGroup
 from adaptbench.data import framing, transforms
 from adaptbench.data.normalisation import Normalisation
-from adaptbench.evaluation.conventions import Areas, Convention
 from adaptbench.networks import deeplabv2_multi, inference
 from adaptbench.optim import optimizer
 from adaptbench.optim.repeated_sgd import RepeatedSGD
@@ -26,6 +25,7 @@ from methods import adaptsegnet, advent, intrada, minent
 from methods.adaptsegnet import OutputAdversarial
 from methods.minent import Outputs
 
+from .conventions import Areas, Convention
 from .planted import Mutation, assert_noticed
 
 DISCRIMINATION = OutputAdversarial.discrimination

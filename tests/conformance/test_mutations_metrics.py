@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adaptbench.evaluation import calibration, instance_iou
-from adaptbench.evaluation.confusion import open_confusion
-from adaptbench.evaluation.conventions import Areas, Convention
+from adaptbench.evaluation import calibration
 from adaptbench.networks import inference
 
-from . import metric_files
+from . import instance_iou, metric_files
+from .conventions import Areas, Convention
 from .handlers import metrics
+from .open_confusion import open_confusion
 from .planted import Mutation, assert_noticed
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance.conventions import CONVENTIONS
 
 from adaptbench.data.taxonomy import CITYSCAPES16OF19
-from adaptbench.evaluation.class_views import selected
+from adaptbench.evaluation.class_views import closed, selected
 from adaptbench.evaluation.confusion import PerImageConfusion
-from adaptbench.evaluation.conventions import CONVENTIONS, closed
 
 from .bench import PLUGINS, Bench, read_json
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,23 @@ def test_job_folder_holds_what_is_promised(reference: Bench) -> None:
     assert reference.record("dacs")["iterations"] == ITERATIONS
     assert not list(reference.out.rglob("*.tmp"))
     assert not list(reference.out.rglob("checkpoint.safetensors"))
+
+
+def test_the_log_tells_what_a_job_did(reference: Bench) -> None:
+    lines = (reference.folder("after_source") / "log.txt").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
+    said = [line[20:] for line in lines]
+    assert said[0] == "after_source on minicity/tiny, seed 0: begins"
+    first = "first: done before, " if said[1].startswith("first: done before") else "first: begins"
+    assert said[1].startswith(first)
+    (second,) = (line for line in said if line.startswith("second: done"))
+    assert re.fullmatch(
+        rf"second: done, {ITERATIONS} of {ITERATIONS}, loss \d+\.\d{{4}}.*, \d+\.\d s", second
+    )
+    score = reference.record("after_source")["scores"][0]
+    classes, split = score["class_set"], score["split"]
+    assert f"score {split}: begins" in said
+    assert said[-1] == f"{split}: mIoU {score['miou']:.2f} ({classes}, generated data)"
 
 
 def test_first_stage_is_trained_once(reference: Bench) -> None:

@@ -20,11 +20,12 @@ from adaptbench.contracts.profiles import Profile
 from adaptbench.contracts.settings import resolve
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError, UsageError
+from adaptbench.execution.checkpoints.places import FACTS, folder, is_import
 from adaptbench.storage.atomic import write_text
 from adaptbench.training import checkpoint
 
 SCHEMA_VERSION = 1
-_FACTS, _WEIGHTS = "imported.json", "weights.safetensors"
+_WEIGHTS = "weights.safetensors"
 
 
 class Imported(BaseModel):
@@ -87,21 +88,6 @@ def build(stage: Stage, classes: str, profile: Profile) -> Method:
     return stage.method(Task("imported", setting, class_set(classes), profile), stage.settings)
 
 
-def folder(out: Path, name: str) -> Path:
-    """Where the import ``name`` is kept."""
-    return out / "imported" / name
-
-
-def names(out: Path) -> list[str]:
-    """All imports in a results folder."""
-    return sorted(path.parent.name for path in (out / "imported").glob(f"*/{_FACTS}"))
-
-
-def is_import(path: Path) -> bool:
-    """Whether ``path`` is the folder of an import."""
-    return (path / _FACTS).is_file()
-
-
 def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
     """Writes the weights and what they are; False if they are there already.
 
@@ -116,7 +102,7 @@ def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
             _require_same(load_facts(place), imported, place)
             return False
         checkpoint.save(place / _WEIGHTS, state, {"imported": imported.name})
-        write_text(place / _FACTS, imported.model_dump_json(indent=1) + "\n")
+        write_text(place / FACTS, imported.model_dump_json(indent=1) + "\n")
     return True
 
 
@@ -126,7 +112,7 @@ def load_facts(place: Path) -> Imported:
     Raises:
         RunStateError: damaged, or written by a newer version.
     """
-    path = place / _FACTS
+    path = place / FACTS
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         version = int(raw["schema_version"])

@@ -12,8 +12,8 @@ from adaptbench.contracts.method import Method, Task
 from adaptbench.contracts.profiles import Profile, profile
 from adaptbench.contracts.settings import Settings
 from adaptbench.data.taxonomy import class_set
-from adaptbench.errors import RunStateError, UsageError, unknown_name
-from adaptbench.execution.checkpoints import imported
+from adaptbench.errors import RunStateError, UsageError
+from adaptbench.execution.checkpoints import imported, places
 from adaptbench.execution.stages.choice import Selection, weights_name
 from adaptbench.execution.stages.planned import selection_of
 from adaptbench.execution.stages.weights import filled_method
@@ -77,13 +77,10 @@ def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple
         UsageError: there is no such checkpoint, or it cannot be scored in that profile.
         RunStateError: it is damaged or not finished.
     """
-    for folder in (imported.folder(out, text), Path(text)):
-        if imported.is_import(folder):
-            return _open_import(folder, profile_name or "paper", extra)
-    for folder in (Path(text), out / "runs" / text):
-        if (folder / "job.json").is_file():
-            return _open_run(folder, profile_name, extra)
-    raise _unknown(text, out)
+    folder = places.find(text, out)
+    if places.is_import(folder):
+        return _open_import(folder, profile_name or "paper", extra)
+    return _open_run(folder, profile_name, extra)
 
 
 def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Checkpoint:
@@ -182,12 +179,3 @@ def _finished(folder: Path) -> Record:
 def registry_with(paths: Iterable[str | Path], extra: Iterable[Path]) -> plugins.Registry:
     """The plug-ins that a training was given, and further ones."""
     return plugins.discover({path.resolve() for path in (*map(Path, paths), *extra)})
-
-
-def _unknown(text: str, out: Path) -> UsageError:
-    if Path(text).exists():
-        return UsageError(
-            f"{text} is no folder of an import or of a run. A checkpoint of other authors is imported first: "
-            "python run_all.py import FILE --method METHOD."
-        )
-    return unknown_name("import or run", text, imported.names(out))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -21,8 +21,10 @@ from adaptbench.contracts.plugins import ROOT
 from adaptbench.errors import RunStateError
 from adaptbench.execution.launch.machine import least_busy
 from adaptbench.execution.launch.time_limit import TimeLimit
-from adaptbench.planning.plan import Job
 from adaptbench.records.jobspec import State, Status, read_status, save_job, write_status
+
+if TYPE_CHECKING:
+    from adaptbench.planning.plan import Job
 
 _POLL_SECONDS = 0.25
 #: Time a job has to save its state after it was asked to stop, before it is killed.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import torch
+from adaptbench.planning import devices
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def machine_for(device: str) -> Machine:
     cores = len(os.sched_getaffinity(0))
     if device != "cuda":
         return Machine(cores)
-    return Machine(cores, gpu_names(os.environ.get("CUDA_VISIBLE_DEVICES"), torch.cuda.device_count()))
+    return Machine(cores, gpu_names(os.environ.get("CUDA_VISIBLE_DEVICES"), len(devices.gpus())))
 
 
 def gpu_names(visible: str | None, count: int) -> tuple[str, ...]:

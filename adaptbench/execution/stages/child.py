@@ -27,8 +27,9 @@ from adaptbench.execution.launch import processes
 from adaptbench.execution.stages import ranking_sheet
 from adaptbench.execution.stages.data import target_pictures, training_data
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file, plan_stages
+from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import build_method, filled_method
-from adaptbench.records.jobspec import State, Status, load_job, write_status
+from adaptbench.records.jobspec import load_job
 from adaptbench.storage.atomic import write_text
 from adaptbench.training import checkpoint, label_free, snapshots
 from adaptbench.training.debug_pictures import DebugPictures
@@ -76,6 +77,7 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         networks.checkpoint_activations(method.student)
     folder = entry.folder if entry.selection is None else entry.snapshots
     folder.mkdir(exist_ok=True)
+    progress = _progress(place, stage.name)
     loop = TrainingLoop(
         method,
         stream,
@@ -84,10 +86,11 @@ def _train(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
         workers=chosen.workers,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         hooks=[*_debug_pictures(place, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],
-        report=_reporter(place.folder, stage.name),
+        report=progress.report,
         should_stop=stop,
     )
-    loop.run()
+    with progress:
+        loop.run()
     if entry.selection is not None:
         _score_snapshots(place, entry, stop)
     firewall.require_intact()
@@ -126,12 +129,13 @@ def _score_snapshots(place: Workplace, entry: PlannedStage, stop: Callable[[], b
     items = label_free.spread(_shown(place, entry.stage)) if place.task.setting == "uda" else []
     found: dict[str, dict[int, float]] = {}
     due = snapshots.due(entry.stage.settings.iterations) if items else []
-    report = _reporter(place.folder, f"{entry.stage.name}: snapshots")
-    for number, iterations in enumerate(due):
-        report(number, len(due))
-        method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
-        for rule, value in label_free.scores(method, items, place.device, stop).items():
-            found.setdefault(rule, {})[iterations] = value
+    with _progress(place, f"{entry.stage.name}: snapshots") as progress:
+        asked = progress.while_asking(stop)
+        for number, iterations in enumerate(due):
+            progress.report(number, len(due))
+            method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
+            for rule, value in label_free.scores(method, items, place.device, asked).items():
+                found.setdefault(rule, {})[iterations] = value
     write_text(label_free_file(entry, place), json.dumps(found) + "\n")
 
 
@@ -155,10 +159,9 @@ def _label(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
     firewall.seal(place.closed_folders)
     started = time.monotonic()
     method = build_method(place, entry, stage_seed(entry.hash)).to(place.device)
-    report = _reporter(place.folder, entry.stage.name)
-    label_pictures(
-        method, entry.stage.labeller, _shown(place, entry.stage), PseudoLabels(entry.folder), report, stop
-    )
+    kept = PseudoLabels(entry.folder)
+    with _progress(place, entry.stage.name) as progress:
+        label_pictures(method, entry.stage.labeller, _shown(place, entry.stage), kept, progress.report, stop)
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(place)}
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
@@ -189,20 +192,9 @@ def _debug_pictures(place: Workplace, stage: Stage) -> list[Hook]:
     return [DebugPictures(spec.debug_pictures, folder, title)]
 
 
-def _reporter(folder: Path, stage: str) -> Callable[..., None]:
-    """Writes the job's status on behalf of its process, our parent; at most twice a second."""
-    job, last = os.getppid(), 0.0
-
-    def report(iteration: int, total: int, loss: float | None = None) -> None:
-        nonlocal last
-        if time.monotonic() - last > 0.5:
-            last = time.monotonic()
-            running = Status(
-                state=State.RUNNING, stage=stage, iteration=iteration, total=total, loss=loss, pid=job
-            )
-            write_status(folder, running)
-
-    return report
+def _progress(place: Workplace, stage: str) -> Progress:
+    """Of what is done on behalf of the job's process, our parent."""
+    return Progress(place.folder, stage, os.getppid())
 
 
 def _peak_memory(place: Workplace) -> float:

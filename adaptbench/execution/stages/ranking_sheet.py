@@ -116,7 +116,7 @@ def draw_sheet(
     order = ranking.order
     first, last = order[:ROWS], order[: -ROWS - 1 : -1]
     used = f"{len(set(ranking.labelled))} of {len(order)} pictures are trained on with their pseudo-labels"
-    legend = list(zip(classes.classes, classes.palette, strict=True))
+    legend = classes.legend(range(len(classes)))
     contact_sheet([*columns("first", first), *columns("last", last)], [title, used], legend, path)
 
 

@@ -14,6 +14,7 @@ from adaptbench.execution.job_context import Workplace
 from adaptbench.execution.launch import processes
 from adaptbench.execution.stages import child
 from adaptbench.execution.stages.planned import PlannedStage, identity, plan_stages
+from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.selection import complete, remove_others, select
 from adaptbench.records.jobspec import State, Status, write_status
 from adaptbench.storage.atomic import relative_link, sweep, write_text
@@ -35,6 +36,8 @@ def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
         relative_link(place.folder / "stages" / entry.stage.name, entry.folder)
         write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop):
+            if entry.done:
+                say(f"{entry.stage.name}: done before, {entry.folder.name}")
             if not entry.trained or (not entry.done and not complete(entry, place)):
                 sweep(entry.folder)
                 facts = json.dumps(identity(place, entry), indent=1, sort_keys=True)

@@ -20,8 +20,9 @@ from adaptbench.execution.job_context import Workplace, scored_size
 from adaptbench.execution.scoring import ScoredSplit, ranked_split
 from adaptbench.execution.stages.choice import Selection, choosing, selection_by, weights_name
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file
+from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import filled_method
-from adaptbench.records.jobspec import JobSpec, State, Status, write_status
+from adaptbench.records.jobspec import JobSpec
 from adaptbench.storage import atomic
 from adaptbench.training import snapshots
 
@@ -110,14 +111,13 @@ def _scored(
     """Mean IoU of every snapshot on the ranked split, percent, as each of several jobs scores."""
     miou: list[dict[int, float]] = [{} for _ in jobs]
     expected = snapshots.due(entry.stage.settings.iterations)
-    for number, iterations in enumerate(expected):
-        choosing = Status(
-            state=State.RUNNING, stage=f"choose on {split.ref}", iteration=number, total=len(expected)
-        )
-        write_status(place.folder, choosing)
-        totals = _totals(place, entry, iterations, split, {job.ranking["label_size"] for job in jobs}, stop)
-        for job, scores in zip(jobs, miou, strict=True):
-            scores[iterations] = _miou(totals[job.ranking["label_size"]], job, split)
+    sizes = {job.ranking["label_size"] for job in jobs}
+    with Progress(place.folder, f"choose on {split.ref}") as progress:
+        for number, iterations in enumerate(expected):
+            progress.report(number, len(expected))
+            totals = _totals(place, entry, iterations, split, sizes, progress.while_asking(stop))
+            for job, scores in zip(jobs, miou, strict=True):
+                scores[iterations] = _miou(totals[job.ranking["label_size"]], job, split)
     return miou
 
 

@@ -1,22 +1,21 @@
-"""The report of calibration: a page, a table and a picture per board."""
+"""Calibration, as ``analyse calibration`` reports it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from adaptbench.evaluation.calibration import CalibrationCounts
-from adaptbench.records import formatting
 from adaptbench.reporting.analyses import analysis
-from adaptbench.reporting.analyses.analysis import Row, grouped, mean_and_deviation, write_report
-from adaptbench.reporting.figures.canvas import QUIET, empty_figure, plain_style, save
-from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.analyses.analysis import Analysis, Colour, Plot, Quantity, Row
+from adaptbench.reporting.figures.canvas import QUIET
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _LEGEND = (
     "Confidence is the probability of the predicted class; pixels are the labelled ones of the label files. *ECE* (Guo "
@@ -25,7 +24,6 @@ _LEGEND = (
     "squared distance of all probabilities to 0 or 1, summed over the classes. Less is better. ± is the standard "
     "deviation over seeds (n-1). Counts are summed over the pictures before they are divided."
 )
-_ECE = "ECE"
 
 
 @dataclass(frozen=True)
@@ -34,93 +32,36 @@ class Measured(analysis.Measured):
 
     counts: CalibrationCounts
 
-    @cached_property
-    def scores(self) -> Mapping[str, float]:
-        """By the name of the column."""
-        counts, pixels = self.counts, self.counts.total or float("nan")
-        return {
-            _ECE: 100 * counts.ece,
-            "MCE": 100 * counts.mce,
-            "pixel accuracy": 100 * counts.accuracy,
-            "mean confidence": 100 * counts.mean_confidence,
-            "NLL": counts.log_loss / pixels,
-            "Brier": counts.brier / pixels,
-        }
+    def per_pixel(self, total: float) -> float:
+        """A sum over pixels as their mean; NaN where there are none."""
+        return total / (self.counts.total or float("nan"))
 
 
-def write_calibration(measured: Sequence[Measured], folder: Path) -> list[Path]:
-    """Writes ``calibration-BOARD-HASH8`` as .md, .csv and .png, of networks under one protocol.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
-    rows = [Row(group) for group in grouped(measured, lambda one: one.record.group_hash)]
-    rows.sort(key=lambda row: (np.nan_to_num(_mean(row), nan=np.inf), row.first.record.method))
-    lines = [{**one.columns(), **one.scores, "job_hash": one.record.job_hash} for one in measured]
-    record = measured[0].record
-    return write_report(
-        folder, "calibration", record, _markdown(rows), lines, lambda path: _draw(rows, path), 4
-    )
+_ECE: Quantity[Measured] = Quantity("ECE", lambda one: 100 * one.counts.ece)
+_QUANTITIES: list[Quantity[Measured]] = [
+    _ECE,
+    Quantity("MCE", lambda one: 100 * one.counts.mce),
+    Quantity("pixel accuracy", lambda one: 100 * one.counts.accuracy),
+    Quantity("mean confidence", lambda one: 100 * one.counts.mean_confidence),
+    Quantity("NLL", lambda one: one.per_pixel(one.counts.log_loss), 2),
+    Quantity("Brier", lambda one: one.per_pixel(one.counts.brier), 2),
+]
 
 
-def _mean(row: Row[Measured]) -> float:
-    return float(np.mean([one.scores[_ECE] for one in row.measured]))
+def _best_first(row: Row[Measured]) -> tuple[float, str]:
+    return float(np.nan_to_num(_ECE.mean(row), nan=np.inf)), row.first.record.method
 
 
-def _markdown(rows: Sequence[Row[Measured]]) -> str:
-    first = rows[0].first
-    described, columns = ["method", "network", "settings", "seeds"], list(first.scores)
-    table = markdown_table(
-        Cells(
-            headers=[*described, *columns],
-            rows=[[*_described(row), *(_text(row, column) for column in columns)] for row in rows],
-            best=frozenset(),
-            numeric=frozenset(range(len(described), len(described) + len(columns))),
-        )
-    )
-    return "\n\n".join([f"# Calibration: {formatting.markdown(first.where)}", _LEGEND, table]) + "\n"
-
-
-def _described(row: Row[Measured]) -> list[str]:
-    record = row.first.record
-    return [record.method, record.network.name, row.settings or "default", row.seeds]
-
-
-def _title(row: Row[Measured]) -> str:
-    return row.first.record.method + (f" ({row.settings})" if row.settings else "")
-
-
-def _text(row: Row[Measured], column: str) -> str:
-    values = [one.scores[column] for one in row.measured]
-    return mean_and_deviation(values, 2 if column in ("NLL", "Brier") else 1)
-
-
-def _draw(rows: Sequence[Row[Measured]], path: Path) -> None:
+def _draw(axes: Axes, rows: Sequence[Row[Measured]], colours: Sequence[Colour]) -> None:
     """Accuracy over confidence, a line per row, all seeds together; the diagonal is perfect."""
-    first = rows[0].first
-    with plain_style():
-        from matplotlib import colormaps
-
-        figure = empty_figure(6.4, 5.4 + 0.2 * len(rows))
-        axes = figure.add_axes((0.11, 0.11, 0.86, 0.8 - 0.03 * len(rows)))
-        axes.plot([0, 100], [0, 100], color=QUIET, linewidth=0.8, linestyle="--")
-        for number, row in enumerate(rows):
-            confidence, accuracy = _reliability([one.counts for one in row.measured])
-            axes.plot(
-                100 * confidence,
-                100 * accuracy,
-                color=colormaps["viridis"](number / max(len(rows) - 1, 1)),
-                marker="o",
-                markersize=3.5,
-                linewidth=1.3,
-                label=f"{_title(row)}: {_ECE} {_text(row, _ECE)}",
-            )
-        axes.set(xlabel="mean confidence of a bin, percent", ylabel="accuracy of its pixels, percent")
-        axes.grid(linewidth=0.4)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="upper left", fontsize=7.5, frameon=False, bbox_to_anchor=(0.07, 1.0))
-        figure.text(0.98, 0.012, first.where, ha="right", fontsize=7, color=QUIET)
-        save(figure, path)
+    axes.plot([0, 100], [0, 100], color=QUIET, linewidth=0.8, linestyle="--")
+    for row, colour in zip(rows, colours, strict=True):
+        confidence, accuracy = _reliability([one.counts for one in row.measured])
+        label = f"{row.title}: ECE {_ECE.text(row)}"
+        style = {"marker": "o", "markersize": 3.5, "linewidth": 1.3}
+        axes.plot(100 * confidence, 100 * accuracy, color=colour, label=label, **style)
+    axes.set(xlabel="mean confidence of a bin, percent", ylabel="accuracy of its pixels, percent")
+    axes.grid()
 
 
 def _reliability(counts: Sequence[CalibrationCounts]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -131,3 +72,13 @@ def _reliability(counts: Sequence[CalibrationCounts]) -> tuple[npt.NDArray[Any],
         np.sum(values, axis=0) for values in zip(*((one.confidence, one.hits) for one in counts), strict=True)
     ]
     return sums[0][filled] / pixels[filled], sums[1][filled] / pixels[filled]
+
+
+CALIBRATION = Analysis(
+    name="calibration",
+    title="Calibration",
+    legend=_LEGEND,
+    quantities=lambda one: _QUANTITIES,
+    order=_best_first,
+    plot=Plot(_draw, size=(5.6, 4.4), bottom=0.75),
+)

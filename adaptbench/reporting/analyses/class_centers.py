@@ -1,21 +1,21 @@
-"""The report of Class Center Distances: a page, a table and a picture per board."""
+"""Class Center Distances, as ``analyse ccd`` reports them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adaptbench.evaluation.average import Average
 from adaptbench.evaluation.class_centers import Float
-from adaptbench.records import formatting
 from adaptbench.reporting.analyses import analysis
-from adaptbench.reporting.analyses.analysis import grouped, mean_and_deviation, write_report
-from adaptbench.reporting.figures.canvas import QUIET, empty_figure, plain_style, save
-from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.analyses.analysis import Analysis, Colour, Plot, Quantity, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _LEGEND = (
     "Class Center Distance (FADA, arXiv:2007.09222, section 4.4): for every class the mean squared distance of its "
@@ -37,105 +37,43 @@ class Measured(analysis.Measured):
     stage: str
     distance: Float
 
-    @property
-    def mean(self) -> float:
-        """Over the classes that occur."""
-        return float(np.nanmean(self.distance)) if not np.isnan(self.distance).all() else float("nan")
+    def of_class(self, number: int) -> float:
+        """The distance of a class."""
+        return float(self.distance[number])
 
 
-@dataclass(frozen=True)
-class Row(analysis.Row[Measured]):
-    """Trained networks that differ by their seed alone."""
-
-    @property
-    def title(self) -> str:
-        """Method, stage, and what tells it from others."""
-        name = f"{self.first.record.method}, {self.first.stage}"
-        return name + (f" ({self.settings})" if self.settings else "")
-
-    @cached_property
-    def distance(self) -> Float:
-        """Mean over seeds, of every class. Shape: ``(C,)``."""
-        mean: Float = np.mean([m.distance for m in self.measured], axis=0)
-        return mean
-
-    @property
-    def mean(self) -> str:
-        """Mean over classes and seeds, and the standard deviation (n-1) over seeds."""
-        return mean_and_deviation([m.mean for m in self.measured], 3)
+_MEAN: Quantity[Measured] = Quantity("mean", lambda one: float(Average().mean(one.distance)), 3)
 
 
-def rows_of(measured: Sequence[Measured]) -> list[Row]:
-    """One row per group and stage, in the order in which they come."""
-    return [Row(group) for group in grouped(measured, lambda m: (m.record.group_hash, m.stage))]
-
-
-def write_class_centers(measured: Sequence[Measured], folder: Path) -> list[Path]:
-    """Writes ``ccd-BOARD-HASH8`` as .md, .csv and .png, of networks under one protocol.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
-    rows = rows_of(measured)
-    lines = [_line(one) for one in measured]
-    return write_report(
-        folder, "ccd", measured[0].record, _markdown(rows), lines, lambda path: _draw(rows, path), 6
-    )
-
-
-def _markdown(rows: Sequence[Row]) -> str:
-    first = rows[0].first
-    cells = Cells(
-        headers=["method", "stage", "network", "settings", "seeds", "mean", *first.classes],
-        rows=[_cells(row) for row in rows],
-        best=frozenset(),
-        numeric=frozenset(range(5, 6 + len(first.classes))),
-    )
-    heading = f"# Class Center Distance: {formatting.markdown(first.where)}"
-    return "\n\n".join([heading, _LEGEND, markdown_table(cells)]) + "\n"
-
-
-def _cells(row: Row) -> list[str]:
-    record = row.first.record
-    return [
-        record.method,
-        row.first.stage,
-        record.network.name,
-        row.settings or "default",
-        row.seeds,
-        row.mean,
-        *(formatting.MISSING if np.isnan(value) else f"{value:.3f}" for value in row.distance),
+def quantities(one: Measured) -> list[Quantity[Measured]]:
+    """The mean over the classes that occur, and every class."""
+    per_class = [
+        Quantity(name, partial(Measured.of_class, number=number), 3, key=f"ccd:{name}", with_deviation=False)
+        for number, name in enumerate(one.classes)
     ]
+    return [_MEAN, *per_class]
 
 
-def _line(one: Measured) -> dict[str, Any]:
-    return {
-        **one.columns(),
-        "stage": one.stage,
-        "mean": one.mean,
-        **dict(zip((f"ccd:{name}" for name in one.classes), one.distance, strict=True)),
-        "job_hash": one.record.job_hash,
-    }
-
-
-def _draw(rows: Sequence[Row], path: Path) -> None:
+def _draw(axes: Axes, rows: Sequence[Row[Measured]], colours: Sequence[Colour]) -> None:
     """Bars of every class side by side, a colour per row."""
-    first = rows[0].first
-    places, width = np.arange(len(first.classes)), 0.8 / len(rows)
-    with plain_style():
-        from matplotlib import colormaps
+    classes = rows[0].first.classes
+    places, width = np.arange(len(classes)), 0.8 / len(rows)
+    for number, (row, colour) in enumerate(zip(rows, colours, strict=True)):
+        distance = np.nan_to_num(np.mean([one.distance for one in row.measured], axis=0))
+        offsets = places + (number - (len(rows) - 1) / 2) * width
+        name = row.title.replace(row.first.name, f"{row.first.name}, {row.first.stage}", 1)
+        axes.bar(offsets, distance, width, color=colour, label=f"{name}: {_MEAN.text(row)}")
+    axes.set_xticks(places, classes, rotation=50, ha="right", rotation_mode="anchor")
+    axes.set_ylabel("Class Center Distance", fontsize=9)
 
-        figure = empty_figure(10.0, 4.2 + 0.2 * len(rows))
-        axes = figure.add_axes((0.07, 0.24, 0.91, 0.62 - 0.02 * len(rows)))
-        for number, row in enumerate(rows):
-            colour = colormaps["viridis"](number / max(len(rows) - 1, 1))
-            offsets = places + (number - (len(rows) - 1) / 2) * width
-            label = f"{row.title}: {row.mean}"
-            axes.bar(offsets, np.nan_to_num(row.distance), width, color=colour, label=label)
-        axes.set_xticks(places, first.classes, rotation=50, ha="right", rotation_mode="anchor", fontsize=8)
-        axes.set_ylabel("Class Center Distance", fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="upper left", fontsize=7.5, frameon=False, bbox_to_anchor=(0.06, 1.0))
-        note = f"{first.where}; less is better"
-        figure.text(0.98, 0.02, note, ha="right", fontsize=7, color=QUIET)
-        save(figure, path)
+
+CCD = Analysis(
+    name="ccd",
+    title="Class Center Distance",
+    legend=_LEGEND,
+    quantities=quantities,
+    decimals=6,
+    facts=[("stage", "stage", lambda one: one.stage)],
+    key=lambda one: (one.record.group_hash, one.stage),
+    plot=Plot(_draw, "; less is better", size=(9.1, 2.6), bottom=1.1),
+)

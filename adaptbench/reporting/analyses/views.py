@@ -1,19 +1,17 @@
-"""The report of other scores from stored confusion matrices: a page and a table per board."""
+"""Other scores from stored confusion matrices, as ``analyse views`` reports them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from functools import cached_property, partial
 
 import numpy as np
 
 from adaptbench.data.taxonomy import SMALL_OBJECTS, THINGS
-from adaptbench.evaluation.class_views import ClassView, class_views
+from adaptbench.evaluation.average import Average
+from adaptbench.evaluation.class_views import ClassView, class_views, closed
 from adaptbench.evaluation.confusion import Matrix, PerImageConfusion
-from adaptbench.evaluation.conventions import closed
 from adaptbench.evaluation.metrics import (
     accuracy,
     frequency_weighted_iou,
@@ -22,9 +20,7 @@ from adaptbench.evaluation.metrics import (
     miou,
     per_image_miou,
 )
-from adaptbench.records import formatting
-from adaptbench.reporting.analyses.analysis import Measured, Row, grouped, mean_and_deviation, write_report
-from adaptbench.reporting.leaderboard import Cells, markdown_table
+from adaptbench.reporting.analyses.analysis import Analysis, Measured, Quantity
 
 _LEGEND = (
     "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a run "
@@ -61,6 +57,15 @@ class Viewed(Measured):
         """What the scores are of: split, pictures and class set."""
         return f"{self.split}, {self.images} images, {self.class_set}"
 
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return self.record.method + (" (oracle)" if self.record.oracle else "")
+
+    def score(self, section: str, column: str) -> float:
+        """One of them; NaN where it has none."""
+        return self.sections.get(section, {}).get(column, float("nan"))
+
     @cached_property
     def sections(self) -> Sections:
         """All scores."""
@@ -92,10 +97,7 @@ class Viewed(Measured):
         }
         for title, names in (("small objects", SMALL_OBJECTS), ("things", THINGS)):
             chosen = [index for index, name in enumerate(self.classes) if name in names]
-            known = iou(total)[chosen]
-            known = known[~np.isnan(known)]
-            mean = float(known.mean()) if known.size else float("nan")
-            found[f"mIoU of {title} ({len(chosen)} classes)"] = mean
+            found[f"mIoU of {title} ({len(chosen)} classes)"] = float(Average().mean(iou(total)[chosen]))
         return found
 
     def _per_picture(self) -> dict[str, float]:
@@ -107,65 +109,27 @@ class Viewed(Measured):
         return {"mean": float(each.mean()), **dict(zip(_QUANTILES, quantiles.tolist(), strict=True))}
 
 
-def write_views(viewed: Sequence[Viewed], folder: Path) -> list[Path]:
-    """Writes ``views-BOARD-HASH8`` as .md and .csv, of runs under one protocol.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
-    lines = [line for one in viewed for line in _lines(one)]
-    return write_report(folder, "views", viewed[0].record, _markdown(viewed), lines, None, 4)
+def _quantities(one: Viewed) -> list[Quantity[Viewed]]:
+    return [
+        Quantity(column, partial(Viewed.score, section=section, column=column), section=section)
+        for section, columns in one.sections.items()
+        for column in columns
+    ]
 
 
-def _markdown(viewed: Sequence[Viewed]) -> str:
-    first = viewed[0].record
-    smoke = " (smoke runs with --limit)" if first.smoke else ""
-    parts = [f"# Other scores: {formatting.markdown(first.benchmark)}{smoke}", _LEGEND]
-    for group in grouped(viewed, lambda one: one.title):
-        parts += [f"## {formatting.markdown(group[0].title)}", *_tables(group)]
-    return "\n\n".join(parts) + "\n"
+def _board(one: Viewed) -> str:
+    return one.record.benchmark + (" (smoke runs with --limit)" if one.record.smoke else "")
 
 
-def _tables(viewed: Sequence[Viewed]) -> list[str]:
-    """A heading and a table per section; rows are jobs that differ by their seed alone."""
-    rows = [Row(group) for group in grouped(viewed, lambda one: one.record.group_hash)]
-    rows.sort(key=lambda row: (row.first.record.method, row.first.record.group_hash))
-    sections: dict[str, dict[str, None]] = {}
-    for one in viewed:
-        for section, scores in one.sections.items():
-            sections.setdefault(section, {}).update(dict.fromkeys(scores))
-    found = []
-    for section, columns in sections.items():
-        found += [f"### {section}", _table(rows, section, list(columns))]
-    return found
-
-
-def _table(rows: Sequence[Row[Viewed]], section: str, columns: Sequence[str]) -> str:
-    described = ["method", "network", "settings", "seeds"]
-    return markdown_table(
-        Cells(
-            headers=[*described, *columns],
-            rows=[[*_described(row), *(_text(row, section, column) for column in columns)] for row in rows],
-            best=frozenset(),
-            numeric=frozenset(range(len(described), len(described) + len(columns))),
-        )
-    )
-
-
-def _described(row: Row[Viewed]) -> list[str]:
-    record = row.first.record
-    method = record.method + (" (oracle)" if record.oracle else "")
-    return [method, record.network.name, row.settings or "default", row.seeds]
-
-
-def _text(row: Row[Viewed], section: str, column: str) -> str:
-    values = [one.sections.get(section, {}).get(column, float("nan")) for one in row.measured]
-    return mean_and_deviation(values, 1)
-
-
-def _lines(one: Viewed) -> Iterator[dict[str, Any]]:
-    """One line per score."""
-    for section, scores in one.sections.items():
-        for name, value in scores.items():
-            score = {"class_set": one.class_set, "section": section, "score": name, "percent": value}
-            yield {**one.columns(), **score, "job_hash": one.record.job_hash}
+VIEWS = Analysis(
+    name="views",
+    title="Other scores",
+    legend=_LEGEND,
+    quantities=_quantities,
+    facts=[("", "class_set", lambda one: one.class_set)],
+    order=lambda row: (row.first.record.method, row.first.record.group_hash),
+    about=_board,
+    part=lambda one: one.title,
+    heading="### {}",
+    is_long=True,
+)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.reporting.comparison.compared import Comparison, Line
-from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.storage import atomic
+from adaptbench.reporting.columns import column, fixed, machine, number
+from adaptbench.reporting.comparison.compared import Comparison, Departure, Line
+from adaptbench.reporting.comparison.sides import Side
+from adaptbench.reporting.table import Table, write_with_csv
 
 #: Pictures shown at either end of the list; the CSV holds all of them.
 _PICTURES = 5
@@ -48,62 +51,87 @@ def note(comparison: Comparison) -> str:
     return _NOTE_CHECKPOINTS if comparison.seeds == 1 else _NOTE
 
 
-def score_cells(lines: Iterable[Line], what: str) -> Cells:
-    """One row per score."""
-    rows = [[line.name, _score(line.first), _score(line.second), *_difference(line)] for line in lines]
-    return Cells(
-        [what, "A", "B", "A - B", "95 % interval", "p"], rows, frozenset(), frozenset({1, 2, 3, 4, 5})
-    )
+_A, _B = number("A", "first", fixed(1), "a"), number("B", "second", fixed(1), "b")
+_DIFFERENCE = number(
+    "A - B",
+    lambda line: None if line.gap is None else line,
+    lambda line: _signed(line),
+    parts={"difference": attrgetter("gap")},
+)
+_INTERVAL = number(
+    "95 % interval",
+    lambda line: line.difference and line.difference.interval(),
+    lambda interval: f"{formatting.signed(interval.low)} to {formatting.signed(interval.high)}",
+    parts={"low": attrgetter("low"), "high": attrgetter("high")},
+)
+_P = number("p", "p", formatting.p_value, "p_holm")
 
 
-def tables(comparison: Comparison) -> list[tuple[str, Cells]]:
+def score_table(lines: Sequence[Line], what: str) -> Table[Line]:
+    """One line per score."""
+    return Table([column(what, "name", key="name"), _A, _B, _DIFFERENCE, _INTERVAL, _P], lines)
+
+
+def tables(comparison: Comparison) -> list[tuple[str, Table[Any]]]:
     """All tables with their titles."""
-    found = [
-        ("mIoU", score_cells([comparison.overall], "score")),
-        ("IoU per class", score_cells(comparison.classes, "class")),
+    found: list[tuple[str, Table[Any]]] = [
+        ("mIoU", score_table([comparison.overall], "score")),
+        ("IoU per class", score_table(comparison.classes, "class")),
     ]
     for tag in dict.fromkeys(line.group for line in comparison.conditions):
         lines = [line for line in comparison.conditions if line.group == tag]
-        found.append((f"mIoU per {tag}", score_cells(lines, tag)))
-    found.append((_image_title(comparison), score_cells(_extremes(comparison.per_image), "image")))
-    return [*found, ("What else differs", departure_cells(comparison))]
+        found.append((f"mIoU per {tag}", score_table(lines, tag)))
+    found.append((_image_title(comparison), score_table(_extremes(comparison.per_image), "image")))
+    return [*found, ("What else differs", departure_table(comparison))]
 
 
-def departure_cells(comparison: Comparison) -> Cells:
+def departure_table(comparison: Comparison) -> Table[Departure]:
     """Facts in which the sides differ."""
-    rows = [list(departure) for departure in comparison.departures]
-    return Cells(["", "what", "A", "B"], rows, frozenset(), frozenset())
+    part = column(" ", "part", key="part")  # its texts say what they are
+    columns = [part, column("what", "key"), column("A", "first"), column("B", "second")]
+    return Table(columns, comparison.departures)
 
 
 def render_markdown(comparison: Comparison) -> str:
     """The page."""
     blocks = [f"# {formatting.markdown(title(comparison))}", formatting.markdown(sides_sentence(comparison))]
     blocks += [f"**{formatting.markdown(comparison.conclusion)}**", formatting.markdown(note(comparison))]
-    for heading, cells in tables(comparison):
-        blocks += [f"## {formatting.markdown(heading)}", markdown_table(cells) if cells.rows else "Nothing."]
+    for heading, table in tables(comparison):
+        blocks += [f"## {formatting.markdown(heading)}", table.to_markdown() if table.lines else "Nothing."]
     return "\n\n".join(blocks) + "\n"
 
 
-def render_csv(comparison: Comparison) -> str:
-    """One line per score, unrounded to four digits; all images."""
-    import pandas as pd
+def machine_table(comparison: Comparison) -> Table[Line]:
+    """One line per score, of all images."""
+    named = (machine("group", "group"), machine("name", "name"))
+    return Table([*named, _A, _B, _DIFFERENCE, _INTERVAL, _P], comparison.lines)
 
-    lines = []
-    for line in comparison.lines:
-        low, high = line.difference.interval() if line.difference else (None, None)
-        lines.append(
-            {
-                "group": line.group,
-                "name": line.name,
-                "a": line.first,
-                "b": line.second,
-                "difference": line.gap,
-                "low": low,
-                "high": high,
-                "p_holm": line.p,
-            }
-        )
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.4f", lineterminator="\n")
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """Everything that is compared, as values."""
+    a, b = comparison.sides
+    return {
+        "a": _side(a),
+        "b": _side(b),
+        "class_set": a.view.class_set,
+        "split": a.view.split,
+        "images": comparison.images,
+        "places": comparison.clusters,
+        "conclusion": comparison.conclusion,
+        "scores": machine_table(comparison).to_json(),
+        "departures": [departure._asdict() for departure in comparison.departures],
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    first = side.first
+    return {
+        "label": side.label,
+        "benchmark": first.benchmark,
+        "ranking_hash": first.ranking_hash,
+        "group_hash": first.group_hash,
+        "seeds": [record.seed for record in side.records],
+    }
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
@@ -114,35 +142,20 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     """
     a, b = comparison.sides
     stem = "--".join(_file_name(side.label, side.first.group_hash) for side in (a, b))
-    contents = {f"{stem}.md": render_markdown(comparison), f"{stem}.csv": render_csv(comparison)}
-    for name, text in contents.items():
-        atomic.write_text(folder / name, text)
-    return [folder / name for name in contents]
+    return write_with_csv(
+        folder / f"{stem}.md", render_markdown(comparison), machine_table(comparison).to_csv()
+    )
 
 
 def _file_name(label: str, group_hash: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9]+', '-', label).strip('-')}-{group_hash[:6]}"
 
 
-def _score(value: float | None) -> str:
-    return formatting.MISSING if value is None else f"{value:.1f}"
-
-
-def _difference(line: Line) -> list[str]:
-    """Difference, interval and p-value."""
+def _signed(line: Line) -> str:
+    """The difference, marked where it is significant."""
     if line.difference is None or line.p is None:
-        return [
-            formatting.MISSING if line.gap is None else formatting.signed(line.gap),
-            formatting.MISSING,
-            formatting.MISSING,
-        ]
-    low, high = line.difference.interval()
-    star = " *" if line.p < 0.05 else ""
-    return [
-        f"{formatting.signed(line.difference.mean)}{star}",
-        f"{formatting.signed(low)} to {formatting.signed(high)}",
-        formatting.p_value(line.p),
-    ]
+        return formatting.signed(line.gap or 0.0)
+    return f"{formatting.signed(line.difference.mean)}{' *' if line.p < 0.05 else ''}"
 
 
 def _image_title(comparison: Comparison) -> str:

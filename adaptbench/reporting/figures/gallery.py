@@ -20,6 +20,7 @@ from adaptbench.records import formatting
 from adaptbench.records.jobspec import JobSpec, job_folder, load_job
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, Row, View, boards
+from adaptbench.reporting.figures.canvas import plain_style, save
 from adaptbench.reporting.figures.class_pictures import class_bars, confusion_picture, where
 from adaptbench.reporting.figures.disputed import chosen
 from adaptbench.reporting.figures.pictures import StripRow, leaderboard_picture, prediction_strips
@@ -95,7 +96,8 @@ def _class_pictures(board: Board, out: Path, folder: Path) -> list[Path]:
     """What can be drawn of the classes; without the matrices of the best row no confusion."""
     if not board.rows:
         return []
-    class_bars(board, folder / "classes.png")
+    with plain_style():
+        save(class_bars(board), folder / "classes.png")
     best = (board.ranked or board.rows)[0]
     files = [matrices_path(out, record, board.view.split) for record in best.records]
     confusion = folder / "confusion.png"
@@ -104,7 +106,8 @@ def _class_pictures(board: Board, out: Path, folder: Path) -> list[Path]:
         return [folder / "classes.png"]
     total = np.sum([PerImageConfusion.load(file).total() for file in files], axis=0)
     note = f"{where(board)}; seeds: {formatting.seed_list(best.seeds)}; percent of each true class"
-    confusion_picture(total, board.classes, f"{board.title}: {best.label}", note, confusion)
+    with plain_style():
+        save(confusion_picture(total, board.classes, f"{board.title}: {best.label}", note), confusion)
     return [folder / "classes.png", confusion]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.data.taxonomy import IGNORE, ClassSet
+from adaptbench.drawing.contact_sheet import Column, Panel, contact_sheet, fitted, panel_width
 from adaptbench.records import formatting
 from adaptbench.reporting.board import Board, Row, Standing
-from adaptbench.reporting.figures.canvas import INK, QUIET, empty_figure, plain_style, save
+from adaptbench.reporting.figures.canvas import GRID, INK, QUIET, empty_figure, placed_axes, plain_style, save
 from adaptbench.reporting.leaderboard import data_sentence
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Pixels = npt.NDArray[np.uint8]
 
-_LINE, _SHADE = "#d5dae1", "#f1f3f6"
+_SHADE = "#f1f3f6"
 _BAR: dict[Standing, str] = {
     "ranked": "#2a6f97",
     "control": "#b4bcc8",
@@ -30,20 +31,6 @@ _BAR: dict[Standing, str] = {
     "smoke": "#b4bcc8",
 }
 _HEAT = ("#f7fbfd", "#cfe6ef", "#8cc3d9", "#3f93b8", "#1d5f86", "#0d3557")
-_IGNORED = (0, 0, 0)
-
-
-def _inches(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches from the figure's top left corner."""
-    full_width, full_height = figure.get_size_inches()
-    return figure.add_axes(
-        (
-            left / full_width,
-            1 - (top + height) / full_height,
-            width / full_width,
-            height / full_height,
-        )
-    )
 
 
 # ---------------------------------------------------------------- leaderboard
@@ -93,22 +80,16 @@ def _draw_frame(figure: Figure, board: Board) -> None:
         top = _HEAD + i * _ROW
         if row.standing != "ranked":
             page.fill_between([0, _WIDTH], top, top + _ROW, color=_SHADE, linewidth=0)
-        page.plot([_MARGIN, _WIDTH - _MARGIN], [top, top], color=_LINE, linewidth=0.6)
+        page.plot([_MARGIN, _WIDTH - _MARGIN], [top, top], color=GRID, linewidth=0.6)
     bottom = _HEAD + max(len(board.rows), 1) * _ROW
-    page.plot([_MARGIN, _WIDTH - _MARGIN], [bottom, bottom], color=_LINE, linewidth=0.6)
-    for line, text in enumerate([_HOW_TO_READ, *_wrapped(data_sentence(board) or "", 165)]):
+    page.plot([_MARGIN, _WIDTH - _MARGIN], [bottom, bottom], color=GRID, linewidth=0.6)
+    for line, text in enumerate([_HOW_TO_READ, *textwrap.wrap(data_sentence(board) or "", 165)]):
         page.text(_MARGIN, bottom + 0.17 + 0.145 * line, text, fontsize=6.3, color=QUIET, va="center")
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)
 
 
 def _draw_names(figure: Figure, board: Board) -> None:
     """Place, method, what tells it from others, and in small print seeds, budget and network."""
-    axes = _inches(figure, _MARGIN, _HEAD, _NAMES, _ROW * len(board.rows))
+    axes = placed_axes(figure, _MARGIN, _HEAD, _NAMES, _ROW * len(board.rows))
     axes.set(xlim=(0, _NAMES), ylim=(len(board.rows), 0))
     axes.axis("off")
     for i, row in enumerate(board.rows):
@@ -128,7 +109,7 @@ def _draw_names(figure: Figure, board: Board) -> None:
         if row.details:
             lines.insert(1, (6.2, INK, row.details, "normal"))
         for (size, colour, text, how), y in zip(lines, _LINES[len(lines)], strict=True):
-            shown = _shortened(text, int(_NAMES * 165 / size))
+            shown = fitted(text, int(_NAMES * 165 / size))
             axes.text(0.4, i + y, shown, va="center", fontsize=size, color=colour, fontweight=how)
 
 
@@ -140,13 +121,9 @@ def _small_print(row: Row) -> str:
     return " · ".join([*mark, seeds, f"{row.first.iterations} it.", *told])
 
 
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
 def _draw_bars(figure: Figure, board: Board) -> None:
     """The ranked score: bar, whisker, dots of the seeds, and the number."""
-    axes = _inches(figure, _MARGIN + _NAMES, _HEAD, _BARS, _ROW * len(board.rows))
+    axes = placed_axes(figure, _MARGIN + _NAMES, _HEAD, _BARS, _ROW * len(board.rows))
     highest = max(max(row.miou.mean + (row.miou.std or 0), *row.miou_by_seed, 1.0) for row in board.rows)
     axes.set(xlim=(0, highest * 1.48), ylim=(len(board.rows), 0))
     axes.axis("off")
@@ -177,7 +154,7 @@ def _draw_classes(figure: Figure, board: Board) -> None:
 
     left = _MARGIN + _NAMES + _BARS + _GAP
     width = _WIDTH - _MARGIN - 0.12 - left
-    axes = _inches(figure, left, _HEAD, width, _ROW * len(board.rows))
+    axes = placed_axes(figure, left, _HEAD, width, _ROW * len(board.rows))
     axes.set(xlim=(0, len(board.classes)), ylim=(len(board.rows), 0))
     axes.axis("off")
     colours = LinearSegmentedColormap.from_list("iou", _HEAT)
@@ -205,7 +182,8 @@ def _draw_classes(figure: Figure, board: Board) -> None:
 
 # ---------------------------------------------------------- prediction strips
 
-_PANEL_WIDTH, _TITLE, _SPACE, _LEGEND_LINE = 9.0, 0.16, 0.05, 0.2
+#: Units: pixels.
+_STRIP_WIDTH = 1200
 
 
 @dataclass(frozen=True)
@@ -236,9 +214,14 @@ class StripRow:
                     f"{self.name}: {kind} is {ids.shape} {ids.dtype}, expected {size} uint8 as the image"
                 )
 
+    @property
+    def maps(self) -> list[Pixels]:
+        """Ground truth and predictions."""
+        return [self.truth, *self.predictions.values()]
 
-def prediction_strips(rows: Sequence[StripRow], path: Path, class_set: ClassSet) -> None:
-    """Draws a grid: a row per picture, columns image, ground truth and one per method, legend below.
+
+def prediction_strips(rows: Sequence[StripRow], path: Path, classes: ClassSet) -> None:
+    """Draws a sheet: a row per picture, columns image, ground truth and one per method, legend below.
 
     Pixels ignored in the ground truth are black. About 1200 pixels wide.
 
@@ -246,32 +229,17 @@ def prediction_strips(rows: Sequence[StripRow], path: Path, class_set: ClassSet)
         ValueError: no row, rows with different methods, or an id outside the class set.
         RunStateError: ``path`` cannot be written.
     """
-    columns = _strip_columns(rows, class_set)
-    used = sorted({int(i) for row in rows for ids in _maps(row) for i in np.unique(ids)})
-    panel = (_PANEL_WIDTH - _SPACE * (len(columns) - 1)) / len(columns)
-    heights = [panel * row.image.shape[0] / row.image.shape[1] for row in rows]
-    legend_columns = 8
-    legend = _LEGEND_LINE * -(-len(used) // legend_columns)
-    with plain_style():
-        height = _MARGIN + _TITLE + sum(heights) + _SPACE * len(rows) + 0.08 + legend + 0.08
-        figure = empty_figure(_PANEL_WIDTH + 2 * _MARGIN, height)
-        top = _MARGIN + _TITLE
-        for row, row_height in zip(rows, heights, strict=True):
-            pictures = [row.image, *(_coloured(ids, class_set) for ids in _maps(row))]
-            for j, picture in enumerate(pictures):
-                left = _MARGIN + j * (panel + _SPACE)
-                axes = _inches(figure, left, top, panel, row_height)
-                axes.imshow(picture, aspect="auto", interpolation="antialiased" if j == 0 else "nearest")
-                axes.axis("off")
-                if row is rows[0]:
-                    axes.set_title(columns[j], fontsize=9, pad=4, fontweight="bold" if j < 2 else "normal")
-            top += row_height + _SPACE
-        _draw_legend(figure, top + 0.08, used, class_set, legend_columns)
-        save(figure, path)
-
-
-def _maps(row: StripRow) -> list[Pixels]:
-    return [row.truth, *row.predictions.values()]
+    titles = _strip_columns(rows, classes)
+    panels = [
+        [
+            Panel(row.image, row.name),
+            *(Panel(classes.colours[ids], smooth=False) for ids in row.maps),
+        ]
+        for row in rows
+    ]
+    columns = [Column(title, column) for title, column in zip(titles, zip(*panels, strict=True), strict=True)]
+    used = {int(i) for row in rows for ids in row.maps for i in np.unique(ids)}
+    contact_sheet(columns, [], classes.legend(used), path, panel_width(len(columns), _STRIP_WIDTH))
 
 
 def _strip_columns(rows: Sequence[StripRow], class_set: ClassSet) -> list[str]:
@@ -282,35 +250,8 @@ def _strip_columns(rows: Sequence[StripRow], class_set: ClassSet) -> list[str]:
     for row in rows:
         if list(row.predictions) != methods:
             raise ValueError(f"{row.name}: predictions of {list(row.predictions)}, expected {methods}")
-        for ids in _maps(row):
+        for ids in row.maps:
             outside = np.unique(ids[(ids >= len(class_set)) & (ids != IGNORE)])
             if outside.size:
                 raise ValueError(f"{row.name}: ids {outside.tolist()} are not in {class_set.name}")
     return ["image", "ground truth", *methods]
-
-
-def _coloured(ids: Pixels, class_set: ClassSet) -> Pixels:
-    """Train ids as RGB. Shape: ``(H, W)`` -> ``(H, W, 3)`` uint8."""
-    table = np.full((256, 3), _IGNORED, dtype=np.uint8)
-    table[: len(class_set)] = class_set.palette
-    return table[ids]
-
-
-def _draw_legend(figure: Figure, top: float, used: Sequence[int], class_set: ClassSet, columns: int) -> None:
-    """A colour patch and a name for every class that occurs. Units: inches."""
-    from matplotlib.patches import Rectangle
-
-    width, height = figure.get_size_inches()
-    page = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-    page.axis("off")
-    step = _PANEL_WIDTH / columns
-    for number, train_id in enumerate(used):
-        line, column = divmod(number, columns)
-        left, middle = _MARGIN + column * step, top + (line + 0.5) * _LEGEND_LINE
-        rgb = _IGNORED if train_id == IGNORE else class_set.palette[train_id]
-        colour = "#{:02x}{:02x}{:02x}".format(*rgb)
-        page.add_patch(
-            Rectangle((left, middle - 0.055), 0.16, 0.11, facecolor=colour, edgecolor=QUIET, lw=0.4)
-        )
-        name = "ignored" if train_id == IGNORE else class_set.classes[train_id]
-        page.text(left + 0.22, middle, name, va="center", fontsize=7)

@@ -11,23 +11,24 @@ from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row
-from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_cells, cost_cells, data_sentence, main_cells
-from adaptbench.reporting.page import bars, charts, curves, names
-from adaptbench.reporting.page.bars import BarChart
-from adaptbench.reporting.page.charts import Item, LineChart, Scatter, Writer
+from adaptbench.reporting.board_columns import Entry
+from adaptbench.reporting.columns import Link, column
+from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_table, cost_table, data_sentence, main_table
+from adaptbench.reporting.page import charts, curves, names
+from adaptbench.reporting.page.charts import Chart, Item, Writer
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import Strips, board_strips
-from adaptbench.reporting.page.tables import Link, Table, from_cells, heat_map, with_links
+from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.published import comparison
-from adaptbench.reporting.published.comparison import Facts
+from adaptbench.reporting.published.comparison import Facts, Pair
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significance
+from adaptbench.reporting.table import Table
 
 #: A cost of a row; None = not known.
 _Quantity = Callable[[Row], "float | None"]
 #: Metrics whose curves stand on the page of a board; a run's page has all of them.
 _CURVES = ("loss", "acc_seg", "mix.confidence")
-_FILTERED = ("network", "pretraining", "settings", "device")
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ class BoardPage:
     sentence: str
     protocol: tuple[str, ...]
     significance: str
-    main: Table | None
-    classes: Table | None
-    bars: BarChart | None
-    published: Table | None
-    smoke: Table | None
-    costs: Table | None
-    scatters: tuple[Scatter, ...]
-    curves: tuple[LineChart, ...]
+    main: PageTable[Entry] | None
+    classes: PageTable[Entry] | None
+    bars: Chart | None
+    published: PageTable[Pair] | None
+    smoke: PageTable[Entry] | None
+    costs: PageTable[Entry] | None
+    scatters: tuple[Chart, ...]
+    curves: tuple[Chart, ...]
     strips: Strips
 
     @property
@@ -65,11 +66,6 @@ class BoardPage:
     def introduction(self) -> str:
         """How published values beside ours are read."""
         return comparison.INTRODUCTION
-
-    @property
-    def runs(self) -> int:
-        """Number of finished runs behind the page."""
-        return sum(len(row.records) for row in self.board.all_rows)
 
 
 def board_page(
@@ -100,13 +96,15 @@ def board_page(
         protocol=tuple(board.protocol.split("; ")),
         significance=significance.sentence(board, found),
         main=_main(board, board.rows, "leaderboard", caption, found),
-        classes=_classes(board, caption),
-        bars=bars.class_bars(board),
-        published=from_cells(comparison.cells(pairs), "published", "Printed values beside ours")
+        classes=_of_entries(
+            class_table(board), "classes", f"IoU per class in percent, mean over seeds. {caption}"
+        ),
+        bars=charts.class_bars(board),
+        published=PageTable(comparison.table(pairs), "published", "Printed values beside ours")
         if pairs
         else None,
         smoke=_main(board, board.smoke, "smoke", SMOKE_TITLE),
-        costs=_costs(board),
+        costs=_of_entries(cost_table(board), "costs", "Costs, mean over seeds"),
         scatters=_scatters(board),
         curves=tuple(curves.charts(_runs(board, metrics), only=_CURVES)),
         strips=board_strips(board, out, folder, slug),
@@ -115,56 +113,31 @@ def board_page(
 
 def _main(
     board: Board, rows: Sequence[Row], key: str, caption: str, found: Significance | None = None
-) -> Table | None:
-    if not rows:
-        return None
-    cells = main_cells(board, rows, found)
-    standings = [row.standing for row in rows]
-    column = cells.headers.index("method")
-    table = from_cells(cells, key, caption, header_column=column, standings=standings, filtered=_FILTERED)
-    links = [[_run_link(record) for record in row.records] for row in rows]
-    return _linked(with_links(table, "runs", links), rows)
+) -> PageTable[Entry] | None:
+    """The main table; names lead to the first run of their row, and a further column to every one."""
+    table = main_table(board, rows, found)
+    linked = [replace(c, href=_first_run) if c.names_line else c for c in table.columns]
+    runs = column("runs", lambda entry: float(len(entry.row.records)), lambda _: "", links=_run_links)
+    return _of_entries(Table([*linked, runs], table.lines), key, caption)
 
 
-def _run_link(record: Record) -> Link:
-    return Link(str(record.seed), names.run_href(record), f"{record.method}, seed {record.seed}")
+def _of_entries(table: Table[Entry], key: str, caption: str) -> PageTable[Entry] | None:
+    return PageTable(table, key, caption, lambda entry: entry.row.standing) if table.lines else None
 
 
-def _linked(table: Table, rows: Sequence[Row]) -> Table:
-    """The names of rows lead to their first run."""
-    column = table.header_column
-    lines = []
-    for line, row in zip(table.lines, rows, strict=True):
-        cells = list(line.cells)
-        cells[column] = replace(cells[column], href=names.run_href(row.first))
-        lines.append(replace(line, cells=tuple(cells)))
-    return replace(table, lines=tuple(lines))
+def _first_run(entry: Entry) -> str:
+    return names.run_href(entry.row.first)
 
 
-def _classes(board: Board, caption: str) -> Table | None:
-    if not board.rows:
-        return None
-    cells = class_cells(board, board.rows)
-    table = from_cells(
-        cells,
-        "classes",
-        f"IoU per class in percent, mean over seeds. {caption}",
-        header_column=cells.headers.index("method"),
-        standings=[row.standing for row in board.rows],
-    )
-    unshaded = frozenset(j for j, header in enumerate(cells.headers) if header not in board.classes)
-    return replace(heat_map(replace(table, numeric=table.numeric - unshaded)), numeric=table.numeric)
+def _run_links(entry: Entry) -> list[Link]:
+    return [
+        Link(str(record.seed), names.run_href(record), f"{record.method}, seed {record.seed}")
+        for record in entry.row.records
+    ]
 
 
-def _costs(board: Board) -> Table | None:
-    if not board.rows:
-        return None
-    standings = [row.standing for row in board.rows]
-    return from_cells(cost_cells(board.rows), "costs", "Costs, mean over seeds", standings=standings)
-
-
-def _scatters(board: Board) -> tuple[Scatter, ...]:
-    def chart(key: str, title: str, cost: _Quantity, marks: Iterable[float], text: Writer) -> Scatter | None:
+def _scatters(board: Board) -> tuple[Chart, ...]:
+    def chart(key: str, title: str, cost: _Quantity, marks: Iterable[float], text: Writer) -> Chart | None:
         return charts.scatter(key, title, _items(board, cost), f"mIoU ({board.view})", marks, text)
 
     found = (

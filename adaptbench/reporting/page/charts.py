@@ -1,97 +1,73 @@
-"""Geometry of charts: scales, ticks and points in the units of an SVG. Templates draw them."""
+"""Charts of the web page: figures as SVG, with what they say at the pointer."""
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-WIDTH, HEIGHT = 720, 340
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 44
-#: Told apart by colour and dash; the colours keep a contrast of 3 to the paper. Source: after Okabe and Ito (2008).
-COLOURS = ("#0072b2", "#c2410c", "#007a5a", "#a3327d", "#8a6d00", "#3b82b6", "#5b5f66", "#7c3aed")
+import numpy as np
+
+from adaptbench.errors import RunStateError
+from adaptbench.evaluation.confusion import PerImageConfusion
+from adaptbench.records.record import Score
+from adaptbench.reporting.board import Board
+from adaptbench.reporting.figures import class_pictures
+from adaptbench.reporting.figures.canvas import (
+    COLOURS,
+    DASHES,
+    empty_figure,
+    inline_svg,
+    placed_axes,
+    plain_style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 #: Marks of logarithmic axes. Units: seconds, FLOPs, joules, MiB.
 DURATIONS = (1, 5, 15, 60, 180, 600, 1800, 3600, 3 * 3600, 12 * 3600, 48 * 3600, 240 * 3600)
 FLOPS = tuple(m * 10.0**e for e in range(6, 16) for m in (1, 2, 5))
 ENERGIES = tuple(m * 3.6e6 * 10.0**e for e in range(-4, 5) for m in (1, 2, 5))
 MEMORIES = tuple(2**e * m / 4 for e in range(4, 19) for m in (4, 5, 6, 7))
-DASHES = ("", "6 3", "2 3", "9 3 2 3")
-
+#: Standing -> mark and colour.
+_MARKS = {"ranked": ("o", COLOURS[0]), "control": ("s", "#6b7684"), "oracle": ("D", "#b07a1e")}
+#: Size of the axes, of what lies around them, and of a line of a legend. Units: inches.
+_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM, _LINE = 6.6, 2.9, 0.7, 0.15, 0.2, 0.5, 0.17
+#: A label of a front has as many characters at most, and is as far below the last one. Units: points.
+_LONGEST, _APART = 26, 11
 
 #: Writes a value of an axis.
 Writer = Callable[[float], str]
+#: What is read at a place, in shares of width and height from the top left corner; without a height on all of it.
+Reading = tuple[float, float | None, str]
 
 
 @dataclass(frozen=True)
-class Tick:
-    """A mark of an axis; ``place`` in the units of the SVG."""
-
-    place: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A scale.
+class Chart:
+    """A figure of the page.
 
     Attributes:
-        label: quantity and unit.
-        place: value -> units of the SVG.
-        ticks: marks.
+        key: its id.
+        title: what it shows.
+        note: how it is read.
+        said: for those who cannot see it.
+        svg: the picture.
+        readings: what it says where.
+        links: whether its points lead somewhere, in the order of the readings.
     """
 
-    label: str
-    place: Callable[[float], float]
-    ticks: tuple[Tick, ...]
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point of a scatter plot; ``x`` and ``y`` in the units of the SVG."""
-
-    x: float
-    y: float
-    label: str
-    text: str
-    standing: str
-    href: str
-    labelled: bool
-    anchor: str
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Points and the front of those that no other point beats in both directions."""
-
     key: str
     title: str
-    x: Axis
-    y: Axis
-    points: tuple[Point, ...]
-    front: str
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A line of a chart; ``xs`` and ``ys`` are its values, ``path`` its points in the units of the SVG."""
-
-    label: str
-    colour: str
-    dash: str
-    path: str
-    xs: tuple[float, ...]
-    ys: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class LineChart:
-    """Curves over a common axis."""
-
-    key: str
-    title: str
-    x: Axis
-    y: Axis
-    curves: tuple[Curve, ...]
+    note: str
+    said: str
+    svg: str
+    readings: tuple[Reading, ...]
+    links: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,67 +82,9 @@ class Item:
     href: str
 
 
-#: A range that is smaller than this, as a share of its values or at all, is drawn as a single value.
-_EQUAL, _NOTHING = 1e-6, 1e-12
-#: Left and right end of a label, and the height of its point.
-_Box = tuple[float, float, float]
-#: Labels of points: characters at most, the width of one, and the distance of two lines.
-_LONGEST, _CHARACTER, _LINE = 26, 8.5, 15.0
-
-
-def linear(label: str, low: float, high: float, start: float, end: float, count: int = 5) -> Axis:
-    """A linear scale from ``low`` at ``start`` to ``high`` at ``end``, a little wider than asked for."""
-    largest = max(abs(low), abs(high))
-    if high - low <= max(_EQUAL * largest, _NOTHING):
-        margin = largest * 0.1 if largest > _NOTHING else 1.0
-        low, high = low - margin, high + margin
-    step = _step(high - low, count)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    low, high = first * step, last * step
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-
-    def place(value: float) -> float:
-        return start + (end - start) * (value - low) / (high - low)
-
-    ticks = tuple(Tick(place(i * step), f"{i * step:.{digits}f}") for i in range(first, last + 1))
-    return Axis(label, place, ticks)
-
-
-def _step(span: float, count: int) -> float:
-    """The distance of ticks: 1, 2 or 5 times a power of ten."""
-    rough = span / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
-
-
-def logarithmic(
-    label: str, low: float, high: float, span: tuple[float, float], marks: Iterable[float], text: Writer
-) -> Axis:
-    """A logarithmic scale from ``low`` to ``high`` over ``span``, a little wider than asked for.
-
-    Args:
-        label: quantity and unit.
-        low: smallest value, positive.
-        high: largest value.
-        span: where the scale starts and ends, in the units of the SVG.
-        marks: where ticks may be; at most eight of them are kept.
-        text: writes a tick.
-    """
-    margin = max(0.05, 0.06 * math.log10(high / low))
-    from_, to = math.log10(low) - margin, math.log10(high) + margin
-    start, end = span
-
-    def place(value: float) -> float:
-        return start + (end - start) * (math.log10(value) - from_) / (to - from_)
-
-    inside = [mark for mark in marks if from_ <= math.log10(mark) <= to]
-    kept = inside[:: math.ceil(len(inside) / 8) or 1] or [low]
-    return Axis(label, place, tuple(Tick(place(mark), text(mark)) for mark in kept))
-
-
 def scatter(
     key: str, title: str, items: Sequence[Item], gain: str, marks: Iterable[float], text: Writer
-) -> Scatter | None:
+) -> Chart | None:
     """Gain against cost, cost on a logarithmic scale; None without a positive cost.
 
     Args:
@@ -174,57 +92,42 @@ def scatter(
         title: the cost.
         items: what is shown.
         gain: label of the other axis.
-        marks: where the ticks of the cost may be.
+        marks: where the ticks of the cost may be; at most eight are kept.
         text: writes them.
     """
     shown = [item for item in items if item.cost > 0]
     if not shown:
         return None
-    costs, gains = [item.cost for item in shown], [item.gain for item in shown]
-    x = logarithmic(title, min(costs), max(costs), (LEFT, WIDTH - RIGHT), marks, text)
-    y = linear(gain, min(gains), max(gains), HEIGHT - BOTTOM, TOP)
-    best = front([item for item in shown if item.standing == "ranked"])
-    anchors = _anchors(best, x, y)
-    points = tuple(_point(item, x, y, anchors.get(item)) for item in shown)
-    return Scatter(key, title, x, y, points, _steps([(x.place(i.cost), y.place(i.gain)) for i in best]))
+    with plain_style():
+        figure, axes = _axes(title)
+        costs = [item.cost for item in shown]
+        axes.set_xscale("log")
+        axes.set_xlim(min(costs) / 1.15, max(costs) * 1.15)
+        low, high = axes.get_xlim()
+        inside = [mark for mark in marks if low <= mark <= high]
+        kept = inside[:: math.ceil(len(inside) / 8) or 1] or costs[:1]
+        axes.set_xticks(kept, [text(mark) for mark in kept])
+        axes.set_xticks([], minor=True)
+        _draw_points(axes, shown)
+        _draw_front(axes, front(item for item in shown if item.standing == "ranked"))
+        axes.legend(loc="lower right", fontsize=8)
+        svg = inline_svg(figure, key)
+    for item in shown:
+        link = f'xlink:href="{html.escape(item.href)}"'
+        svg = svg.replace(f'{link} target="_blank"', f'{link} aria-label="{html.escape(item.text)}"', 1)
+    readings = tuple((*_place(axes, item.cost, item.gain), item.text) for item in shown)
+    return Chart(key, title, f"against {gain}", f"{title} against {gain}", svg, readings, links=True)
 
 
-def _point(item: Item, x: Axis, y: Axis, anchor: str | None) -> Point:
-    place, label = (x.place(item.cost), y.place(item.gain)), _shortened(item.label)
-    return Point(*place, label, item.text, item.standing, item.href, anchor is not None, anchor or "end")
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1].rstrip()}…"
-
-
-def _anchors(items: Iterable[Item], x: Axis, y: Axis) -> dict[Item, str]:
-    """Where the labels of a front go, the highest first; one that would lie upon another is left out.
-
-    No other ranked point lies above and to the left of the front: a label is least in the way there.
-    """
-    found: dict[Item, str] = {}
-    taken: list[_Box] = []
-    for item in sorted(items, key=lambda item: -item.gain):
-        point = x.place(item.cost), y.place(item.gain)
-        boxes = {anchor: _box(*point, _shortened(item.label), anchor) for anchor in ("end", "start")}
-        free = [anchor for anchor, box in boxes.items() if _is_free(box, taken)]
-        if free:
-            found[item] = free[0]
-            taken.append(boxes[free[0]])
-    return found
-
-
-def _box(x: float, y: float, label: str, anchor: str) -> _Box:
-    width = _CHARACTER * len(label)
-    left = x - width if anchor == "end" else x
-    return left, left + width, y
-
-
-def _is_free(box: _Box, taken: Iterable[_Box]) -> bool:
-    left, right, y = box
-    inside = left >= LEFT and right <= WIDTH
-    return inside and all(abs(y - c) >= _LINE or left >= b or right <= a for a, b, c in taken)
+def _draw_points(axes: Axes, items: Sequence[Item]) -> None:
+    named: set[str] = set()
+    for item in items:
+        mark, colour = _MARKS[item.standing]
+        label = "" if item.standing in named else item.standing
+        named.add(item.standing)
+        axes.scatter(
+            [item.cost], [item.gain], s=55, marker=mark, color=colour, label=label, urls=[item.href], zorder=3
+        )
 
 
 def front(items: Iterable[Item]) -> list[Item]:
@@ -236,34 +139,119 @@ def front(items: Iterable[Item]) -> list[Item]:
     return kept
 
 
-def _steps(points: Sequence[tuple[float, float]]) -> str:
-    """An SVG path that goes right, then up."""
-    if not points:
-        return ""
-    parts = [f"M{points[0][0]:.1f},{points[0][1]:.1f}"]
-    parts += [f"H{x:.1f}V{y:.1f}" for x, y in points[1:]]
-    return "".join([*parts, f"H{WIDTH - RIGHT}"])
+def _draw_front(axes: Axes, items: Sequence[Item]) -> None:
+    """Steps that go right, then up, with labels, the highest first; one that would touch the last is left out."""
+    if not items:
+        return
+    costs, gains = [item.cost for item in items], [item.gain for item in items]
+    right = axes.get_xlim()[1]
+    axes.step([*costs, right], [*gains, gains[-1]], where="post", color=COLOURS[0], linewidth=1, ls="--")
+    middle, last = math.sqrt(math.prod(axes.get_xlim())), math.inf
+    for item in reversed(items):
+        height = axes.transData.transform((item.cost, item.gain))[1] * 72 / axes.figure.dpi
+        if last - height >= _APART:
+            last = height
+            label = item.label if len(item.label) <= _LONGEST else f"{item.label[: _LONGEST - 1].rstrip()}…"
+            side = "left" if item.cost < middle else "right"
+            axes.annotate(
+                label, (item.cost, item.gain), (0, 6), textcoords="offset points", ha=side, fontsize=9
+            )
 
 
 def line_chart(
     key: str, title: str, series: Sequence[tuple[str, Sequence[float], Sequence[float]]], x_label: str
-) -> LineChart | None:
-    """Named curves of values over positions; None if there is no value."""
+) -> Chart | None:
+    """Named curves of values over positions, with a legend where there are several; None if there is no value."""
     filled = [(label, xs, ys) for label, xs, ys in series if xs]
     if not filled:
         return None
-    x = linear(x_label, 0.0, max(max(xs) for _, xs, _ in filled), LEFT, WIDTH - RIGHT)
-    low, high = min(min(ys) for _, _, ys in filled), max(max(ys) for _, _, ys in filled)
-    y = linear(title, low, high, HEIGHT - BOTTOM, TOP)
-    curves = tuple(
-        Curve(
-            label,
-            COLOURS[i % len(COLOURS)],
-            DASHES[i // len(COLOURS) % len(DASHES)],
-            " ".join(f"{x.place(a):.1f},{y.place(b):.1f}" for a, b in zip(xs, ys, strict=True)),
-            tuple(xs),
-            tuple(float(f"{b:.4g}") for b in ys),
-        )
-        for i, (label, xs, ys) in enumerate(filled)
+    with plain_style():
+        figure, axes = _axes(x_label, len(filled) if len(filled) > 1 else 0)
+        for i, (label, xs, ys) in enumerate(filled):
+            colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
+            axes.plot(xs, ys, color=colour, linestyle=dash, linewidth=1.6, label=label)
+        axes.set_xlim(left=0)
+        if len(filled) > 1:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, borderaxespad=0)
+        svg = inline_svg(figure, key)
+    _, longest, _ = max(filled, key=lambda one: len(one[1]))
+    readings = tuple((_place(axes, x, 0)[0], None, _read(filled, x_label, x)) for x in longest)
+    curves = f"{len(filled)} {'curve' if len(filled) == 1 else 'curves'}"
+    return Chart(key, title, "", f"{title} by {x_label}, {curves}; arrow keys read values", svg, readings)
+
+
+def _read(series: Iterable[tuple[str, Sequence[float], Sequence[float]]], x_label: str, x: float) -> str:
+    """The values of all curves that go as far as ``x``, highest first."""
+    values = [
+        (ys[int(np.abs(np.subtract(xs, x)).argmin())], label) for label, xs, ys in series if x <= xs[-1]
+    ]
+    lines = [f"{value:.4g}  {label}" for value, label in sorted(values, key=lambda pair: -pair[0])]
+    return "\n".join([f"{x_label} {x:.0f}", *lines])
+
+
+def class_bars(board: Board) -> Chart | None:
+    """The IoU of every class for the best row of each method."""
+    rows = class_pictures.best_of_each_method(board)
+    if not rows:
+        return None
+    with plain_style():
+        figure = class_pictures.class_bars(board, titled=False)
+        svg = inline_svg(figure, "bars")
+    readings: list[Reading] = []
+    for i, name in enumerate(board.classes):
+        known = [(found, row.label) for row in rows if (found := row.statistics.get((board.view, name)))]
+        known.sort(key=lambda pair: -pair[0].mean)
+        text = "\n".join([name, *(f"{found}  {label}" for found, label in known)])
+        readings.append((_place(figure.axes[0], i, 0)[0], None, text))
+    note = f"of the best row of each method, at most six, in percent ({board.view}); whiskers are standard deviations"
+    said = "Bars of the IoU per class; the table above has their values"
+    return Chart("bars", "IoU per class", f"{note}, and mIoU is in brackets", said, svg, tuple(readings))
+
+
+def confusion(file: Path, score: Score) -> Chart | None:
+    """The confusion matrix of a score; None where its file is gone, damaged or of other classes.
+
+    Args:
+        file: matrices of the scored images.
+        score: what they were scored as.
+    """
+    try:
+        total = PerImageConfusion.load(file).total()
+    except RunStateError:
+        return None
+    classes = tuple(score.iou)
+    if len(classes) != len(total):
+        return None
+    with plain_style():
+        figure = class_pictures.confusion_picture(total, classes)
+        svg = inline_svg(figure, "confusion")
+    share, axes = class_pictures.shares(total), figure.axes[0]
+    readings = tuple(
+        (*_place(axes, j, i), f"{share[i, j]:.1f} % of {classes[i]} predicted as {classes[j]}")
+        for i, j in np.argwhere(share >= 0.05).tolist()
     )
-    return LineChart(key, title, x, y, curves)
+    note = (
+        f"of the pixels of each true class (rows) that were predicted as each class (columns); "
+        f"{score.images} images of {score.split}, {score.class_set}"
+    )
+    return Chart("confusion", "Percent", note, "arrow keys read values", svg, readings)
+
+
+def _axes(x_label: str, legend: int = 0) -> tuple[Figure, Axes]:
+    """A figure with axes, and space for as many lines of a legend on the right."""
+    right, width = (3.0, 1.5 * _WIDTH) if legend else (_RIGHT, _WIDTH)
+    height = max(_HEIGHT, _LINE * legend)
+    figure = empty_figure(_LEFT + width + right, _TOP + height + _BOTTOM)
+    axes = placed_axes(figure, _LEFT, _TOP, width, height)
+    axes.set_xlabel(x_label)
+    axes.grid(axis="y")
+    axes.locator_params(nbins=6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    return figure, axes
+
+
+def _place(axes: Axes, x: float, y: float) -> tuple[float, float]:
+    """Where values lie, in shares of the figure from its top left corner."""
+    left, bottom = axes.figure.transFigure.inverted().transform(axes.transData.transform((x, y)))
+    return round(float(left), 4), round(1 - float(bottom), 4)

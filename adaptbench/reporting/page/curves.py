@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from adaptbench.reporting.page.charts import LineChart, line_chart
+from adaptbench.reporting.page.charts import Chart, line_chart
 from adaptbench.tracking.curves import history
 
 #: Values of a metric at iterations.
@@ -53,7 +53,7 @@ def thinned(steps: Sequence[float], numbers: Sequence[float], points: int = POIN
 
 def charts(
     runs: Sequence[tuple[str, Mapping[str, Metric]]], only: Sequence[str] | None = None
-) -> list[LineChart]:
+) -> list[Chart]:
     """One chart per metric, with a curve per run that has it.
 
     Args:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from adaptbench.reporting.columns import column
 from adaptbench.reporting.page import names
-from adaptbench.reporting.page.tables import Table, from_cells, heat_map
+from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.published.published import Paper, Published, Result
 from adaptbench.reporting.published.published_board import (
     LEGEND,
-    class_cells,
+    class_table,
     kind_of,
     papers_of,
-    result_cells,
+    result_table,
     sections,
 )
+from adaptbench.reporting.table import Table
 
 #: Whose value it is, in a word.
 _KINDS = {"main": "by its paper", "reference": "point of reference", "other": "by others"}
-_FILTERED = ("network", "training", "kind", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class PrintedPage:
     benchmark: str
     href: str
     legend: str
-    tables: tuple[Table, ...]
+    tables: tuple[PageTable[Result], ...]
     papers: tuple[Paper, ...]
     results: int
 
@@ -57,17 +58,18 @@ def _page(published: Published, benchmark: str) -> PrintedPage:
     )
 
 
-def _tables(number: int, view: str, results: Sequence[Result]) -> list[Table]:
-    cells = result_cells(results)
-    cells = replace(
-        cells,
-        headers=[*cells.headers, "kind"],
-        rows=[[*row, _KINDS[kind_of(r)]] for row, r in zip(cells.rows, results, strict=True)],
-    )
-    standings = ["ranked" if r.setting in ("uda", "dg") else "control" for r in results]
-    main = from_cells(cells, f"values-{number}", f"mIoU, {view}", standings=standings, filtered=_FILTERED)
-    classes = class_cells(results)
-    if classes is None:
-        return [main]
-    table = from_cells(classes, f"classes-{number}", f"IoU per class, {view}", filtered=("network",))
-    return [main, heat_map(table)]
+_KIND = column("kind", lambda result: _KINDS[kind_of(result)], filtered=True)
+
+
+def _tables(number: int, view: str, results: Sequence[Result]) -> list[PageTable[Result]]:
+    values = result_table(results)
+    main = Table([*values.columns, _KIND], results)
+    classes = class_table(results)
+    return [
+        PageTable(main, f"values-{number}", f"mIoU, {view}", _standing),
+        *([PageTable(classes, f"classes-{number}", f"IoU per class, {view}")] if classes else []),
+    ]
+
+
+def _standing(result: Result) -> str:
+    return "ranked" if result.setting in ("uda", "dg") else "control"

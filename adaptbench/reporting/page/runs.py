@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.records.record import Record
+from adaptbench.records.record import Record, Score
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import standing
-from adaptbench.reporting.leaderboard import Cells
+from adaptbench.reporting.columns import column, fixed, number
 from adaptbench.reporting.matrices import matrices_file
 from adaptbench.reporting.page import curves, names
-from adaptbench.reporting.page.charts import LineChart
-from adaptbench.reporting.page.confusion import Matrix, confusion
+from adaptbench.reporting.page.charts import Chart, confusion
 from adaptbench.reporting.page.curves import Metric
-from adaptbench.reporting.page.strips import Picture, Swatch, run_pictures
-from adaptbench.reporting.page.tables import Table, from_cells, heat_map
+from adaptbench.reporting.page.strips import Picture, Swatches, run_pictures
+from adaptbench.reporting.page.tables import PageTable
+from adaptbench.reporting.table import Table
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -36,16 +37,16 @@ class RunPage:
     href: str
     board_href: str
     standing: str
-    scores: Table
-    classes: Table
-    confusion: Matrix | None
+    scores: PageTable[Score]
+    classes: PageTable[str]
+    confusion: Chart | None
     facts: Facts
-    settings: Table
+    settings: PageTable[tuple[str, Any]]
     environment: Facts
     data: Facts
-    curves: tuple[LineChart, ...]
+    curves: tuple[Chart, ...]
     pictures: tuple[Picture, ...]
-    legend: tuple[Swatch, ...]
+    legend: Swatches
 
 
 def run_page(
@@ -68,7 +69,9 @@ def run_page(
         href=names.run_href(record),
         board_href=board_href,
         standing=standing(record),
-        scores=_scores(record),
+        scores=PageTable(
+            Table(_SCORES, record.scores), "scores", "Scores; the first split is the ranked one"
+        ),
         classes=_classes(record),
         confusion=confusion(matrices_file(job, first.split), first),
         facts=_facts(record),
@@ -81,31 +84,19 @@ def run_page(
     )
 
 
-def _scores(record: Record) -> Table:
-    rows = [
-        [s.split, s.class_set, f"{s.miou:.2f}", f"{s.accuracy:.2f}", str(s.images), s.provenance]
-        for s in record.scores
-    ]
-    headers = ["split", "class set", "mIoU (%)", "pixel accuracy (%)", "images", "pictures"]
-    return from_cells(
-        Cells(headers, rows, frozenset(), frozenset({2, 3, 4})),
-        "scores",
-        "Scores; the first split is the ranked one",
-    )
+_SCORES = [
+    *(column("split", "split"), column("class set", "class_set"), number("mIoU (%)", "miou", fixed(2))),
+    *(number("pixel accuracy (%)", "accuracy", fixed(2)), number("images", "images")),
+    column("pictures", "provenance"),
+]
 
 
-def _classes(record: Record) -> Table:
-    """A row per class, a column per split."""
+def _classes(record: Record) -> PageTable[str]:
+    """A line per class, a column per split."""
     listed = list(dict.fromkeys(name for score in record.scores for name in score.iou))
-    rows = [[name, *(_percent(score.iou.get(name)) for score in record.scores)] for name in listed]
-    headers = ["class", *(f"IoU (%), {score.split}" for score in record.scores)]
-    numeric = frozenset(range(1, len(headers)))
+    ious = [number(f"IoU (%), {s.split}", s.iou.get, fixed(1), heat=True) for s in record.scores]
     caption = f"IoU per class, {record.scores[0].class_set}"
-    return heat_map(from_cells(Cells(headers, rows, frozenset(), numeric), "classes", caption))
-
-
-def _percent(value: float | None) -> str:
-    return formatting.MISSING if value is None else f"{value:.1f}"
+    return PageTable(Table([column("class", str), *ious], listed), "classes", caption)
 
 
 def _facts(record: Record) -> Facts:
@@ -133,17 +124,16 @@ def _facts(record: Record) -> Facts:
     )
 
 
-def _settings(record: Record) -> Table:
+def _settings(record: Record) -> PageTable[tuple[str, Any]]:
     changed = formatting.flatten(record.overrides)
-    flat: dict[str, Any] = formatting.flatten(record.settings)
-    flat |= {key: value for key, value in changed.items() if key not in flat}
-    rows = [
-        [key, formatting.value(value), "changed with --set" if key in changed else record.settings_origin]
-        for key, value in sorted(flat.items())
+    columns = [
+        column("setting", itemgetter(0)),
+        column("value", lambda setting: formatting.value(setting[1])),
+        column(
+            "origin",
+            lambda s: "changed with --set" if s[0] in changed else record.settings_origin,
+            filtered=True,
+        ),
     ]
-    return from_cells(
-        Cells(["setting", "value", "origin"], rows, frozenset(), frozenset()),
-        "settings",
-        "Settings as the profile converted them",
-        filtered=("origin",),
-    )
+    settings = sorted((changed | formatting.flatten(record.settings)).items())
+    return PageTable(Table(columns, settings), "settings", "Settings as the profile converted them")

@@ -14,10 +14,10 @@ from typing import Any
 from adaptbench.errors import RunStateError
 from adaptbench.records.record import Record
 from adaptbench.records.scan import Unreadable
-from adaptbench.reporting.board import Board, boards
-from adaptbench.reporting.page.boards import BoardPage, board_page, folder_of
+from adaptbench.reporting.board import boards
+from adaptbench.reporting.page.boards import board_page, folder_of
 from adaptbench.reporting.page.curves import read_metrics
-from adaptbench.reporting.page.printed import PrintedPage, printed_pages
+from adaptbench.reporting.page.printed import printed_pages
 from adaptbench.reporting.page.runs import run_page
 from adaptbench.reporting.published.comparison import Facts
 from adaptbench.reporting.standing import significance
@@ -101,26 +101,13 @@ def _write(
             say(f"{page.board.benchmark}: no pictures on the page. {page.strips.reason}")
         same = [other for other in pages if other.board.benchmark == page.board.benchmark]
         writer.write(page.href, "board.html.j2", page=page, protocols=same)
-        for record in _records(page.board):
+        for record in page.board.records:
             job = folder_of(record, out)
             run = run_page(record, job, writer.folder, page.href, metrics[record.job_hash])
             writer.write(run.href, "run.html.j2", page=run)
     for printed_page in printed:
         writer.write(printed_page.href, "published.html.j2", page=printed_page)
-    _write_index(writer, pages, printed, unreadable)
-
-
-def _write_index(
-    writer: _Writer,
-    pages: Sequence[BoardPage],
-    printed: Sequence[PrintedPage],
-    unreadable: Sequence[Unreadable],
-) -> None:
     writer.write("index.html", "index.html.j2", pages=pages, printed=printed, unreadable=unreadable)
-
-
-def _records(board: Board) -> list[Record]:
-    return [record for row in board.all_rows for record in row.records]
 
 
 def _environment() -> Any:

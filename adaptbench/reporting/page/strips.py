@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from adaptbench.data import files
-from adaptbench.data.taxonomy import IGNORE, ClassSet, class_set
+from adaptbench.data.taxonomy import ClassSet, class_set
 from adaptbench.errors import AdaptBenchError
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.figures.disputed import SHOWN, chosen, dispute
 from adaptbench.reporting.figures.gallery import strip_rows
 from adaptbench.reporting.figures.pictures import StripRow
 
+Ids = npt.NDArray[np.uint8]
 #: Wider pictures are made smaller. Units: pixels.
 WIDTH = 512
 
@@ -31,12 +32,8 @@ class Picture:
     alt: str
 
 
-@dataclass(frozen=True)
-class Swatch:
-    """A class and its colour."""
-
-    name: str
-    colour: str
+#: Names of classes and their colours.
+Swatches = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Strips:
     """
 
     rows: tuple[Strip, ...]
-    legend: tuple[Swatch, ...]
+    legend: Swatches
     reason: str = ""
 
 
@@ -69,39 +66,31 @@ def board_strips(board: Board, out: Path, folder: Path, slug: str) -> Strips:
         shown = chosen(strip_rows(board, out))
     except (AdaptBenchError, OSError) as error:
         return Strips((), (), str(error))
-    target = folder / "images" / slug
-    target.mkdir(parents=True, exist_ok=True)
     rows = [*shown.first, *shown.disputed]
     notes = [""] * len(shown.first) + [
         f" (most disputed: two methods differ on {100 * dispute(row):.0f} % of the pixels)"
         for row in shown.disputed
     ]
+    (folder / "images" / slug).mkdir(parents=True, exist_ok=True)
     strips = tuple(
-        _strip(row, i, classes, target, slug, note)
+        Strip(f"{row.name}{note}", _strip(row, f"images/{slug}/{i}", classes, folder))
         for i, (row, note) in enumerate(zip(rows, notes, strict=True))
     )
-    present = np.unique(np.concatenate([np.unique(ids) for row in rows for ids in _labels(row)]))
-    return Strips(strips, legend(classes, present))
+    return Strips(strips, legend(classes, [ids for row in rows for ids in row.maps]))
 
 
-def _labels(row: StripRow) -> list[npt.NDArray[np.uint8]]:
-    return [row.truth, *row.predictions.values()]
-
-
-def _strip(row: StripRow, number: int, classes: ClassSet, target: Path, slug: str, note: str) -> Strip:
-    titles = ["ground truth", *row.predictions]
-    _save(Image.fromarray(row.image), target / f"{number}-image.jpg", Image.Resampling.LANCZOS)
-    pictures = [Picture("image", f"images/{slug}/{number}-image.jpg", f"street scene {row.name}")]
-    for i, (title, ids) in enumerate(zip(titles, _labels(row), strict=True)):
-        _save(coloured(ids, classes), target / f"{number}-{i}.png", Image.Resampling.NEAREST)
+def _strip(row: StripRow, src: str, classes: ClassSet, folder: Path) -> tuple[Picture, ...]:
+    _save(Image.fromarray(row.image), folder / f"{src}-image.jpg", Image.Resampling.LANCZOS)
+    pictures = [Picture("image", f"{src}-image.jpg", f"street scene {row.name}")]
+    for i, (title, ids) in enumerate(zip(["ground truth", *row.predictions], row.maps, strict=True)):
         said = "ground truth" if i == 0 else f"prediction of {title}"
-        pictures.append(Picture(title, f"images/{slug}/{number}-{i}.png", f"{said} for {row.name}"))
-    return Strip(f"{row.name}{note}", tuple(pictures))
+        pictures.append(_labels(title, ids, f"{src}-{i}.png", f"{said} for {row.name}", classes, folder))
+    return tuple(pictures)
 
 
 def run_pictures(
     predictions: Path, class_set_name: str, folder: Path, slug: str
-) -> tuple[tuple[Picture, ...], tuple[Swatch, ...]]:
+) -> tuple[tuple[Picture, ...], Swatches]:
     """Writes the predictions that a run kept, in the colours of its classes, with their legend."""
     try:
         classes = class_set(class_set_name)
@@ -109,36 +98,29 @@ def run_pictures(
         found = [(path.stem, files.read_index_image(path)) for path in paths]
     except AdaptBenchError:
         return (), ()
-    if not found:
-        return (), ()
-    target = folder / "images" / slug
-    target.mkdir(parents=True, exist_ok=True)
-    pictures = []
-    for i, (name, ids) in enumerate(found):
-        _save(coloured(ids, classes), target / f"{i}.png", Image.Resampling.NEAREST)
-        pictures.append(Picture(name, f"images/{slug}/{i}.png", f"prediction for {name}"))
-    present = np.unique(np.concatenate([np.unique(ids) for _, ids in found]))
-    return tuple(pictures), legend(classes, present)
+    (folder / "images" / slug).mkdir(parents=True, exist_ok=True)
+    pictures = tuple(
+        _labels(name, ids, f"images/{slug}/{i}.png", f"prediction for {name}", classes, folder)
+        for i, (name, ids) in enumerate(found)
+    )
+    return pictures, legend(classes, [ids for _, ids in found])
 
 
-def coloured(ids: npt.NDArray[np.uint8], classes: ClassSet) -> Image.Image:
-    """Train ids as a palette picture. Shape: ``(H, W)`` uint8, 255 is black."""
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    palette[: len(classes)] = classes.palette
-    picture = Image.fromarray(ids)
-    picture.putpalette(palette.tobytes())
-    return picture
+def _labels(title: str, ids: Ids, src: str, alt: str, classes: ClassSet, folder: Path) -> Picture:
+    """Writes train ids as a palette image."""
+    image = Image.fromarray(ids)
+    image.putpalette(classes.colours.tobytes())
+    _save(image, folder / src, Image.Resampling.NEAREST)
+    return Picture(title, src, alt)
 
 
-def legend(classes: ClassSet, present: Sequence[int] | npt.NDArray[np.uint8]) -> tuple[Swatch, ...]:
-    """Names and colours of the ids that occur."""
-    known = [int(i) for i in present if int(i) < len(classes)]
-    swatches = [Swatch(classes.classes[i], "#{:02x}{:02x}{:02x}".format(*classes.palette[i])) for i in known]
-    ignored = [Swatch("ignored", "#000000")] if any(int(i) == IGNORE for i in present) else []
-    return tuple(swatches + ignored)
+def legend(classes: ClassSet, maps: Iterable[Ids]) -> Swatches:
+    """The classes that occur."""
+    present = {int(i) for ids in maps for i in np.unique(ids)}
+    return tuple((name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in classes.legend(present))
 
 
-def _save(picture: Image.Image, path: Path, resampling: Image.Resampling) -> None:
-    if picture.width > WIDTH:
-        picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), resampling)
-    picture.save(path)
+def _save(image: Image.Image, path: Path, resampling: Image.Resampling) -> None:
+    if image.width > WIDTH:
+        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), resampling)
+    image.save(path)

@@ -1,174 +1,112 @@
-"""Tables as a page shows them: cells with what they are sorted by, where they lead and how they are shaded."""
+"""Tables as a page shows them: what they are called, how their lines are marked, filtered and shaded."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Generic, NamedTuple, TypeVar
 
-from adaptbench.records import formatting
-from adaptbench.reporting.leaderboard import Cells
+from adaptbench.reporting.columns import Column
+from adaptbench.reporting.table import Table
 
 #: Background of a share of 0 and of 1, and what is in between.
 _HEAT = ((247, 251, 253), (207, 230, 239), (140, 195, 217), (63, 147, 184), (29, 95, 134), (13, 53, 87))
-_INK, _PAPER = (0, 0, 0), (255, 255, 255)  # on any colour one of them has a contrast of 4.5
-_FACTORS = {"h": 3600.0, "m": 60.0, "s": 1.0, "MiB": 1.0, "GiB": 1024.0, "k": 1e3, "M": 1e6}
-_QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(GiB|MiB|[hmskM])?(?![\w.])")
+#: From this share on the text is white.
+_DARK = 0.686
 #: A column is offered as a filter if its texts repeat and are few.
 _MOST_OPTIONS = 15
 #: Headers of more shaded columns than this stand upright.
 _MOST_LEVEL = 8
 
-
-@dataclass(frozen=True)
-class Link:
-    """Where a text leads, relative to the page; ``said`` is the text for who cannot see its place."""
-
-    text: str
-    href: str
-    said: str
+R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cell.
-
-    Attributes:
-        text: what is shown.
-        sort: by what rows are sorted; None = last, whatever the direction.
-        links: shown after the text.
-        href: where the text leads.
-        best: whether it is set apart.
-        style: colours of a heat map.
-    """
+class Cell(NamedTuple):
+    """A cell; lines are sorted by ``sort``, None = last, whatever the direction."""
 
     text: str
-    sort: float | str | None = None
-    links: tuple[Link, ...] = ()
-    href: str | None = None
-    best: bool = False
-    style: str = ""
+    sort: float | str | None
+    is_best: bool
+    style: str
 
 
-@dataclass(frozen=True)
-class Line:
-    """A row and the values by which it is filtered, one per filter of the table."""
-
-    cells: tuple[Cell, ...]
-    standing: str = "ranked"
-    filters: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Filter:
-    """A choice of rows: one of ``options``, or all."""
+class Filter(NamedTuple):
+    """A choice of lines: one of ``options``, or all; ``column`` is the number of the column they stand in."""
 
     label: str
     options: tuple[str, ...]
+    column: int
+
+
+def _ranked(line: object) -> str:
+    return "ranked"
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table.
+class PageTable(Generic[R]):
+    """A table of a page.
 
     Attributes:
+        table: columns and lines.
         key: its id on the page.
         caption: what it shows; no number stands without it.
-        headers: one per column.
-        numeric: columns to align right.
-        header_column: the column that names a row.
+        standing: how a line is marked.
     """
 
+    table: Table[R]
     key: str
     caption: str
-    headers: tuple[str, ...]
-    lines: tuple[Line, ...]
-    numeric: frozenset[int] = frozenset()
-    header_column: int = 0
-    filters: tuple[Filter, ...] = ()
-    heat: bool = field(default=False)
+    standing: Callable[[R], str] = _ranked
+
+    @cached_property
+    def columns(self) -> list[Column[R]]:
+        """Those that are shown."""
+        return self.table.shown
 
     @property
-    def turned(self) -> bool:
+    def lines(self) -> Sequence[R]:
+        """What there is a line of."""
+        return self.table.lines
+
+    @cached_property
+    def cells(self) -> list[list[Cell]]:
+        """The cells of every line."""
+        return [[cell(column, line) for column in self.columns] for line in self.lines]
+
+    @property
+    def name_column(self) -> int:
+        """The number of the column that names a line."""
+        return next((j for j, column in enumerate(self.columns) if column.names_line), 0)
+
+    @cached_property
+    def filters(self) -> list[Filter]:
+        """The columns by which lines can be chosen, where that makes sense."""
+        listed = [
+            Filter(column.header, tuple(sorted({line[j].text for line in self.cells})), j)
+            for j, column in enumerate(self.columns)
+            if column.filtered
+        ]
+        return [found for found in listed if 1 < len(found.options) <= _MOST_OPTIONS]
+
+    @property
+    def is_heat_map(self) -> bool:
+        """Whether cells are shaded."""
+        return any(column.heat for column in self.columns)
+
+    @property
+    def is_turned(self) -> bool:
         """Whether there are so many shaded columns that their headers stand upright."""
-        return self.heat and len(self.numeric) > _MOST_LEVEL
+        return self.is_heat_map and sum(column.right for column in self.columns) > _MOST_LEVEL
 
 
-def sort_value(text: str) -> float | None:
-    """The number that a cell of a leaderboard starts with, in its base unit: ``1h 02m`` is 3720.
-
-    Units: seconds, MiB, or none.
-    """
-    found = list(_QUANTITY.finditer(text))
-    if not found or found[0].start() != 0:
-        return None
-    if found[0][2] in ("h", "m", "s"):
-        return sum(float(match[1]) * _FACTORS[match[2]] for match in found if match[2] in ("h", "m", "s"))
-    return float(found[0][1]) * _FACTORS.get(found[0][2] or "", 1.0)
-
-
-def from_cells(
-    cells: Cells,
-    key: str,
-    caption: str,
-    *,
-    header_column: int = 0,
-    standings: Sequence[str] = (),
-    filtered: Iterable[str] = (),
-) -> Table:
-    """A table of the leaderboards or of printed numbers.
-
-    Args:
-        cells: headers and texts.
-        key: id on the page.
-        caption: what it shows.
-        header_column: the column that names a row.
-        standings: of every row; empty = all ranked.
-        filtered: headers of the columns that are offered as filters, where that makes sense.
-    """
-    columns = [cells.headers.index(header) for header in filtered if header in cells.headers]
-    chosen = [j for j in columns if 1 < len({row[j] for row in cells.rows}) <= _MOST_OPTIONS]
-    lines = tuple(
-        Line(
-            tuple(_cell(cells, i, j) for j in range(len(cells.headers))),
-            standings[i] if standings else "ranked",
-            tuple(row[j] for j in chosen),
-        )
-        for i, row in enumerate(cells.rows)
-    )
-    filters = tuple(Filter(cells.headers[j], tuple(sorted({row[j] for row in cells.rows}))) for j in chosen)
-    return Table(key, caption, tuple(cells.headers), lines, cells.numeric, header_column, filters)
-
-
-def _cell(cells: Cells, i: int, j: int) -> Cell:
-    text = cells.rows[i][j]
-    value = sort_value(text) if j in cells.numeric else text.casefold()
-    return Cell(text, None if text == formatting.MISSING else value, best=(i, j) in cells.best)
-
-
-def with_links(table: Table, header: str, links: Sequence[Sequence[Link]]) -> Table:
-    """The table with a further column of links, one list per row."""
-    lines = tuple(
-        replace(line, cells=(*line.cells, Cell("", float(len(own)), tuple(own))))
-        for line, own in zip(table.lines, links, strict=True)
-    )
-    return replace(table, headers=(*table.headers, header), lines=lines)
-
-
-def heat_map(table: Table) -> Table:
-    """The table with its percentages shaded, 0 light and 100 dark."""
-
-    def shaded(cell: Cell, j: int) -> Cell:
-        if j not in table.numeric or not isinstance(cell.sort, float):
-            return cell
-        return replace(cell, style=shade(round(cell.sort / 100, 3)))
-
-    lines = tuple(
-        replace(line, cells=tuple(shaded(cell, j) for j, cell in enumerate(line.cells)))
-        for line in table.lines
-    )
-    return replace(table, lines=lines, heat=True)
+def cell(column: Column[R], line: R) -> Cell:
+    """The cell of a line."""
+    value, text = column.value(line), column.written(line)
+    number = None if value is None else column.number(value)
+    sort = number if column.right or number is not None or value is None else text.casefold()
+    style = shade(round(number / 100, 3)) if column.heat and number is not None else ""
+    return Cell(text, sort, column.place(line) == 1, style)
 
 
 @lru_cache(maxsize=4096)
@@ -176,22 +114,6 @@ def shade(share: float) -> str:
     """Colours for a share of 0..1: the darker the more, and text that can be read on it."""
     place = min(max(share, 0.0), 1.0) * (len(_HEAT) - 1)
     low = min(int(place), len(_HEAT) - 2)
-    mixed = tuple(round(a + (b - a) * (place - low)) for a, b in zip(_HEAT[low], _HEAT[low + 1], strict=True))
-    ink = max(_INK, _PAPER, key=lambda colour: contrast(colour, mixed))
-    return f"background:{_hex(mixed)};color:{_hex(ink)}"
-
-
-def contrast(first: Sequence[int], second: Sequence[int]) -> float:
-    """Contrast ratio of two colours, 1..21. Source: WCAG 2.2, definition of contrast ratio."""
-    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: Sequence[int]) -> float:
-    shares = [value / 255 for value in colour]
-    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _hex(colour: Sequence[int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+    mixed = (round(a + (b - a) * (place - low)) for a, b in zip(_HEAT[low], _HEAT[low + 1], strict=True))
+    ink = "#ffffff" if share >= _DARK else "#000000"
+    return f"background:{'#{:02x}{:02x}{:02x}'.format(*mixed)};color:{ink}"

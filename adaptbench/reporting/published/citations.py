@@ -50,7 +50,7 @@ class Citations:
 def of_boards(boards: Iterable[Board], published: Published, registry: plugins.Registry) -> Citations:
     """The papers of all methods of ``boards`` and of the official datasets behind them."""
     shown = list(boards)
-    records = [record for board in shown for row in board.all_rows for record in row.records]
+    records = [record for board in shown for record in board.records]
     references = {record.method: record.paper for record in records if record.paper}
     found = {method: published.paper_of(reference) for method, reference in references.items()}
     unlisted = [(m, reference) for m, reference in sorted(references.items()) if found[m] is None]

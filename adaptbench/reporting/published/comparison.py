@@ -6,16 +6,19 @@ about a printed one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from adaptbench.contracts import plugins
 from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.reporting.board import Board, Row, view
-from adaptbench.reporting.leaderboard import Beside, Cells, markdown_table
+from adaptbench.reporting.board_columns import METHOD, NETWORK_NAME, SEED_COUNT, Entry
+from adaptbench.reporting.columns import Column, column, number
 from adaptbench.reporting.published.published import Printed, Published, Result
-from adaptbench.reporting.published.published_board import marked, view_of
+from adaptbench.reporting.published.published_board import view_of
+from adaptbench.reporting.table import Table
 from adaptbench.statistics.equivalence import MARGIN
 from adaptbench.statistics.printed import against_printed
 
@@ -38,18 +41,18 @@ class Pair:
     @property
     def difference(self) -> float:
         """Ours minus the printed mIoU, points."""
-        return self.row.miou.mean - self.result.miou.number
+        return self.row.miou.mean - float(self.result.miou)
 
     @property
     def verdict(self) -> str:
         """Whether the two are equivalent, different, or cannot be told apart; the last for a single seed of ours."""
         std = float(self.result.std) if self.result.std else None
-        found = against_printed(self.row.miou_by_seed, self.result.miou.number, std, self.result.n_seeds)
+        found = against_printed(self.row.miou_by_seed, float(self.result.miou), std, self.result.n_seeds)
         return "cannot tell" if found is None else found.verdict()
 
 
 @dataclass(frozen=True)
-class Facts(Beside):
+class Facts:
     """What is known of printed rows.
 
     Attributes:
@@ -65,22 +68,24 @@ class Facts(Beside):
     def blocks(self, board: Board) -> list[str]:
         """The table below a board, or nothing."""
         found = pairs(board, self)
-        return [INTRODUCTION, markdown_table(cells(found))] if found else []
+        return [INTRODUCTION, table(found).to_markdown()] if found else []
 
-    def columns(self, board: Board, row: Row) -> dict[str, object]:
+    def columns(self) -> list[Column[Entry]]:
         """What a CSV says of a row; empty where it has no printed counterpart."""
-        result = _counterpart(board, row, self)
-        pair = None if result is None else Pair(row, result)
-        return {
-            "published_miou": pair and pair.result.miou.text,
-            "published_std": pair and pair.result.std,
-            "published_seeds": pair and pair.result.n_seeds,
-            "published_sources": pair and pair.result.miou.verified,
-            "difference": pair and pair.difference,
-            "verdict": pair and pair.verdict,
-            "paper": pair and pair.result.paper.citation,
-            "read_in": pair and pair.result.miou.source,
+        paths = {
+            "published_miou": "result.miou.text",
+            "published_std": "result.std",
+            "published_seeds": "result.n_seeds",
+            "published_sources": "result.miou.verified",
+            "difference": "difference",
+            "verdict": "verdict",
+            "paper": "result.paper.citation",
+            "read_in": "result.miou.source",
         }
+        return [Column("", self._pair, parts={key: attrgetter(path) for key, path in paths.items()})]
+
+    def _pair(self, entry: Entry) -> Pair | None:
+        return pair_of(entry.board, entry.row, self) if entry.is_ranked_view else None
 
 
 def gather(published: Published, registry: plugins.Registry) -> Facts:
@@ -103,11 +108,11 @@ def _mapping(literal: object) -> dict[str, tuple[str, ...]]:
 
 def pairs(board: Board, facts: Facts) -> list[Pair]:
     """The rows of ``board`` that have a printed counterpart, in the order of the board."""
-    found = [(row, _counterpart(board, row, facts)) for row in board.rows]
-    return [Pair(row, result) for row, result in found if result is not None]
+    return [pair for row in board.rows if (pair := pair_of(board, row, facts)) is not None]
 
 
-def _counterpart(board: Board, row: Row, facts: Facts) -> Result | None:
+def pair_of(board: Board, row: Row, facts: Facts) -> Pair | None:
+    """A row and its printed counterpart; None where it has none."""
     if board.data_kind != "official" or board.benchmark not in facts.benchmarks:
         return None
     record = row.first
@@ -116,37 +121,35 @@ def _counterpart(board: Board, row: Row, facts: Facts) -> Result | None:
     if name is None or changed or record.profile != "paper":
         return None
     key, split = facts.benchmarks[board.benchmark], board.view.split.partition("/")[2]
-    return facts.published.find(name, key, split, _NUM_CLASSES.get(board.view.class_set, 0))
+    result = facts.published.find(name, key, split, _NUM_CLASSES.get(board.view.class_set, 0))
+    return None if result is None else Pair(row, result)
 
 
-def cells(found: list[Pair]) -> Cells:
+_PRINTED = number(
+    "published",
+    "result",
+    lambda result: f"{result.printed}{result.miou.mark}",
+    number=lambda result: float(result.miou),
+)
+_OURS = number("ours", "row.miou")
+_VERDICT = [number("difference", "difference", formatting.signed), column("verdict", "verdict")]
+_PAPER = column("paper", "result.paper.citation")
+
+
+def table(found: Sequence[Pair]) -> Table[Pair]:
     """One line per pair, at least one."""
-    headers = ["method", "network", f"mIoU ({view(found[0].row.first.scores[0])})", "seeds"]
-    headers += [f"published mIoU ({view_of(found[0].result)})", "published seeds", "difference", "verdict"]
-    headers += ["published checkpoint", "published label size", "paper", "read in"]
-    text = {"method", "network", *headers[-5:]}
-    numeric = frozenset(j for j, header in enumerate(headers) if header not in text)
-    return Cells(headers, [_line(pair) for pair in found], frozenset(), numeric)
-
-
-def _line(pair: Pair) -> list[str]:
-    row, result = pair.row, pair.result
-    seeds = formatting.MISSING if result.n_seeds is None else str(result.n_seeds)
-    return [
-        row.label,
-        row.first.network.name,
-        str(row.miou),
-        str(len(row.seeds)),
-        printed_of(result),
-        seeds,
-        formatting.signed(pair.difference),
-        pair.verdict,
-        *(text or formatting.MISSING for text in (result.protocol.checkpoint, result.protocol.label_size)),
-        result.paper.citation,
-        result.miou.source,
+    scored, printed = view(found[0].row.first.scores[0]), view_of(found[0].result)
+    columns = [
+        *(METHOD, NETWORK_NAME, replace(_OURS, header=f"mIoU ({scored})"), SEED_COUNT),
+        replace(_PRINTED, header=f"published mIoU ({printed})"),
+        *(number("published seeds", "result.n_seeds"), *_VERDICT),
+        column("published checkpoint", lambda pair: pair.result.protocol.checkpoint or None),
+        column("published label size", lambda pair: pair.result.protocol.label_size or None),
+        *(_PAPER, column("read in", "result.miou.source")),
     ]
+    return Table(columns, found)
 
 
-def printed_of(result: Result) -> str:
-    """The mIoU as printed, with its standard deviation, and marked where a single source prints it."""
-    return f"{result.printed}{marked(result.miou).removeprefix(result.miou.text)}"
+def short_table(found: Sequence[Pair]) -> Table[Pair]:
+    """The same for print."""
+    return Table([METHOD, NETWORK_NAME, _OURS, SEED_COUNT, _PRINTED, *_VERDICT, _PAPER], found)

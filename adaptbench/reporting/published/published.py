@@ -17,6 +17,7 @@ from adaptbench.errors import DataError
 FOLDER = plugins.ROOT / "results" / "published"
 #: A value that fewer sources print is marked as unverified.
 SOURCES_TO_VERIFY = 2
+UNVERIFIED = "\u2020"
 
 Kind = Literal["main", "other", "ablation"]
 _IDENTITY = ("method", "variant", "backbone", "decoder", "benchmark", "setting", "split", "num_classes")
@@ -99,15 +100,16 @@ class Value:
     source: str
     url: str
 
-    @property
-    def number(self) -> float:
-        """Units: percent."""
+    def __float__(self) -> float:
         return float(self.text)
 
     @property
-    def is_verified(self) -> bool:
-        """Whether independent sources agree; that is a check of the transcription, not a reproduction."""
-        return self.verified >= SOURCES_TO_VERIFY
+    def mark(self) -> str:
+        """Set behind a value on whose transcription no independent sources agree; that says nothing of reproduction."""
+        return "" if self.verified >= SOURCES_TO_VERIFY else f" {UNVERIFIED}"
+
+    def __str__(self) -> str:
+        return f"{self.text}{self.mark}"
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def load_published(folder: Path = FOLDER) -> Published:
     path = folder / "results.csv"
     rows = sorted(_rows(path, _COLUMNS), key=_identity)
     results = [_result(path, list(group), papers, protocols) for _, group in groupby(rows, key=_identity)]
-    results.sort(key=lambda r: (r.benchmark, r.split, -r.num_classes, -r.miou.number, r.label, r.network))
+    results.sort(key=lambda r: (r.benchmark, r.split, -r.num_classes, -float(r.miou), r.label, r.network))
     return Published(tuple(results), papers, _papers(folder / "datasets.json"))
 
 

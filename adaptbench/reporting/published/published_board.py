@@ -7,11 +7,11 @@ from itertools import groupby
 from pathlib import Path
 
 from adaptbench.records import formatting
-from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.reporting.published.published import Paper, Published, Result, Value
+from adaptbench.reporting.columns import Column, column, number
+from adaptbench.reporting.published.published import UNVERIFIED, Paper, Published, Result
+from adaptbench.reporting.table import Table
 from adaptbench.storage import atomic
 
-UNVERIFIED = "†"
 TITLES = {
     "main": "As printed by the papers of the methods",
     "reference": "Points of reference: source only and oracle",
@@ -37,48 +37,34 @@ def view_of(result: Result) -> str:
     return f"{result.num_classes} classes, {result.split}"
 
 
-def marked(value: Value) -> str:
-    """A value with the mark of those that are not verified."""
-    return value.text if value.is_verified else f"{value.text} {UNVERIFIED}"
+_METHOD = column("method", "label", key="method")
+_NETWORK = column("network", "network", key="network", filtered=True)
 
 
-def result_cells(results: Sequence[Result]) -> Cells:
+def result_table(results: Sequence[Result]) -> Table[Result]:
     """The main table; all results have one split and number of classes."""
-    headers = ["method", "network", "training", f"mIoU ({view_of(results[0])})", "std", "seeds"]
-    headers += ["checkpoint", "label size", "paper", "read in"]
-    rows = [
-        [
-            result.label,
-            result.network,
-            SETTINGS.get(result.setting, result.setting),
-            marked(result.miou),
-            result.std or formatting.MISSING,
-            formatting.MISSING if result.n_seeds is None else str(result.n_seeds),
-            result.protocol.checkpoint or formatting.MISSING,
-            result.protocol.label_size or formatting.MISSING,
-            result.paper.citation,
-            result.miou.source,
-        ]
-        for result in results
+    columns = [
+        *(_METHOD, _NETWORK),
+        column("training", lambda result: SETTINGS.get(result.setting, result.setting), filtered=True),
+        number(f"mIoU ({view_of(results[0])})", "miou"),
+        number("std", lambda result: result.std or None, number=float),
+        number("seeds", "n_seeds"),
+        column("checkpoint", lambda result: result.protocol.checkpoint or None, filtered=True),
+        column("label size", lambda result: result.protocol.label_size or None),
+        *(column("paper", "paper.citation"), column("read in", "miou.source")),
     ]
-    return Cells(headers, rows, frozenset(), frozenset({3, 4, 5}))
+    return Table(columns, results)
 
 
-def class_cells(results: Sequence[Result]) -> Cells | None:
+def class_table(results: Sequence[Result]) -> Table[Result] | None:
     """IoU per class of the results that have any; None if none has."""
     found = [result for result in results if result.iou]
-    if not found:
-        return None
-    classes = list(dict.fromkeys(name for result in found for name in result.iou))
-    rows = [
-        [
-            result.label,
-            result.network,
-            *(marked(result.iou[name]) if name in result.iou else formatting.MISSING for name in classes),
-        ]
-        for result in found
-    ]
-    return Cells(["method", "network", *classes], rows, frozenset(), frozenset(range(2, 2 + len(classes))))
+    classes = dict.fromkeys(name for result in found for name in result.iou)
+    return Table([_METHOD, _NETWORK, *map(_class, classes)], found) if found else None
+
+
+def _class(name: str) -> Column[Result]:
+    return number(name, lambda result: result.iou.get(name), heat=True)
 
 
 def kind_of(result: Result) -> str:
@@ -102,10 +88,10 @@ def render_markdown(published: Published, benchmark: str) -> str:
         for kind, title in TITLES.items():
             listed = [result for result in results if kind_of(result) == kind]
             if listed:
-                blocks += [f"### {title}", markdown_table(result_cells(listed))]
-        classes = class_cells([result for result in results if result.kind == "main"])
+                blocks += [f"### {title}", result_table(listed).to_markdown()]
+        classes = class_table([result for result in results if result.kind == "main"])
         if classes:
-            blocks += [f"### IoU per class ({formatting.markdown(view)})", markdown_table(classes)]
+            blocks += [f"### IoU per class ({formatting.markdown(view)})", classes.to_markdown()]
     ablations = sum(r.benchmark == benchmark and r.kind == "ablation" for r in published.results)
     if ablations:
         blocks.append(f"{ablations} rows of ablations are in [results.csv](results.csv) only.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from adaptbench.records import formatting
 from adaptbench.reporting.board import Board, Row
 
@@ -30,12 +28,6 @@ def gaps_closed(board: Board) -> dict[str, float]:
         if floor is not None and ceiling is not None and ceiling > floor:
             found[row.first.group_hash] = 100 * (row.miou.mean - floor) / (ceiling - floor)
     return found
-
-
-def cell(row: Row, closed: Mapping[str, float]) -> str:
-    """The same in words: ``43 %``."""
-    found = closed.get(row.first.group_hash)
-    return formatting.MISSING if found is None else f"{found:.0f} %"
 
 
 def _ends(board: Board, method: str) -> dict[_Network, float]:

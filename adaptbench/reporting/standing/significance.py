@@ -87,10 +87,10 @@ def compare_rows(
     )
 
 
-def cell(row: Row, board: Board, found: Significance) -> str:
-    """What a table says about a row."""
+def told(row: Row, board: Board, found: Significance) -> str | None:
+    """What a table says about a row; nothing of oracles and smoke runs."""
     if row.standing not in ("ranked", "control"):
-        return formatting.MISSING
+        return None
     if row.first.group_hash == found.best:
         return "best mean"
     if not found.compared(row):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
-from adaptbench.contracts.study import Published, Variant
+from adaptbench.contracts.study import Published
 from adaptbench.records import formatting
 from adaptbench.reporting.board import View
-from adaptbench.reporting.leaderboard import Cells, markdown_table
-from adaptbench.reporting.studies.study_table import Difference, StudyRow, StudyTable
-from adaptbench.storage import atomic
+from adaptbench.reporting.columns import SEED_PARTS, column, fields, machine, mean_and_std, number
+from adaptbench.reporting.studies.study_table import Check, StudyRow, StudyTable
+from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
     "mIoU in percent: mean over seeds ± standard deviation (n-1). Settings are those the study states, as full-size "
@@ -22,36 +25,108 @@ _LEGEND = (
 )
 
 
-def variant_cells(table: StudyTable) -> Cells:
+@dataclass(frozen=True)
+class Line:
+    """A variant under one of several protocols."""
+
+    table: StudyTable
+    row: StudyRow
+
+    @property
+    def resolved(self) -> str:
+        """What the study and the user changed, as it was run."""
+        return formatting.assignments(self.row.records[0].overrides) if self.row.records else ""
+
+    @property
+    def settings(self) -> str:
+        """What the study changes."""
+        return formatting.assignments(self.row.variant.settings)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those that have finished."""
+        return [record.seed for record in self.row.records]
+
+    @property
+    def peak_memory_mib(self) -> float | None:
+        """Of any seed."""
+        return max((record.cost.peak_memory_mib for record in self.row.records), default=None)
+
+    @property
+    def published_memory_gb(self) -> float | None:
+        """None where it is not printed."""
+        printed = self.row.variant.published
+        return printed.memory_gb if printed else None
+
+
+def _printed(published: Published) -> str:
+    spread = "" if published.std is None else f" ± {published.std:.1f}"
+    seeds = "" if published.seeds is None else f" ({published.seeds} seeds)"
+    return f"{published.miou:.1f}{spread}{seeds}"
+
+
+def _points(value: float) -> str:
+    return f"{value:+.1f}"
+
+
+_VARIANT = column("variant", "row.variant.label", key="variant")
+_METHOD = column("method", "row.variant.method", key="method", terminal=None)
+_SETTINGS = column("settings", "settings", lambda text: text or "as published", "settings", terminal=None)
+_SEEDS = column(
+    "seeds", "seeds", lambda seeds: formatting.seed_list(seeds) if seeds else "0", parts=SEED_PARTS
+)
+_MIOU = number("mIoU", "row.miou", parts=mean_and_std("miou"))
+_DIFFERENCE = number(
+    "difference", "row.difference", lambda found: f"{found} (n={found.n})", parts=mean_and_std("difference")
+)
+_PUBLISHED_PARTS: dict[str, Callable[[Any], Any]] = {
+    "published_miou": attrgetter("miou"),
+    "published_std": attrgetter("std"),
+    "published_seeds": lambda printed: str(printed.seeds or ""),
+    "published_class_set": attrgetter("class_set"),
+    "published_split": attrgetter("split"),
+}
+_PUBLISHED = number("published", "row.variant.published", _printed, parts=_PUBLISHED_PARTS)
+_PUBLISHED_DIFFERENCE = number(
+    "published difference", "row.published_difference", _points, "published_difference"
+)
+_MEMORY = number("peak memory", "peak_memory_mib", formatting.memory, "peak_memory_mib", terminal=None)
+_PUBLISHED_MEMORY = number(
+    *("published memory", "published_memory_gb", lambda memory: f"{memory:g} GB", "published_memory_gb"),
+    terminal=None,
+)
+
+
+def variant_table(table: StudyTable) -> Table[Line]:
     """One row per variant: settings, ours, the published value, and both differences to the reference."""
     study = table.study
-    ours, printed = f"mIoU ({table.view or 'no run yet'})", f"published mIoU ({_published_view(table)})"
-    headers = ["variant", "method", "settings", "seeds", ours]
-    headers += [f"minus {study.reference}"] if study.reference else []
-    headers += [printed] + (["published difference"] if study.reference else [])
+    compared = [study.reference] if study.reference else []
     memory = any(variant.published and variant.published.memory_gb for variant in study.variants)
-    headers += ["peak memory", "published memory"] if memory else []
-    rows = [_variant_row(row, bool(study.reference), memory) for row in table.rows]
-    text = {"variant", "method", "settings", "seeds"}
-    numeric = frozenset(j for j, header in enumerate(headers) if header not in text)
-    return Cells(headers, rows, frozenset(), numeric)
-
-
-def check_cells(table: StudyTable) -> Cells:
-    """One row per published difference."""
-    headers = ["claim", "difference", "published", "ours", "seeds", "verdict"]
-    rows = [
+    ours, printed = f"mIoU ({table.view or 'no run yet'})", f"published mIoU ({_published_view(table)})"
+    return Table(
         [
-            check.delta.claim,
-            f"{check.delta.variant} minus {check.delta.minus}",
-            _points(check.published),
-            formatting.MISSING if check.ours is None else str(check.ours),
-            "0" if check.ours is None else str(check.ours.n),
-            check.verdict if table.series.limit is None else "smoke run",
-        ]
-        for check in table.checks
+            *(_VARIANT, _METHOD, _SETTINGS, _SEEDS, replace(_MIOU, header=ours)),
+            *(replace(_DIFFERENCE, header=f"minus {reference}") for reference in compared),
+            replace(_PUBLISHED, header=printed),
+            *(_PUBLISHED_DIFFERENCE for _ in compared),
+            *((_MEMORY, _PUBLISHED_MEMORY) if memory else ()),
+        ],
+        [Line(table, row) for row in table.rows],
+    )
+
+
+def check_table(table: StudyTable) -> Table[Check]:
+    """One row per published difference."""
+    smoke = table.series.limit is not None
+    columns = [
+        column("claim", "delta.claim"),
+        column("difference", lambda check: f"{check.delta.variant} minus {check.delta.minus}", terminal=None),
+        number("published", "published", _points),
+        number("ours", "ours"),
+        number("seeds", lambda check: check.ours.n if check.ours else 0),
+        column("verdict", lambda check: "smoke run" if smoke else check.verdict),
     ]
-    return Cells(headers, rows, frozenset(), frozenset({2, 3, 4}))
+    return Table(columns, table.checks)
 
 
 def circumstances(table: StudyTable) -> str:
@@ -85,25 +160,38 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
         f"# {formatting.markdown(study.title)}",
         f"Study `{study.name}`, after {formatting.markdown(source)}.",
     ]
-    for number, table in enumerate(tables, start=1):
+    for place, table in enumerate(tables, start=1):
         if len(tables) > 1:
-            blocks.append(f"## Series {number} of {len(tables)}")
+            blocks.append(f"## Series {place} of {len(tables)}")
         blocks += [formatting.markdown(circumstances(table)), formatting.markdown(caution(table))]
-        blocks.append(markdown_table(variant_cells(table)))
+        blocks.append(variant_table(table).to_markdown())
         if table.checks:
-            blocks += ["Differences the paper draws conclusions from:", markdown_table(check_cells(table))]
+            blocks += ["Differences the paper draws conclusions from:", check_table(table).to_markdown()]
     blocks += ["## How to read this page", _LEGEND]
     if study.notes:
-        blocks.append("\n".join(f"- {formatting.markdown(note)}" for note in study.notes))
+        blocks.append(formatting.bullets(study.notes))
     return "\n\n".join(blocks) + "\n"
 
 
 def render_csv(tables: Iterable[StudyTable]) -> str:
     """One line per series and variant, unrounded to 4 digits."""
-    import pandas as pd
-
-    lines = [_csv_line(table, row) for table in tables for row in table.rows]
-    return pd.DataFrame(lines).to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    lines = [Line(table, row) for table in tables for row in table.rows]
+    columns = [
+        machine("study", "table.study.name"),
+        *fields("table.series", "board", "ranking_hash", "profile", "device"),
+        machine(
+            "limit", lambda line: "" if line.table.series.limit is None else str(line.table.series.limit)
+        ),
+        machine("set", lambda line: " ".join(line.table.series.settings)),
+        *(_VARIANT, _METHOD, _SETTINGS),
+        machine("resolved", "resolved"),
+        machine("group_hash", lambda line: line.table.series.variants.get(line.row.variant.label)),
+        column("", "table.view", parts={key: attrgetter(key) for key in ("class_set", "split")}),
+        *(_SEEDS, _MIOU, *fields("table.study", "reference"), _DIFFERENCE),
+        machine("difference_n", lambda line: line.row.difference.n if line.row.difference else 0),
+        *(_PUBLISHED, _PUBLISHED_DIFFERENCE, _MEMORY, _PUBLISHED_MEMORY),
+    ]
+    return Table(columns, lines).to_csv()
 
 
 def write_studies(tables: Iterable[StudyTable], folder: Path) -> list[Path]:
@@ -119,50 +207,12 @@ def write_studies(tables: Iterable[StudyTable], folder: Path) -> list[Path]:
     pages = []
     for name, group in groupby(tables, key=_file_name):
         own = list(group)
-        atomic.write_text(folder / f"{name}.md", render_markdown(own))
-        atomic.write_text(folder / f"{name}.csv", render_csv(own))
-        pages.append(folder / f"{name}.md")
+        pages.append(write_with_csv(folder / f"{name}.md", render_markdown(own), render_csv(own))[0])
     return pages
 
 
 def _file_name(table: StudyTable) -> str:
     return f"{table.study.name}-{table.series.board}".replace("/", "-")
-
-
-def _variant_row(row: StudyRow, compared: bool, memory: bool) -> list[str]:
-    printed = row.variant.published
-    cells = [
-        row.variant.label,
-        row.variant.method,
-        formatting.assignments(row.variant.settings) or "as published",
-        formatting.seed_list(record.seed for record in row.records) if row.records else "0",
-        formatting.MISSING if row.miou is None else str(row.miou),
-    ]
-    cells += [_difference(row.difference)] if compared else []
-    cells.append(_printed(printed))
-    cells += [_points(row.published_difference)] if compared else []
-    if memory:
-        peak = max((record.cost.peak_memory_mib for record in row.records), default=None)
-        cells.append(formatting.MISSING if peak is None else formatting.memory(peak))
-        known = printed is not None and printed.memory_gb is not None
-        cells.append(f"{printed.memory_gb:g} GB" if printed and known else formatting.MISSING)
-    return cells
-
-
-def _printed(published: Published | None) -> str:
-    if published is None:
-        return formatting.MISSING
-    spread = "" if published.std is None else f" ± {published.std:.1f}"
-    seeds = "" if published.seeds is None else f" ({published.seeds} seeds)"
-    return f"{published.miou:.1f}{spread}{seeds}"
-
-
-def _points(value: float | None) -> str:
-    return formatting.MISSING if value is None else f"{value:+.1f}"
-
-
-def _difference(found: Difference | None) -> str:
-    return formatting.MISSING if found is None else f"{found} (n={found.n})"
 
 
 def _published_view(table: StudyTable) -> str:
@@ -182,52 +232,3 @@ def _start_weights(table: StudyTable) -> str:
         formatting.enumeration(sorted({record.network.pretraining for record in table.records}))
         or "unknown yet"
     )
-
-
-def _csv_line(table: StudyTable, row: StudyRow) -> dict[str, object]:
-    variant, series, gap, miou = row.variant, table.series, row.difference, row.miou
-    printed = variant.published
-    return {
-        "study": table.study.name,
-        "board": series.board,
-        "ranking_hash": series.ranking_hash,
-        "profile": series.profile,
-        "device": series.device,
-        "limit": "" if series.limit is None else str(series.limit),
-        "set": " ".join(series.settings),
-        "variant": variant.label,
-        "method": variant.method,
-        "settings": formatting.assignments(variant.settings),
-        "resolved": _resolved(row),
-        "group_hash": series.variants.get(variant.label),
-        "class_set": table.view.class_set if table.view else None,
-        "split": table.view.split if table.view else None,
-        "n_seeds": len(row.records),
-        "seeds": " ".join(str(record.seed) for record in row.records),
-        "miou_mean": miou and miou.mean,
-        "miou_std": miou and miou.std,
-        "reference": table.study.reference,
-        "difference_mean": gap and gap.mean,
-        "difference_std": gap and gap.std,
-        "difference_n": gap.n if gap else 0,
-        **_csv_published(variant),
-        "published_difference": row.published_difference,
-        "peak_memory_mib": max((record.cost.peak_memory_mib for record in row.records), default=None),
-        "published_memory_gb": printed and printed.memory_gb,
-    }
-
-
-def _resolved(row: StudyRow) -> str:
-    """What the study and the user changed, as it was run."""
-    return formatting.assignments(row.records[0].overrides) if row.records else ""
-
-
-def _csv_published(variant: Variant) -> dict[str, object]:
-    printed = variant.published
-    return {
-        "published_miou": printed and printed.miou,
-        "published_std": printed and printed.std,
-        "published_seeds": str(printed.seeds) if printed and printed.seeds else "",
-        "published_class_set": printed and printed.class_set,
-        "published_split": printed and printed.split,
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -112,7 +111,7 @@ def difference(first: Sequence[Record], second: Sequence[Record]) -> Difference 
     gaps = [r.scores[0].miou - subtracted[r.seed] for r in first if r.seed in subtracted]
     if not gaps:
         return None
-    return Difference(statistics.fmean(gaps), _std(gaps), len(gaps))
+    return Difference(*Statistic.of(gaps))
 
 
 def verdict(published: float | None, ours: Difference | None) -> str:
@@ -130,8 +129,7 @@ def verdict(published: float | None, ours: Difference | None) -> str:
 
 def _row(study: type[Study], variant: Variant, found: Mapping[str, Sequence[Record]]) -> StudyRow:
     records = found.get(variant.label, ())
-    values = [record.scores[0].miou for record in records]
-    miou = Statistic(statistics.fmean(values), _std(values), len(values)) if values else None
+    miou = Statistic.of([record.scores[0].miou for record in records]) if records else None
     if study.reference in (None, variant.label):
         return StudyRow(variant, tuple(records), miou, None, None)
     to_reference = Delta("", variant.label, str(study.reference))
@@ -143,7 +141,3 @@ def _check(study: type[Study], delta: Delta, found: Mapping[str, Sequence[Record
     published = study.published_difference(delta)
     ours = difference(found.get(delta.variant, ()), found.get(delta.minus, ()))
     return Check(delta, published, ours, verdict(published, ours))
-
-
-def _std(values: Sequence[float]) -> float | None:
-    return statistics.stdev(values) if len(values) > 1 else None

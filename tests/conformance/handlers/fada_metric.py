@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from adaptbench.evaluation.confusion import open_confusion
-from adaptbench.evaluation.conventions import CONVENTIONS
-
 from ..case import Case
+from ..conventions import CONVENTIONS
+from ..open_confusion import open_confusion
 from ..registry import handler
 
 

@@ -63,14 +63,13 @@ def _check_two_scales(case: Case, classes: Sequence[int]) -> None:
     scales = ("lr", "hr")
     student = tuple(case.tensor(f"in/multi/student_{scale}_last").requires_grad_() for scale in scales)
     top, bottom, left, right = case.tensor("in/multi/crop_box_y1_y2_x1_x2").tolist()
-    distances = fd.two_scale_feature_distance(
-        (student[0], student[1]),
-        (case.tensor("in/multi/imagenet_lr_last"), case.tensor("in/multi/imagenet_hr_last")),
-        case.tensor("in/multi/label"),
-        (top, bottom, left, right),
-        classes,
-        **_options(case),
-    )
+    label = case.tensor("in/multi/label")
+    labels = (label, label[..., top:bottom, left:right])
+    imagenet = tuple(case.tensor(f"in/multi/imagenet_{scale}_last") for scale in scales)
+    distances = [
+        fd.feature_distance(*features, classes, **_options(case))
+        for features in zip(student, imagenet, labels, strict=True)
+    ]
     loss = fd.feature_distance_loss(distances, case.hyper("imnet_feature_dist_lambda"))
     case.compare("out/multi/loss", loss)
     gradients = torch.autograd.grad(loss, student)

@@ -9,13 +9,14 @@ import numpy as np
 
 from adaptbench.errors import DataError
 from adaptbench.evaluation.class_views import others_ignored, selected
-from adaptbench.evaluation.confusion import Matrix, confusion_matrix, open_confusion
-from adaptbench.evaluation.conventions import CONVENTIONS, Areas
+from adaptbench.evaluation.confusion import Matrix, confusion_matrix
 from adaptbench.evaluation.metrics import iou, miou
 
 from ..case import Array, Case
+from ..conventions import CONVENTIONS, Areas
 from ..metric_files import check_boundary, check_calibration, check_resolutions
 from ..official_tree import check_official_tree
+from ..open_confusion import open_confusion
 from ..recorded_tree import RecordedTree
 from ..registry import handler
 

@@ -14,7 +14,6 @@ from adaptbench.adaptation.feature_distance import (
     feature_distance_loss,
     masked_distance,
     thing_mask,
-    two_scale_feature_distance,
 )
 
 
@@ -114,7 +113,8 @@ def test_an_empty_scale_makes_the_sum_nan_and_leaves_the_gradient_of_the_other()
     label[..., :8, :8] = 7
     context, detail = torch.randn(1, 4, 2, 2, requires_grad=True), torch.randn(1, 4, 2, 2, requires_grad=True)
     features = (context, detail), (torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 2, 2))
-    both = two_scale_feature_distance(*features, label, (8, 16, 8, 16), [7], 0.75, 19)
+    labels = (label, label[..., 8:16, 8:16])
+    both = [feature_distance(*three, [7], 0.75, 19) for three in zip(*features, labels, strict=True)]
     loss = feature_distance_loss(both, weight=2.0)
     gradients = torch.autograd.grad(loss, (context, detail))
     alone = feature_distance(context, features[1][0], label, [7], 0.75, 19)

@@ -9,7 +9,7 @@ import pytest
 
 from adaptbench.cli import main
 from adaptbench.commands.dry_run import _cost, summary
-from adaptbench.planning.estimates import Estimate
+from adaptbench.planning.estimates import Costs, Estimate
 from adaptbench.planning.plan import Job, make_plan
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import State, Status, write_status
@@ -83,7 +83,29 @@ def test_lines_are_not_folded_in_a_pipe(tmp_path: Path, capsys: pytest.CaptureFi
     assert header.split()[:7] == ["method", "benchmark", "seed", "network", "iterations", "time", "peak"]
     assert f"failed: {reason}" in row
     assert job.folder.name in row
-    assert row.split()[5:7] == ["unknown", "unknown"]
+    assert row.split()[4:7] == ["1000", "9m", "00s*"]
+
+
+def test_iterations_of_all_stages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["--methods", "fada", "daformer_dg", "--out", str(tmp_path), "--device", "cpu", "--dry-run"])
+        == 0
+    )
+    _, fada, generalization, *_ = capsys.readouterr().out.splitlines()
+    assert "  500 + 1000 + 500  " in fada
+    assert "  1000  " in generalization
+
+
+def test_what_comes_from_the_committed_board_is_marked() -> None:
+    first, second = jobs(0, 1)
+    costs: Costs = {first.folder: replace(HOUR, elsewhere=True), second.folder: HOUR}
+    assert _cost([first, second], costs) == ("2h 00m 00s*", "700 MiB*")
+    basis = summary([first, second], costs, 1, OUT)[1]
+    assert "1 of them, marked *, from the committed board, on another machine" in basis
+    alone = summary([first, second], {first.folder: costs[first.folder]}, 1, OUT)[1]
+    assert alone.startswith(
+        "Estimates*: from the committed board, on another machine; no finished run in nowhere"
+    )
 
 
 def test_only_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

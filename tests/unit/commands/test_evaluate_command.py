@@ -13,9 +13,8 @@ from small_checkpoint import NETWORK, published, trained
 
 from adaptbench.data import firewall, minicity
 from adaptbench.data.taxonomy import CITYSCAPES16OF19
-from adaptbench.evaluation.class_views import selected
+from adaptbench.evaluation.class_views import closed, selected
 from adaptbench.evaluation.confusion import PerImageConfusion
-from adaptbench.evaluation.conventions import closed
 from adaptbench.records.checkpoint_scores import Evaluation, load_evaluation, scan_evaluations
 from methods.daformer import DAFormer
 

@@ -15,7 +15,7 @@ from small_checkpoint import NETWORK, published, trained
 from adaptbench.contracts.profiles import profile
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError
-from adaptbench.execution.checkpoints import imported
+from adaptbench.execution.checkpoints import imported, places
 from adaptbench.training import checkpoint
 from methods.daformer import DAFormer
 from methods.hrda import HRDA
@@ -102,7 +102,7 @@ def test_an_import_that_was_cut_off_is_done_again(call: Call, file: Path, out: P
     call("import", file, *DAFORMER, "--name", "mine")
     (out / "imported" / "mine" / "imported.json").unlink()
     (out / "imported" / "mine" / "weights.safetensors").write_bytes(b"half")
-    assert imported.names(out) == []
+    assert places.names(out) == []
     assert "Imported: mine" in call("import", file, *DAFORMER, "--name", "mine")
     imported.load_weights(out / "imported" / "mine", imported.load_facts(out / "imported" / "mine"))
 

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling
+from conformance.conventions import CONVENTIONS
+from conformance.instance_iou import CLASSES, instance_counts
+from conformance.open_confusion import open_confusion
 from PIL import Image
 
 from adaptbench.contracts import plugins
 from adaptbench.data.files import read_index_image
 from adaptbench.data.id_tables import CITYSCAPES
 from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE, label_map
-from adaptbench.evaluation.confusion import confusion_matrix, open_confusion
-from adaptbench.evaluation.conventions import CONVENTIONS
-from adaptbench.evaluation.instance_iou import CLASSES, instance_counts
+from adaptbench.evaluation.confusion import confusion_matrix
 from adaptbench.evaluation.metrics import iou, miou
 
 official: Any = evalPixelLevelSemanticLabeling

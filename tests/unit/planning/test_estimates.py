@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adaptbench.planning.estimates import Estimate, Estimates, iterations_of
-from adaptbench.planning.plan import make_plan
+from adaptbench.planning.estimates import (
+    BoardEstimates,
+    Estimate,
+    Estimates,
+    Total,
+    expected_costs,
+    iterations_of,
+    total,
+)
+from adaptbench.planning.plan import Job, make_plan
 from adaptbench.planning.request import Request
-from adaptbench.records.jobspec import DataSource, JobSpec
+from adaptbench.records.jobspec import DataSource, JobSpec, State
 from adaptbench.records.record import Cost, NetworkInfo, Record, Score
 
 MINI = "minicity/gta5_to_cityscapes"
 
 
-def spec(method: str = "dacs", seed: int = 0, *settings: str, **request: Any) -> JobSpec:
+def planned(method: str = "dacs", seed: int = 0, *settings: str, **request: Any) -> Job:
     asked = {"methods": (method,), "seeds": (seed,), "settings": settings, "device": "cpu", **request}
     (job,) = make_plan(Request(out=Path("nowhere"), **asked)).jobs
-    return job.spec
+    return job
+
+
+def spec(method: str = "dacs", seed: int = 0, *settings: str, **request: Any) -> JobSpec:
+    return planned(method, seed, *settings, **request).spec
 
 
 def finished(job: JobSpec, training: float = 100.0, memory: float = 700.0, **fields: Any) -> Record:
@@ -149,6 +162,83 @@ def test_a_thousand_jobs_and_a_thousand_records() -> None:
     estimates = Estimates(records)
     assert all(estimates.of(other) == Estimate(110.0, 700.0) for other in wanted)
     assert time.process_time() - before < 2.0
+
+
+def row(method: str = "dacs", overrides: str = "", **cells: str) -> dict[str, str]:
+    """A row of a committed board: 1000 iterations in 100 seconds, and 10 seconds of scoring."""
+    work = {"method": method, "network": "deeplabv2-mini", "profile": "mini", "device": "cpu"}
+    cost = {"training_seconds": "100.0", "evaluation_seconds": "10.0", "peak_memory_mib": "700.0"}
+    about = {"benchmark": MINI, "ranked_split": "True", "iterations": "1000", "overrides": overrides}
+    return {**work, **cost, **about, **cells}
+
+
+def test_the_board_tells_what_no_finished_run_does() -> None:
+    rows = [row(), row(training_seconds="300.0"), row(training_seconds="120.0", iterations="500")]
+    assert BoardEstimates(rows).of(planned()) == Estimate(250.0, 700.0, elsewhere=True)
+    assert BoardEstimates(rows[:1]).of(planned("dacs", 0, "iterations=500")) == Estimate(60.0, 700.0, True)
+
+
+def test_the_board_counts_iterations_of_all_stages() -> None:
+    fada = row("fada", iterations="4000")
+    assert BoardEstimates([fada]).of(planned("fada")) == Estimate(60.0, 700.0, elsewhere=True)
+
+
+def test_rows_of_the_same_benchmark_go_before_others() -> None:
+    elsewhere = row(benchmark="minicity_to_camvid", training_seconds="900.0")
+    assert BoardEstimates([elsewhere, row()]).of(planned()) == Estimate(110.0, 700.0, elsewhere=True)
+    assert BoardEstimates([elsewhere]).of(planned()) == Estimate(910.0, 700.0, elsewhere=True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        row("source_only"),
+        row(network="daformer-mini"),
+        row(profile="paper"),
+        row(device="cuda"),
+        row(overrides="crop=64"),
+        row(overrides="network=deeplabv2-mini, scales=[0.5, 1.0]"),
+        row(ranked_split="False"),
+    ],
+)
+def test_rows_of_other_work_tell_nothing(other: dict[str, str]) -> None:
+    assert BoardEstimates([other]).of(planned()) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "request_"),
+    [
+        (("crop=64",), {}),
+        ((), {"limit": 10}),
+        ((), {"activation_checkpointing": True}),
+        ((), {"checkpoint": "entropy"}),
+    ],
+)
+def test_the_board_does_not_know_other_work(settings: tuple[str, ...], request_: dict[str, Any]) -> None:
+    assert BoardEstimates([row()]).of(planned("dacs", 0, *settings, **request_)) is None
+
+
+def test_finished_runs_go_before_the_board(tmp_path: Path) -> None:
+    job, board = planned(), tmp_path / "leaderboard.csv"
+    board.write_text(",".join(row()) + "\n" + ",".join(row(training_seconds="90.0").values()) + "\n")
+    assert expected_costs([job], tmp_path, board) == {job.folder: Estimate(100.0, 700.0, elsewhere=True)}
+    folder = tmp_path / "runs" / MINI / "dacs" / "1-00000000"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(finished(spec(seed=1)).model_dump_json())
+    assert expected_costs([job], tmp_path, board) == {job.folder: Estimate(110.0, 700.0)}
+    assert expected_costs([replace(job, state=State.DONE)], tmp_path, board) == {}
+
+
+def test_without_a_board_nothing_is_known(tmp_path: Path) -> None:
+    job = planned()
+    assert expected_costs([job], tmp_path, tmp_path / "leaderboard.csv") == {job.folder: None}
+
+
+def test_the_sum_of_a_plan() -> None:
+    hour, minute = Estimate(3600.0, 1.0), Estimate(60.0, 1.0, elsewhere=True)
+    costs = {Path("a"): hour, Path("b"): minute, Path("c"): minute, Path("d"): None}
+    assert total(costs, 2) == Total(jobs=4, unknown=1, elsewhere=2, in_a_row=3720.0, at_once=3600.0)
+    assert total({Path("d"): None}) == Total(1, 1, 0, 0.0, 0.0)
 
 
 def _official() -> DataSource:

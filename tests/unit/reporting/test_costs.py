@@ -11,8 +11,8 @@ import pytest
 from adaptbench.records import formatting
 from adaptbench.records.record import Cost, Record
 from adaptbench.reporting.board import Row, boards
-from adaptbench.reporting.costs import facts, gpu_hours, mean, table
-from adaptbench.reporting.leaderboard import render_csv, render_markdown
+from adaptbench.reporting.costs import facts, gpu_hours, mean
+from adaptbench.reporting.leaderboard import cost_table, render_csv, render_markdown
 
 Maker = Callable[..., Record]
 
@@ -43,22 +43,23 @@ def only(records: list[Record]) -> Row:
     return row
 
 
-def cell(row: Row, header: str) -> str:
-    headers, lines = table([row])
-    return lines[0][headers.index(header)]
+def cell(records: list[Record], header: str) -> str:
+    (board,) = boards(records)
+    table = cost_table(board)
+    return table.texts[0][table.headers.index(header)]
 
 
 def test_a_row_says_what_it_costs(record: Maker) -> None:
-    row = only([record(cost=cost(**KNOWN))])
-    assert cell(row, "GFLOPs per picture") == "1500"
-    assert cell(row, "GPU-hours") == "2.00"
-    assert (cell(row, "training pictures/s"), cell(row, "inference pictures/s")) == ("12", "4.25")
-    assert cell(row, "energy") == "2 kWh"
+    records = [record(cost=cost(**KNOWN))]
+    assert cell(records, "GFLOPs per picture") == "1500"
+    assert cell(records, "GPU-hours") == "2.00"
+    assert (cell(records, "training pictures/s"), cell(records, "inference pictures/s")) == ("12", "4.25")
+    assert cell(records, "energy") == "2 kWh"
 
 
 def test_what_a_record_does_not_know_is_missing(record: Maker) -> None:
-    row = only([record(cost=cost("cpu"))])
-    assert {cell(row, h) for h in ("GFLOPs per picture", "GPU-hours", "energy")} == {formatting.MISSING}
+    records = [record(cost=cost("cpu"))]
+    assert {cell(records, h) for h in ("GFLOPs per picture", "GPU-hours", "energy")} == {formatting.MISSING}
     assert facts(cost("cpu")) == [] and len(facts(cost(**KNOWN))) == 4
 
 

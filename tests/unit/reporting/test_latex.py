@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from adaptbench.records import formatting
 from adaptbench.records.record import Record
-from adaptbench.reporting.latex import escape, render_latex
+from adaptbench.reporting.latex import render_latex
 
 Maker = Callable[..., Record]
 
@@ -39,7 +40,7 @@ def test_a_caption_says_what_was_scored_and_that_data_is_generated(record: Maker
 def test_names_cannot_become_markup(record: Maker) -> None:
     text = render_latex([record("a_b", benchmark_title=r"50 % \input{x} & more")])
     assert r"a\_b" in text and r"50 \% \textbackslash{}input\{x\} \& more" in text
-    assert escape("~^$#") == r"\textasciitilde{}\textasciicircum{}\$\#"
+    assert formatting.latex("~^$#") == r"\textasciitilde{}\textasciicircum{}\$\#"
 
 
 def test_every_line_of_a_table_has_its_columns(record: Maker) -> None:
@@ -71,7 +72,7 @@ def test_a_table_fits_the_text_and_says_its_protocol(record: Maker) -> None:
 
 
 def test_a_quote_needs_no_font_encoding() -> None:
-    assert escape('say "x"') == "say ''x''"
+    assert formatting.latex('say "x"') == "say ''x''"
 
 
 def test_the_order_of_records_does_not_matter(record: Maker) -> None:

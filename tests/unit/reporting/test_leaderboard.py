@@ -19,7 +19,7 @@ from adaptbench.records.scan import Unreadable
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.leaderboard import (
     SMOKE_TITLE,
-    main_cells,
+    main_table,
     render_csv,
     render_markdown,
     write_leaderboards,
@@ -170,8 +170,8 @@ def test_settings_and_at_last_the_group_tell_rows_apart(record: Maker) -> None:
 
 
 def test_miou_is_never_without_class_set_and_split(records: list[Record]) -> None:
-    cells = main_cells(only_board(records), only_board(records).rows)
-    scored = [header for header in cells.headers if "mIoU" in header]
+    table = main_table(only_board(records), only_board(records).rows)
+    scored = [header for header in table.headers if "mIoU" in header]
     assert scored == ["mIoU (cityscapes19, cityscapes/val)", "mIoU (cityscapes19, gta5/heldout)"]
 
 

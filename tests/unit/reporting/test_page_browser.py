@@ -150,7 +150,7 @@ def test_a_run_is_opened_and_leads_back(board: webdriver.Chrome) -> None:
 
 
 def test_charts_tell_their_values(board: webdriver.Chrome) -> None:
-    chart = board.find_element(By.CSS_SELECTOR, "figure.lines > svg")
+    chart = board.find_element(By.CSS_SELECTOR, "#curve-0 .plot")
     tip = board.find_element(By.CSS_SELECTOR, ".tip")
     chart.send_keys(Keys.ARROW_RIGHT)
     assert tip.text.startswith("iteration 0") and "dacs" in tip.text
@@ -158,15 +158,15 @@ def test_charts_tell_their_values(board: webdriver.Chrome) -> None:
     assert tip.text.startswith("iteration 10")
     chart.send_keys(Keys.ESCAPE)
     assert not tip.is_displayed()
-    point = board.find_element(By.CSS_SELECTOR, "#time .point")
+    point = board.find_element(By.CSS_SELECTOR, "#time a")
     board.execute_script("arguments[0].focus()", point)
     assert tip.is_displayed() and "mIoU" in tip.text
 
 
 def test_bars_tell_the_values_of_a_class(board: webdriver.Chrome) -> None:
-    group = board.find_elements(By.CSS_SELECTOR, "#bars .group")[0]
-    board.execute_script("arguments[0].scrollIntoView()", group)
-    ActionChains(board).move_to_element(group).perform()
+    plot = board.find_element(By.CSS_SELECTOR, "#bars .plot")
+    board.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    ActionChains(board).move_to_element_with_offset(plot, -plot.size["width"] // 2 + 70, 0).perform()
     lines = board.find_element(By.CSS_SELECTOR, ".tip").text.splitlines()
     assert lines[0] == "road" and [line.split()[1] for line in lines[1:]] == [
         "dacs",
@@ -178,12 +178,16 @@ def test_bars_tell_the_values_of_a_class(board: webdriver.Chrome) -> None:
 
 def test_a_confusion_matrix_tells_its_shares(board: webdriver.Chrome, page: Path) -> None:
     board.get(next(page.parent.glob("run-*dacs*")).as_uri())
-    assert column(board, "confusion", 1)[:2] == ["100", "0"]
-    cell = board.find_elements(By.CSS_SELECTOR, "#confusion td")[1]
-    board.execute_script("arguments[0].scrollIntoView({block: 'center'})", cell)
-    ActionChains(board).move_to_element(cell).perform()
+    plot = board.find_element(By.CSS_SELECTOR, "#confusion .plot")
+    shown = [text.text for text in plot.find_elements(By.TAG_NAME, "text") if text.text.isdecimal()]
+    assert shown == 19 * ["100"]
+    board.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    sidewalk = json.loads(plot.get_attribute("data-readings") or "")[1]
+    width, height = plot.size["width"], plot.size["height"]
+    place = (round((sidewalk[0] - 0.5) * width), round((sidewalk[1] - 0.5) * height))
+    ActionChains(board).move_to_element_with_offset(plot, *place).perform()
     tip = board.find_element(By.CSS_SELECTOR, ".tip")
-    assert cell.text == "0" and tip.text == "0.1 % of road predicted as sidewalk"
+    assert tip.text == "0.1 % of road predicted as sidewalk"
     ActionChains(board).move_to_element(board.find_element(By.CSS_SELECTOR, "#h-confusion")).perform()
     assert not tip.is_displayed()
 

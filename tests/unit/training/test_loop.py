@@ -117,6 +117,18 @@ def test_what_a_hook_adds_is_logged_rounded(tmp_path: Path) -> None:
     assert all(line["loss"] == line["loss_square"] for line in _lines(tmp_path))
 
 
+def test_every_iteration_is_reported_with_the_losses_that_were_logged_last(tmp_path: Path) -> None:
+    reported: list[tuple[Any, ...]] = []
+    loop = _loop(tmp_path)
+    loop._report = lambda *told: reported.append(told)
+    loop.run()
+    assert [(number, total) for number, total, _, _ in reported] == [(n, 25) for n in range(1, 26)]
+    logged = {line["iteration"]: line["loss_square"] for line in _lines(tmp_path)}
+    last = [logged[max(n for n in logged if n <= iteration)] for iteration in range(25)]
+    assert [losses for _, _, _, losses in reported] == [{"loss_square": loss} for loss in last]
+    assert [loss for _, _, loss, _ in reported] == last
+
+
 def test_watching_changes_no_weight(tmp_path: Path) -> None:
     plain, watched = _loop(tmp_path / "a"), _loop(tmp_path / "b", Note(3), Note(1))
     for loop in (plain, watched):

@@ -90,82 +90,42 @@ function hideTip() {
   tip.hidden = true;
 }
 
-function makePoint(point) {
-  const show = () => {
-    const box = point.getBoundingClientRect();
-    showTip(point.dataset.tip, box.right, box.top);
-  };
-  point.addEventListener("pointerenter", show);
-  point.addEventListener("focus", show);
-  point.addEventListener("pointerleave", hideTip);
-  point.addEventListener("blur", hideTip);
-}
-
-function makeMatrix(table) {
-  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
-  table.addEventListener("pointerover", (event) => {
-    const cell = event.target.closest("td[data-share]");
-    if (!cell) return hideTip();
-    const truth = cell.parentElement.cells[0].textContent;
-    const box = cell.getBoundingClientRect();
-    showTip(`${cell.dataset.share} % of ${truth} predicted as ${names[cell.cellIndex]}`, box.right, box.top);
-  });
-  table.addEventListener("pointerleave", hideTip);
-}
-
-function nearest(values, wanted) {
-  let best = 0;
-  values.forEach((value, i) => {
-    if (Math.abs(value - wanted) < Math.abs(values[best] - wanted)) best = i;
-  });
-  return best;
-}
-
-function makeCurves(figure) {
-  const svg = figure.querySelector(":scope > svg");
-  const cursor = svg.querySelector(".cursor");
-  const curves = [...svg.querySelectorAll("polyline")].map((line) => ({
-    label: line.dataset.label,
-    xs: JSON.parse(line.dataset.xs),
-    ys: JSON.parse(line.dataset.ys),
-    points: [...line.points],
-  }));
-  const longest = curves.reduce((a, b) => (b.xs.length > a.xs.length ? b : a));
+// What a chart says at the pointer or, with the arrow keys, at one place after another.
+function makeReadable(plot) {
+  const readings = JSON.parse(plot.dataset.readings); // x and y as shares of the plot, y null for all of it, and text
+  const cursor = document.createElement("div");
+  cursor.className = "cursor";
+  cursor.hidden = true;
+  plot.append(cursor);
   let index = -1;
   const read = (i) => {
-    index = Math.max(0, Math.min(i, longest.xs.length - 1));
-    const x = longest.xs[index];
-    const place = longest.points[index].x;
-    cursor.setAttribute("x1", place);
-    cursor.setAttribute("x2", place);
-    cursor.removeAttribute("hidden");
-    const lines = curves
-      .filter((curve) => x <= curve.xs[curve.xs.length - 1])
-      .map((curve) => ({ label: curve.label, y: curve.ys[nearest(curve.xs, x)] }))
-      .sort((a, b) => b.y - a.y)
-      .map(({ label, y }) => `${y}  ${label}`);
-    const box = svg.getBoundingClientRect();
-    const screen = box.left + (place / 720) * box.width;
-    showTip([`iteration ${Math.round(x)}`, ...lines].join("\n"), screen, box.top + 60);
+    index = Math.max(0, Math.min(i, readings.length - 1));
+    const [x, y, text] = readings[index];
+    const box = plot.getBoundingClientRect();
+    cursor.style.left = `${100 * x}%`;
+    cursor.hidden = y !== null;
+    showTip(text, box.left + x * box.width, box.top + (y === null ? 60 : y * box.height));
   };
   const leave = () => {
-    cursor.setAttribute("hidden", "");
+    cursor.hidden = true;
     hideTip();
   };
-  svg.addEventListener("pointermove", (event) => {
-    const box = svg.getBoundingClientRect();
-    const place = ((event.clientX - box.left) / box.width) * 720;
-    read(nearest(longest.points.map((point) => point.x), place));
+  plot.addEventListener("pointermove", (event) => {
+    const box = plot.getBoundingClientRect();
+    const far = ([x, y]) =>
+      Math.hypot(event.clientX - box.left - x * box.width, y === null ? 0 : event.clientY - box.top - y * box.height);
+    read(readings.reduce((best, one, i) => (far(one) < far(readings[best]) ? i : best), 0));
   });
-  svg.addEventListener("pointerleave", leave);
-  svg.addEventListener("blur", leave);
-  svg.addEventListener("keydown", (event) => {
+  plot.addEventListener("pointerleave", leave);
+  plot.addEventListener("focusout", leave);
+  plot.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step) {
       event.preventDefault();
       read(index + step);
     }
   });
+  plot.querySelectorAll("a").forEach((link, i) => link.addEventListener("focus", () => read(i)));
 }
 
 function makeSwitch(group) {
@@ -186,8 +146,6 @@ function makeSwitch(group) {
 document.body.append(tip);
 document.querySelectorAll("table[data-sortable]").forEach(makeSortable);
 document.querySelectorAll("form.tools").forEach(makeFilterable);
-document.querySelectorAll("[data-tip]").forEach(makePoint);
-document.querySelectorAll("table.matrix").forEach(makeMatrix);
-document.querySelectorAll("figure.lines").forEach(makeCurves);
+document.querySelectorAll(".plot").forEach(makeReadable);
 document.querySelectorAll(".switched").forEach(makeSwitch);
 document.addEventListener("keydown", (event) => event.key === "Escape" && hideTip());

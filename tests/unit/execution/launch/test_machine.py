@@ -32,7 +32,7 @@ def test_jobs_on_the_cpu_may_use_the_cores_of_this_process(monkeypatch: pytest.M
 
 def test_jobs_on_gpus_may_use_those_that_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("adaptbench.planning.devices.gpus", lambda: ("A", "B"))
     assert machine_for("cuda").gpus == ("3", "1")
 
 

@@ -14,7 +14,7 @@ from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.evaluation.boundary import boundary_counts
 from adaptbench.evaluation.metrics import miou
 from adaptbench.records.record import Record
-from adaptbench.reporting.analyses.boundaries import Measured, rows_of, write_boundaries
+from adaptbench.reporting.analyses.boundaries import BOUNDARY, Measured, quantities
 
 MakeRecord = Callable[..., Record]
 
@@ -39,25 +39,26 @@ def measured(record: MakeRecord) -> list[Measured]:
 
 
 def test_rows_are_means_over_seeds_and_the_best_boundaries_come_first(measured: list[Measured]) -> None:
-    rows = rows_of(measured)
+    rows = BOUNDARY.rows(measured)
+    scores = {one.header: one for one in quantities(measured[0])}
     assert [row.first.record.method for row in rows] == ["right", "blurry"]
-    assert rows[0].text("boundary IoU") == "100.0"
-    assert " ± " in rows[1].text("boundary IoU")
-    narrow, wide = (np.mean(rows[1].values(f"up to {radius} px")) for radius in (1, 32))
+    assert scores["boundary IoU"].text(rows[0]) == "100.0"
+    assert " ± " in scores["boundary IoU"].text(rows[1])
+    narrow, wide = (scores[f"up to {radius} px"].mean(rows[1]) for radius in (1, 32))
     assert narrow < wide < 100.0
 
 
 def test_bands_and_the_rest_are_the_whole(measured: list[Measured]) -> None:
     counts = measured[0].counts
     assert np.array_equal(counts.beyond + counts.bands[32], counts.whole)
-    assert measured[0].scores["mIoU"] == pytest.approx(100 * miou(counts.whole))
+    assert quantities(measured[0])[0].value(measured[0]) == pytest.approx(100 * miou(counts.whole))
     twice = counts + counts
     assert twice.overlap.iou[13] == counts.overlap.iou[13]
     assert np.array_equal(twice.bands[4], 2 * counts.bands[4])
 
 
 def test_files(measured: list[Measured], tmp_path: Path) -> None:
-    page, table, picture = write_boundaries(measured, tmp_path)
+    page, table, picture = BOUNDARY.write(measured, tmp_path)
     assert page.name.startswith("boundary-")
     text = page.read_text()
     assert "| right" in text and "| blurry" in text and "up to 16 px" in text
@@ -67,7 +68,7 @@ def test_files(measured: list[Measured], tmp_path: Path) -> None:
     assert rows[2]["boundary_iou:train"] == ""
     assert picture.read_bytes().startswith(b"\x89PNG")
     before = [path.read_bytes() for path in (page, table, picture)]
-    assert [path.read_bytes() for path in write_boundaries(measured, tmp_path)] == before
+    assert [path.read_bytes() for path in BOUNDARY.write(measured, tmp_path)] == before
 
 
 def test_nothing_to_look_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

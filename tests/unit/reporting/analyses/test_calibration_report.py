@@ -12,7 +12,7 @@ import pytest
 from adaptbench.cli import main
 from adaptbench.evaluation.calibration import CalibrationCounts, calibration_counts
 from adaptbench.records.record import Record
-from adaptbench.reporting.analyses.calibration import Measured, write_calibration
+from adaptbench.reporting.analyses.calibration import CALIBRATION, Measured
 
 
 def counts(confidence: float) -> CalibrationCounts:
@@ -28,14 +28,14 @@ def test_files(record: Callable[..., Record], tmp_path: Path) -> None:
         Measured(record(method, seed=seed), "cityscapes/val", 1, ("a", "b"), counts(confidence))
         for method, seed, confidence in made
     ]
-    page, table, picture = write_calibration(measured, tmp_path)
+    page, table, picture = CALIBRATION.write(measured, tmp_path)
     text = page.read_text()
     assert text.index("| honest") < text.index("| sure") and "22.0 ± 2.8" in text
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [float(row["ECE"]) for row in rows] == pytest.approx([24.0, 20.0, 0.0], abs=1e-3)
     assert picture.read_bytes().startswith(b"\x89PNG")
     before = [path.read_bytes() for path in (page, table, picture)]
-    assert [path.read_bytes() for path in write_calibration(measured, tmp_path)] == before
+    assert [path.read_bytes() for path in CALIBRATION.write(measured, tmp_path)] == before
 
 
 def test_nothing_to_look_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from adaptbench.cli import main
+from adaptbench.records import formatting
 from adaptbench.records.record import Record
-from adaptbench.reporting.analyses.class_centers import Measured, rows_of, write_class_centers
+from adaptbench.reporting.analyses.class_centers import CCD, Measured, quantities
 
 Maker = Callable[..., Record]
 CLASSES = ("road", "car", "train")
@@ -33,15 +34,17 @@ def both(record: Maker) -> list[Measured]:
 
 
 def test_seeds_are_averaged_and_stages_are_not(both: list[Measured]) -> None:
-    source, alignment = rows_of(both)
-    np.testing.assert_array_equal(source.distance, [1.5, 2.5, np.nan])
-    assert source.mean == "2.000 ± 0.707"
-    assert alignment.mean == "0.750 ± 0.000"
+    source, alignment = CCD.rows(both)
+    mean, *classes = quantities(both[0])
+    np.testing.assert_array_equal([one.mean(source) for one in classes], [1.5, 2.5, np.nan])
+    assert [one.text(source) for one in classes] == ["1.500", "2.500", formatting.MISSING]
+    assert mean.text(source) == "2.000 ± 0.707"
+    assert mean.text(alignment) == "0.750 ± 0.000"
     assert (source.first.stage, source.first.record.seed) == ("source", 0)
 
 
 def test_the_report_is_deterministic(both: list[Measured], tmp_path: Path) -> None:
-    pages = [write_class_centers(both, tmp_path / folder) for folder in ("a", "b")]
+    pages = [CCD.write(both, tmp_path / folder) for folder in ("a", "b")]
     assert [path.suffix for path in pages[0]] == [".md", ".csv", ".png"]
     assert [p.read_bytes() for p in pages[0]] == [p.read_bytes() for p in pages[1]]
     page = pages[0][0].read_text(encoding="utf-8")

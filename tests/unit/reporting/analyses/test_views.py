@@ -14,7 +14,7 @@ from adaptbench.data.taxonomy import CAMVID11
 from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.evaluation.metrics import miou
 from adaptbench.records.record import Record, save_record
-from adaptbench.reporting.analyses.views import Viewed, write_views
+from adaptbench.reporting.analyses.views import VIEWS, Viewed
 from adaptbench.reporting.matrices import matrices_path
 
 Maker = Callable[..., Record]
@@ -58,7 +58,7 @@ def test_sections_are_of_the_pictures_they_name(viewed: list[Viewed]) -> None:
 
 
 def test_files(viewed: list[Viewed], tmp_path: Path) -> None:
-    page, table = write_views(viewed, tmp_path)
+    page, table = VIEWS.write(viewed, tmp_path)
     text = page.read_text()
     assert "## cityscapes/val, 6 images, cityscapes19" in text
     assert "16 of 19 classes, select" in text and "| oracle (oracle)" in text and " ± " in text
@@ -69,7 +69,7 @@ def test_files(viewed: list[Viewed], tmp_path: Path) -> None:
     selected = [row for row in rows if row["score"] == "16 of 19 classes, select"]
     assert [row["seed"] for row in selected] == ["0", "1", "0"]
     before = [path.read_bytes() for path in (page, table)]
-    assert [path.read_bytes() for path in write_views(viewed, tmp_path)] == before
+    assert [path.read_bytes() for path in VIEWS.write(viewed, tmp_path)] == before
 
 
 def test_other_class_sets_have_no_views_of_cityscapes(camvid_record: Maker) -> None:

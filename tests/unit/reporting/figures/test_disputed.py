@@ -13,6 +13,7 @@ from PIL import Image
 from adaptbench.data.taxonomy import IGNORE
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
+from adaptbench.reporting.figures.canvas import save
 from adaptbench.reporting.figures.class_pictures import class_bars, confusion_picture
 from adaptbench.reporting.figures.disputed import SHOWN, chosen, dispute
 from adaptbench.reporting.figures.pictures import StripRow
@@ -61,8 +62,8 @@ def test_bars_and_confusion_are_the_same_bytes_again(records: list[Record], tmp_
     matrix = np.arange(19 * 19).reshape(19, 19)
     matrix[4] = 0
     for name in ("a", "b"):
-        class_bars(board, tmp_path / f"bars-{name}.png")
-        confusion_picture(matrix, board.classes, "title", "note", tmp_path / f"matrix-{name}.png")
+        save(class_bars(board), tmp_path / f"bars-{name}.png")
+        save(confusion_picture(matrix, board.classes, "title", "note"), tmp_path / f"matrix-{name}.png")
     for kind in ("bars", "matrix"):
         assert (tmp_path / f"{kind}-a.png").read_bytes() == (tmp_path / f"{kind}-b.png").read_bytes()
         with Image.open(tmp_path / f"{kind}-a.png") as picture:

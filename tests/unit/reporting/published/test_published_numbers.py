@@ -70,7 +70,7 @@ def test_a_row_is_read_with_its_classes_and_source(published: Published) -> None
     assert (found.printed, found.n_seeds, found.kind) == ("73.8 ± 0.3", 3, "main")
     assert found.iou["road"].text == "96.4" and len(found.iou) == 19
     assert found.paper.citation == "ECCV 2022, arXiv:2204.13132"
-    assert found.miou.is_verified and "Table 1" in found.miou.source
+    assert not found.miou.mark and "Table 1" in found.miou.source
 
 
 def test_every_line_of_the_file_arrives_as_printed(published: Published) -> None:
@@ -96,7 +96,7 @@ def test_a_difference_stands_beside_a_row_on_official_data(
     line = next(line for line in page.splitlines() if "73.8 ± 0.3" in line)
     assert "-1.3" in line and "ECCV 2022, arXiv:2204.13132" in line
     assert "published mIoU (19 classes, val)" in page and "cannot tell" in line
-    assert comparison.cells([pair]).headers[2] == "mIoU (cityscapes19, cityscapes/val)"
+    assert comparison.table([pair]).headers[2] == "mIoU (cityscapes19, cityscapes/val)"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_row_that_differs_from_the_paper_has_no_counterpart(
 def test_a_page_marks_what_one_source_prints_and_leaves_ablations_out(published: Published) -> None:
     page = render_published(published, "gta5_to_cityscapes")
     lone = next(r for r in published.results if r.name.variant == "MIC(DAFormer)")
-    assert not lone.miou.is_verified
+    assert lone.miou.mark
     line = next(x for x in page.splitlines() if "MIC (MIC(DAFormer))" in x and lone.miou.text in x)
     assert f"{lone.miou.text} †" in line and lone.miou.source.split()[0] in line
     assert "ablation:" not in page and "rows of ablations" in page

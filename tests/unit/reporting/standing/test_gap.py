@@ -10,8 +10,9 @@ import pytest
 
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, boards
-from adaptbench.reporting.leaderboard import main_cells, render_csv
-from adaptbench.reporting.standing.gap import HEADER, cell, gaps_closed
+from adaptbench.reporting.board_columns import GAP, entries
+from adaptbench.reporting.leaderboard import main_table, render_csv
+from adaptbench.reporting.standing.gap import HEADER, gaps_closed
 
 Maker = Callable[..., Record]
 
@@ -39,16 +40,20 @@ def test_each_network_has_its_own_ends(made: list[Record]) -> None:
     dacs = [row for row in board.rows if row.first.method == "dacs"]
     found = {row.first.network.name: closed.get(row.first.group_hash) for row in dacs}
     assert found == {"deeplabv2-mini": 75.0, "daformer-mini": 50.0, "hrda-mini": None}
-    ends = {row.label.split()[0]: cell(row, closed) for row in board.rows if "learning_rate" not in row.label}
+    ends = {
+        entry.row.label.split()[0]: GAP.written(entry)
+        for entry in entries(board, board.rows)
+        if "learning_rate" not in entry.row.label
+    }
     assert (ends["source_only"], ends["oracle"]) == ("0 %", "100 %")
 
 
 def test_tables_show_it_only_where_there_is_one(made: list[Record]) -> None:
     board = only(made)
-    cells = main_cells(board, board.rows)
-    assert "75 %" in {row[cells.headers.index(HEADER)] for row in cells.rows}
+    table = main_table(board, board.rows)
+    assert "75 %" in {row[table.headers.index(HEADER)] for row in table.texts}
     alone = only([made[-1]])
-    assert HEADER not in main_cells(alone, alone.rows).headers
+    assert HEADER not in main_table(alone, alone.rows).headers
     lines = list(csv.DictReader(io.StringIO(render_csv(made))))
     assert {line["gap_closed"] for line in lines if line["method"] == "dacs"} == {"75.0000", "50.0000", ""}
 

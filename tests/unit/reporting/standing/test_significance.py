@@ -16,7 +16,7 @@ from adaptbench.cli import main
 from adaptbench.evaluation.confusion import PerImageConfusion
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, boards
-from adaptbench.reporting.leaderboard import main_cells, render_csv, render_markdown
+from adaptbench.reporting.leaderboard import main_table, render_csv, render_markdown
 from adaptbench.reporting.matrices import matrices_path
 from adaptbench.reporting.standing import significance, tested
 from adaptbench.reporting.standing.significance import Significance, candidates, compare_rows, sentence
@@ -53,9 +53,9 @@ def said(
     }
     ranked = {row.first.group_hash for row in rows if row.standing == "ranked"}
     found = compare_rows(tallies, ranked, [name.partition("_")[0] for name in CITIES], resamples=2000)
-    cells = main_cells(board, board.rows, found)
-    column = cells.headers.index(significance.HEADER)
-    return sentence(board, found), [f"{row[1]}: {row[column]}" for row in cells.rows]
+    table = main_table(board, board.rows, found)
+    column = table.headers.index(significance.HEADER)
+    return sentence(board, found), [f"{row[1]}: {row[column]}" for row in table.texts]
 
 
 def test_a_clear_gap_makes_a_winner(record: Maker) -> None:

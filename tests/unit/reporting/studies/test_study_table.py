@@ -17,10 +17,10 @@ from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import NetworkInfo, Record, save_record
 from adaptbench.reporting.studies.series import Series, find_series, save_series
 from adaptbench.reporting.studies.study_page import (
-    check_cells,
+    check_table,
     render_csv,
     render_markdown,
-    variant_cells,
+    variant_table,
     write_studies,
 )
 from adaptbench.reporting.studies.study_table import Difference, StudyTable, difference, study_table, verdict
@@ -166,7 +166,7 @@ def test_verdicts(published: float | None, ours: Difference | None, words: str) 
 
 
 def test_a_number_never_stands_without_what_it_was_measured_on(table: StudyTable) -> None:
-    headers = variant_cells(table).headers
+    headers = variant_table(table).headers
     assert "mIoU (cityscapes19, cityscapes/val)" in headers
     assert "published mIoU (cityscapes19, cityscapes/val)" in headers
     page = render_markdown([table])
@@ -196,7 +196,7 @@ def test_official_data_at_full_size_is_like_the_published(finished: list[Record]
 
 def test_cells_of_variants(table: StudyTable) -> None:
     full, off, other = (
-        dict(zip(variant_cells(table).headers, row, strict=True)) for row in variant_cells(table).rows
+        dict(zip(variant_table(table).headers, row, strict=True)) for row in variant_table(table).texts
     )
     assert (full["settings"], off["settings"], other["method"]) == ("as published", "rcs=false", "fada")
     assert (full["seeds"], off["minus full"], full["minus full"]) == ("3 (0-2)", "-2.5 ± 0.7 (n=2)", "–")  # noqa: RUF001
@@ -207,7 +207,7 @@ def test_cells_of_variants(table: StudyTable) -> None:
 
 def test_smoke_runs_prove_nothing(finished: list[Record]) -> None:
     smoke = study_table(Sizes, series(finished, limit=2), finished)
-    assert {row[-1] for row in check_cells(smoke).rows} == {"smoke run"}
+    assert {row[-1] for row in check_table(smoke).texts} == {"smoke run"}
     assert "SMOKE RUN of 2 iterations: its numbers mean nothing" in render_markdown([smoke])
 
 

@@ -7,7 +7,7 @@ Nothing here is ranked: records hold `adaptbench.evaluation.metrics`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -149,9 +149,19 @@ CONVENTIONS: Mapping[str, Convention] = {
 }
 
 
-def closed(matrix: npt.NDArray[np.integer]) -> Matrix:
-    """A stored confusion matrix as `open_confusion` counts: no pixel is no class. Shape: ``(C, C)`` in."""
-    return np.pad(matrix.astype(np.int64), ((0, 1), (0, 1)))
+def merged(counts: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
+    """Counts of groups of classes; classes in no group become no class.
+
+    Shape: ``(C + 1, C + 1)`` to ``(len(groups) + 1, len(groups) + 1)``.
+
+    Source: cityscapesScripts, scores of categories.
+    """
+    member = np.zeros((len(groups) + 1, len(counts)), dtype=np.int64)
+    for group, classes in zip(member, groups, strict=False):
+        group[list(classes)] = 1
+    member[-1] = 1 - member[:-1].sum(axis=0)
+    summed: Matrix = member @ counts @ member.T
+    return summed
 
 
 def _share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Scores:

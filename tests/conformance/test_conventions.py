@@ -14,10 +14,12 @@ from hypothesis.extra import numpy as arrays
 
 from adaptbench.data.taxonomy import CAMVID11, CITYSCAPES13, CITYSCAPES16
 from adaptbench.errors import DataError
-from adaptbench.evaluation.class_views import class_views, merged, others_ignored, selected
-from adaptbench.evaluation.confusion import confusion_matrix, open_confusion
-from adaptbench.evaluation.conventions import CONVENTIONS, Areas, closed
+from adaptbench.evaluation.class_views import class_views, closed, others_ignored, selected
+from adaptbench.evaluation.confusion import confusion_matrix
 from adaptbench.evaluation.metrics import accuracy, iou, miou
+
+from .conventions import CONVENTIONS, Areas, merged
+from .open_confusion import open_confusion
 
 Ids = npt.NDArray[np.uint8]
 CLASSES = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adaptbench.evaluation.instance_iou import CATEGORIES, CLASSES, MEAN_SIZE, instance_counts
+from .instance_iou import CATEGORIES, CLASSES, MEAN_SIZE, instance_counts
 
 CAR, PERSON, ROAD, CARAVAN = 26, 24, 7, 29
 
