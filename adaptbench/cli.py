@@ -7,24 +7,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from importlib import import_module
 from keyword import iskeyword
+from pathlib import Path
 from typing import get_args
 
 import tyro
 
+import adaptbench
 from adaptbench.contracts import stand_ins
 from adaptbench.errors import AdaptBenchError, unknown_name
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Run, Tracking
 
 _VERBS: dict[str, type[Command]] = {command.__name__.lower(): command for command in get_args(Command)}
+_NAME = "adaptbench"
+_SCRIPT = "run_all.py"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs the command line ``arguments`` and returns the exit status.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line ``arguments``, by default those of the process, and returns the exit status.
 
     Returns:
         0 if everything asked for is done or skipped by rule, 1 if not, 2 for a wrong command line or data.
     """
-    return _status(lambda: _dispatch(parse(arguments)))
+    given = sys.argv[1:] if arguments is None else arguments
+    return _status(lambda: _answer(given))
+
+
+def _answer(arguments: Sequence[str]) -> int:
+    """Answers what belongs to no verb, or runs a verb."""
+    if (answer := _about(arguments)) is None:
+        return _dispatch(parse(arguments))
+    print(answer)  # noqa: T201
+    return 0
 
 
 def _status(work: Callable[[], int]) -> int:
@@ -45,18 +58,38 @@ def parse(arguments: Sequence[str]) -> Command:
     """The command behind ``arguments``; without a verb it is ``run``.
 
     Raises:
-        UsageError: no such verb.
+        UsageError: no such verb, or a wrong --config file.
         SystemExit: a wrong flag (status 2), or --help (status 0).
     """
-    verb, rest = ("run", list(arguments))
+    name, rest = ("run", list(arguments))
     if rest and not rest[0].startswith("-"):
-        verb = rest.pop(0)
-    if verb not in _VERBS:
-        raise unknown_name("verb", verb, _VERBS)
-    command: Command = tyro.cli(
-        _VERBS[verb], prog=f"run_all.py {verb}", args=_join_repeated(rest, _VERBS[verb])
-    )
+        name = rest.pop(0)
+    if name not in _VERBS:
+        raise unknown_name("verb", name, _VERBS)
+    verb = _VERBS[name]
+    joined = _join_repeated(rest, verb)
+    try:
+        command: Command = tyro.cli(verb, prog=f"{_program()} {name}", args=joined)
+    except SystemExit as ended:
+        if not ended.code:
+            print(_end_of_help(name))  # noqa: T201
+        raise
+    if isinstance(command, Run) and command.config is not None:
+        from adaptbench.flags import experiment
+
+        return experiment.completed(command, joined)
     return command
+
+
+def _about(arguments: Sequence[str]) -> str | None:
+    """What flags that belong to no verb print."""
+    if arguments == ["--version"]:
+        return f"{_NAME} {adaptbench.__version__}"
+    if arguments[:1] == ["--print-completion"]:
+        from adaptbench.flags import completion
+
+        return completion.script(_NAME, Run, _VERBS, " ".join(arguments[1:]))
+    return None
 
 
 def _dispatch(command: Command) -> int:
@@ -94,3 +127,25 @@ def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:
         if equals:
             current.append(value)
     return [*leading, *(part for flag, words in values.items() for part in (flag, *words))]
+
+
+def _program() -> str:
+    """What the user typed: the installed command, or the checkout's script."""
+    return _SCRIPT if Path(sys.argv[0]).name == _SCRIPT else _NAME
+
+
+def _end_of_help(name: str) -> str:
+    """Examples of a verb, and what else there is where none is named."""
+    program = _program().replace(_SCRIPT, f"python {_SCRIPT}")
+    verb = _VERBS[name]
+    called = program if verb is Run else f"{program} {name}"
+    lines = ["examples:", *(f"  {called} {example}".rstrip() for example in verb.examples)]
+    if verb is Run:
+        lines += ["", "verbs, each with --help:"]
+        lines += [f"  {other:<11}{_summary(_VERBS[other])}" for other in _VERBS]
+        lines += ["", f"  {_NAME} --version", f"  {_NAME} --print-completion {{bash,zsh,tcsh}}"]
+    return "\n".join(lines)
+
+
+def _summary(verb: type[Command]) -> str:
+    return (verb.__doc__ or "").splitlines()[0]

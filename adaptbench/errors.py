@@ -53,6 +53,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     listed = ", ".join(names) or "none"
     if len(names) > _LISTED:
         listed = f"{len(names)} names from {names[0]!r} to {names[-1]!r}"
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
-    return UsageError(f"Unknown {kind} {name!r}.{meant} Known: {listed}.")
+    return UsageError(f"Unknown {kind} {name!r}.{did_you_mean(name, names)} Known: {listed}.")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence, after a blank, with the names in ``known`` that look like ``name``; empty if none does."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from adaptbench.commands.output import print_json
 from adaptbench.errors import RunStateError
 from adaptbench.flags import Compare
 from adaptbench.records.scan import find_records
@@ -21,16 +22,23 @@ def execute(command: Compare) -> int:
         RunStateError: matrices are missing, or of other pictures.
     """
     comparison = compared(command)
-    console = Console()
+    console = Console(stderr=command.json)
+    if command.json:
+        print_json(comparison_page.to_json(comparison))
+    else:
+        _show(console, comparison)
+    for path in comparison_page.write_comparison(comparison, command.out / "comparisons"):
+        _say(console, f"written {path}")
+    return 0
+
+
+def _show(console: Console, comparison: Comparison) -> None:
     _say(console, comparison_page.sides_sentence(comparison))
     _say(console, comparison.conclusion, "bold")
     for heading, table in comparison_page.tables(comparison):
         if table.lines:
             console.print(table.to_rich(heading))
     _say(console, comparison_page.note(comparison), "italic")
-    for path in comparison_page.write_comparison(comparison, command.out / "comparisons"):
-        _say(console, f"written {path}")
-    return 0
 
 
 def compared(command: Compare) -> Comparison:

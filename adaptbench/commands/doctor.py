@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adaptbench.commands.output import console, print_json
 from adaptbench.contracts import plugins
 from adaptbench.data import minicity
 from adaptbench.errors import AdaptBenchError
@@ -24,22 +26,42 @@ _PACKAGES = ("torch", "torchvision", "timm", "mmsegmentation", "mmengine", "nump
 
 def execute(command: Doctor) -> int:
     """Prints what was found; 1 if something needed is missing."""
-    console = Console()
+    found = _found(command)
+    if command.json:
+        print_json(found)
+    else:
+        console().print(_table(found))
+    return 0 if found["ready"] else EXIT_UNFINISHED
+
+
+def _found(command: Doctor) -> dict[str, Any]:
+    packages = {package: _version(package) for package in _PACKAGES}
+    folders = {"results": command.out, "generated data": minicity.cache_folder()}
+    return {
+        "ready": None not in packages.values(),
+        "packages": packages,
+        "mmcv": "full mmcv" if _version("mmcv") else "mmcv-lite with a stand-in for its operators",
+        "cpu_cores": len(os.sched_getaffinity(0)),
+        "gpu": next(iter(gpus()), None),
+        "folders": {name: _folder(folder) for name, folder in folders.items()},
+        "datasets": _datasets(command),
+    }
+
+
+def _table(found: Mapping[str, Any]) -> Table:
     table = Table("", "", box=None, show_header=False, pad_edge=False)
-    ready = True
-    for package in _PACKAGES:
-        version = _version(package)
-        ready &= version is not None
+    for package, version in found["packages"].items():
         table.add_row(package, version or "MISSING")
-    table.add_row("mmcv", "full mmcv" if _version("mmcv") else "mmcv-lite with a stand-in for its operators")
-    table.add_row("CPU cores", str(len(os.sched_getaffinity(0))))
-    table.add_row("GPU", next(iter(gpus()), "none (CPU is used)"))
-    for name, folder in (("results", command.out), ("generated data", minicity.cache_folder())):
-        table.add_row(f"{name} folder", Text(_space(folder)))
-    for name, found in _datasets(command).items():
-        table.add_row(f"dataset {name}", Text(found))
-    console.print(table)
-    return 0 if ready else EXIT_UNFINISHED
+    table.add_row("mmcv", found["mmcv"])
+    table.add_row("CPU cores", str(found["cpu_cores"]))
+    table.add_row("GPU", found["gpu"] or "none (CPU is used)")
+    for name, folder in found["folders"].items():
+        writable = "" if folder["writable"] else ", NOT WRITABLE"
+        free = f"{folder['free_bytes'] / 2**30:.1f} GiB free"
+        table.add_row(f"{name} folder", Text(f"{folder['path']}: {free}{writable}"))
+    for name, dataset in found["datasets"].items():
+        table.add_row(f"dataset {name}", Text(_dataset_text(dataset)))
+    return table
 
 
 def _version(package: str) -> str | None:
@@ -49,34 +71,41 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _space(folder: Path) -> str:
+def _folder(folder: Path) -> dict[str, Any]:
     existing = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
-    writable = "" if os.access(existing, os.W_OK) else ", NOT WRITABLE"
-    return f"{folder}: {shutil.disk_usage(existing).free / 2**30:.1f} GiB free{writable}"
+    free = shutil.disk_usage(existing).free
+    return {"path": str(folder), "free_bytes": free, "writable": os.access(existing, os.W_OK)}
 
 
-def _datasets(command: Doctor) -> dict[str, str]:
+def _datasets(command: Doctor) -> dict[str, dict[str, Any]]:
     """Per dataset: its folder and pictures per split, or why it is not usable."""
     registry = plugins.discover(command.plugins)
     request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
     return {name: _dataset(registry, name, request) for name in registry.names("dataset")}
 
 
-def _dataset(registry: plugins.Registry, name: str, request: Request) -> str:
+def _dataset(registry: plugins.Registry, name: str, request: Request) -> dict[str, Any]:
     try:
         dataset = sources.dataset_class(registry, name)(sources.official_root(registry, name, request))
     except AdaptBenchError as error:
-        return (
-            f"not found ({error})"
-            if request.data_root or request.data_paths
-            else "not looked for (--data-root)"
-        )
-    counts = []
+        looked_for = request.data_root or request.data_paths
+        missing = f"not found ({error})" if looked_for else "not looked for (--data-root)"
+        return {"path": None, "missing": missing, "images": {}}
+    counts: dict[str, dict[str, int | None]] = {}
     for split, facts in dataset.splits.items():
         try:
-            found = len(dataset.samples(split))
+            counts[split] = {"found": len(dataset.samples(split)), "official": facts.count}
         except AdaptBenchError:
             continue
-        official = "" if facts.count in (None, found) else f" of {facts.count}"
-        counts.append(f"{split} {found}{official}")
-    return f"{dataset.root}: {', '.join(counts) or 'no pictures'}"
+    return {"path": str(dataset.root), "missing": None, "images": counts}
+
+
+def _dataset_text(dataset: Mapping[str, Any]) -> str:
+    if dataset["path"] is None:
+        return str(dataset["missing"])
+    counts = [
+        f"{split} {count['found']}"
+        + ("" if count["official"] in (None, count["found"]) else f" of {count['official']}")
+        for split, count in dataset["images"].items()
+    ]
+    return f"{dataset['path']}: {', '.join(counts) or 'no pictures'}"

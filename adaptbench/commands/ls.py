@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from adaptbench.commands.output import console, print_json
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import PROFILES
 from adaptbench.contracts.protocols import PROTOCOLS
@@ -16,12 +18,22 @@ from adaptbench.errors import RunStateError
 from adaptbench.flags import Ls
 from adaptbench.records.jobspec import load_job, read_status
 
+_Row = Mapping[str, Any]
+
+
+class _List(NamedTuple):
+    """A list: rows of values, the headers of those that a table shows, and how it shows some of them."""
+
+    title: str
+    headers: Mapping[str, str]
+    rows: Sequence[_Row]
+    texts: Mapping[str, Callable[[_Row], str]] = MappingProxyType({})
+
 
 def execute(command: Ls) -> int:
     """Prints the lists asked for."""
-    console = Console()
     registry = plugins.discover(command.plugins)
-    tables: dict[str, Callable[[], Table]] = {
+    lists: dict[str, Callable[[], _List]] = {
         "methods": lambda: _methods(registry),
         "benchmarks": lambda: _benchmarks(registry),
         "datasets": lambda: _datasets(registry),
@@ -30,86 +42,123 @@ def execute(command: Ls) -> int:
         "protocols": _protocols,
         "runs": lambda: _runs(command.out),
     }
-    for what in command.what:
-        console.print(tables[what]())
+    shown = {what: lists[what]() for what in command.what}
+    notes = console(command.json)
+    if command.json:
+        print_json({what: found.rows for what, found in shown.items()})
+    else:
+        for found in shown.values():
+            notes.print(_table(found))
     for file, reason in registry.broken:
-        console.print(f"left out {file}: {reason}", style="yellow", markup=False, soft_wrap=True)
+        notes.print(f"left out {file}: {reason}", style="yellow", markup=False, soft_wrap=True)
     return 0
 
 
-def _table(title: str, *headers: str) -> Table:
-    columns = [Column(header, overflow="fold") for header in headers]
-    return Table(*columns, title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-
-
-def _methods(registry: plugins.Registry) -> Table:
-    table = _table("Methods", "name", "title", "paper", "tags")
-    for name in registry.names("method"):
-        plugin = registry.plugins["method"][name]
-        tags = ", ".join(plugin.literals["tags"])
-        table.add_row(name, Text(plugin.title), str(plugin.literals.get("paper") or ""), tags)
-    return table
-
-
-def _benchmarks(registry: plugins.Registry) -> Table:
-    table = _table(
-        "Benchmarks (minicity/NAME: the same on generated data)", "name", "title", "class set", "setting"
+def _table(found: _List) -> Table:
+    columns = [Column(header, overflow="fold") for header in found.headers.values()]
+    table = Table(
+        *columns, title=found.title, title_justify="left", box=None, header_style="bold", pad_edge=False
     )
-    for name in registry.names("benchmark"):
-        literals = registry.plugins["benchmark"][name].literals
-        table.add_row(
-            name, Text(str(literals["title"])), literals["class_set"], literals.get("setting", "uda")
-        )
+    for row in found.rows:
+        table.add_row(*(Text(_text(found, row, key)) for key in found.headers))
     return table
 
 
-def _datasets(registry: plugins.Registry) -> Table:
-    table = _table("Datasets", "name", "title", "licence", "homepage")
-    for name in registry.names("dataset"):
-        literals = registry.plugins["dataset"][name].literals
-        table.add_row(
-            name, Text(str(literals["title"])), Text(str(literals["licence"])), str(literals["homepage"])
-        )
-    return table
+def _text(found: _List, row: _Row, key: str) -> str:
+    if key in found.texts:
+        return found.texts[key](row)
+    value = row.get(key)
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "" if value is None else str(value)
 
 
-def _studies(registry: plugins.Registry) -> Table:
-    table = _table("Studies (--study NAME)", "name", "title", "paper", "table")
-    for name in registry.names("study"):
-        literals = registry.plugins["study"][name].literals
-        title, mirrored = Text(str(literals["title"])), Text(str(literals["table"]))
-        table.add_row(name, title, str(literals.get("paper") or ""), mirrored)
-    return table
+def _plugins(registry: plugins.Registry, kind: str, title: str, **headers: str) -> _List:
+    """Plug-ins of a kind, with the literals that ``headers`` names."""
+    shown = {"name": "name", "title": "title", **headers}
+    found = registry.plugins[kind]
+    rows = [{key: _plain(found[name].literals.get(key)) for key in shown} for name in registry.names(kind)]
+    return _List(title, shown, rows)
 
 
-def _profiles() -> Table:
-    table = _table("Profiles", "name", "what")
-    for name, profile in PROFILES.items():
-        table.add_row(name, profile.title)
-    return table
+def _plain(literal: Any) -> Any:
+    return list(literal) if isinstance(literal, tuple) else literal
 
 
-def _protocols() -> Table:
-    table = _table(
-        "Protocols (--protocol NAME)", "name", "what", "training of the paper", "its test", "source"
-    )
-    for name, protocol in PROTOCOLS.items():
-        table.add_row(name, protocol.title, protocol.training, protocol.inference, protocol.source)
-    return table
+def _methods(registry: plugins.Registry) -> _List:
+    return _plugins(registry, "method", "Methods", paper="paper", tags="tags")
 
 
-def _runs(out: Path) -> Table:
-    table = _table(
-        f"Runs in {out}", "method", "benchmark", "seed", "state", "mIoU (class set, split)", "folder"
-    )
-    for file in sorted((out / "runs").glob("**/job.json")):
-        folder = file.parent
-        status = read_status(folder)
-        score = "" if status.miou is None else f"{status.miou:.2f} ({status.scored})"
-        try:
-            spec = load_job(folder)
-        except RunStateError as error:
-            table.add_row("?", "", "", Text(str(error)), "", str(folder))
-            continue
-        table.add_row(spec.method, spec.board, str(spec.seed), str(status.state), score, folder.name)
-    return table
+def _benchmarks(registry: plugins.Registry) -> _List:
+    title = "Benchmarks (minicity/NAME: the same on generated data)"
+    found = _plugins(registry, "benchmark", title, class_set="class set", setting="setting")
+    return found._replace(rows=[{**row, "setting": row["setting"] or "uda"} for row in found.rows])
+
+
+def _datasets(registry: plugins.Registry) -> _List:
+    return _plugins(registry, "dataset", "Datasets", licence="licence", homepage="homepage")
+
+
+def _studies(registry: plugins.Registry) -> _List:
+    return _plugins(registry, "study", "Studies (--study NAME)", paper="paper", table="table")
+
+
+def _profiles() -> _List:
+    rows = [{"name": name, "title": profile.title} for name, profile in PROFILES.items()]
+    return _List("Profiles", {"name": "name", "title": "what"}, rows)
+
+
+def _protocols() -> _List:
+    headers = {
+        "name": "name",
+        "title": "what",
+        "training": "training of the paper",
+        "inference": "its test",
+        "source": "source",
+    }
+    rows = [
+        {"name": name, **{key: getattr(protocol, key) for key in headers if key != "name"}}
+        for name, protocol in PROTOCOLS.items()
+    ]
+    return _List("Protocols (--protocol NAME)", headers, rows)
+
+
+def _runs(out: Path) -> _List:
+    headers = {
+        "method": "method",
+        "benchmark": "benchmark",
+        "seed": "seed",
+        "state": "state",
+        "miou": "mIoU (class set, split)",
+        "folder": "folder",
+    }
+    texts = {"state": _state, "miou": _score, "folder": lambda row: Path(row["folder"]).name}
+    files = sorted((out / "runs").glob("**/job.json"))
+    return _List(f"Runs in {out}", headers, [_run(file.parent) for file in files], texts)
+
+
+def _run(folder: Path) -> _Row:
+    try:
+        spec = load_job(folder)
+    except RunStateError as error:
+        return {"method": "?", "state": "unreadable", "reason": str(error), "folder": str(folder)}
+    status = read_status(folder)
+    return {
+        "method": spec.method,
+        "benchmark": spec.board,
+        "seed": spec.seed,
+        "state": str(status.state),
+        "reason": status.reason or None,
+        "miou": status.miou,
+        "scored": status.scored or None,
+        "job_hash": spec.job_hash,
+        "folder": str(folder),
+    }
+
+
+def _state(row: _Row) -> str:
+    return str(row["reason"] if row["state"] == "unreadable" else row["state"])
+
+
+def _score(row: _Row) -> str:
+    return "" if row.get("miou") is None else f"{row['miou']:.2f} ({row['scored']})"

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from adaptbench.commands.output import print_json
 from adaptbench.contracts import plugins
 from adaptbench.contracts.study import Study, load_study
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
 from adaptbench.records.scan import FoundRecords, publishable, scan_records
+from adaptbench.reporting import leaderboard
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoint_rules import write_checkpoint_rules
 from adaptbench.reporting.checkpoints import write_checkpoints
@@ -32,10 +34,13 @@ from adaptbench.reporting.terminal import leaderboard_table, study_tables
 
 def execute(command: Report) -> int:
     """Writes leaderboards and studies of ``--out``, and the committed leaderboard with ``--publish``."""
-    console = Console()
+    console = Console(stderr=command.json)
     found = scan_records(command.out)
-    tests = show_boards(console, command.out, found)
-    show_studies(console, command.out, found)
+    shown = () if command.json else None
+    tests = show_boards(console, command.out, found, shown)
+    show_studies(console, command.out, found, shown)
+    if command.json:
+        print_json({"boards": leaderboard.to_json(found.records, tests, printed_facts())})
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
         written = write_leaderboards(publishable(found.records), folder, tests=tests)
@@ -71,8 +76,10 @@ def _say(console: Console, text: str, style: str = "") -> None:
     console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
-def show_studies(console: Console, out: Path, finished: FoundRecords, name: str | None = None) -> None:
-    """Rewrites ``OUT/leaderboards/studies`` and prints the tables (those of the study ``name``, if given)."""
+def show_studies(
+    console: Console, out: Path, finished: FoundRecords, names: Collection[str] | None = None
+) -> None:
+    """Rewrites ``OUT/leaderboards/studies`` and prints the tables (those of the studies ``names``, if given)."""
     found = find_series(out)
     tables = []
     for series in found.series:
@@ -82,7 +89,7 @@ def show_studies(console: Console, out: Path, finished: FoundRecords, name: str 
             _say(console, f"left out study {series.study}: {error}", "yellow")
     pages = write_studies(tables, out / "leaderboards" / "studies")
     for table in tables:
-        if name in (None, table.study.name):
+        if names is None or table.study.name in names:
             for drawn in study_tables(table):
                 console.print(drawn)
             for sentence in (circumstances(table), caution(table)):

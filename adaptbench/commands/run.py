@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.prompt import Confirm
 
 from adaptbench.commands import dry_run
 from adaptbench.commands.report import show_boards, show_studies
@@ -22,8 +24,9 @@ from adaptbench.execution.launch.local import View, anew, discard, not_finished,
 from adaptbench.execution.launch.machine import Machine, machine_for
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.execution.launch.views import LiveView, LogView, job_name
-from adaptbench.flags import EXIT_UNFINISHED, Run
+from adaptbench.flags import EXIT_UNFINISHED, Run, experiment
 from adaptbench.planning import sources
+from adaptbench.planning.estimates import expected_costs
 from adaptbench.planning.plan import Job, Plan, make_plan
 from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records import formatting
@@ -46,9 +49,14 @@ def execute(command: Run) -> int:
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
     concurrency = _concurrency(console, command, machine, len(to_do(chosen.jobs)))
+    if command.write_config is not None:
+        experiment.save(command, command.write_config)
+        console.print(f"written {command.write_config}", markup=False, highlight=False, soft_wrap=True)
     if command.dry_run:
         dry_run.show(console, chosen, command.out, concurrency)
         return left_out
+    if not _wanted(console, command, chosen.jobs, concurrency):
+        return EXIT_UNFINISHED
     if command.force:
         discard(chosen.jobs, command.out)
     _note_study(plan, command)
@@ -61,7 +69,7 @@ def execute(command: Run) -> int:
     finished = scan_records(command.out)
     unfinished = _summary(console, ended, command.out, finished)
     if plan.study is not None:
-        show_studies(console, command.out, finished, plan.study.name)
+        show_studies(console, command.out, finished, {plan.study.name})
     return unfinished or left_out
 
 
@@ -120,6 +128,29 @@ def _chosen(plan: Plan, command: Run) -> Plan:
     """The plan with the jobs that --only-failed leaves, and with --force all as if they had never been run."""
     jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
     return replace(plan, jobs=[anew(job) for job in jobs] if command.force else jobs)
+
+
+def _wanted(console: Console, command: Run, jobs: Sequence[Job], at_once: int) -> bool:
+    """Whether all methods are to be trained; asks where the user named neither methods nor a study.
+
+    Raises:
+        UsageError: there is nobody to ask.
+    """
+    named = command.methods is not None or command.study is not None or command.only_failed
+    if named or command.yes or not to_do(jobs):
+        return True
+    costs = expected_costs(jobs, command.out)
+    summary = " ".join(dry_run.summary(jobs, costs, at_once, command.out))
+    text = f"No methods are named, and all of them would be trained. {summary}"
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{text} Name some with --methods, show the plan with --dry-run, or say --yes to train them all."
+        )
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    try:
+        return Confirm.ask("Train them all?", console=console, default=False)
+    except EOFError:
+        return False
 
 
 def _none_failed(plan: Plan) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -15,6 +15,11 @@ from adaptbench.flags.options import Flag, words
 @dataclass(frozen=True)
 class Import:
     """Take over a published checkpoint: converted, checked against the network, and kept for evaluate."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "hrda.pth --method hrda",
+        "fada.pth --method fada --name fada-of-authors --trust-pickle",
+    )
 
     file: Annotated[Path, tyro.conf.Positional]
     """The checkpoint: .pth, .pt, .bin or .safetensors."""
@@ -41,6 +46,11 @@ class Import:
 @dataclass(frozen=True)
 class Evaluate:
     """Score imported weights, or finished runs, on every labelled split that is found."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "hrda-hrda --data-root DATA",
+        "results/runs/minicity/gta5_to_cityscapes/dacs/0-0123abcd",
+    )
 
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
     """Names of imports, or folders of imports or of finished runs."""
@@ -74,6 +84,11 @@ class Evaluate:
 class Predict:
     """Segment the pictures of a folder, which need no labels: ids, colours and confidence as PNG files."""
 
+    examples: ClassVar[tuple[str, ...]] = (
+        "hrda-hrda --images PHOTOS",
+        "results/runs/minicity/gta5_to_cityscapes/dacs/0-0123abcd --images PHOTOS --name trip",
+    )
+
     checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
     """Name of an import, or folder of an import or of a finished run."""
     images: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
@@ -97,6 +112,11 @@ class Predict:
 class Export:
     """Write a network for other programs, checked against the network itself: safetensors and ONNX."""
 
+    examples: ClassVar[tuple[str, ...]] = (
+        "hrda-hrda",
+        "hrda-hrda --format safetensors onnx --like cityscapes",
+    )
+
     checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
     """Name of an import, or folder of an import or of a finished run."""
     format: Annotated[
@@ -117,6 +137,11 @@ class Export:
 @dataclass(frozen=True)
 class Submit:
     """Predict the test pictures of a benchmark's server, and pack them as it wants them."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "hrda-hrda --server cityscapes --data-root DATA",
+        "hrda-hrda --server acdc --data-path acdc=DIR",
+    )
 
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
     """Names of imports, or folders of imports or of finished runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -15,6 +15,8 @@ from adaptbench.flags.options import NO_TRACKING, Flag, TrackingFlags, words
 class Report:
     """Rebuild the leaderboards and the tables of studies from the records of finished runs."""
 
+    examples: ClassVar[tuple[str, ...]] = ("", "--out results --page", "--json")
+
     out: Path = Path("results")
     """Results folder."""
     publish: Flag = False
@@ -24,12 +26,20 @@ class Report:
     """Also draw the leaderboards and strips of predictions."""
     page: Flag = False
     """Also write a web page with tables, charts, pictures and a page per run: OUT/leaderboards/page/index.html."""
+    json: Flag = False
+    """Print JSON for programs, and notes to stderr."""
     tracking: TrackingFlags = NO_TRACKING
 
 
 @dataclass(frozen=True)
 class Analyse:
     """Look closer at finished runs: features (ccd), predictions near boundaries, calibration, other scores (views)."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "boundary",
+        "ccd --methods dacs source_only --seeds 0",
+        "views --benchmarks minicity/gta5_to_cityscapes",
+    )
 
     what: Annotated[Literal["ccd", "boundary", "calibration", "views"], tyro.conf.Positional]
     """ccd: how compact the features of each class are, compared with how far other classes are away. boundary:
@@ -52,6 +62,11 @@ class Analyse:
 class Compare:
     """Compare two methods, or two runs: differences per class, condition and image, and how sure they are."""
 
+    examples: ClassVar[tuple[str, ...]] = (
+        "dacs source_only",
+        "hrda dacs --benchmark minicity/gta5_to_cityscapes --json",
+    )
+
     first: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
     """A method, a row of the leaderboard as it is labelled there, a run's folder, or the start of a hash."""
     second: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
@@ -62,11 +77,15 @@ class Compare:
     """Compare what was run under different protocols, as long as the scored pictures are the same."""
     out: Path = Path("results")
     """Results folder."""
+    json: Flag = False
+    """Print JSON for programs, and notes to stderr."""
 
 
 @dataclass(frozen=True)
 class Cite:
     """Print BibTeX and data licences for what a table contains."""
+
+    examples: ClassVar[tuple[str, ...]] = ("", "minicity/gta5_to_cityscapes", "published/gta5_to_cityscapes")
 
     boards: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="BOARD ...")] = ()
     """Benchmarks of the results folder, by default all; published/KEY means a board of results/published."""
@@ -80,6 +99,11 @@ class Cite:
 class Contribute:
     """Pack finished runs for others: one zip per run, with its record and confusion matrices."""
 
+    examples: ClassVar[tuple[str, ...]] = (
+        "results",
+        "results/runs/minicity/gta5_to_cityscapes/dacs/0-0123abcd --to zips",
+    )
+
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")]
     """Folders of finished runs, or results folders, which mean all of their runs."""
     to: Path = Path("contributions")
@@ -89,6 +113,8 @@ class Contribute:
 @dataclass(frozen=True)
 class Merge:
     """Check contributed runs, recompute their scores, and add those that hold to a results folder."""
+
+    examples: ClassVar[tuple[str, ...]] = ("contributions/*.zip", "one.zip two.zip --out shared/results")
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ZIP ...")]
     """What contribute wrote."""
@@ -101,6 +127,8 @@ class Merge:
 @dataclass(frozen=True)
 class Dashboard:
     """Make a workspace and a report in Weights & Biases that show the runs of a results folder."""
+
+    examples: ClassVar[tuple[str, ...]] = ("--project adaptbench --entity me", "--spec dashboard.json")
 
     project: Annotated[str, tyro.conf.arg(metavar="PROJECT")] = "adaptbench"
     """The project that run or report --wandb online has filled."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -15,10 +15,20 @@ from adaptbench.flags.options import NO_TRACKING, Flag, TrackingFlags, words
 
 @dataclass(frozen=True)
 class Run:
-    """Train, score, rank methods. Other verbs: ls, report, compare, predict, submit and more; see the README."""
+    """Train, score and rank methods: the verb where none is named."""
 
+    examples: ClassVar[tuple[str, ...]] = (
+        "--methods source_only dacs oracle --seeds 0 1 2",
+        "--study hrda/components --dry-run",
+        "--config experiment.yaml --seeds 3 4",
+    )
+
+    config: Annotated[Path | None, words("FILE.yaml")] = None
+    """Read these flags from a YAML file; those of the command line go before it. See docs/command-line.md."""
+    write_config: Annotated[Path | None, words("FILE.yaml")] = None
+    """Write these flags to a YAML file for --config; with --dry-run, that is all."""
     methods: Annotated[tuple[str, ...] | None, words("METHOD ...")] = None
-    """Methods, or 'all', which is the default."""
+    """Methods, or 'all', which is the default and asks before it starts."""
     benchmarks: Annotated[tuple[str, ...] | None, words("BENCHMARK ...")] = None
     """Benchmarks, by default gta5_to_cityscapes or those of the study; minicity/NAME means generated data, which is
     what profile mini uses anyway."""
@@ -67,6 +77,8 @@ class Run:
     due. The numbers stay the same."""
     dry_run: Flag = False
     """Show the plan, with time and memory as far as finished runs of OUT or the committed board tell, and stop."""
+    yes: Annotated[Flag, tyro.conf.arg(aliases=["-y"])] = False
+    """Train all methods without a question where neither methods nor a study are named."""
     force: Flag = False
     """Run again what is finished, and from the beginning what is not."""
     only_failed: Flag = False

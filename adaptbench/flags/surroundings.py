@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -14,6 +14,12 @@ from adaptbench.flags.options import Flag, words
 @dataclass(frozen=True)
 class Data:
     """Verify datasets file by file, or count their classes (which rare class sampling needs)."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "verify --data-root DATA",
+        "verify gta5 cityscapes --data-root DATA",
+        "stats gta5 --data-path gta5=DIR",
+    )
 
     action: Annotated[Literal["verify", "stats"], tyro.conf.Positional]
     """verify: counts, pairs, sizes, encodings and ids against the official release. stats: class statistics, counted
@@ -34,6 +40,8 @@ class Data:
 class Ls:
     """List methods, benchmarks, datasets, studies, profiles, protocols and runs."""
 
+    examples: ClassVar[tuple[str, ...]] = ("", "methods benchmarks", "runs --out results --json")
+
     what: Annotated[
         tuple[Literal["methods", "benchmarks", "datasets", "studies", "profiles", "protocols", "runs"], ...],
         tyro.conf.Positional,
@@ -41,6 +49,8 @@ class Ls:
     """What to list."""
     out: Path = Path("results")
     """Results folder whose runs are listed."""
+    json: Flag = False
+    """Print JSON for programs, and notes to stderr."""
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further plug-ins."""
 
@@ -48,6 +58,8 @@ class Ls:
 @dataclass(frozen=True)
 class Docs:
     """Write the pages of methods, datasets and building blocks in docs/ from what code says and results/ holds."""
+
+    examples: ClassVar[tuple[str, ...]] = ("", "--check")
 
     check: Flag = False
     """Write nothing; say which pages are not what they would be."""
@@ -57,11 +69,15 @@ class Docs:
 class Doctor:
     """Check versions, GPU, disk and data."""
 
+    examples: ClassVar[tuple[str, ...]] = ("", "--data-root DATA", "--data-path gta5=DIR --json")
+
     data_root: Annotated[Path | None, words("PATH")] = None
     """Parent folder of official datasets."""
     data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
     """Folder of single datasets, beside the root."""
     out: Path = Path("results")
     """Results folder."""
+    json: Flag = False
+    """Print JSON for programs, and notes to stderr."""
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further plug-ins."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
@@ -187,6 +188,26 @@ def render_csv(
 ) -> str:
     """`machine_table` of all boards, unrounded to 4 digits."""
     return machine_table(boards(records), tests, facts).to_csv()
+
+
+def to_json(
+    records: Iterable[Record], tests: Significances | None = None, facts: Facts | None = None
+) -> list[dict[str, Any]]:
+    """Every board with what its numbers are of; its rows hold what the CSV does."""
+    return [
+        {
+            "benchmark": board.benchmark,
+            "title": board.title,
+            "ranking_hash": board.ranking_hash,
+            "protocol": board.protocol,
+            "class_set": board.view.class_set,
+            "split": board.view.split,
+            "images": board.images,
+            "data": board.data_kind,
+            "rows": machine_table([board], tests, facts).to_json(),
+        }
+        for board in boards(records)
+    ]
 
 
 def write_leaderboards(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from adaptbench.errors import UsageError
+from adaptbench.errors import UsageError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,9 +30,7 @@ def load(path: Path) -> tuple[dict[str, Any], yaml.Node]:
         line = f", line {mark.line + 1}" if mark else ""
         raise UsageError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}.") from error
     if not isinstance(content, dict) or tree is None:
-        raise UsageError(
-            f"{path}, line 1: expected keys with values, like 'name: value'; see docs/your-own-data.md."
-        )
+        raise UsageError(f"{path}, line 1: expected keys with values, like 'name: value'.")
     for key, line_number in _repeated(tree):
         raise UsageError(f"{path}, line {line_number}, key {key!r}: it is stated twice. Keep one.")
     return content, tree
@@ -50,7 +48,9 @@ def validated(model: type[Model], path: Path) -> Model:
     except ValidationError as error:
         # Where a value may be of several kinds, each of them complains; who looked deepest knows best.
         deepest = max(error.errors(), key=lambda found: len(_keys(tree, found["loc"])))
-        raise UsageError(_sentence(path, tree, _keys(tree, deepest["loc"]), deepest)) from error
+        raise UsageError(
+            _sentence(path, tree, _keys(tree, deepest["loc"]), deepest, model.model_fields)
+        ) from error
 
 
 def wrong(path: Path, keys: Sequence[str | int], problem: str) -> UsageError:
@@ -59,14 +59,20 @@ def wrong(path: Path, keys: Sequence[str | int], problem: str) -> UsageError:
     return UsageError(f"{path}, line {_line(tree, keys)}, key {'.'.join(map(str, keys))!r}: {problem}")
 
 
-def _sentence(path: Path, tree: yaml.Node, keys: list[str | int], error: Any) -> str:
+def problem(error: Any) -> str:
+    """What is wrong with a value, in a sentence, from an error of a model's validation."""
+    found = f", found {error['input']!r}" if isinstance(error["input"], str | int | float) else ""
+    return {"extra_forbidden": "there is no such key."}.get(error["type"], f"{error['msg']}{found}.")
+
+
+def _sentence(path: Path, tree: yaml.Node, keys: list[str | int], error: Any, known: Iterable[str]) -> str:
     place = f"{path}, line {_line(tree, keys)}"
     if error["type"] == "missing":
         key = ".".join(map(str, [*keys, error["loc"][-1]]))
         return f"{place}, key {key!r}: it is missing."
-    found = f", found {error['input']!r}" if isinstance(error["input"], str | int | float) else ""
-    problem = {"extra_forbidden": "there is no such key."}.get(error["type"], f"{error['msg']}{found}.")
-    return f"{place}, key {'.'.join(map(str, keys)) or 'file'!r}: {problem}"
+    top = error["type"] == "extra_forbidden" and len(keys) == 1
+    meant = did_you_mean(str(keys[0]), known) if top else ""
+    return f"{place}, key {'.'.join(map(str, keys)) or 'file'!r}: {problem(error)}{meant}"
 
 
 def _keys(tree: yaml.Node, location: Sequence[str | int]) -> list[str | int]:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import yaml
 
+import adaptbench
 from adaptbench.cli import main, parse
 from adaptbench.commands.run import request_of
+from adaptbench.contracts import plugins
 from adaptbench.errors import UsageError
-from adaptbench.flags import Compare, Doctor, Evaluate, Import, Ls, Report, Run, Tracking
+from adaptbench.flags import Command, Compare, Doctor, Evaluate, Import, Ls, Report, Run, Tracking
+from adaptbench.planning.plan import Job
 from adaptbench.planning.request import parse_paths
 
 
@@ -178,3 +192,139 @@ def test_a_plan_is_shown_and_nothing_is_written(tmp_path: Path, capsys: pytest.C
     assert shown.count("dacs") == 2
     assert shown.count("planned") == 2
     assert not out.exists()
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"adaptbench {adaptbench.__version__}\n"
+    heading = re.search(r"^## (\S+)", (plugins.ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heading is not None and heading[1] == adaptbench.__version__
+    assert yaml.safe_load((plugins.ROOT / "CITATION.cff").read_text())["version"] == adaptbench.__version__
+
+
+@pytest.mark.parametrize("verb", get_args(Command), ids=lambda verb: verb.__name__.lower())
+def test_every_help_ends_with_examples_that_are_commands(
+    verb: type[Command], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = verb.__name__.lower()
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    _, shown = capsys.readouterr().out.split("examples:\n")
+    assert 2 <= len(verb.examples) <= 3
+    for example in verb.examples:
+        called = f"adaptbench {example}" if verb is Run else f"adaptbench {name} {example}"
+        assert f"  {called.rstrip()}\n" in shown
+        assert isinstance(parse([name, *_without_config(example)]), verb)
+
+
+def _without_config(example: str) -> list[str]:
+    """The words of an example; there is no file for the test to read."""
+    return example.replace("--config experiment.yaml ", "").split()
+
+
+def test_the_first_help_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    _, shown = capsys.readouterr().out.split("verbs, each with --help:\n")
+    assert [line.split()[0] for line in shown.splitlines()[: len(get_args(Command))]] == [
+        verb.__name__.lower() for verb in get_args(Command)
+    ]
+
+
+def test_a_piped_list_breaks_no_name(tmp_path: Path) -> None:
+    command = [sys.executable, str(plugins.ROOT / "run_all.py"), "ls"]
+    environment = {**os.environ, "COLUMNS": "40"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    registry = plugins.discover()
+    for kind in plugins.KINDS:
+        for name in registry.names(kind):
+            title = registry.plugins[kind][name].title
+            assert any(line.split()[:1] == [name] and title in line for line in lines)
+
+
+@pytest.mark.parametrize("what", ["methods", "benchmarks", "datasets", "studies", "profiles", "protocols"])
+def test_ls_as_json(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.py").write_text("def (:\n")
+    assert main(["ls", what, "--json", "--plugins", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    (rows,) = json.loads(printed.out).values()
+    assert all({"name", "title"} <= row.keys() for row in rows)
+    assert "SyntaxError" in printed.err
+    if what == "methods":
+        assert next(row for row in rows if row["name"] == "oracle")["tags"] == ["control", "oracle"]
+
+
+def test_runs_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = tmp_path / "runs" / "b" / "dacs" / "0-01234567"
+    damaged.mkdir(parents=True)
+    (damaged / "job.json").write_text("{}")
+    assert main(["ls", "runs", "--json", "--out", str(tmp_path)]) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (run["state"], run["folder"]) == ("unreadable", str(damaged))
+    assert str(damaged) in run["reason"]
+
+
+def test_doctor_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["doctor", "--json", "--out", str(tmp_path), "--data-path", f"gta5={tmp_path / 'gta5'}"]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ready"] is True
+    assert found["packages"]["torch"] == metadata.version("torch")
+    assert found["folders"]["results"]["writable"] is True
+    assert found["folders"]["results"]["free_bytes"] > 0
+    assert found["datasets"]["gta5"]["path"] is None
+    assert "not found" in found["datasets"]["gta5"]["missing"]
+
+
+class Answers(io.StringIO):
+    """A terminal on which somebody types."""
+
+    def isatty(self) -> bool:
+        """Somebody is there."""
+        return True
+
+
+BARE = ("--limit", "1", "--device", "cpu")
+
+
+def test_without_methods_and_without_anybody_to_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert main([*BARE, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "all of them would be trained" in said and "jobs to run" in said
+    assert "--methods" in said and "--yes" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\n", ""])
+def test_without_methods_the_answer_may_be_no(
+    typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Answers(typed))
+    assert main([*BARE, "--out", str(tmp_path / "out")]) == 1
+    assert "Train them all?" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed"), [((), "y\n"), (("--yes",), ""), (("-y",), ""), (("--methods", "all"), "")]
+)
+def test_without_methods_the_answer_may_be_yes(
+    arguments: tuple[str, ...], typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    @contextmanager
+    def stopped(jobs: Sequence[Job]) -> Iterator[None]:
+        started.append(len(jobs))
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("adaptbench.commands.run.prepared", stopped)
+    monkeypatch.setattr(sys, "stdin", Answers(typed))
+    assert main([*BARE, *arguments, "--out", str(tmp_path / "out")]) == 130
+    assert started == [len(plugins.discover().names("method"))]

@@ -11,6 +11,7 @@ from typing import Any
 from adaptbench.records import formatting
 from adaptbench.reporting.columns import column, fixed, machine, number
 from adaptbench.reporting.comparison.compared import Comparison, Departure, Line
+from adaptbench.reporting.comparison.sides import Side
 from adaptbench.reporting.table import Table, write_with_csv
 
 #: Pictures shown at either end of the list; the CSV holds all of them.
@@ -100,12 +101,37 @@ def render_markdown(comparison: Comparison) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def render_csv(comparison: Comparison) -> str:
-    """One line per score, unrounded to four digits; all images."""
-    return Table(
-        [machine("group", "group"), machine("name", "name"), _A, _B, _DIFFERENCE, _INTERVAL, _P],
-        comparison.lines,
-    ).to_csv()
+def machine_table(comparison: Comparison) -> Table[Line]:
+    """One line per score, of all images."""
+    named = (machine("group", "group"), machine("name", "name"))
+    return Table([*named, _A, _B, _DIFFERENCE, _INTERVAL, _P], comparison.lines)
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """Everything that is compared, as values."""
+    a, b = comparison.sides
+    return {
+        "a": _side(a),
+        "b": _side(b),
+        "class_set": a.view.class_set,
+        "split": a.view.split,
+        "images": comparison.images,
+        "places": comparison.clusters,
+        "conclusion": comparison.conclusion,
+        "scores": machine_table(comparison).to_json(),
+        "departures": [departure._asdict() for departure in comparison.departures],
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    first = side.first
+    return {
+        "label": side.label,
+        "benchmark": first.benchmark,
+        "ranking_hash": first.ranking_hash,
+        "group_hash": first.group_hash,
+        "seeds": [record.seed for record in side.records],
+    }
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
@@ -116,7 +142,9 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     """
     a, b = comparison.sides
     stem = "--".join(_file_name(side.label, side.first.group_hash) for side in (a, b))
-    return write_with_csv(folder / f"{stem}.md", render_markdown(comparison), render_csv(comparison))
+    return write_with_csv(
+        folder / f"{stem}.md", render_markdown(comparison), machine_table(comparison).to_csv()
+    )
 
 
 def _file_name(label: str, group_hash: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adaptbench.cli import main
@@ -40,3 +43,36 @@ def test_a_wrong_project_is_one_paragraph(out: Path, capsys: pytest.CaptureFixtu
 def test_without_runs_it_says_what_to_do(tmp_path: Path) -> None:
     assert main(["report", "--out", str(tmp_path), "--pictures"]) == 0
     assert "No finished runs yet" in (tmp_path / "leaderboards/leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_boards_as_json(out: Path, record: Maker, capsys: pytest.CaptureFixture[str]) -> None:
+    seeds = [record("fada", 50.125), record("fada", 51, seed=1)]
+    for one in (*seeds, record("oracle", 60, oracle=True)):
+        folder = job_folder(out, one.benchmark, one.method, one.seed, one.job_hash)
+        save_record(one, folder / "record.json")
+    unreadable = out / "runs/minicity/gta5_to_cityscapes/hrda/0-01234567/record.json"
+    unreadable.parent.mkdir(parents=True)
+    unreadable.write_text("{}")
+    assert main(["report", "--out", str(out), "--json"]) == 0
+    printed = capsys.readouterr()
+    (board,) = json.loads(printed.out)["boards"]
+    first = seeds[0]
+    assert board["benchmark"] == first.benchmark
+    assert board["ranking_hash"] == first.ranking_hash
+    assert (board["class_set"], board["split"], board["data"]) == (
+        *(first.scores[0].class_set, first.scores[0].split),
+        "generated",
+    )
+    assert board["protocol"]
+    ranked = [row for row in board["rows"] if row["ranked_split"]]
+    assert [(row["method"], row["rank"]) for row in ranked] == [
+        ("oracle", "oracle"),
+        ("fada", 1),
+        ("dacs", 2),
+    ]
+    fada = ranked[1]
+    assert fada["miou_mean"] == pytest.approx(np.mean([one.scores[0].miou for one in seeds]))
+    assert fada["n_seeds"] == 2 and fada["iou:road"] is not None
+    assert "Leaderboard: " in printed.err and str(unreadable.relative_to(out)) in printed.err
+    with (out / "leaderboards/leaderboard.csv").open() as file:
+        assert {key for row in board["rows"] for key in row} == set(next(csv.reader(file)))

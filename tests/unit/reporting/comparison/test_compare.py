@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,33 @@ def test_two_methods(run: Maker, said: Runner, tmp_path: Path) -> None:
     }
     assert len([key for key in found if key[0] == "image"]) == 24
     assert not any(key[0] == "frame" for key in found)
+
+
+def test_as_json(run: Maker, said: Runner, tmp_path: Path) -> None:
+    dacs = run("dacs", 60)
+    run("fada", 50, environment={"torch": "2.14.0"})
+    found = json.loads(said("dacs", "fada", "--json"))
+    assert found["conclusion"] == "Different: dacs is better than fada."
+    assert found["a"] == {
+        "label": "dacs",
+        "benchmark": dacs[0].benchmark,
+        "ranking_hash": dacs[0].ranking_hash,
+        "group_hash": dacs[0].group_hash,
+        "seeds": [0, 1, 2, 3, 4],
+    }
+    assert (found["class_set"], found["split"], found["images"], found["places"]) == (
+        *("two", "cityscapes/val"),
+        *(24, 3),
+    )
+    assert {"part": "environment", "key": "torch", "first": "2.15.0", "second": "2.14.0"} in found[
+        "departures"
+    ]
+    written = lines(tmp_path)
+    assert len(written) == len(found["scores"])
+    for score in found["scores"]:
+        line = written[score.pop("group"), score.pop("name")]
+        for key, number in score.items():
+            assert number == pytest.approx(float(line[key]), abs=1e-4) if line[key] else number is None
 
 
 def test_the_same_method_twice_is_not_different(run: Maker, said: Runner) -> None:
