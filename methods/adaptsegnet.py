@@ -42,8 +42,9 @@ from adaptbench.adaptation.discriminator import (
     domain_loss,
     frozen,
 )
-from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Task
+from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings
 from adaptbench.contracts.profiles import Channels
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.optim.optimizer import by_name, poly_schedule
 from methods.minent import RERUN, OutputAdaptation, Outputs, RerunSettings, log_name

@@ -42,8 +42,9 @@ from adaptbench.adaptation.gaussian_blur import blur_applies
 from adaptbench.adaptation.pseudo_label import PseudoLabel, pseudo_label
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.adaptation.strong_augment import AugmentDraw, draw_augment, strong_augment
-from adaptbench.contracts.method import LossGroup, Method, PublishedSettings, Task
+from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
 from adaptbench.contracts.settings import Settings as BaseSettings
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
 from adaptbench.draws import Draws
 

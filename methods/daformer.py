@@ -47,9 +47,10 @@ from adaptbench.adaptation import feature_distance as fd
 from adaptbench.adaptation.ema import Teacher
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
 from adaptbench.adaptation.pseudo_label import PaddingRule, PseudoLabel, restrict
-from adaptbench.contracts.method import LossGroup, Method, PublishedSettings, Task
+from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
 from adaptbench.contracts.profiles import Length, PixelCount
 from adaptbench.contracts.settings import Settings as BaseSettings
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
 from adaptbench.data.pseudo_margins import Margins
 from adaptbench.data.sampling import RareClasses, Sampling

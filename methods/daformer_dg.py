@@ -43,8 +43,9 @@ from adaptbench.adaptation.style import (
     draw_style_weights,
     style_consistency,
 )
-from adaptbench.contracts.method import LossGroup, Method, PublishedSettings, Task
+from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
 from adaptbench.contracts.profiles import Iterations
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import TrainingStream

@@ -28,8 +28,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from adaptbench.contracts.labelling import Labeller
-from adaptbench.contracts.method import PublishedSettings, Stage, Task
+from adaptbench.contracts.method import PublishedSettings, Stage
 from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.task import Task
 from adaptbench.data.framing import ScaledCrops
 from adaptbench.data.picture_jitter import Jitter
 from adaptbench.data.sampling import Sampling

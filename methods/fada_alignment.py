@@ -42,8 +42,9 @@ from adaptbench.adaptation.class_discriminator import (
     domain_cross_entropy,
 )
 from adaptbench.adaptation.discriminator import frozen
-from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage, Task
+from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage
 from adaptbench.contracts.profiles import Channels, Iterations, Pictures
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholePictures
 from adaptbench.data.picture_jitter import Jitter

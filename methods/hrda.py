@@ -39,8 +39,9 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from adaptbench.adaptation.seg_loss import resize_logits
-from adaptbench.contracts.method import PublishedSettings, Task
+from adaptbench.contracts.method import PublishedSettings
 from adaptbench.contracts.profiles import Length
+from adaptbench.contracts.task import Task
 from adaptbench.draws import Draws
 from adaptbench.networks.detail_crop import CropBox
 from adaptbench.networks.hrda import HRDAOptions, HRDAOutput, HRDASegmentor, build_hrda, hrda_loss

@@ -15,8 +15,9 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from adaptbench.contracts.method import PublishedSettings, Task
+from adaptbench.contracts.method import PublishedSettings
 from adaptbench.contracts.profiles import Length
+from adaptbench.contracts.task import Task
 from adaptbench.draws import Draws
 from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.networks.inference import Mode

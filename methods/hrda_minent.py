@@ -30,8 +30,9 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from adaptbench.adaptation.seg_loss import resize_logits
-from adaptbench.contracts.method import LossGroup, PublishedSettings, Task
+from adaptbench.contracts.method import LossGroup, PublishedSettings
 from adaptbench.contracts.profiles import Length
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.sampling import Sampling
 from adaptbench.networks.hrda import HRDASegmentor

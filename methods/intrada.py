@@ -43,8 +43,8 @@ from adaptbench.adaptation.entropy_ranking import (
     seen_classes,
     uncertainty,
 )
-from adaptbench.contracts.labelling import Facts, Labeller, PseudoLabel
-from adaptbench.contracts.method import LossGroup, Method, PublishedSettings, Stage
+from adaptbench.contracts.labelling import Facts, Labeller, PseudoLabel, Trained
+from adaptbench.contracts.method import LossGroup, PublishedSettings, Stage
 from adaptbench.contracts.profiles import Iterations
 from adaptbench.data.batch import Batch
 from adaptbench.errors import DataError
@@ -59,7 +59,7 @@ class EntropyLabeller(Labeller):
 
     size: Literal["file", "input"] = "input"
 
-    def label(self, method: Method, image: Tensor, size: Size) -> PseudoLabel:
+    def label(self, method: Trained, image: Tensor, size: Size) -> PseudoLabel:
         """Labels one picture; notes its mean self-information, rare classes and factor."""
         mode = method.inference()
         logits = predict(method.student, image, mode)

@@ -38,8 +38,9 @@ from adaptbench.adaptation.gaussian_blur import blur_applies
 from adaptbench.adaptation.masking import block_mask, draw_blocks, mask_image
 from adaptbench.adaptation.pseudo_label import PseudoLabel
 from adaptbench.adaptation.strong_augment import AugmentDraw, augment, draw_augment
-from adaptbench.contracts.method import LossGroup, PublishedSettings, Task
+from adaptbench.contracts.method import LossGroup, PublishedSettings
 from adaptbench.contracts.profiles import Length
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
 from methods.dacs import DACS
 from methods.hrda import HRDA

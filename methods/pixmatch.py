@@ -45,8 +45,9 @@ from adaptbench.adaptation.fourier_mix import Corners, fourier_mix
 from adaptbench.adaptation.hard_label import hard_label, mean_hard_label
 from adaptbench.adaptation.running_average import RunningAverage
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy
-from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage, Task
+from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage
 from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.crop_views import GreyLevels, ViewDraw, Views, draw_view, labels_in_view, views
 from adaptbench.draws import Draws

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from adaptbench.networks.inference import Size, segment
-
-if TYPE_CHECKING:
-    from adaptbench.contracts.method import Method
+from adaptbench.contracts.task import Task
+from adaptbench.networks.inference import Mode, Size, segment
 
 #: What is noted of a picture beside its label, by name, for example how certain the network is.
 Facts = Mapping[str, float]
+
+
+class Trained(Protocol):
+    """What labelling needs of a trained method (`adaptbench.contracts.method.Method`)."""
+
+    @property
+    def task(self) -> Task:
+        """The problem it was trained for."""
+
+    @property
+    def student(self) -> nn.Module:
+        """The network, in evaluation mode."""
+
+    def inference(self) -> Mode:
+        """How the network sees a test picture."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class Labeller:
 
     size: Literal["file", "input"] = "file"
 
-    def label(self, method: Method, image: Tensor, size: Size) -> PseudoLabel:
+    def label(self, method: Trained, image: Tensor, size: Size) -> PseudoLabel:
         """Labels one picture with the student of ``method``, which is in evaluation mode.
 
         Shape: image ``(1, 3, H, W)``, as the network gets it, to a label ``(*size,)``.

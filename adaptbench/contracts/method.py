@@ -24,12 +24,11 @@ from typing_extensions import TypeVar
 from adaptbench import networks
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
 from adaptbench.contracts.labelling import Facts, Labeller
-from adaptbench.contracts.profiles import Profile
 from adaptbench.contracts.settings import Settings as BaseSettings
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.sampling import Sampling
-from adaptbench.data.taxonomy import ClassSet
 from adaptbench.networks.inference import Mode, Whole
 from adaptbench.networks.pretrained.published import SELF_TRAINING, Layout
 from adaptbench.optim.optimizer import build_optimizer, build_schedule, by_name
@@ -43,23 +42,6 @@ Observer: TypeAlias = Callable[[str, Mapping[str, Tensor]], None]
 PublishedSettings: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
 #: The settings of a method.
 S = TypeVar("S", bound=BaseSettings, default=Any)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a method may know about the problem.
-
-    Attributes:
-        benchmark: name of the benchmark.
-        setting: ``uda`` (unlabelled target images in training) or ``dg`` (no target images).
-        class_set: the classes to segment.
-        profile: sizes and budget; methods use its conversions and never its name.
-    """
-
-    benchmark: str
-    setting: Literal["uda", "dg"]
-    class_set: ClassSet
-    profile: Profile
 
 
 @dataclass(frozen=True)

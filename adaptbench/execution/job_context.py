@@ -11,8 +11,9 @@ import torch
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.task import Task
 from adaptbench.data import firewall
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError

@@ -11,10 +11,11 @@ from typing import Any
 from adaptbench import networks
 from adaptbench.contracts import plugins, protocols
 from adaptbench.contracts.benchmark import PREFIX, Benchmark, CheckpointRule
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import Profile, Provenance, profile
 from adaptbench.contracts.settings import Resolved, resolve
 from adaptbench.contracts.study import Study, load_study
+from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
 from adaptbench.planning import sources

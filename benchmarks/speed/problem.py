@@ -9,9 +9,9 @@ import torch
 
 from adaptbench import networks
 from adaptbench.contracts import plugins
-from adaptbench.contracts.method import Task
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import resolve
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws

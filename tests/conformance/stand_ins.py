@@ -9,8 +9,8 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptbench.contracts.method import Task
 from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.networks import Segmentor
 from adaptbench.networks.deeplabv2_multi import FOUR_BRANCHES, CaffeResNet, two_classifiers

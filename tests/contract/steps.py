@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from adaptbench import networks
-from adaptbench.contracts.method import Method, Stage, Task
+from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import Settings, resolve
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE
 from adaptbench.draws import Draws

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from adaptbench.contracts import plugins
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.plugins import Plugin
 from adaptbench.contracts.profiles import PROFILES
 from adaptbench.contracts.settings import Settings
 from adaptbench.contracts.study import Study, load_study
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.synchronized_crop import synchronized
 from adaptbench.data.taxonomy import CITYSCAPES19

@@ -15,9 +15,10 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from adaptbench.contracts.method import Method, Stage, Task
+from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.profiles import Profile
 from adaptbench.contracts.settings import resolve
+from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError, UsageError
 from adaptbench.execution.checkpoints.places import FACTS, folder, is_import

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.contracts import plugins
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import Profile, profile
 from adaptbench.contracts.settings import Settings
+from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError, UsageError
 from adaptbench.execution.checkpoints import imported, places

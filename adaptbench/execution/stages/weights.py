@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adaptbench.contracts.method import Method, Stage, Task
+from adaptbench.contracts.method import Method, Stage
+from adaptbench.contracts.task import Task
 from adaptbench.execution.job_context import Workplace
 from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.networks.pretrained.fit import fitted

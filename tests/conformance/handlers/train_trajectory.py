@@ -14,8 +14,9 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.data.transforms import MEAN, STD

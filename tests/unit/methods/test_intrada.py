@@ -10,9 +10,10 @@ from tiny_training import build, train
 
 from adaptbench import networks
 from adaptbench.adaptation.entropy_ranking import uncertainty
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import Settings, resolve
+from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.errors import DataError
 from adaptbench.networks.inference import predict, segment

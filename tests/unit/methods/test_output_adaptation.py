@@ -11,9 +11,10 @@ from torch import Tensor
 from adaptbench.adaptation.discriminator import SOURCE, TARGET, domain_loss
 from adaptbench.adaptation.entropy import entropy_loss
 from adaptbench.adaptation.seg_loss import resize_logits
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import resolve
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.framing import Crops, WholePictures
 from adaptbench.data.taxonomy import CITYSCAPES19

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import resolve
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.data.taxonomy import CITYSCAPES19

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.contracts.dataset import Dataset, Sample
-from adaptbench.contracts.labelling import Labeller, PseudoLabel
-from adaptbench.contracts.method import Method, Task
+from adaptbench.contracts.labelling import Labeller, PseudoLabel, Trained
+from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import Settings
+from adaptbench.contracts.task import Task
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import InterruptedTrainingError
@@ -49,7 +50,7 @@ class Counting(Labeller):
         super().__init__("file")
         object.__setattr__(self, "seen", [])
 
-    def label(self, method: Method, image: Tensor, size: Size) -> PseudoLabel:
+    def label(self, method: Trained, image: Tensor, size: Size) -> PseudoLabel:
         seen: list[Size] = self.seen  # type: ignore[attr-defined]
         seen.append(size)
         made = super().label(method, image, size)

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptbench.contracts.method import LossGroup, Method, Task
+from adaptbench.contracts.method import LossGroup, Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import Settings
+from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws

@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 import torch
 
-from adaptbench.contracts.method import Stage, Task
+from adaptbench.contracts.method import Stage
 from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import WeightsError
 from adaptbench.execution.stages.planned import PlannedStage
