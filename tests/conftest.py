@@ -1,8 +1,10 @@
-"""For all tests: no network, and no start weights of the user's."""
+"""For all tests and the processes they start: one thread, no network, and no start weights of the user's."""
 
 from __future__ import annotations
 
 import os
 
+# Before torch and OpenCV are imported. Tests run beside each other, and small steps gain nothing by more threads.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"))
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported
 os.environ.pop("ADAPTBENCH_WEIGHTS", None)

@@ -7,7 +7,6 @@ from typing import Any
 
 import adaptbench.method
 import pytest
-import torch
 from torch import Tensor, nn
 
 from adaptbench.adaptation import ema, feature_distance, seg_loss
@@ -143,14 +142,6 @@ def check(case: str) -> None:
     for file in discover(COPIED, [case]):
         if file.name == case:
             run_case(open_case(file))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterable[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)

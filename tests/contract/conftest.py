@@ -1,4 +1,5 @@
-"""Every test with an argument ``method``, ``dataset``, ``problem``, ``study``, ``network`` runs for each one found."""
+"""Every test with an argument ``method``, ``dataset``, ``problem``, ``study``, ``network`` runs for each one found,
+and with ``training`` or ``variant`` for each that takes other steps than the ones before."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from adaptbench.contracts import plugins
 from adaptbench.data import minicity
 from adaptbench.data.minicity.write import SPLITS
 
-from . import found
+from . import distinct, found
 
 ROOT_OF_REAL_DATA = Path(os.environ.get("ADAPTBENCH_TEST_DATA", plugins.ROOT.parent / "shared" / "data"))
 #: One city: what is asked of labels and pictures does not depend on their size.
@@ -51,6 +52,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if argument in metafunc.fixturenames:
             entries = [registry.plugins[kind][name] for name in registry.names(kind)]
             metafunc.parametrize(argument, entries, ids=[entry.name for entry in entries])
+    extra = tuple(plugin_paths(metafunc.config))
+    for argument, known in (("training", distinct.trainings), ("variant", distinct.variants)):
+        if argument in metafunc.fixturenames:
+            found_ones = known(extra)
+            metafunc.parametrize(argument, found_ones.values(), ids=found_ones.keys(), scope="module")
     if "network" in metafunc.fixturenames:
         metafunc.parametrize("network", networks.names())
 

@@ -1,25 +1,16 @@
-"""What every method must keep."""
+"""What every method must keep; for its steps see test_trainings.py."""
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-
-import numpy as np
 import pytest
-import torch
 
 from adaptbench import networks
 from adaptbench.contracts import plugins
-from adaptbench.contracts.method import Method, Stage, total_loss
+from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.plugins import Plugin
 from adaptbench.contracts.settings import Settings, resolve
-from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.training import checkpoint
 
-from .steps import batch_of, build, settings_of, step, task_of
+from .steps import build, settings_of, task_of
 
 
 @pytest.fixture
@@ -31,19 +22,6 @@ def method_class(method: Plugin) -> type[Method]:
 @pytest.fixture
 def stages(method_class: type[Method]) -> list[Stage]:
     return method_class.stages(settings_of(method_class))
-
-
-@pytest.fixture
-def trainings(stages: list[Stage]) -> list[Stage]:
-    return [stage for stage in stages if stage.labeller is None]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_it_is_a_method(method_class: type[Method]) -> None:
@@ -103,71 +81,3 @@ def test_a_stage_can_start_from_the_one_it_names(stages: list[Stage]) -> None:
         if stage.start is not None:
             earlier = build(stages[stage.start]).scored_network()
             build(stage).student.load_state_dict(earlier.state_dict())
-
-
-def test_a_step_learns_something_finite(trainings: list[Stage]) -> None:
-    for stage in trainings:
-        method = build(stage)
-        before = {name: p.detach().clone() for name, p in method.student.named_parameters()}
-        log = step(method)
-        assert log, "train_step() returns nothing to log"
-        assert all(math.isfinite(value) for value in log.values()), log
-        after = dict(method.student.named_parameters())
-        assert not before or any(not torch.equal(before[name], after[name]) for name in before)
-        assert all(bool(torch.isfinite(parameter).all()) for parameter in after.values())
-
-
-def test_losses_come_in_groups_with_a_loss(trainings: list[Stage]) -> None:
-    for stage in trainings:
-        if stage.method.train_step is Method.train_step:
-            losses = build(stage).train().losses(batch_of(stage.method))
-            groups = [losses] if isinstance(losses, Mapping) else list(losses)
-            assert groups, "losses() yields nothing"
-            for group in groups:
-                assert total_loss(group).ndim == 0
-
-
-def test_equal_keys_give_equal_bits(trainings: list[Stage]) -> None:
-    for stage in trainings:
-        methods = [build(stage), build(stage)]
-        logs = [[step(method, iteration) for iteration in (0, 1)] for method in methods]
-        assert logs[0] == logs[1]
-        first, second = (checkpoint.digest(method.state_dict()) for method in methods)
-        assert first == second, "random draws must come from batch.draws (or torch's generator, in layers)"
-
-
-def test_global_random_states_are_left_alone(trainings: list[Stage]) -> None:
-    for stage in trainings:
-        method = build(stage)
-        python, state = random.getstate(), np.random.get_state(legacy=False)
-        step(method)
-        assert random.getstate() == python, "random.* was used: draw from batch.draws"
-        assert repr(np.random.get_state(legacy=False)) == repr(state), (
-            "np.random.* was used: draw from batch.draws"
-        )
-
-
-def test_the_scored_network_gives_logits(stages: list[Stage]) -> None:
-    method = build(stages[-1])
-    step(method)
-    network = method.scored_network().eval()
-    with torch.no_grad():
-        logits = network(torch.randn(1, 3, 64, 96))
-    assert logits.ndim == 4
-    assert logits.shape[:2] == (1, len(CITYSCAPES19))
-    assert logits.dtype == torch.float32
-    assert bool(torch.isfinite(logits).all())
-
-
-def test_the_state_survives_a_checkpoint(trainings: list[Stage], tmp_path: Path) -> None:
-    for stage in trainings:
-        method = build(stage)
-        step(method)
-        tensors: dict[str, torch.Tensor] = {}
-        facts = checkpoint.flatten("method", dict(method.state_dict()), tensors)
-        checkpoint.save(tmp_path / "file.safetensors", tensors, {"state": facts})
-        loaded, read = checkpoint.load(tmp_path / "file.safetensors")
-        other = build(stage, seed=1)
-        other.load_state_dict(checkpoint.unflatten(read["state"], loaded))
-        assert checkpoint.digest(other.state_dict()) == checkpoint.digest(method.state_dict())
-        assert step(other, 1).keys() == step(method, 1).keys()

@@ -20,11 +20,10 @@ from adaptbench.data.synchronized_crop import synchronized
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
 from adaptbench.networks.inference import predict
-from adaptbench.planning.plan import Plan, make_plan, method_class
-from adaptbench.planning.request import Request
+from adaptbench.planning.plan import Plan
 
-from . import found
 from .conftest import plugin_paths
+from .distinct import Chosen, planned
 
 
 @pytest.fixture
@@ -34,30 +33,18 @@ def declared(study: Plugin, registry: plugins.Registry) -> type[Study]:
 
 @pytest.fixture
 def extra(pytestconfig: pytest.Config) -> list[Path]:
-    given = plugin_paths(pytestconfig)
-    return [*found.examples(given), *given]
+    return plugin_paths(pytestconfig)
 
 
-def planned(study: type[Study], profile: str, extra: list[Path]) -> Plan:
-    request = Request(
-        study=study.name,
-        benchmarks=(),
-        profile=profile,
-        data="generated",
-        device="cpu",
-        seeds=(0, 1),
-        plugins=extra,
-        out=Path("nowhere"),
-        settings=("pretraining=none",),  # which is not on every machine at full size
-    )
-    return make_plan(request)
+def plan_of(study: type[Study], profile: str, extra: list[Path]) -> Plan:
+    return planned(study.name, profile, extra, seeds=(0, 1))
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 def test_it_can_be_planned_and_its_variants_are_distinct(
     declared: type[Study], profile: str, extra: list[Path]
 ) -> None:
-    plan = planned(declared, profile, extra)
+    plan = plan_of(declared, profile, extra)
     labels = [plan.variants[job.folder] for job in plan.jobs]
     assert sorted(labels) == sorted(2 * [variant.label for variant in declared.variants])
     groups = {(plan.variants[job.folder], job.spec.group_hash) for job in plan.jobs}
@@ -69,34 +56,29 @@ def test_a_profile_gives_no_network_of_another_size(
     declared: type[Study], profile: str, extra: list[Path]
 ) -> None:
     foreign = {name for other in PROFILES.values() for name in other.networks} if profile == "mini" else set()
-    for job in planned(declared, profile, extra).jobs:
+    for job in plan_of(declared, profile, extra).jobs:
         assert job.spec.settings["network"] not in foreign
 
 
 def test_what_a_variant_states_changes_something(declared: type[Study], extra: list[Path]) -> None:
     """A setting that equals the method's own would pretend a difference."""
-    plan = planned(declared, "paper", extra)
+    plan = plan_of(declared, "paper", extra)
     for job in plan.jobs:
         variant = declared.variant(plan.variants[job.folder])
         assert set(variant.settings) | {"pretraining"} == set(job.spec.overrides), variant.label
 
 
-def test_every_variant_takes_a_step_and_predicts(
-    declared: type[Study], extra: list[Path], registry: plugins.Registry
-) -> None:
+def test_a_variant_takes_a_step_and_predicts(variant: Chosen) -> None:
     """At the size of profile mini: crops, windows and networks of all variants have to fit together."""
-    plan = planned(declared, "mini", extra)
-    for job in [job for job in plan.jobs if job.spec.seed == 0]:
-        label, method = plan.variants[job.folder], method_class(registry, job.spec.method)
-        settings = method.Settings.model_validate(job.spec.settings)
-        torch.manual_seed(0)
-        made = method(Task("contract", "uda", CITYSCAPES19, PROFILES["mini"]), settings).train()
-        log = made.train_step(batch_of(method, settings), made.optimizers())
-        assert all(math.isfinite(value) for value in log.values()), label
-        with torch.no_grad():
-            logits = predict(made.scored_network().eval(), torch.randn(1, 3, 128, 256), made.inference())
-        assert logits.shape == (1, len(CITYSCAPES19), 128, 256), label
-        assert bool(logits.isfinite().all()), label
+    method, settings = variant
+    torch.manual_seed(0)
+    made = method(Task("contract", "uda", CITYSCAPES19, PROFILES["mini"]), settings).train()
+    log = made.train_step(batch_of(method, settings), made.optimizers())
+    assert all(math.isfinite(value) for value in log.values())
+    with torch.no_grad():
+        logits = predict(made.scored_network().eval(), torch.randn(1, 3, 128, 256), made.inference())
+    assert logits.shape == (1, len(CITYSCAPES19), 128, 256)
+    assert bool(logits.isfinite().all())
 
 
 def batch_of(method: type[Method], settings: Settings) -> Batch:

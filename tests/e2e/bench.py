@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from adaptbench.cli import main
 from adaptbench.training import checkpoint
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,23 +49,28 @@ class Bench:
 
     def start(self, *methods: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         """Starts ``run_all.py``; its output can be read from ``stdout``."""
-        command = [
-            sys.executable,
-            str(REPOSITORY / "run_all.py"),
-            *(["--methods", *methods] if methods else []),
-        ]
-        command += ["--benchmarks", "tiny", "--out", str(self.out), "--limit", str(ITERATIONS)]
-        command += ["--device", "cpu", "--plugins", *map(str, self.plugins), *options]
-        if self.settings:
-            command += ["--set", *self.settings]
-        environment = {**os.environ, "ADAPTBENCH_CACHE": str(self.cache), **self.environment}
         return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            [sys.executable, str(REPOSITORY / "run_all.py"), *self.arguments(methods, options)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **self.variables()},
         )
 
     def run(self, *methods: str, options: tuple[str, ...] = ()) -> Ended:
-        """Runs ``run_all.py`` to its end."""
-        return ended(self.start(*methods, options=options))
+        """Runs the command to its end, in this process: jobs have processes of their own anyway."""
+        return call(self.arguments(methods, options), self.variables())
+
+    def arguments(self, methods: tuple[str, ...], options: tuple[str, ...]) -> list[str]:
+        """The command line."""
+        arguments = ["--methods", *methods] if methods else []
+        arguments += ["--benchmarks", "tiny", "--out", str(self.out), "--limit", str(ITERATIONS)]
+        arguments += ["--device", "cpu", "--plugins", *map(str, self.plugins), *options]
+        return arguments + (["--set", *self.settings] if self.settings else [])
+
+    def variables(self) -> dict[str, str]:
+        """Its environment variables."""
+        return {"ADAPTBENCH_CACHE": str(self.cache), **self.environment}
 
     def folder(self, method: str) -> Path:
         """The job folder of ``method``."""
@@ -100,6 +110,19 @@ class Ended:
 
     code: int
     output: str
+
+
+def call(arguments: Sequence[str], variables: Mapping[str, str]) -> Ended:
+    """Runs a command line in this process, and leaves the process as it was."""
+    said = io.StringIO()
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        code = main(arguments)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    return Ended(code, said.getvalue())
 
 
 def ended(process: subprocess.Popen[str]) -> Ended:

@@ -4,18 +4,47 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from .bench import PLUGINS, SETTINGS, Bench
+from adaptbench.contracts.profiles import profile
+
+from .bench import PLUGINS, SETTINGS, Bench, ended
+
+METHODS = ("source_only", "dacs", "after_source", "after_oracle")
+#: Not that of jobs, which have to set their own.
+THREADS_OF_THE_COMMAND = str(profile("mini").threads + 2)
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this session's generated pictures are; the first run generates them."""
-    return tmp_path_factory.mktemp("cache")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Four jobs, two at once, never interrupted. Made once for all workers of pytest-xdist; not to be changed."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    made = Bench(
+        common / "reference",
+        common / "cache",
+        plugins=(PLUGINS / "tiny.py", PLUGINS / "chained.py"),
+        settings=SETTINGS,
+        environment={"OMP_NUM_THREADS": THREADS_OF_THE_COMMAND},
+    )
+    finished = common / "reference-finished"
+    with FileLock(common / "reference.lock"):
+        if not finished.exists():
+            answer = ended(made.start(*METHODS, options=("--jobs", "2")))
+            assert answer.code == 0, answer.output
+            assert "generated data" in answer.output
+            assert not made.processes(), "orphans"
+            finished.touch()
+    return made
+
+
+@pytest.fixture(scope="session")
+def cache(reference: Bench) -> Path:
+    """Where the generated pictures of the tiny benchmark are."""
+    return reference.cache
 
 
 @pytest.fixture(scope="session")
@@ -35,19 +64,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Cal
 
 
 @pytest.fixture(scope="session")
-def reference(bench: Callable[[str], Bench]) -> Bench:
-    """Four jobs, two at once, never interrupted."""
-    made = bench("reference")
-    made = replace(made, settings=SETTINGS, plugins=(*made.plugins, PLUGINS / "chained.py"))
-    methods = ("source_only", "dacs", "after_source", "after_oracle")
-    answer = made.run(*methods, options=("--jobs", "2"))
-    assert answer.code == 0, answer.output
-    assert "generated data" in answer.output
-    return made
-
-
-@pytest.fixture(scope="session")
-def unlabelled_cache(reference: Bench, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unlabelled_cache(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The generated data without any target label."""
     copy = tmp_path_factory.mktemp("unlabelled") / "cache"
     shutil.copytree(cache, copy)

@@ -21,9 +21,8 @@ PAPERS = ("fada", "ehtdi")
 
 
 @pytest.fixture(scope="module")
-def scored(bench: Callable[[str], Bench], reference: Bench) -> Bench:
+def scored(bench: Callable[[str], Bench]) -> Bench:
     """One method under several protocols, and in 16 classes under that of HRDA."""
-    assert reference, "it generates the data"
     made = replace(bench("protocols"), settings=("crop=64",))
     for paper in PAPERS:
         answer = made.run("source_only", options=("--protocol", f"as-published:{paper}"))

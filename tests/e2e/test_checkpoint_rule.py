@@ -20,10 +20,9 @@ LABEL_FREE = ("--checkpoint", "entropy")
 
 
 @pytest.fixture(scope="module")
-def chosen(bench: Callable[[str], Bench], reference: Bench) -> Bench:
+def chosen(bench: Callable[[str], Bench]) -> Bench:
     """First without the rule, whose training is then repeated for its snapshots; then two stages with it; then one
     stage again by another rule, whose choice was made along with the first."""
-    assert reference, "it generates the data"
     made = replace(bench("checkpoint-rule"), settings=("crop=64",))
     made = replace(made, plugins=(*made.plugins, PLUGINS / "chained.py"))
     calls = ((["source_only"], ()), (["source_only", "after_source"], RULE), (["source_only"], LABEL_FREE))

@@ -27,10 +27,16 @@ from .test_firewall import in_fork
 Open = Callable[..., Workplace]
 
 
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this module's generated pictures are."""
+    return tmp_path_factory.mktemp("worlds")
+
+
 @pytest.fixture
-def opened(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+def opened(tmp_path: Path, worlds: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Plans a job, generates its data and loads what it names."""
-    monkeypatch.setenv("ADAPTBENCH_CACHE", str(cache))
+    monkeypatch.setenv("ADAPTBENCH_CACHE", str(worlds))
 
     def open_job(method: str, benchmark: str, *plugins: Path) -> Workplace:
         request = Request((method,), (benchmark,), out=tmp_path, limit=1, device="cpu", plugins=plugins)
