@@ -54,11 +54,8 @@ class Entry:
     @property
     def told(self) -> str | None:
         """What the statistics say about the row."""
-        return (
-            significance.told(self.row, self.board, self.found)
-            if self.found and self.is_ranked_view
-            else None
-        )
+        found = self.found if self.is_ranked_view else None
+        return significance.told(self.row, self.board, found) if found else None
 
     @property
     def p_best(self) -> float | None:
@@ -105,7 +102,7 @@ SEEDS = column("seeds", "row.seeds", formatting.seed_list, parts=SEED_PARTS)
 _PRETRAINING = column(
     "pretraining", "row.first.network.pretraining", key="pretraining", terminal=190, filtered=True
 )
-_SETTINGS = column("settings", "row.settings", filtered=True)
+_SETTINGS = column("settings", "row.settings", key="settings", filtered=True)
 _NETWORK = column("network", "row.first.network", _network, parts=NETWORK_PARTS, terminal=160, filtered=True)
 _ITERATIONS = number("iterations", "row.first.iterations", key="iterations", terminal=170, smaller_first=True)
 _TIME = replace(costs.TRAINING_TIME, header="time", smaller_first=True)
@@ -118,7 +115,7 @@ _INTERVAL = number(
     number=attrgetter("low"),
     terminal=130,
 )
-_TESTED = column(significance.HEADER, "told", optional=True, terminal=110)
+_TESTED = column(significance.HEADER, "told", key="against_the_best", optional=True, terminal=110)
 GAP = number(
     gap.HEADER, "gap_closed", lambda percent: f"{percent:.0f} %", "gap_closed", optional=True, terminal=140
 )
@@ -183,9 +180,8 @@ def machine_columns(classes: Sequence[str]) -> list[Column[Entry]]:
             *fields("board", "benchmark"),
             *of_record("ranking_hash", "group_hash"),
             *fields("row", "standing"),
-            RANK,
         ),
-        *(*of_record("method"), METHOD, *of_record("method_version")),
+        *(RANK, *of_record("method"), METHOD, *of_record("method_version")),
         machine("tags", lambda e: " ".join(e.row.first.tags)),
         *(*of_record("oracle", "smoke", "profile", "setting"), *fields("view", "split", "class_set")),
         machine("ranked_split", "is_ranked_view"),

@@ -100,7 +100,7 @@ def test_a_difference_stands_beside_a_row_on_official_data(
     board = only([official()])
     (pair,) = comparison.pairs(board, facts)
     assert pair.difference == pytest.approx(72.5 - 73.8)
-    page = render_markdown([official()], beside=facts)
+    page = render_markdown([official()], facts=facts)
     line = next(line for line in page.splitlines() if "73.8 ± 0.3" in line)
     assert "-1.3" in line and "ECCV 2022, arXiv:2204.13132" in line
     assert "published mIoU (19 classes, val)" in page and "cannot tell" in line
@@ -122,9 +122,9 @@ def test_the_verdict_reaches_every_format(
     records = [official(miou=value, seed=s, job_hash=f"{s:016}") for s, value in enumerate(ours)]
     (pair,) = comparison.pairs(only(records), facts)
     assert pair.verdict == verdict
-    line = next(x for x in render_markdown(records, beside=facts).splitlines() if "73.8 ± 0.3" in x)
+    line = next(x for x in render_markdown(records, facts=facts).splitlines() if "73.8 ± 0.3" in x)
     assert f"| {verdict} " in line
-    (row,) = csv.DictReader(io.StringIO(render_csv(records, beside=facts)))
+    (row,) = csv.DictReader(io.StringIO(render_csv(records, facts=facts)))
     assert (row["verdict"], row["published_miou"], row["paper"]) == (
         verdict,
         "73.8",
@@ -136,9 +136,7 @@ def test_the_verdict_reaches_every_format(
 
 
 def test_a_csv_has_no_printed_value_for_generated_worlds(record: Maker, facts: Facts) -> None:
-    (row,) = csv.DictReader(
-        io.StringIO(render_csv([record("hrda", network="daformer-mit_b5")], beside=facts))
-    )
+    (row,) = csv.DictReader(io.StringIO(render_csv([record("hrda", network="daformer-mit_b5")], facts=facts)))
     assert row["published_miou"] == row["verdict"] == ""
     assert "published" not in render_latex([record("hrda")], facts)
 
