@@ -58,8 +58,15 @@ def _draw(axes: Axes, rows: Sequence[Row[Measured]], colours: Sequence[Colour]) 
     for row, colour in zip(rows, colours, strict=True):
         confidence, accuracy = _reliability([one.counts for one in row.measured])
         label = f"{row.title}: ECE {_ECE.text(row)}"
-        style = {"marker": "o", "markersize": 3.5, "linewidth": 1.3}
-        axes.plot(100 * confidence, 100 * accuracy, color=colour, label=label, **style)
+        axes.plot(
+            100 * confidence,
+            100 * accuracy,
+            color=colour,
+            label=label,
+            marker="o",
+            markersize=3.5,
+            linewidth=1.3,
+        )
     axes.set(xlabel="mean confidence of a bin, percent", ylabel="accuracy of its pixels, percent")
     axes.grid()
 

@@ -74,7 +74,9 @@ def shares(matrix: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
     Shape: ``(C, C)``; rows are the truth.
     """
     truth = matrix.sum(axis=1, keepdims=True)
-    return np.divide(100.0 * matrix, truth, out=np.full(matrix.shape, np.nan), where=truth > 0)
+    share = np.full(matrix.shape, np.nan)
+    np.divide(100.0 * matrix, truth, out=share, where=truth > 0)
+    return share
 
 
 def confusion_picture(
