@@ -97,7 +97,8 @@ class Viewed(Measured):
         }
         for title, names in (("small objects", SMALL_OBJECTS), ("things", THINGS)):
             chosen = [index for index, name in enumerate(self.classes) if name in names]
-            found[f"mIoU of {title} ({len(chosen)} classes)"] = float(Average().mean(iou(total)[chosen]))
+            mean = float(Average().mean(iou(total)[chosen])) if chosen else float("nan")
+            found[f"mIoU of {title} ({len(chosen)} classes)"] = mean
         return found
 
     def _per_picture(self) -> dict[str, float]:

@@ -74,9 +74,9 @@ def shares(matrix: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
     Shape: ``(C, C)``; rows are the truth.
     """
     truth = matrix.sum(axis=1, keepdims=True)
-    percent: npt.NDArray[np.float64] = np.full(matrix.shape, np.nan)
-    np.divide(100.0 * matrix, truth, out=percent, where=truth > 0)
-    return percent
+    share = np.full(matrix.shape, np.nan)
+    np.divide(100.0 * matrix, truth, out=share, where=truth > 0)
+    return share
 
 
 def confusion_picture(
