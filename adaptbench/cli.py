@@ -22,6 +22,10 @@ _NAME = "adaptbench"
 _SCRIPT = "run_all.py"
 
 
+#: Flags that had another name.
+_FORMER_NAMES = {"--pictures": "--images", "--debug-pictures": "--debug-images"}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line ``arguments``, by default those of the process, and returns the exit status.
 
@@ -121,6 +125,7 @@ def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:
             current.append(argument)
             continue
         flag, equals, value = argument.partition("=")
+        flag = _FORMER_NAMES.get(flag, flag)
         if flag not in several:
             leading += values.pop(flag, [])[1:]  # words after the value belong to no flag
         current = values.setdefault(flag, [])

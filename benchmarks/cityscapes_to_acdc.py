@@ -1,8 +1,8 @@
 """Cityscapes to ACDC: from clear weather by day to fog, night, rain and snow, 19 classes.
 
-Training sees the Cityscapes training pictures with labels and the ACDC training pictures of all four conditions
+Training sees the Cityscapes training images with labels and the ACDC training images of all four conditions
 without; ACDC val is scored. Samples are tagged with their condition, and every job keeps one confusion matrix per
-picture. Published numbers are mostly of the test split, whose labels the server holds back.
+image. Published numbers are mostly of the test split, whose labels the server holds back.
 """
 
 from __future__ import annotations

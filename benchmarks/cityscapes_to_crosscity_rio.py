@@ -1,7 +1,7 @@
 """Cityscapes to Rio (Cross-City): another city, 13 classes.
 
-Training sees the Cityscapes training pictures with labels and the 3,200 training pictures of Rio without; its 100
-labelled pictures are scored. The other three cities are columns.
+Training sees the Cityscapes training images with labels and the 3,200 training images of Rio without; its 100
+labelled images are scored. The other three cities are columns.
 """
 
 from __future__ import annotations

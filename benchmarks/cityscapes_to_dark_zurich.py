@@ -1,7 +1,7 @@
 """Cityscapes to Dark Zurich: from day to night, 19 classes.
 
-Training sees the Cityscapes training pictures with labels and the night pictures of Dark Zurich without; its 50
-labelled night pictures of val are scored. Published numbers are of the test split, which differs strongly from val.
+Training sees the Cityscapes training images with labels and the night images of Dark Zurich without; its 50
+labelled night images of val are scored. Published numbers are of the test split, which differs strongly from val.
 """
 
 from __future__ import annotations

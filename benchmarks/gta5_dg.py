@@ -1,8 +1,8 @@
 """GTA5 to unseen real streets: domain generalization, 19 classes.
 
-Training sees GTA5 alone, pictures and labels; every other dataset is closed while it runs, its pictures included.
+Training sees GTA5 alone, images and labels; every other dataset is closed while it runs, its images included.
 Cityscapes val is ranked; BDD100K val, Mapillary validation and the mean of the three are columns. The held-out source
-pictures exist in generated worlds only: they show what the domain gap costs.
+images exist in generated worlds only: they show what the domain gap costs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """GTA5 to BDD100K: phones behind windscreens, at all hours, 19 classes.
 
-Training sees all GTA5 pictures with labels and the BDD100K (10k) training pictures without; its val is scored.
+Training sees all GTA5 images with labels and the BDD100K (10k) training images without; its val is scored.
 """
 
 from __future__ import annotations

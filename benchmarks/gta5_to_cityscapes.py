@@ -1,7 +1,7 @@
 """GTA5 to Cityscapes: the standard synthetic-to-real problem, 19 classes.
 
-Training sees all GTA5 pictures with labels and the Cityscapes training pictures without; Cityscapes val is
-scored. The held-out source pictures exist in generated worlds only: they show what the domain gap costs.
+Training sees all GTA5 images with labels and the Cityscapes training images without; Cityscapes val is
+scored. The held-out source images exist in generated worlds only: they show what the domain gap costs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """GTA5 to Cityscapes, BDD100K and Mapillary at once: one network for a compound target, 19 classes.
 
-Training sees all GTA5 pictures with labels and the training pictures of all three without, as one domain: which picture
+Training sees all GTA5 images with labels and the training images of all three without, as one domain: which image
 comes from where is not told. Cityscapes val is ranked; the other two and the mean of the three are columns.
 """
 

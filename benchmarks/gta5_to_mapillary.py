@@ -1,6 +1,6 @@
 """GTA5 to Mapillary Vistas: streets of the whole world, cameras of all sizes, 19 classes.
 
-Training sees all GTA5 pictures with labels and the Mapillary training pictures without; its validation split is scored,
+Training sees all GTA5 images with labels and the Mapillary training images without; its validation split is scored,
 with the mapping to 19 classes of RobustNet and HRDA at the size of the label files.
 """
 

@@ -1,6 +1,6 @@
 """Synscapes to Cityscapes: a photorealistic source, 19 classes.
 
-Training sees all Synscapes pictures with labels and the Cityscapes training pictures without; Cityscapes val is scored.
+Training sees all Synscapes images with labels and the Cityscapes training images without; Cityscapes val is scored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SYNTHIA to unseen real streets: domain generalization, 16 classes.
 
-Training sees SYNTHIA alone; every scored dataset is closed while it runs, its pictures included. Cityscapes val is
+Training sees SYNTHIA alone; every scored dataset is closed while it runs, its images included. Cityscapes val is
 ranked; BDD100K val, Mapillary validation and the mean of the three are columns.
 """
 

@@ -1,7 +1,7 @@
 """SYNTHIA to Cityscapes: the second standard problem, 16 classes.
 
 SYNTHIA shows no terrain, truck or train: the head has 16 outputs, and the three are ignored in the truth. Training
-sees all SYNTHIA pictures with labels and the Cityscapes training pictures without. The convention of HRDA and
+sees all SYNTHIA images with labels and the Cityscapes training images without. The convention of HRDA and
 DAFormer, 16 of the outputs of a 19-way head, is another one and its numbers do not compare.
 """
 

@@ -4,7 +4,7 @@ Source: Sakaridis, Dai, Van Gool: ACDC: The Adverse Conditions Dataset with Corr
     https://acdc.vision.ee.ethz.ch (registration needed): rgb_anon_trainvaltest.zip and gt_trainval.zip.
 Licence: non-commercial research; the data must not be passed on.
 Splits: train 1,600, val 406 (night 106, the others 100), test 2,000 (labels are held back by the test server). The
-    tag ``condition`` of a sample is fog, night, rain or snow. The <split>_ref folders hold pictures of the same places
+    tag ``condition`` of a sample is fog, night, rain or snow. The <split>_ref folders hold images of the same places
     in clear weather, without labels; they are not read.
 Layout: rgb_anon/<condition>/<split>/<sequence>/<stem>_rgb_anon.png (1920x1080) and
     gt/<condition>/<split>/<sequence>/<stem>_gt_labelTrainIds.png. Both zip archives can stay packed. Where these
@@ -35,7 +35,7 @@ class ACDC(Dataset):
     homepage = "https://acdc.vision.ee.ethz.ch"
     id_space = "cityscapes_train"
     folders = ("acdc", "ACDC")
-    picture_size = (1920, 1080)
+    image_size = (1920, 1080)
     training_size = (960, 540)
     splits: ClassVar[Mapping[str, Split]] = {
         "train": Split(count=1600),
@@ -54,14 +54,14 @@ class ACDC(Dataset):
         """All samples of ``split``, tagged with condition and sequence; those of a flat copy with the sequence."""
         self._split(split)
         try:
-            pictures = self._pictures("rgb_anon", f"*/{split}/*/*{_IMAGE_SUFFIX}")
+            images = self._images("rgb_anon", f"*/{split}/*/*{_IMAGE_SUFFIX}")
         except DataError:
             if not self._glob(f"rgb_anon/{split}", f"*{_IMAGE_SUFFIX}"):
                 raise
             return [
-                self._flat(image, split) for image in self._pictures(f"rgb_anon/{split}", f"*{_IMAGE_SUFFIX}")
+                self._flat(image, split) for image in self._images(f"rgb_anon/{split}", f"*{_IMAGE_SUFFIX}")
             ]
-        return [self._sample(image, split) for image in pictures]
+        return [self._sample(image, split) for image in images]
 
     def _flat(self, image: Path, split: str) -> Sample:
         stem = image.name.removesuffix(_IMAGE_SUFFIX)

@@ -1,16 +1,16 @@
-"""BDD100K, the 10k pictures with semantic labels: drives through US cities, seen by phones behind the windscreen.
+"""BDD100K, the 10k images with semantic labels: drives through US cities, seen by phones behind the windscreen.
 
 Source: Yu et al.: BDD100K: A Diverse Driving Dataset for Heterogeneous Multitask Learning, CVPR 2020,
     https://bdd-data.berkeley.edu (registration needed): "10K Images" and "Semantic Segmentation".
 Licence: research and education, not for profit; see the homepage.
-Splits: train 7,000, val 1,000, test 2,000 (no labels). They are not a subset of the 100k pictures.
+Splits: train 7,000, val 1,000, test 2,000 (no labels). They are not a subset of the 100k images.
 Layout: images/10k/<split>/<name>.jpg (1280x720) and labels/sem_seg/masks/<split>/<name>.png, with or without the
     folder bdd100k above them; or the older seg/images/<split>/<name>.jpg and seg/labels/<split>/<name>_train_id.png.
     The zip archives can stay packed.
 Labels: 8-bit grey with Cityscapes train ids, 0..18 and 255, as they come. BDD100K's own label ids, in files of other
     tasks, are no Cityscapes ids (id space ``bdd100k_labels``).
-Known problems: an early zip of the pictures has six without a label, and six labels without a picture (`broken`). Many
-    labels of night pictures are wrong.
+Known problems: an early zip of the images has six without a label, and six labels without an image (`broken`). Many
+    labels of night images are wrong.
 Our choice: the training size, the patterns of archive names, and the licence in short words (see the homepage).
 """
 
@@ -21,8 +21,8 @@ from typing import ClassVar
 
 from adaptbench.contracts.dataset import Dataset, Sample, Split
 
-_NO_LABEL = "an early zip of the pictures holds it, but there is no label"
-_NO_PICTURE = "there is a label, but an early zip of the pictures lacks it"
+_NO_LABEL = "an early zip of the images holds it, but there is no label"
+_NO_IMAGE = "there is a label, but an early zip of the images lacks it"
 
 
 class BDD100K(Dataset):
@@ -34,7 +34,7 @@ class BDD100K(Dataset):
     homepage = "https://bdd-data.berkeley.edu"
     id_space = "cityscapes_train"
     folders = ("bdd100k", "BDD100K", "bdd")
-    picture_size = (1280, 720)
+    image_size = (1280, 720)
     training_size = (1280, 720)
     splits: ClassVar[Mapping[str, Split]] = {
         "train": Split(count=7000),
@@ -50,26 +50,26 @@ class BDD100K(Dataset):
         "78ac84ba-07bd30c2": _NO_LABEL,
         "80a9e37d-e4548ac1": _NO_LABEL,
         "9342e334-33d167eb": _NO_LABEL,
-        "fee92217-63b3f87f": _NO_PICTURE,
-        "ff1e4d6d-f4d85cfd": _NO_PICTURE,
-        "ff3d3536-04986e25": _NO_PICTURE,
-        "ff3da814-c3463a43": _NO_PICTURE,
-        "ff55861e-a06b953c": _NO_PICTURE,
-        "ff7b98c7-3cb964ac": _NO_PICTURE,
+        "fee92217-63b3f87f": _NO_IMAGE,
+        "ff1e4d6d-f4d85cfd": _NO_IMAGE,
+        "ff3d3536-04986e25": _NO_IMAGE,
+        "ff3da814-c3463a43": _NO_IMAGE,
+        "ff55861e-a06b953c": _NO_IMAGE,
+        "ff7b98c7-3cb964ac": _NO_IMAGE,
     }
 
     def samples(self, split: str) -> list[Sample]:
-        """All pictures of ``split``; their labels need not exist."""
+        """All images of ``split``; their labels need not exist."""
         self._split(split)
         base = self._first_folder("images/10k", "bdd100k/images/10k", "seg/images")
         return [
             Sample(image.stem, image, self._place(_label(base, split, image.stem)))
-            for image in self._pictures(f"{base}/{split}", "*.jpg")
+            for image in self._images(f"{base}/{split}", "*.jpg")
         ]
 
 
 def _label(base: str, split: str, name: str) -> str:
-    """Path of a label in the tree whose pictures are in ``base``."""
+    """Path of a label in the tree whose images are in ``base``."""
     if base == "seg/images":
         return f"seg/labels/{split}/{name}_train_id.png"
     return f"{base.removesuffix('images/10k')}labels/sem_seg/masks/{split}/{name}.png"

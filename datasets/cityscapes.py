@@ -38,7 +38,7 @@ class Cityscapes(Dataset):
     homepage = "https://www.cityscapes-dataset.com"
     id_space = "cityscapes"
     folders = ("cityscapes", "Cityscapes")
-    picture_size = (2048, 1024)
+    image_size = (2048, 1024)
     training_size = (1024, 512)
     splits: ClassVar[Mapping[str, Split]] = {
         "train": Split(count=2975),
@@ -60,8 +60,8 @@ class Cityscapes(Dataset):
     def samples(self, split: str) -> list[Sample]:
         """All samples of ``split``, tagged with their city; the label files need not exist."""
         self._split(split)
-        pictures = self._pictures(f"leftImg8bit/{split}", f"*/*{_IMAGE_SUFFIX}")
-        return [self._sample(image, split) for image in pictures]
+        images = self._images(f"leftImg8bit/{split}", f"*/*{_IMAGE_SUFFIX}")
+        return [self._sample(image, split) for image in images]
 
     def _sample(self, image: Path, split: str) -> Sample:
         city, stem = image.parent.name, image.name.removesuffix(_IMAGE_SUFFIX)

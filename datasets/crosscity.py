@@ -1,4 +1,4 @@
-"""Cross-City (NTHU): panoramas of Rio, Rome, Taipei and Tokyo; 100 pictures of each city are annotated in 13 classes.
+"""Cross-City (NTHU): panoramas of Rio, Rome, Taipei and Tokyo; 100 images of each city are annotated in 13 classes.
 
 Source: Chen, Chen, Chen, Tsai, Wang, Sun: No More Discrimination: Cross City Adaptation of Road Scene Segmenters,
     ICCV 2017, https://yihsinchen.github.io/segmentation_adaptation (request form).
@@ -28,7 +28,7 @@ class CrossCity(Dataset):
     homepage = "https://yihsinchen.github.io/segmentation_adaptation"
     id_space = "cityscapes"
     folders = ("crosscity", "NTHU_Datasets", "NTHU", "nthu")
-    picture_size = (2048, 1024)
+    image_size = (2048, 1024)
     training_size = (1024, 512)
     splits: ClassVar[Mapping[str, Split]] = {
         "rio_train": Split(count=3200, labelled=False),
@@ -45,11 +45,11 @@ class CrossCity(Dataset):
 
     @classmethod
     def cluster(cls, name: str) -> str:
-        """The panorama; several pictures are views of one."""
+        """The panorama; several images are views of one."""
         return "_".join(name.split("_")[:2])
 
     def samples(self, split: str) -> list[Sample]:
-        """All pictures of ``split``, tagged with their city; their labels need not exist."""
+        """All images of ``split``, tagged with their city; their labels need not exist."""
         self._split(split)
         city, part = (word.capitalize() for word in split.split("_"))
         return [
@@ -59,5 +59,5 @@ class CrossCity(Dataset):
                 label=self._place(f"{city}/Labels/{part}/{image.stem}_eval.png"),
                 tags={"city": city},
             )
-            for image in self._pictures(f"{city}/Images/{part}", "*.[jp][pn]g")
+            for image in self._images(f"{city}/Images/{part}", "*.[jp][pn]g")
         ]

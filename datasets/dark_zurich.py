@@ -1,4 +1,4 @@
-"""Dark Zurich: Zurich by day, at twilight and at night; night pictures of the validation split are annotated.
+"""Dark Zurich: Zurich by day, at twilight and at night; night images of the validation split are annotated.
 
 Source: Sakaridis, Dai, Van Gool: Guided Curriculum Model Adaptation and Uncertainty-Aware Evaluation for Semantic
     Nighttime Image Segmentation, ICCV 2019, https://www.trace.ethz.ch/publications/2019/GCMA_UIoU:
@@ -6,7 +6,7 @@ Source: Sakaridis, Dai, Van Gool: Guided Curriculum Model Adaptation and Uncerta
 Licence: non-commercial research; the data must not be passed on.
 Splits: train_day 3,041, train_twilight 2,920, train_night 2,416 (no labels at all), val 50 (labelled), test 151 (labels
     are held back by the test server). Published numbers are test numbers, which differ strongly from val. The
-    <split>_ref folders hold pictures of the same places by day; they are not read.
+    <split>_ref folders hold images of the same places by day; they are not read.
 Layout: rgb_anon/train/<time>/<sequence>/<stem>_rgb_anon.png, rgb_anon/<val|test>/night/.. (1920x1080) and
     gt/val/night/<sequence>/<stem>_gt_labelTrainIds.png. The zip archives can stay packed.
 Labels: 8-bit grey with Cityscapes train ids, 0..18 and 255, as they come.
@@ -33,7 +33,7 @@ class DarkZurich(Dataset):
     homepage = "https://www.trace.ethz.ch/publications/2019/GCMA_UIoU"
     id_space = "cityscapes_train"
     folders = ("dark_zurich", "Dark_Zurich", "DarkZurich")
-    picture_size = (1920, 1080)
+    image_size = (1920, 1080)
     training_size = (960, 540)
     splits: ClassVar[Mapping[str, Split]] = {
         "train_day": Split(count=3041, labelled=False),
@@ -55,8 +55,8 @@ class DarkZurich(Dataset):
         self._split(split)
         part, _, time = split.partition("_")
         folder = f"{part}/{time or 'night'}"
-        pictures = self._pictures(f"rgb_anon/{folder}", f"*/*{_IMAGE_SUFFIX}")
-        return [self._sample(image, folder) for image in pictures]
+        images = self._images(f"rgb_anon/{folder}", f"*/*{_IMAGE_SUFFIX}")
+        return [self._sample(image, folder) for image in images]
 
     def _sample(self, image: Path, folder: str) -> Sample:
         stem, sequence = image.name.removesuffix(_IMAGE_SUFFIX), image.parent.name

@@ -33,11 +33,11 @@ class GTA5(Dataset):
     homepage = "https://download.visinf.tu-darmstadt.de/data/from_games/"
     id_space = "cityscapes"
     folders = ("gta5", "GTA5", "gta", "GTA")
-    picture_size = (1914, 1052)
+    image_size = (1914, 1052)
     training_size = (1280, 720)
     splits: ClassVar[Mapping[str, Split]] = {
         "all": Split(count=24966, note="62 of the pairs do not fit together and are left out of training"),
-        "heldout": Split(count=None, note="generated worlds only: pictures that no training ever sees"),
+        "heldout": Split(count=None, note="generated worlds only: images that no training ever sees"),
     }
     label_folders = ("labels", "heldout/labels")
     archives = ("*_images.zip", "*_labels.zip")
@@ -54,5 +54,5 @@ class GTA5(Dataset):
         base = "heldout/" if split == "heldout" else ""
         return [
             Sample(name=image.stem, image=image, label=self._place(f"{base}labels/{image.name}"))
-            for image in self._pictures(f"{base}images", "*.png")
+            for image in self._images(f"{base}images", "*.png")
         ]

@@ -16,7 +16,7 @@ Labels: palette PNG, the index is the class, 0..65 (1.2) or 0..123 (2.0); in 2.0
                     and pedestrian areas as sidewalk, street lights as pole, backs and frames of signs as sign
     mapillary_v2    version 2.0, its classes put together as in `mapillary`; no paper states a mapping
 
-Rein and DDB also score pictures that were halved and stored as JPEG again; here files are scored as they are.
+Rein and DDB also score images that were halved and stored as JPEG again; here files are scored as they are.
 
 Known problems: JPEGs may carry an orientation tag of EXIF, which is not applied, as the labels know nothing of it.
 Our choice: the training size, the pattern of the archive's name, and the licence in short words. The counts of
@@ -43,19 +43,19 @@ _LABELS = tuple(
 class _Vistas(Dataset):
     """What both versions have in common."""
 
-    picture_size = (4032, 3024)
+    image_size = (4032, 3024)
     other_sizes = None
     training_size = (1024, 512)
     label_folders = _LABELS
     archives = ("mapillary-vistas*.zip",)
 
     def samples(self, split: str) -> list[Sample]:
-        """All pictures of ``split``; their labels need not exist."""
+        """All images of ``split``; their labels need not exist."""
         self._split(split)
         labels = self._label_folder(split)
         return [
             Sample(image.stem, image, self._place(f"{labels}/{image.stem}.png"))
-            for image in self._pictures(f"{split}/images", "*.jpg")
+            for image in self._images(f"{split}/images", "*.jpg")
         ]
 
     def _label_folder(self, split: str) -> str:

@@ -32,7 +32,7 @@ class Synthia(Dataset):
     homepage = "https://synthia-dataset.net"
     id_space = "synthia"
     folders = ("synthia", "SYNTHIA", "RAND_CITYSCAPES")
-    picture_size = (1280, 760)
+    image_size = (1280, 760)
     training_size = (1280, 760)
     splits: ClassVar[Mapping[str, Split]] = {"all": Split(count=9400)}
     label_folders = ("RAND_CITYSCAPES/GT", "GT")
@@ -41,11 +41,11 @@ class Synthia(Dataset):
     def samples(self, split: str) -> list[Sample]:
         """All pairs of ``split``; the label's name is that of the image."""
         self._split(split)
-        pictures = self._first_folder("RAND_CITYSCAPES/RGB", "RGB")
-        labels = f"{pictures.removesuffix('RGB')}GT/LABELS"
+        images = self._first_folder("RAND_CITYSCAPES/RGB", "RGB")
+        labels = f"{images.removesuffix('RGB')}GT/LABELS"
         return [
             Sample(name=image.stem, image=image, label=self._place(f"{labels}/{image.name}"))
-            for image in self._pictures(pictures, "*.png")
+            for image in self._images(images, "*.png")
         ]
 
     def read_label(self, sample: Sample) -> npt.NDArray[np.uint8]:

@@ -20,9 +20,9 @@ Settings off the published ones are options of that name: `rare_class_sampling`,
 
 Quirks of the published behaviour beside those of DACS, kept as defaults:
 
-- rows at the top and the bottom of every target crop carry no weight, wherever in the picture the crop lies;
-- rare class sampling draws the target picture uniformly with replacement; after ten crops without enough
-  of the class the eleventh is taken as it is, and what counts as enough is not scaled with the picture;
+- rows at the top and the bottom of every target crop carry no weight, wherever in the image the crop lies;
+- rare class sampling draws the target image uniformly with replacement; after ten crops without enough
+  of the class the eleventh is taken as it is, and what counts as enough is not scaled with the image;
 - a class that no label file shows often enough (the reference fails then) is left out of the sampling;
 - a block of the label counts for the feature distance if its majority class, ignore included, is a thing and
   covers 75 per cent of ALL its pixels; without any such block NaN is logged and the gradient is zero;
@@ -68,18 +68,18 @@ class StrategySettings(BaseSettings):
     network: str = Field(
         "daformer-mit_b5", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
     )
-    rare_class_sampling: bool = Field(True, description="draw source pictures by rare classes")
+    rare_class_sampling: bool = Field(True, description="draw source images by rare classes")
     rare_class_temperature: float = Field(
         0.01, gt=0, description="the lower, the more often rare classes are drawn"
     )
     rare_class_min_pixels: PixelCount = Field(
-        3000, ge=0, description="a picture shows a class with more pixels than this"
+        3000, ge=0, description="an image shows a class with more pixels than this"
     )
     rare_class_min_crop_ratio: float = Field(
         0.5, ge=0, description="share of these pixels that a crop has to show; 0 = any crop"
     )
     rare_class_missing: Literal["drop", "error"] = Field(
-        "drop", description="what to do with a class that no picture shows often enough"
+        "drop", description="what to do with a class that no image shows often enough"
     )
     feature_distance: Literal["things", "all", "off"] = Field(
         "things", description="positions at which features stay close to ImageNet"
@@ -92,7 +92,7 @@ class StrategySettings(BaseSettings):
         0.75, ge=0, le=1, description="share of a block that its class has to cover"
     )
     inference: Literal["whole", "sliding"] = Field(
-        "whole", description="test pictures are seen whole, or in windows as large as what is trained on"
+        "whole", description="test images are seen whole, or in windows as large as what is trained on"
     )
 
     def rare_classes(self) -> RareClasses | None:
@@ -107,7 +107,7 @@ class StrategySettings(BaseSettings):
         )
 
     def inference_mode(self, side: int) -> Mode:
-        """Whole pictures, or windows of the ``side`` that is trained on, stepping by half of it."""
+        """Whole images, or windows of the ``side`` that is trained on, stepping by half of it."""
         return Whole() if self.inference == "whole" else Sliding((side, side), (side // 2, side // 2))
 
 
@@ -185,7 +185,7 @@ class DAFormer(DACS[S]):
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
-        """Rare class sampling, margins of target pictures and synchronised crops, as far as they are on."""
+        """Rare class sampling, margins of target images and synchronised crops, as far as they are on."""
         sides = (settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right)
         return Sampling(
             rare=settings.rare_classes(),  # 1
@@ -209,7 +209,7 @@ class DAFormer(DACS[S]):
         return pass_with_features(self, image, label, weight, name)
 
     def label_with(self, teacher: Teacher, target: Images, threshold: float) -> PseudoLabel:
-        """A teacher's labels, without weight at the borders: margins of the picture, or rows of the crop."""
+        """A teacher's labels, without weight at the borders: margins of the image, or rows of the crop."""
         pseudo = super().label_with(teacher, target, threshold)  # 5
         top, bottom = self.settings.pseudo_ignore_top, self.settings.pseudo_ignore_bottom
         rule = self.settings.padding_weight
@@ -218,7 +218,7 @@ class DAFormer(DACS[S]):
     # 7 and 8: `DACS.target_losses`; 9: `Method.schedules`
 
     def inference(self) -> Mode:
-        """Whole pictures, or windows as large as what is trained on: the synchronised part, or the crop."""
+        """Whole images, or windows as large as what is trained on: the synchronised part, or the crop."""
         return self.settings.inference_mode(self.settings.synchronized_crop or self.settings.crop)
 
     class Settings(StrategySettings, DACS.Settings):  # pydantic: the first one's defaults win
@@ -234,11 +234,11 @@ class DAFormer(DACS[S]):
         padding_weight: PaddingRule = Field(
             "as-published", description="weight of padded target pixels under a mask: 255 times, or zero"
         )
-        margins: bool = Field(False, description="whether borders of target pictures carry no weight")
-        margin_top: Length = Field(30, ge=0, description="in pixels of the target picture file")
-        margin_bottom: Length = Field(240, ge=0, description="in pixels of the target picture file")
-        margin_left: Length = Field(30, ge=0, description="in pixels of the target picture file")
-        margin_right: Length = Field(30, ge=0, description="in pixels of the target picture file")
+        margins: bool = Field(False, description="whether borders of target images carry no weight")
+        margin_top: Length = Field(30, ge=0, description="in pixels of the target image file")
+        margin_bottom: Length = Field(240, ge=0, description="in pixels of the target image file")
+        margin_left: Length = Field(30, ge=0, description="in pixels of the target image file")
+        margin_right: Length = Field(30, ge=0, description="in pixels of the target image file")
         synchronized_crop: Length = Field(
             0,
             ge=0,

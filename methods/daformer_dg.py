@@ -103,7 +103,7 @@ class DAFormerDG(Method[S]):
         return pass_with_features(self, image, label, weight, name)
 
     def inference(self) -> Mode:
-        """Whole pictures, or windows as large as crops."""
+        """Whole images, or windows as large as crops."""
         return self.settings.inference_mode(self.settings.crop)
 
     def hooks(self) -> list[Hook]:
@@ -180,7 +180,7 @@ class BaseStyles(Hook):  # type: ignore[misc]  # mmengine is untyped
         self.method = method
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Shows the method crops of all source pictures, in keyed random order."""
+        """Shows the method crops of all source images, in keyed random order."""
         if runner.iter % self.method.settings.style_refresh:
             return
         shuffled = source_crops(runner.stream, runner.iter)
@@ -191,7 +191,7 @@ class BaseStyles(Hook):  # type: ignore[misc]  # mmengine is untyped
 
 
 def source_crops(stream: TrainingStream, iteration: int) -> TrainingStream:
-    """The source of a training as it is shown there, but every picture once and in a random order of its own."""
+    """The source of a training as it is shown there, but every image once and in a random order of its own."""
     seed = derive_seed(stream.stage_seed, "base styles", iteration)
     plain = replace(stream.sampling, rare=None)
     return TrainingStream(stream.labelled, None, stream.settings, seed, plain, stream.normalisation)

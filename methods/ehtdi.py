@@ -2,13 +2,13 @@
 
 It goes on from a network trained on the source (`methods/pixmatch_source.py`). A training step:
 
-1. The student learns source pictures: cross entropy.
-2. It labels target pictures; rare classes of the source are pasted onto a part of them, seen in two colours.
+1. The student learns source images: cross entropy.
+2. It labels target images; rare classes of the source are pasted onto a part of them, seen in two colours.
 3. It learns the recoloured view: cross entropy with these labels.
 4. Its predictions for both views of a pixel, and of a class, shall be most like each other (contrast).
 5. Where it is sure of the view in its own colours, target pixels are put on top of the source (target-boundary mix), so
    that it sees the boundaries of the target's objects with sure labels.
-6. It learns the mixed picture: cross entropy.
+6. It learns the mixed image: cross entropy.
 7. A running average follows the student; it is what is scored.
 
 With `edge_enhancement` the pixels at the borders of what is pasted count once more.
@@ -22,7 +22,7 @@ Quirks of the published behaviour, kept as defaults beside those of `methods/pix
   eligible ones, or ignored pixels, may be (`paste_pick`);
 - the mix is learned from the first sample of the batch alone, though all are seen (`mix_samples`);
 - so is the contrast of classes, which is divided by the whole batch all the same (`prototype_samples`);
-- pasted pixels come from the picture in its own colours, in both views;
+- pasted pixels come from the image in its own colours, in both views;
 - the auxiliary output's labels do not know what was pasted (`aux_paste`);
 - without edge enhancement confident pixels keep their predicted labels where they were pasted (`mix_label`);
 - with it, the border of the mix carries the weight of the mix squared (`mix_border_weight`), and the losses at borders
@@ -60,11 +60,11 @@ _INSPECTED = 2
 
 
 class Pasted(NamedTuple):
-    """Parts of target pictures with source classes pasted in. Labels int64 ``(B, 1, h, w)``, 255 = ignore.
+    """Parts of target images with source classes pasted in. Labels int64 ``(B, 1, h, w)``, 255 = ignore.
 
     Attributes:
-        weak: picture in its own colours.
-        strong: picture in other colours.
+        weak: image in its own colours.
+        strong: image in other colours.
         label: of the main output.
         mask: bool, where the source was pasted.
         source_label: of the part of the source that was pasted from.
@@ -82,10 +82,10 @@ class Pasted(NamedTuple):
 
 
 class BoundaryMixed(NamedTuple):
-    """Source pictures with target pixels on top. Labels int64 ``(B, 1, h, w)``, 255 = ignore.
+    """Source images with target pixels on top. Labels int64 ``(B, 1, h, w)``, 255 = ignore.
 
     Attributes:
-        image: the mixed pictures.
+        image: the mixed images.
         label: of the main output.
         aux_label: of the auxiliary one.
         mask: bool, where the target is.
@@ -157,7 +157,7 @@ class EHTDI(Consistency["EHTDI.Settings"]):
         ]
 
     def confident_label(self, pasted: Pasted, weak: Predictions) -> Tensor:
-        """Labels where the student is sure: of the pasted pictures, with edge enhancement of the target as it is."""
+        """Labels where the student is sure: of the pasted images, with edge enhancement of the target as it is."""
         logits = weak.main
         if self.settings.edge_enhancement:
             with torch.no_grad():

@@ -4,10 +4,10 @@ The stages, and a step of the last one (self-distillation):
 
 1. A network learns the source (`methods/fada_source.py`).
 2. It goes on with class-level adversarial alignment of its features (`methods/fada_alignment.py`).
-3. It labels the target's training pictures: the likeliest class of every pixel.
-4. A new network starts from ImageNet weights; it sees crops of target pictures at random scales, with jittered colours.
+3. It labels the target's training images: the likeliest class of every pixel.
+4. A new network starts from ImageNet weights; it sees crops of target images at random scales, with jittered colours.
 5. It learns these labels: cross entropy, logits resized with aligned corners.
-6. It is tested with whole pictures, at several scales if asked for (`test_scales`).
+6. It is tested with whole images, at several scales if asked for (`test_scales`).
 
 Published: 49.2 mIoU on GTA5 to Cityscapes, cityscapes19, val, with the checkpoint that is best on target labels (50.1
 with tests at several scales, `test_scales`, which have a board of their own). Ours scores the last iterate.
@@ -16,7 +16,7 @@ Quirks that are defaults, beside those of `methods/fada_source.py` and `methods/
 
 - batch norms of the encoder are not frozen in the last training, unless `distillation_frozen_norm` says so, as the
   release does from SYNTHIA;
-- pseudo-labels are single-scale predictions without threshold; the last network is tested with pictures of twice the
+- pseudo-labels are single-scale predictions without threshold; the last network is tested with images of twice the
   size (`distillation_resolution`).
 """
 
@@ -29,10 +29,10 @@ from pydantic import Field
 
 from adaptbench.contracts.labelling import Labeller
 from adaptbench.contracts.method import PublishedSettings, Stage
-from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.profiles import ImageCount, Iterations
 from adaptbench.contracts.task import Task
 from adaptbench.data.framing import ScaledCrops
-from adaptbench.data.picture_jitter import Jitter
+from adaptbench.data.image_jitter import Jitter
 from adaptbench.data.sampling import Sampling
 from adaptbench.networks.inference import Averaged, Mode
 from methods.fada_alignment import ORIGINAL, FADAAlignment
@@ -53,7 +53,7 @@ class FADA(FADASource["FADA.Settings"]):
 
     @classmethod
     def skip(cls, task: Task) -> str | None:
-        """Its last training sees the target as labelled pictures."""
+        """Its last training sees the target as labelled images."""
         return FADAAlignment.skip(task)
 
     @classmethod
@@ -70,17 +70,17 @@ class FADA(FADASource["FADA.Settings"]):
 
     @classmethod
     def sampling(cls, settings: FADA.Settings) -> Sampling:
-        """Mirrored crops of pictures at random scales, twice as wide as high, with jittered colours."""
+        """Mirrored crops of images at random scales, twice as wide as high, with jittered colours."""
         framing = ScaledCrops(crop=(2 * settings.crop, settings.crop))  # 4
         return Sampling(framing=framing, jitter=Jitter() if settings.color_jitter else None)
 
     def inference(self) -> Mode:
-        """Whole pictures, at several scales if asked for."""
+        """Whole images, at several scales if asked for."""
         return _averaged(self.settings) or super().inference()  # 6
 
     @classmethod
     def test_time_augmentation(cls, settings: FADA.Settings) -> str:
-        """The scales, and whether pictures are mirrored, too."""
+        """The scales, and whether images are mirrored, too."""
         mode = _averaged(settings)
         if mode is None:
             return super().test_time_augmentation(settings)
@@ -96,7 +96,7 @@ class FADA(FADASource["FADA.Settings"]):
         distillation_schedule_iterations: Iterations | None = Field(
             None, ge=1, description="the same as schedule_iterations, of the self-distillation"
         )
-        distillation_batch_size: Pictures = Field(
+        distillation_batch_size: ImageCount = Field(
             8, ge=1, description="images per iteration of the self-distillation"
         )
         distillation_frozen_norm: bool = Field(
@@ -107,7 +107,7 @@ class FADA(FADASource["FADA.Settings"]):
             (1.0,), min_length=1, description="scales at which the last network is tested"
         )
         test_flip: bool = Field(
-            False, description="whether the last network is tested with mirrored pictures, too"
+            False, description="whether the last network is tested with mirrored images, too"
         )
         distillation_resolution: float = Field(
             2.0,

@@ -2,10 +2,10 @@
 
 Two trainings. The first learns the source (`methods/fada_source.py`). A step of the second (equations of the paper):
 
-1. The student makes features of source pictures, and logits, which are divided by the temperature.
+1. The student makes features of source images, and logits, which are divided by the temperature.
 2. It learns the source: cross entropy.
 3. Soft labels of the source's pixels, their class probabilities, are cut off at `soft_label_clip` (equations 6 and 7).
-4. Features, logits and soft labels of target pictures are made likewise.
+4. Features, logits and soft labels of target images are made likewise.
 5. The encoder learns to make the target's features look like those of the same class on the source, to a discriminator
    that tells of every pixel its domain and class, and does not learn from it (equation 5).
 6. The discriminator learns to tell class and domain of source pixels from their features (equation 4).
@@ -43,11 +43,11 @@ from adaptbench.adaptation.class_discriminator import (
 )
 from adaptbench.adaptation.discriminator import frozen
 from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage
-from adaptbench.contracts.profiles import Channels, Iterations, Pictures
+from adaptbench.contracts.profiles import Channels, ImageCount, Iterations
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
-from adaptbench.data.framing import WholePictures
-from adaptbench.data.picture_jitter import Jitter
+from adaptbench.data.framing import WholeImages
+from adaptbench.data.image_jitter import Jitter
 from adaptbench.data.sampling import Sampling
 from adaptbench.networks import Segmentor
 from adaptbench.optim.optimizer import by_name, poly_schedule
@@ -86,9 +86,9 @@ class FADAAlignment(FADASource[S]):
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
-        """Whole pictures, those of the source drawn by the classes they show and with jittered colours."""
+        """Whole images, those of the source drawn by the classes they show and with jittered colours."""
         jitter = Jitter() if settings.color_jitter else None
-        return Sampling(framing=WholePictures(), balanced=settings.class_balanced, jitter=jitter)
+        return Sampling(framing=WholeImages(), balanced=settings.class_balanced, jitter=jitter)
 
     def losses(self, batch: Batch) -> Iterable[LossGroup]:
         """Source loss; deceiving the discriminator on the target; what the discriminator learns."""
@@ -121,7 +121,7 @@ class FADAAlignment(FADASource[S]):
         return [*super().schedules(optimizers), decay]
 
     def _features_and_logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Features, and logits at the size of the picture, divided by the temperature."""
+        """Features, and logits at the size of the image, divided by the temperature."""
         maps = self.student.backbone(image)
         logits = self.resized(self.student.decode_head(maps), image)
         return maps[-1], logits / self.settings.temperature
@@ -136,7 +136,9 @@ class FADAAlignment(FADASource[S]):
         """Settings of both trainings; those without prefix are the second one's."""
 
         iterations: Iterations = Field(40_000, ge=0, description="iterations of the alignment")
-        batch_size: Pictures = Field(4, ge=1, description="images per domain and iteration of the alignment")
+        batch_size: ImageCount = Field(
+            4, ge=1, description="images per domain and iteration of the alignment"
+        )
         learning_rate: float = Field(
             2.5e-4, gt=0, description="of the encoder in the alignment, at its highest"
         )
@@ -154,13 +156,13 @@ class FADAAlignment(FADASource[S]):
         discriminator_learning_rate: float = Field(1e-4, gt=0, description="of Adam, at its highest")
         discriminator_width: Channels = Field(256, ge=2, description="channels after its first convolution")
         color_jitter: bool = Field(
-            True, description="jitter the colours of labelled pictures after the first training"
+            True, description="jitter the colours of labelled images after the first training"
         )
         source_iterations: Iterations = Field(20_000, ge=0, description="iterations of the source training")
         source_schedule_iterations: Iterations | None = Field(
             None, ge=1, description="the same as schedule_iterations, of the source training"
         )
-        source_batch_size: Pictures = Field(
+        source_batch_size: ImageCount = Field(
             8, ge=1, description="images per iteration of the source training"
         )
         rate_factor: float = Field(

@@ -2,9 +2,9 @@
 
 A training step:
 
-1. Source pictures are drawn by the classes they show, and seen whole.
+1. Source images are drawn by the classes they show, and seen whole.
 2. The student, whose encoder's batch norms are frozen, predicts them.
-3. Logits are resized to the size of the picture with aligned corners.
+3. Logits are resized to the size of the image with aligned corners.
 4. Cross entropy, averaged over labelled pixels.
 5. SGD with ten times the learning rate for the decoder.
 6. The learning rate decays as a polynomial.
@@ -15,12 +15,12 @@ that is best on target labels. Ours scores the last iterate.
 Quirks that are defaults:
 
 - batch norms of the encoder are frozen, without epsilon (`frozen_norm`);
-- source pictures are drawn by the classes they show (`class_balanced`); a queue passes over one picture per shuffle.
+- source images are drawn by the classes they show (`class_balanced`); a queue passes over one image per shuffle.
 
 Where its numbers are claimed, the learning rate also decays towards an iteration that is never reached
 (`schedule_iterations`).
 
-Difference: the list of source pictures is as long as the training and not as its schedule.
+Difference: the list of source images is as long as the training and not as its schedule.
 
 At full size this is the very first stage of `fada` and is trained once for both. In profile mini, where every method
 has the same budget for its main training, it has twice the iterations of that stage.
@@ -37,10 +37,10 @@ from typing_extensions import TypeVar
 
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, pixel_accuracy, resize_logits
 from adaptbench.contracts.method import LossGroup, Method, Optimizers, PublishedSettings
-from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.profiles import ImageCount, Iterations
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
-from adaptbench.data.framing import WholePictures
+from adaptbench.data.framing import WholeImages
 from adaptbench.data.sampling import Sampling
 from adaptbench.networks import Segmentor
 from adaptbench.networks.frozen_norm import freeze_norms
@@ -56,7 +56,7 @@ S = TypeVar("S", bound="FADASource.Settings", default=Any)
 
 
 class FADASource(Method[S]):
-    """Supervised learning as all trainings of FADA have it: whole pictures, logits resized with aligned corners."""
+    """Supervised learning as all trainings of FADA have it: whole images, logits resized with aligned corners."""
 
     name = "fada_source"
     title = "Source only, as FADA begins"
@@ -75,16 +75,16 @@ class FADASource(Method[S]):
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
-        """Whole pictures, drawn by the classes they show."""
-        return Sampling(framing=WholePictures(), balanced=settings.class_balanced)  # 1
+        """Whole images, drawn by the classes they show."""
+        return Sampling(framing=WholeImages(), balanced=settings.class_balanced)  # 1
 
     def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """Cross entropy of the labelled pictures."""
+        """Cross entropy of the labelled images."""
         logits = self.resized(self.student(batch.labelled.image), batch.labelled.image)  # 2 and 3
         yield self.segmentation_loss(logits, batch.labelled.label)  # 4
 
     def resized(self, logits: Tensor, image: Tensor) -> Tensor:
-        """Logits at the size of the picture. Shape: ``(B, C, h, w)`` to ``(B, C, H, W)``."""
+        """Logits at the size of the image. Shape: ``(B, C, h, w)`` to ``(B, C, H, W)``."""
         return resize_logits(logits, (image.shape[-2], image.shape[-1]), align_corners=True)
 
     def segmentation_loss(
@@ -98,7 +98,7 @@ class FADASource(Method[S]):
         }
 
     def inference(self) -> Mode:
-        """Whole pictures; the logits are resized as in training."""
+        """Whole images; the logits are resized as in training."""
         return Whole(aligned=True)
 
     def schedules(self, optimizers: Optimizers) -> list[Any]:
@@ -117,7 +117,7 @@ class FADASource(Method[S]):
         schedule_iterations: Iterations | None = Field(
             None, ge=1, description="iteration at which the decay would reach zero; none = the last one"
         )
-        batch_size: Pictures = Field(8, ge=1, description="images per domain and iteration")
+        batch_size: ImageCount = Field(8, ge=1, description="images per domain and iteration")
         optimizer: Literal["adamw", "sgd"] = Field("sgd", description="optimiser of the student")
         learning_rate: float = Field(5e-4, gt=0, description="of the encoder, at its highest")
         weight_decay: float = Field(
@@ -129,7 +129,7 @@ class FADASource(Method[S]):
         frozen_norm: bool = Field(
             True, description="whether batch norms of the encoder are frozen, without epsilon"
         )
-        class_balanced: bool = Field(True, description="draw source pictures by the classes they show")
+        class_balanced: bool = Field(True, description="draw source images by the classes they show")
 
     published: ClassVar[PublishedSettings] = {
         (benchmark, network): {"schedule_iterations": 31_250}

@@ -1,6 +1,6 @@
-"""Fine-tuning on eight labelled target pictures: what a little labelling would give in the place of adaptation.
+"""Fine-tuning on eight labelled target images: what a little labelling would give in the place of adaptation.
 
-It goes on from the network of `source_only`, with the same recipe and for a quarter of its iterations. Which pictures
+It goes on from the network of `source_only`, with the same recipe and for a quarter of its iterations. Which images
 are labelled is drawn by the seed of the run; a larger number of them includes those of a smaller one.
 """
 
@@ -16,7 +16,7 @@ from methods.source_only import SourceOnly
 
 
 class FewLabel(Oracle):
-    """Source-only training, then cross entropy on a few labelled target pictures."""
+    """Source-only training, then cross entropy on a few labelled target images."""
 
     name = "few_label_8"
     title = "Fine-tuning on 8 target labels"
@@ -38,5 +38,5 @@ class FewLabel(Oracle):
     class Settings(BaseSettings):
         """How many labels, and how long they are trained on."""
 
-        target_labels: int = Field(8, ge=1, description="labelled target pictures")
+        target_labels: int = Field(8, ge=1, description="labelled target images")
         tuning_iterations: Iterations = Field(10_000, ge=0, description="training iterations on them")

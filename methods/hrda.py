@@ -1,6 +1,6 @@
 """HRDA: context from large low-resolution crops, detail from small high-resolution ones (Hoyer et al., ECCV 2022).
 
-DAFormer with crops twice as large of pictures twice as large. A training step is that of `methods/daformer.py`, with
+DAFormer with crops twice as large of images twice as large. A training step is that of `methods/daformer.py`, with
 new passes of the student over source and mixed images (equations of the paper):
 
 1. A detail crop is drawn within the crop, the context (section 3.1).
@@ -10,7 +10,7 @@ new passes of the student over source and mixed images (equations of the paper):
 5. Cross entropy of the fused prediction, and with a small weight of the detail's (equations 9 and 11).
 6. The feature distance compares the features of the context.
 7. The teacher labels target crops fused as well, with the detail seen in overlapping windows (section 3.3).
-8. So are test pictures, in windows as large as training crops.
+8. So are test images, in windows as large as training crops.
 
 The studies of the paper are options: `detail_crop`, `context_scale`, `detail_loss_weight`, `attention` (``classwise``,
 ``single`` or ``fixed``), `detail_windows` (``adjacent`` = no overlap), `blur_detail`, `synchronized_crop` (smaller
@@ -22,7 +22,7 @@ Quirks of the published behaviour beside those of DAFormer, kept as defaults:
 - offsets are multiples of 8 and never reach the last aligned position (`reach_edge` draws it, too);
 - the fused loss is multiplied by what the detail loss leaves of 1;
 - the shared decoder sees context and detail one after the other, so its batch norm moves twice per pass;
-- margins of target pictures, not rows of crops, carry no weight; where a crop is larger than the picture, padding
+- margins of target images, not rows of crops, carry no weight; where a crop is larger than the image, padding
   weighs 255 times as much (`padding_weight` ``zero`` mends that);
 - the feature distance is kept at the context scale only; with ``all`` the scales are added, and a scale
   without any thing makes the logged sum NaN. The published code switches on ``all`` and `context_loss_weight` 0.1
@@ -53,7 +53,7 @@ S = TypeVar("S", bound="HRDA.Settings", default=Any)
 
 
 class TwoScaleSettings(StrategySettings):
-    """Settings of both scales; sizes are those of the large pictures."""
+    """Settings of both scales; sizes are those of the large images."""
 
     network: str = Field("daformer-mit_b5", description="network plug-in that both scales share")
     resolution: float = Field(2.0, gt=0, description="factor on the dataset's training size before cropping")
@@ -84,7 +84,7 @@ class TwoScaleSettings(StrategySettings):
     )
     inference: Literal["whole", "sliding"] = Field(
         "sliding",
-        description="test pictures are seen whole, or in windows as large as what is trained on",
+        description="test images are seen whole, or in windows as large as what is trained on",
     )
 
 
@@ -143,7 +143,7 @@ class TwoScales:
         return PassOutput(losses, output.fused, compared)
 
     def inference(self, side: int) -> Mode:
-        """Windows of the ``side`` that is trained on; whole pictures as far as both scales have a grid for them."""
+        """Windows of the ``side`` that is trained on; whole images as far as both scales have a grid for them."""
         mode, head = self._settings.inference_mode(side), self._student.decode_head
         return Whole(multiple=round(head.output_stride * head.scale_ratio)) if mode == Whole() else mode
 
@@ -187,7 +187,7 @@ class HRDA(DAFormer[S]):
     # 7: `DAFormer.label_with`, whose teacher is a copy of the student and sees whole crops
 
     def inference(self) -> Mode:
-        """As DAFormer; whole pictures as far as both scales have a grid for them."""
+        """As DAFormer; whole images as far as both scales have a grid for them."""
         return self.scales.inference(self.settings.synchronized_crop or self.settings.crop)  # 8
 
     class Settings(TwoScaleSettings, DAFormer.Settings):  # pydantic: the first one's defaults win
@@ -199,7 +199,7 @@ class HRDA(DAFormer[S]):
         pseudo_ignore_bottom: Length = Field(
             0, ge=0, description="rows without weight at the bottom of target crops"
         )
-        margins: bool = Field(True, description="whether borders of target pictures carry no weight")
+        margins: bool = Field(True, description="whether borders of target images carry no weight")
 
     published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "daformer-mit_b5"): {}}
 

@@ -55,7 +55,7 @@ class HRDADG(DAFormerDG["HRDADG.Settings"]):
         return self.settings.context_scale
 
     def inference(self) -> Mode:
-        """Windows as large as crops, or whole pictures as far as both scales have a grid for them."""
+        """Windows as large as crops, or whole images as far as both scales have a grid for them."""
         return self.scales.inference(self.settings.crop)
 
     class Settings(TwoScaleSettings, DAFormerDG.Settings):  # pydantic: the first one's defaults win

@@ -1,6 +1,6 @@
 """HRDA on MinEnt: entropy minimisation on a context crop and a detail crop (HRDA, ECCV 2022, table 2).
 
-MinEnt as it was re-run in the framework of HRDA, on crops and pictures twice as large and with HRDA's network around
+MinEnt as it was re-run in the framework of HRDA, on crops and images twice as large and with HRDA's network around
 DeepLabV2. A training step:
 
 1. The student predicts source images on both scales and fused, as in `methods/hrda.py`.
@@ -17,7 +17,7 @@ Quirks of the published behaviour beside those of `methods/minent.py` and `metho
 
 - on the target, too, the detail is seen in one random crop, not in windows, and with gradients;
 - the entropy is taken of the fused logits, resized to the size of the context, which is half of the crop;
-- test pictures are seen whole (`inference`); HRDA itself slides.
+- test images are seen whole (`inference`); HRDA itself slides.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class TwoScaleOutputs(OutputAdaptation[S]):
         return {"main": resize_logits(fused, (height, width))}  # 4
 
     def inference(self) -> Mode:
-        """Windows as large as crops, or whole pictures as far as both scales have a grid for them."""
+        """Windows as large as crops, or whole images as far as both scales have a grid for them."""
         return self.scales.inference(self.settings.crop)
 
     class Settings(RerunSettings, TwoScaleSettings):  # pydantic: the first one's defaults win
@@ -97,15 +97,15 @@ class TwoScaleOutputs(OutputAdaptation[S]):
         )
         crop: Length = Field(1024, ge=8, description="side of the square training crop in pixels")
         inference: Literal["whole", "sliding"] = Field(
-            "whole", description="test pictures are seen whole, or in windows as large as what is trained on"
+            "whole", description="test images are seen whole, or in windows as large as what is trained on"
         )
-        rare_class_sampling: bool = Field(False, description="draw source pictures by rare classes")
+        rare_class_sampling: bool = Field(False, description="draw source images by rare classes")
         feature_distance: Literal["things", "all", "off"] = Field(
             "off", description="positions at which features stay close to ImageNet"
         )
-        pictures: Literal["crops"] = Field("crops", description="pictures are seen in crops")
+        pictures: Literal["crops"] = Field("crops", description="images are seen in crops")
         align_corners: Literal[False] = Field(
-            False, description="how logits are resized to the size of the picture"
+            False, description="how logits are resized to the size of the image"
         )
         ignored_pixels: Literal["counted"] = Field(
             "counted", description="ignored pixels count in the mean of the cross entropy"

@@ -1,13 +1,13 @@
-"""IntraDA: adaptation from easy to hard target pictures (Pan et al., CVPR 2020).
+"""IntraDA: adaptation from easy to hard target images (Pan et al., CVPR 2020).
 
 The stages (sections of the paper):
 
 1. AdvEnt from the source to the target: the very training of `methods/advent.py` (inter-domain, section 3.1).
-2. Its network predicts the target's training pictures; the predictions are kept as pseudo-labels (section 3.2).
-3. A picture's score is the mean entropy of its pixels (equation 4).
-4. Pictures are ranked by it, the least uncertain first.
+2. Its network predicts the target's training images; the predictions are kept as pseudo-labels (section 3.2).
+3. An image's score is the mean entropy of its pixels (equation 4).
+4. Images are ranked by it, the least uncertain first.
 5. The first `easy_share` of them are easy, the others hard.
-6. AdvEnt once more, from easy pictures with their pseudo-labels to hard ones without (intra-domain, section 3.3).
+6. AdvEnt once more, from easy images with their pseudo-labels to hard ones without (intra-domain, section 3.3).
 
 Paper: 46.3 mIoU on GTA5 to Cityscapes (cityscapes19, val) with `easy_share` 0.67.
 
@@ -15,14 +15,14 @@ Quirks of the original release that are defaults:
 
 - the last stage starts from ImageNet weights with new discriminators, not from the first stage's network (`start`);
 - pseudo-labels are the likeliest classes at the size of the network's input, without threshold, and nothing is ignored;
-- the share of easy pictures is rounded down; pictures of equal score keep their order (the original's is random);
+- the share of easy images is rounded down; images of equal score keep their order (the original's is random);
 - the last stage takes one iteration less than the first (`fewer_intra_iterations`).
 
-The factor for rare classes makes pictures that show more of them *easier*. The original's switch for it takes any
+The factor for rare classes makes images that show more of them *easier*. The original's switch for it takes any
 word for yes, "False" included; here it is off unless asked for (`rare_class_factor`). The original ranks with the
 snapshot that is best on target labels; here with the last iterate.
 
-The stage of the last training keeps ``ranking.csv``, all pictures from the easiest to the hardest with what was noted
+The stage of the last training keeps ``ranking.csv``, all images from the easiest to the hardest with what was noted
 of them: mean self-information, rare classes, and the factor; and ``ranking.png``, which shows both ends.
 """
 
@@ -55,12 +55,12 @@ from methods.minent import ORIGINAL
 
 @dataclass(frozen=True)
 class EntropyLabeller(Labeller):
-    """The likeliest class of every pixel, and what the ranking needs to know of the picture."""
+    """The likeliest class of every pixel, and what the ranking needs to know of the image."""
 
     size: Literal["file", "input"] = "input"
 
     def label(self, method: Trained, image: Tensor, size: Size) -> PseudoLabel:
-        """Labels one picture; notes its mean self-information, rare classes and factor."""
+        """Labels one image; notes its mean self-information, rare classes and factor."""
         mode = method.inference()
         logits = predict(method.student, image, mode)
         aligned = isinstance(mode, Whole) and mode.aligned
@@ -84,7 +84,7 @@ class IntraDA(AdvEnt["IntraDA.Settings"]):
 
     @classmethod
     def stages(cls, settings: IntraDA.Settings) -> list[Stage]:
-        """AdvEnt, the labels of its network, and AdvEnt from easy to hard pictures."""
+        """AdvEnt, the labels of its network, and AdvEnt from easy to hard images."""
         first = AdvEnt.Settings.taken_from(settings)
         shorter = max(settings.iterations - settings.fewer_intra_iterations, 0)
         last = settings.model_copy(update={"iterations": shorter})
@@ -96,7 +96,7 @@ class IntraDA(AdvEnt["IntraDA.Settings"]):
         ]
 
     def losses(self, batch: Batch) -> Iterable[LossGroup]:
-        """As in AdvEnt; without hard pictures only that of the pseudo-labels."""
+        """As in AdvEnt; without hard images only that of the pseudo-labels."""
         if self.settings.easy_share < 1:
             yield from super().losses(batch)
         else:
@@ -104,24 +104,24 @@ class IntraDA(AdvEnt["IntraDA.Settings"]):
 
     @classmethod
     def partition(
-        cls, settings: IntraDA.Settings, pictures: Mapping[str, Facts]
+        cls, settings: IntraDA.Settings, images: Mapping[str, Facts]
     ) -> tuple[list[str], list[str]]:
-        """The easy pictures and the hard ones, in the order of the ranking.
+        """The easy images and the hard ones, in the order of the ranking.
 
         Where all are easy, they stand for the hard ones, too, from which nothing is learned then.
 
         Raises:
-            DataError: there are too few pictures to make two parts.
+            DataError: there are too few images to make two parts.
         """
-        scores = {name: score(facts, settings.rare_class_factor) for name, facts in pictures.items()}
+        scores = {name: score(facts, settings.rare_class_factor) for name, facts in images.items()}
         names = ranked(scores)  # 4
         if settings.easy_share == 1:
             return names, names
         count = easy_count(len(names), settings.easy_share)
         if not 0 < count < len(names):
             raise DataError(
-                f"{len(names)} target pictures cannot be split into easy and hard ones with easy_share="
-                f"{settings.easy_share}: {count} would be easy. Use more pictures, or another share."
+                f"{len(names)} target images cannot be split into easy and hard ones with easy_share="
+                f"{settings.easy_share}: {count} would be easy. Use more images, or another share."
             )
         return names[:count], names[count:]  # 5
 
@@ -135,10 +135,10 @@ class IntraDA(AdvEnt["IntraDA.Settings"]):
             0.67,
             gt=0,
             le=1,
-            description="share of the target's pictures that are easy (lambda); 1 = self-training alone",
+            description="share of the target's images that are easy (lambda); 1 = self-training alone",
         )
         rare_class_factor: bool = Field(
-            False, description="whether pictures that show rare classes count as easier"
+            False, description="whether images that show rare classes count as easier"
         )
         start: Literal["pretrained", "inter-domain"] = Field(
             "pretrained", description="what the intra-domain training starts from"
@@ -148,5 +148,5 @@ class IntraDA(AdvEnt["IntraDA.Settings"]):
 
 
 def score(facts: Facts, with_factor: bool) -> float:
-    """By what a picture is ranked: its mean self-information, with or without the factor for rare classes."""
+    """By what an image is ranked: its mean self-information, with or without the factor for rare classes."""
     return facts["information"] * (facts["factor"] if with_factor else 1.0)

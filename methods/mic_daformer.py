@@ -3,7 +3,7 @@
 A training step is that of `methods/mic.py` with DAFormer as the host method.
 
 Quirks are those of DAFormer and, for the masked pass, those of `methods/mic.py`. Blocks are half as large as there, and
-so are the pictures.
+so are the images.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ and options elsewhere:
 
 Quirks that are defaults:
 
-- pictures are stretched to the training size and seen whole, one per domain (`pictures` ``whole``, `batch_size` 1);
+- images are stretched to the training size and seen whole, one per domain (`images` ``whole``, `batch_size` 1);
 - logits are resized with aligned corners (`align_corners`), in tests at once to the size of the label;
-- the network's batch norms use the statistics of the one picture, and their scale and shift stay as they are.
+- the network's batch norms use the statistics of the one image, and their scale and shift stay as they are.
 
 The re-run differs in all of it: crops, colour distortion of the source, one learning rate, and ignored pixels that
 count in the mean of the cross entropy (`ignored_pixels`). The original keeps the snapshot that is best on target
@@ -43,10 +43,10 @@ from typing_extensions import TypeVar
 from adaptbench.adaptation.entropy import entropy_loss, self_information
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, pixel_accuracy, resize_logits
 from adaptbench.contracts.method import LossGroup, Method, Optimizers, PublishedSettings
-from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.profiles import ImageCount, Iterations
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
-from adaptbench.data.framing import Crops, WholePictures
+from adaptbench.data.framing import Crops, WholeImages
 from adaptbench.data.sampling import Sampling
 from adaptbench.networks import Segmentor
 from adaptbench.networks.inference import Mode, Whole
@@ -72,8 +72,8 @@ class OutputAdaptation(Method[S]):
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
-        """Whole pictures or crops, with or without distorted colours."""
-        framing = WholePictures() if settings.pictures == "whole" else Crops()
+        """Whole images or crops, with or without distorted colours."""
+        framing = WholeImages() if settings.pictures == "whole" else Crops()
         return Sampling(framing=framing, distortion=settings.photometric_distortion)
 
     def output_names(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class OutputAdaptation(Method[S]):
         return ("main", "aux") if two else ("main",)
 
     def source_pass(self, batch: Batch) -> tuple[LossGroup, Outputs]:
-        """What is learned from the labelled pictures, and the logits of every output at their size."""
+        """What is learned from the labelled images, and the logits of every output at their size."""
         outputs = self.predict(batch.source.image)  # 1
         losses: dict[str, Tensor] = {}
         for name, logits in outputs.items():
@@ -92,12 +92,12 @@ class OutputAdaptation(Method[S]):
         return losses, outputs
 
     def target_pass(self, batch: Batch) -> Outputs:
-        """The logits of every output on the target, at the size of the pictures."""
+        """The logits of every output on the target, at the size of the images."""
         assert batch.target is not None
         return self.predict(batch.target.image)
 
     def predict(self, image: Tensor) -> Outputs:
-        """The logits of every output at the size of the pictures. Shape: image ``(B, 3, H, W)``."""
+        """The logits of every output at the size of the images. Shape: image ``(B, 3, H, W)``."""
         size = (image.shape[-2], image.shape[-1])
         outputs = self.student.outputs(image)
         return {
@@ -117,7 +117,7 @@ class OutputAdaptation(Method[S]):
         }
 
     def inference(self) -> Mode:
-        """Whole pictures; the logits are resized as in training."""
+        """Whole images; the logits are resized as in training."""
         return Whole(aligned=self.settings.align_corners)
 
     def optimizers(self) -> Optimizers:
@@ -141,9 +141,9 @@ class OutputAdaptation(Method[S]):
             "deeplabv2-multi-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
         )
         iterations: Iterations = Field(120_000, ge=0, description="training iterations")
-        batch_size: Pictures = Field(1, ge=1, description="images per domain and iteration")
+        batch_size: ImageCount = Field(1, ge=1, description="images per domain and iteration")
         pictures: Literal["whole", "crops"] = Field(
-            "whole", description="pictures are seen whole, without mirroring, or in crops"
+            "whole", description="images are seen whole, without mirroring, or in crops"
         )
         optimizer: Literal["adamw", "sgd"] = Field("sgd", description="optimiser of the student")
         learning_rate: float = Field(2.5e-4, gt=0, description="of the encoder, at its highest")
@@ -162,11 +162,11 @@ class OutputAdaptation(Method[S]):
         segmentation_weight_aux: float = Field(
             0.1, ge=0, description="weight of the auxiliary output's cross entropy"
         )
-        align_corners: bool = Field(True, description="how logits are resized to the size of the picture")
+        align_corners: bool = Field(True, description="how logits are resized to the size of the image")
         ignored_pixels: Literal["left-out", "counted"] = Field(
             "left-out", description="whether ignored pixels count in the mean of the cross entropy"
         )
-        photometric_distortion: bool = Field(False, description="distort the colours of source pictures")
+        photometric_distortion: bool = Field(False, description="distort the colours of source images")
 
 
 class RerunSettings(OutputAdaptation.Settings):
@@ -176,19 +176,19 @@ class RerunSettings(OutputAdaptation.Settings):
         "deeplabv2-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
     )
     iterations: Iterations = Field(40_000, ge=0, description="training iterations")
-    batch_size: Pictures = Field(2, ge=1, description="images per domain and iteration")
+    batch_size: ImageCount = Field(2, ge=1, description="images per domain and iteration")
     pictures: Literal["whole", "crops"] = Field(
-        "crops", description="pictures are seen whole, without mirroring, or in crops"
+        "crops", description="images are seen whole, without mirroring, or in crops"
     )
     learning_rate: float = Field(2.5e-3, gt=0, description="of the encoder, at its highest")
     head_lr_factor: float = Field(1.0, gt=0, description="factor on the learning rate of the decoder")
     warmup: Iterations = Field(1500, ge=0, description="iterations of linear warm-up, on top of the decay")
     poly_power: float = Field(1.0, gt=0, description="power of the polynomial decay to zero")
-    align_corners: bool = Field(False, description="how logits are resized to the size of the picture")
+    align_corners: bool = Field(False, description="how logits are resized to the size of the image")
     ignored_pixels: Literal["left-out", "counted"] = Field(
         "counted", description="whether ignored pixels count in the mean of the cross entropy"
     )
-    photometric_distortion: bool = Field(True, description="distort the colours of source pictures")
+    photometric_distortion: bool = Field(True, description="distort the colours of source images")
 
 
 #: The same as values; the network is the key they are published under.

@@ -1,12 +1,12 @@
-"""PixMatch: predictions on the target shall not change when the picture does (Melas-Kyriazi and Manrai, CVPR 2021).
+"""PixMatch: predictions on the target shall not change when the image does (Melas-Kyriazi and Manrai, CVPR 2021).
 
 It goes on from a network trained on the source (`methods/pixmatch_source.py`). A training step (section 3):
 
-1. The student learns source pictures: cross entropy.
-2. It labels whole target pictures; it learns to predict these labels for perturbed pictures, which are:
-3. a recoloured part of the picture (augmentation);
-4. the picture in the style of the source (Fourier mix, if its weight is not 0);
-5. the picture with a box of the source in it, or the other way round (CutMix, if its weight is not 0).
+1. The student learns source images: cross entropy.
+2. It labels whole target images; it learns to predict these labels for perturbed images, which are:
+3. a recoloured part of the image (augmentation);
+4. the image in the style of the source (Fourier mix, if its weight is not 0);
+5. the image with a box of the source in it, or the other way round (CutMix, if its weight is not 0).
 6. A running average follows the student; it is what is scored.
 
 The release scores val at 1280x640 and keeps the checkpoint that is best on target labels; here the last iterate is
@@ -18,15 +18,15 @@ Quirks that are defaults:
 - the running average starts from the start weights, not from the network trained on the source (`average_start`);
 - its running statistics are those of the student at the end, and in snapshots, as at the end of each of the release's
   epochs, where it is validated;
-- the auxiliary output learns labels of another part of the picture than the one it sees (`aux_crop`);
-- pictures lose up to one grey level when they are cropped (`grey_levels`);
-- of Fourier mix only the left half of the spectrum reaches the picture (`fourier_corners`).
+- the auxiliary output learns labels of another part of the image than the one it sees (`aux_crop`);
+- images lose up to one grey level when they are cropped (`grey_levels`);
+- of Fourier mix only the left half of the spectrum reaches the image (`fourier_corners`).
 
 Where its numbers are claimed, most tensors of the encoder are updated three or four times per step
 (`parameter_listing` ``repeated-current``; ``once`` elsewhere).
 
 Differences: how the source network of the release was trained is not stated; here it is trained with the same settings
-and for as many iterations, two pictures each (`source_iterations`, `source_batch_size`). `average_span` is a number of
+and for as many iterations, two images each (`source_iterations`, `source_batch_size`). `average_span` is a number of
 iterations, so that it shrinks with the training in small profiles.
 """
 
@@ -46,7 +46,7 @@ from adaptbench.adaptation.hard_label import hard_label, mean_hard_label
 from adaptbench.adaptation.running_average import RunningAverage
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy
 from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage
-from adaptbench.contracts.profiles import Iterations, Pictures
+from adaptbench.contracts.profiles import ImageCount, Iterations
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.crop_views import GreyLevels, ViewDraw, Views, draw_view, labels_in_view, views
@@ -59,7 +59,7 @@ S = TypeVar("S", bound="Consistency.Settings", default=Any)
 
 
 class Consistency(WholeSource[S]):
-    """Starts from a network trained on the source and labels whole target pictures; its running average is scored."""
+    """Starts from a network trained on the source and labels whole target images; its running average is scored."""
 
     uses_target_images = True
     scored_weights = "running average"
@@ -99,12 +99,12 @@ class Consistency(WholeSource[S]):
         return self.student
 
     def draw_views(self, draws: Draws, purpose: str, image: Tensor) -> list[ViewDraw]:
-        """Draws what the two views of each picture show. Shape: ``(B, 3, H, W)``."""
+        """Draws what the two views of each image show. Shape: ``(B, 3, H, W)``."""
         size, smallest = (image.shape[-2], image.shape[-1]), self.settings.smallest_crop
         return [draw_view(size, smallest, draws.numpy(f"{purpose} {i}")) for i in range(len(image))]
 
     def crop(self, image: Tensor, label: Tensor, draws: list[ViewDraw]) -> tuple[Views, Tensor]:
-        """Both views of each picture, and the label of the part they show."""
+        """Both views of each image, and the label of the part they show."""
         side = self.settings.crop
         both = views(image, draws, side, self.normalisation, self.settings.grey_levels)
         return both, labels_in_view(label, draws, side)
@@ -133,7 +133,7 @@ class Consistency(WholeSource[S]):
         source_iterations: Iterations | None = Field(
             None, ge=0, description="iterations of the source training; none = as many as of the adaptation"
         )
-        source_batch_size: Pictures = Field(
+        source_batch_size: ImageCount = Field(
             2, ge=1, description="images per iteration of the source training"
         )
         average_span: Iterations = Field(
@@ -146,7 +146,7 @@ class Consistency(WholeSource[S]):
             0.0, ge=0, le=1, description="probability that a pseudo-label has to exceed"
         )
         smallest_crop: float = Field(
-            0.2, gt=0, le=1, description="smallest share of a picture's area that a view shows"
+            0.2, gt=0, le=1, description="smallest share of an image's area that a view shows"
         )
         grey_levels: GreyLevels = Field(
             "truncated", description="how values become grey levels before a crop: truncated or rounded"
@@ -158,7 +158,7 @@ ORIGINAL: Mapping[str, Any] = {"parameter_listing": "repeated-current"}
 
 
 class PixMatch(Consistency["PixMatch.Settings"]):
-    """Predictions on perturbed target pictures are made to agree with those on the pictures as they are."""
+    """Predictions on perturbed target images are made to agree with those on the images as they are."""
 
     name = "pixmatch"
     title = "PixMatch"
@@ -195,7 +195,7 @@ class PixMatch(Consistency["PixMatch.Settings"]):
         )
 
     def fourier_loss(self, batch: Batch, label: Tensor, aux_label: Tensor) -> LossGroup:
-        """The loss on pictures in the style of the source."""
+        """The loss on images in the style of the source."""
         assert batch.target is not None
         beta, corners = self.settings.fourier_beta, self.settings.fourier_corners
         image = fourier_mix(batch.target.image, batch.source.image, beta, corners)
@@ -205,7 +205,7 @@ class PixMatch(Consistency["PixMatch.Settings"]):
         )
 
     def cutmix_loss(self, batch: Batch, label: Tensor) -> LossGroup:
-        """The loss on pictures of both domains; both outputs learn the labels of the main one."""
+        """The loss on images of both domains; both outputs learn the labels of the main one."""
         assert batch.target is not None
         target, source = batch.target.image, batch.source
         draw = self.draw_cut(batch)
@@ -215,7 +215,7 @@ class PixMatch(Consistency["PixMatch.Settings"]):
         return self.consistency(predictions, mixed.label, mixed.label, "cut.loss_seg", weight)
 
     def draw_cut(self, batch: Batch) -> CutDraw:
-        """Draws the box, for pictures of the size of the source."""
+        """Draws the box, for images of the size of the source."""
         image = batch.source.image
         return draw_cut((image.shape[-2], image.shape[-1]), batch.draws.numpy("cut"))
 
@@ -223,19 +223,19 @@ class PixMatch(Consistency["PixMatch.Settings"]):
         """Weights of the perturbations; a weight of 0 switches one off."""
 
         iterations: Iterations = Field(40_000, ge=0, description="iterations of the adaptation")
-        batch_size: Pictures = Field(1, ge=1, description="images per domain and iteration")
+        batch_size: ImageCount = Field(1, ge=1, description="images per domain and iteration")
         learning_rate: float = Field(1e-4, gt=0, description="of the encoder, at its highest")
         augmentation_weight: float = Field(0.1, ge=0, description="weight of recoloured parts")
-        fourier_weight: float = Field(0.0, ge=0, description="weight of pictures in the style of the source")
-        cutmix_weight: float = Field(0.0, ge=0, description="weight of pictures with a box of the source")
+        fourier_weight: float = Field(0.0, ge=0, description="weight of images in the style of the source")
+        cutmix_weight: float = Field(0.0, ge=0, description="weight of images with a box of the source")
         fourier_beta: float = Field(
             0.01, ge=0, le=0.5, description="share of the spectrum's shorter side that Fourier mix exchanges"
         )
         fourier_corners: Corners = Field(
-            "left", description="corners of the spectrum that reach the picture: left, all or half"
+            "left", description="corners of the spectrum that reach the image: left, all or half"
         )
         aux_crop: Literal["other", "same"] = Field(
-            "other", description="part of the picture whose labels the auxiliary output learns"
+            "other", description="part of the image whose labels the auxiliary output learns"
         )
 
     published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "deeplabv2-pixmatch-r101"): ORIGINAL}

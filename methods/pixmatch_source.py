@@ -1,11 +1,11 @@
-"""The source training that PixMatch and EHTDI begin with: whole pictures, cross entropy of both outputs.
+"""The source training that PixMatch and EHTDI begin with: whole images, cross entropy of both outputs.
 
 A training step:
 
-1. Whole source pictures are shown, 1280 wide, two per iteration.
+1. Whole source images are shown, 1280 wide, two per iteration.
 2. Half of them are mirrored, half of them blurred a little.
 3. The student predicts them, on both outputs of DeepLabV2.
-4. Logits are resized to the size of the picture.
+4. Logits are resized to the size of the image.
 5. It learns them: cross entropy, of the auxiliary output with a small weight.
 6. The learning rate decays as a polynomial.
 
@@ -23,9 +23,9 @@ from typing_extensions import TypeVar
 
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.contracts.method import LossGroup
-from adaptbench.contracts.profiles import Iterations, Length, Pictures
+from adaptbench.contracts.profiles import ImageCount, Iterations, Length
 from adaptbench.data.batch import Batch
-from adaptbench.data.framing import WholePictures
+from adaptbench.data.framing import WholeImages
 from adaptbench.data.sampling import Sampling
 from methods.minent import OutputAdaptation, Outputs
 
@@ -33,10 +33,10 @@ S = TypeVar("S", bound="WholeSource.Settings", default=Any)
 
 
 class Predictions(NamedTuple):
-    """What the network makes of pictures.
+    """What the network makes of images.
 
     Attributes:
-        main: logits of the main output at the size of the pictures.
+        main: logits of the main output at the size of the images.
         aux: those of the auxiliary one; None where the network has none.
         small: logits of the main output as the decoder gives them.
     """
@@ -46,12 +46,12 @@ class Predictions(NamedTuple):
     small: Tensor
 
     def outputs(self) -> Outputs:
-        """The logits at the size of the pictures, by name."""
+        """The logits at the size of the images, by name."""
         return {"main": self.main} if self.aux is None else {"main": self.main, "aux": self.aux}
 
 
 class WholeSource(OutputAdaptation[S]):
-    """Learns the source from whole pictures, half of them mirrored, half of them blurred a little."""
+    """Learns the source from whole images, half of them mirrored, half of them blurred a little."""
 
     name = "pixmatch_source"
     title = "PixMatch: source training"
@@ -61,12 +61,12 @@ class WholeSource(OutputAdaptation[S]):
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
-        """Whole pictures of one width, or crops."""
+        """Whole images of one width, or crops."""
         width = int(settings.picture_width * settings.resolution + 0.5)
         distortion, blur = settings.photometric_distortion, settings.blur
         if settings.pictures != "whole":
             return Sampling(distortion=distortion, blur=blur)
-        framing, source_box = WholePictures(mirrored=True, width=width), None  # 1 and 2
+        framing, source_box = WholeImages(mirrored=True, width=width), None  # 1 and 2
         if settings.source_height is not None:
             source_box = width, int(settings.source_height * settings.resolution + 0.5)
         return Sampling(framing=framing, source_box=source_box, distortion=distortion, blur=blur)
@@ -83,7 +83,7 @@ class WholeSource(OutputAdaptation[S]):
         return Predictions(full["main"], full.get("aux"), outputs["main"])
 
     def predict(self, image: Tensor) -> Outputs:
-        """The logits of every output at the size of the pictures. Shape: image ``(B, 3, H, W)``."""
+        """The logits of every output at the size of the images. Shape: image ``(B, 3, H, W)``."""
         return self.predict_all(image).outputs()
 
     class Settings(OutputAdaptation.Settings):
@@ -93,11 +93,11 @@ class WholeSource(OutputAdaptation[S]):
             "deeplabv2-pixmatch-r101", description="network plug-in, timm:ENCODER or an mmseg config file"
         )
         iterations: Iterations = Field(250_000, ge=0, description="training iterations")
-        batch_size: Pictures = Field(2, ge=1, description="images per domain and iteration")
+        batch_size: ImageCount = Field(2, ge=1, description="images per domain and iteration")
         picture_width: Length = Field(
-            1280, ge=8, description="of whole pictures; they keep the ratio of the dataset's training size"
+            1280, ge=8, description="of whole images; they keep the ratio of the dataset's training size"
         )
         source_height: Length | None = Field(
-            None, ge=8, description="of whole source pictures; none = by the ratio of their training size"
+            None, ge=8, description="of whole source images; none = by the ratio of their training size"
         )
-        blur: bool = Field(True, description="blur half of all pictures a little")
+        blur: bool = Field(True, description="blur half of all images a little")

@@ -48,7 +48,7 @@ def class_label(logits: Tensor, alignment: Alignment, clip: float | None) -> Ten
     """Return the class label that a discriminator learns besides the domain of a pixel, without gradient.
 
     Args:
-        logits: of the network, at the size of the picture and divided by the temperature.
+        logits: of the network, at the size of the image and divided by the temperature.
         alignment: ``soft`` = class probabilities, ``hard`` = the most likely class, ``binary`` = a single 1.
         clip: larger probabilities are set to it, and nothing is normalised again; None = no limit.
 

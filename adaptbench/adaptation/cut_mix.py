@@ -37,7 +37,7 @@ class Box(NamedTuple):
 
 
 def draw_cut(size: tuple[int, int], generator: np.random.Generator) -> CutDraw:
-    """Draws a CutMix of pictures of this height and width: the share is uniform.
+    """Draws a CutMix of images of this height and width: the share is uniform.
 
     Source: CutMix, arXiv 1905.04899, section 3.1 (alpha 1), one box per batch as in PixMatch.
     """
@@ -46,7 +46,7 @@ def draw_cut(size: tuple[int, int], generator: np.random.Generator) -> CutDraw:
 
 
 def cut_box(size: tuple[int, int], draw: CutDraw) -> Box:
-    """The box in pictures of this height and width, cut off at their borders."""
+    """The box in images of this height and width, cut off at their borders."""
     sides = [int(length * math.sqrt(1.0 - draw.share)) for length in size]
     ranges = [
         slice(max(middle - side // 2, 0), min(middle + side // 2, length))
@@ -56,7 +56,7 @@ def cut_box(size: tuple[int, int], draw: CutDraw) -> Box:
 
 
 class LabelledBatch(NamedTuple):
-    """Pictures float ``(B, 3, H, W)`` and labels int64 ``(B, 1, H, W)``."""
+    """Images float ``(B, 3, H, W)`` and labels int64 ``(B, 1, H, W)``."""
 
     image: Tensor
     label: Tensor

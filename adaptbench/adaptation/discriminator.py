@@ -1,4 +1,4 @@
-"""The discriminator of output adaptation: does a map of class scores come from a source or a target picture?"""
+"""The discriminator of output adaptation: does a map of class scores come from a source or a target image?"""
 
 from __future__ import annotations
 

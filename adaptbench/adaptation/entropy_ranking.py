@@ -1,4 +1,4 @@
-"""Ranking of unlabelled pictures by how certain a network is of them, and their split into easy and hard ones."""
+"""Ranking of unlabelled images by how certain a network is of them, and their split into easy and hard ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def seen_classes(label: Tensor) -> set[int]:
 
 
 def uncertainty(logits: Tensor) -> float:
-    """Return the mean self-information of a picture, over all pixels and channels.
+    """Return the mean self-information of an image, over all pixels and channels.
 
     It is the entropy averaged over the pixels and divided by the number of classes, which does not change the order.
 
@@ -48,15 +48,15 @@ def uncertainty(logits: Tensor) -> float:
 
 
 def rare_class_factor(label: Tensor, rare: AbstractSet[int]) -> float:
-    """Return the factor on the uncertainty that makes pictures with rare classes easier.
+    """Return the factor on the uncertainty that makes images with rare classes easier.
 
-    It is (R - r) / R + 0.5 with R rare classes, r of them in the picture; 1 where there is no rare class at all.
+    It is (R - r) / R + 0.5 with R rare classes, r of them in the image; 1 where there is no rare class at all.
 
     Args:
         label: predicted train ids, of any shape.
         rare: train ids of the rare classes.
 
-    Units: 0.5 (all rare classes in the picture) to 1.5 (none).
+    Units: 0.5 (all rare classes in the image) to 1.5 (none).
 
     Source: IntraDA, its released code; the paper calls it entropy normalisation.
     """
@@ -70,11 +70,11 @@ def ranked(scores: Mapping[str, float]) -> list[str]:
     return sorted(scores, key=lambda name: scores[name])
 
 
-def easy_count(pictures: int, share: float) -> int:
-    """Return how many pictures are easy: ``share`` of all, rounded down.
+def easy_count(images: int, share: float) -> int:
+    """Return how many images are easy: ``share`` of all, rounded down.
 
     Example:
         >>> easy_count(2975, 0.67)
         1993
     """
-    return int(pictures * share)
+    return int(images * share)

@@ -84,7 +84,7 @@ def counterparts(rows: int) -> Tensor:
 
 
 def pixel_contrast(strong: Tensor, weak: Tensor, factor: float, block: int = BLOCK) -> Tensor:
-    """The contrast between the class probabilities of all pixels of a picture in two views.
+    """The contrast between the class probabilities of all pixels of an image in two views.
 
     Shape: logits float ``(C, h, w)`` each, to a scalar.
 
@@ -95,7 +95,7 @@ def pixel_contrast(strong: Tensor, weak: Tensor, factor: float, block: int = BLO
 
 
 def prototype_contrast(strong: Tensor, weak: Tensor, label: Tensor, factor: float) -> Tensor | None:
-    """The contrast between the prototypes of the classes of a picture in two views; None if it shows no class.
+    """The contrast between the prototypes of the classes of an image in two views; None if it shows no class.
 
     Shape: logits float ``(C, h, w)`` each, label int64 ``(h, w)`` with 255 = ignore, to a scalar.
 

@@ -17,7 +17,7 @@ from adaptbench.evaluation.calibration import calibration_counts
 from adaptbench.evaluation.class_centers import Float, class_center_distance
 from adaptbench.evaluation.features import feature_moments
 from adaptbench.evaluation.scorer import Scorer
-from adaptbench.execution.job_context import Workplace, open_workplace
+from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch.processes import fix_threads
 from adaptbench.execution.scored_splits import ScoredSplit, ranked_split
 from adaptbench.execution.stages.planned import PlannedStage, plan_stages
@@ -62,17 +62,17 @@ def execute(command: Analyse) -> int:
 
 @dataclass(frozen=True)
 class Opened:
-    """Everything that the job of a record names, and the pictures of its ranked split that are looked at."""
+    """Everything that the job of a record names, and the images of its ranked split that are looked at."""
 
     record: Record
-    place: Workplace
+    context: JobContext
     split: ScoredSplit
     samples: Sequence[Sample]
 
     @property
     def described(self) -> tuple[Record, str, int, Sequence[str]]:
-        """What every measurement says: record, split, number of pictures and classes."""
-        return self.record, str(self.split.ref), len(self.samples), self.place.task.class_set.classes
+        """What every measurement says: record, split, number of images and classes."""
+        return self.record, str(self.split.ref), len(self.samples), self.context.task.class_set.classes
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Looker:
     def features(self, record: Record) -> Iterator[class_centers.Measured]:
         """Class Center Distance of every training of a job; jobs share trainings."""
         opened = self._open(record)
-        for entry in plan_stages(opened.place):
+        for entry in plan_stages(opened.context):
             name = f"{record.method}, seed {record.seed}, {entry.stage.name}"
             if entry.stage.labeller is not None or not self._has_weights(entry, name):
                 continue
@@ -106,16 +106,18 @@ class Looker:
     def boundary(self, record: Record) -> Iterator[boundaries.Measured]:
         """Scores near boundaries of the scored network."""
         for opened, scorer in self._scored(record):
-            maps = (scorer.segmented(opened.split.dataset, sample) for sample in opened.samples)
-            classes = len(opened.place.task.class_set)
+            maps = (scorer.predict_labels(opened.split.dataset, sample) for sample in opened.samples)
+            classes = len(opened.context.task.class_set)
             counts = reduce(add, (boundary_counts(*pair, classes) for pair in maps))
             yield boundaries.Measured(*opened.described, counts)
 
     def calibration(self, record: Record) -> Iterator[calibration.Measured]:
         """Whether the scored network is as often right as it is sure."""
         for opened, scorer in self._scored(record):
-            believed = (scorer.believed(opened.split.dataset, sample) for sample in opened.samples)
-            counts = reduce(add, (calibration_counts(probability, truth) for truth, probability in believed))
+            predicted = (
+                scorer.predict_probabilities(opened.split.dataset, sample) for sample in opened.samples
+            )
+            counts = reduce(add, (calibration_counts(probability, truth) for truth, probability in predicted))
             yield calibration.Measured(*opened.described, counts)
 
     def views(self, record: Record) -> Iterator[Viewed]:
@@ -144,14 +146,14 @@ class Looker:
         folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
         spec = load_job(folder)
         fix_threads(spec.threads)
-        place = open_workplace(spec, folder)
-        split = ranked_split(place)
-        return Opened(record, place, split, split.samples[: self.command.limit])
+        context = open_job_context(spec, folder)
+        split = ranked_split(context)
+        return Opened(record, context, split, split.samples[: self.command.limit])
 
     def _scored(self, record: Record) -> Iterator[tuple[Opened, Scorer]]:
         """The scored network of a run; nothing, and a word to the user, where its weights are gone."""
         opened = self._open(record)
-        entry, name = plan_stages(opened.place)[-1], f"{record.method}, seed {record.seed}"
+        entry, name = plan_stages(opened.context)[-1], f"{record.method}, seed {record.seed}"
         if self._has_weights(entry, name):
             yield opened, self._scorer(opened, entry, name)
 
@@ -163,9 +165,9 @@ class Looker:
 
     def _scorer(self, opened: Opened, entry: PlannedStage, name: str) -> Scorer:
         """What scores the network that a training has ended with."""
-        self.tell(f"{name}: {len(opened.samples)} pictures of {opened.split.ref}", "")
-        place, method = opened.place, trained_method(opened.place, entry)
-        return Scorer(method, entry.stage.settings, place.device, place.closed_folders, lambda: False)
+        self.tell(f"{name}: {len(opened.samples)} images of {opened.split.ref}", "")
+        context, method = opened.context, trained_method(opened.context, entry)
+        return Scorer(method, entry.stage.settings, context.device, context.closed_folders, lambda: False)
 
 
 #: What is looked into -> how it is reported, and who looks.

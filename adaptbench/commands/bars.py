@@ -24,11 +24,11 @@ class Bars:
             stack.enter_context(Progress(*columns, console=console)) if console.is_terminal else None
         )
 
-    def add(self, text: str, pictures: int) -> Callable[[int], None]:
-        """Shows that work on this many pictures begins; returns what is told how many are done."""
+    def add(self, text: str, images: int) -> Callable[[int], None]:
+        """Shows that work on this many images begins; returns what is told how many are done."""
         progress = self._progress
         if progress is None:
-            self._console.print(f"{text}: {pictures} pictures", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(f"{text}: {images} images", markup=False, highlight=False, soft_wrap=True)
             return lambda done: None
-        bar = progress.add_task(text, total=pictures)
+        bar = progress.add_task(text, total=images)
         return lambda done: progress.update(bar, completed=done)

@@ -19,7 +19,7 @@ def execute(command: Compare) -> int:
 
     Raises:
         UsageError: a name means nothing or too much, or the two were scored on other splits or under other protocols.
-        RunStateError: matrices are missing, or of other pictures.
+        RunStateError: matrices are missing, or of other images.
     """
     comparison = compared(command)
     console = Console(stderr=command.json)
@@ -51,7 +51,7 @@ def compared(command: Compare) -> Comparison:
     if not first.same_images(second):
         raise RunStateError(
             f"{sides[0]} and {sides[1]} were scored on other images, or on other labels of {split}. Only scores on "
-            "the same pictures can be compared: run both on the same data."
+            "the same images can be compared: run both on the same data."
         )
     classes = tuple(sides[0].first.scores[0].iou)
     if any(one.truth.shape[1] != len(classes) for one in (first, second)):

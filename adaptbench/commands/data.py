@@ -85,14 +85,14 @@ def _report_table(dataset: Dataset, reports: Sequence[SplitReport]) -> Table:
     table = Table(
         title=Text(f"{dataset.name} in {dataset.root}"), title_justify="left", box=None, pad_edge=False
     )
-    for header in ("split", "pictures", "expected", "sizes", "ids", "defects", "known"):
+    for header in ("split", "images", "expected", "sizes", "ids", "defects", "known"):
         table.add_column(header)
     for report in reports:
         sizes = ", ".join(f"{w}x{h}" for (w, h), _ in report.sizes.most_common(3))
         more = f" and {len(report.sizes) - 3} more" if len(report.sizes) > 3 else ""
         known = len(report.findings) - len(report.new)
         expected = report.expected.count
-        cells = (report.split, report.pictures, "any" if expected is None else expected, sizes + more)
+        cells = (report.split, report.images, "any" if expected is None else expected, sizes + more)
         table.add_row(*map(str, (*cells, len(report.ids), len(report.new), known)))
     return table
 
@@ -124,11 +124,11 @@ def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Datase
                 tell = _announcing(console, stack, dataset.name)(split, len(samples))
                 found = statistics(plugin, dataset, samples, class_set, tell, jobs)
             table = Table(
-                title=f"{dataset.name}/{split}, {class_set}, {len(samples)} pictures",
+                title=f"{dataset.name}/{split}, {class_set}, {len(samples)} images",
                 title_justify="left",
                 box=None,
             )
-            for header in ("class", "pixels", "share", "pictures", "drawn by rare class sampling"):
+            for header in ("class", "pixels", "share", "images", "drawn by rare class sampling"):
                 table.add_column(header, justify="left" if header == "class" else "right")
             for row in found:
                 table.add_row(*row.cells())

@@ -78,7 +78,7 @@ def _folder(folder: Path) -> dict[str, Any]:
 
 
 def _datasets(command: Doctor) -> dict[str, dict[str, Any]]:
-    """Per dataset: its folder and pictures per split, or why it is not usable."""
+    """Per dataset: its folder and images per split, or why it is not usable."""
     registry = plugins.discover(command.plugins)
     request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
     return {name: _dataset(registry, name, request) for name in registry.names("dataset")}
@@ -108,4 +108,4 @@ def _dataset_text(dataset: Mapping[str, Any]) -> str:
         + ("" if count["official"] in (None, count["found"]) else f" of {count['official']}")
         for split, count in dataset["images"].items()
     ]
-    return f"{dataset['path']}: {', '.join(counts) or 'no pictures'}"
+    return f"{dataset['path']}: {', '.join(counts) or 'no images'}"

@@ -31,8 +31,8 @@ def execute(command: Export) -> int:
     box = input_size(dataset, checkpoint.settings.resolution, checkpoint.profile)
     scorer = scorer_of(checkpoint, "cpu", ())
     folder = out / "exports" / checkpoint.name
-    description = describe(checkpoint, scorer, box, dataset.picture_size)
-    example = _example(network_size(scorer, box, dataset.picture_size))
+    description = describe(checkpoint, scorer, box, dataset.image_size)
+    example = _example(network_size(scorer, box, dataset.image_size))
     _require_taken(scorer.network, example)
     for name in dict.fromkeys(command.format):
         path = folder / f"model.{name}"
@@ -61,8 +61,8 @@ def _require_taken(network: torch.nn.Module, example: torch.Tensor) -> None:
             network(example)
     except (ValueError, RuntimeError) as error:
         raise WeightsError(
-            f"The network takes no input of {width}x{height} pixels, which is what it is shown of a picture: {error}. "
-            "Name a dataset with pictures of another size with --like."
+            f"The network takes no input of {width}x{height} pixels, which is what it is shown of an image: {error}. "
+            "Name a dataset with images of another size with --like."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""``predict``: ids, colours and confidence for anybody's pictures."""
+"""``predict``: ids, colours and confidence for anybody's images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adaptbench.execution.checkpoints.scoring import scorer_of
 from adaptbench.flags import EXIT_UNFINISHED, Predict
 from adaptbench.planning import sources
 from adaptbench.planning.devices import device_name
-from adaptbench.prediction import pictures
+from adaptbench.prediction import images
 from adaptbench.prediction.folder import FACTS, Outcome, facts, predict
 from adaptbench.prediction.kept import Kept
 
@@ -25,13 +25,13 @@ SHOWN = 20
 
 
 def execute(command: Predict) -> int:
-    """Predicts what is not there yet; 1 if a picture could not be read."""
+    """Predicts what is not there yet; 1 if an image could not be read."""
     console, out = Console(), command.out.resolve()
     device = device_name(command.device)
     checkpoint = open_checkpoint(command.checkpoint, out, command.profile, command.plugins)
     dataset = like_dataset(checkpoint, command.like, command.plugins)
     box = input_size(dataset, checkpoint.settings.resolution, checkpoint.profile)
-    found = pictures.find(command.images)
+    found = images.find(command.images)
     folder = out / "predictions" / checkpoint.name / (command.name or command.images.resolve().name)
     _require_apart(folder, command.images)
     with ExitStack() as stack:
@@ -45,7 +45,7 @@ def execute(command: Predict) -> int:
 
 
 def like_dataset(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ...]) -> type[Dataset]:
-    """The dataset whose pictures others are resized like: ``like``, the one that a run is scored on, or Cityscapes.
+    """The dataset whose images others are resized like: ``like``, the one that a run is scored on, or Cityscapes.
 
     Raises:
         UsageError: no such dataset, or an import of other classes without ``like``.
@@ -55,7 +55,7 @@ def like_dataset(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ..
     if not name:
         raise UsageError(
             f"{checkpoint.name} is an import with the classes of {checkpoint.class_set}. Say --like DATASET: whose "
-            "pictures yours are resized like."
+            "images yours are resized like."
         )
     return sources.dataset_class(registry_with(checkpoint.plugins, extra), name)
 
@@ -63,7 +63,7 @@ def like_dataset(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ..
 def _require_apart(folder: Path, images: Path) -> None:
     if folder.is_relative_to(images.resolve()):
         raise UsageError(
-            f"The predictions would go to {folder}, among the pictures themselves. Choose another folder with --out."
+            f"The predictions would go to {folder}, among the images themselves. Choose another folder with --out."
         )
 
 
@@ -76,9 +76,9 @@ def _report(console: Console, outcome: Outcome, folder: Path) -> None:
         )
     if outcome.turned:
         examples = ", ".join(map(str, outcome.turned[:3]))
-        text = f"{len(outcome.turned)} pictures are turned as their EXIF orientation says, and so are their predictions"
+        text = f"{len(outcome.turned)} images are turned as their EXIF orientation says, and so are their predictions"
         console.print(f"{text}: {examples}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     there = f", {outcome.kept} were there" if outcome.kept else ""
     left = f", {len(outcome.unreadable)} could not be read" if outcome.unreadable else ""
-    text = f"{outcome.predicted} pictures predicted{there}{left}: {folder}"
+    text = f"{outcome.predicted} images predicted{there}{left}: {folder}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)

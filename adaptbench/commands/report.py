@@ -49,7 +49,7 @@ def execute(command: Report) -> int:
         written += write_published(load_published(), FOLDER)
         for path in [*written, *write_pages(plugins.discover())]:
             _say(console, f"published {path}")
-    if command.pictures:
+    if command.images:
         from adaptbench.reporting.figures.gallery import draw_all
 
         for path in draw_all(found.records, command.out, lambda text: _say(console, text, "yellow")):

@@ -64,8 +64,8 @@ def execute(command: Run) -> int:
         generate_missing(console, [entry for job in to_do(chosen.jobs) for entry in _sources(job)])
         with _watched(console, command, chosen.jobs) as view:
             ended = run_jobs(chosen.jobs, concurrency, view, machine.gpus, limit)
-    if command.debug_pictures is not None:
-        _show_pictures(console, ended)
+    if command.debug_images is not None:
+        _show_images(console, ended)
     finished = scan_records(command.out)
     unfinished = _summary(console, ended, command.out, finished)
     if plan.study is not None:
@@ -93,8 +93,8 @@ def request_of(command: Run) -> Request:
         raise UsageError(f"--limit {command.limit}: give at least 1 iteration.")
     if command.jobs is not None and command.jobs < 1:
         raise UsageError(f"--jobs {command.jobs}: give at least 1.")
-    if command.debug_pictures is not None and command.debug_pictures < 1:
-        raise UsageError(f"--debug-pictures {command.debug_pictures}: give at least 1 iteration.")
+    if command.debug_images is not None and command.debug_images < 1:
+        raise UsageError(f"--debug-images {command.debug_images}: give at least 1 iteration.")
     benchmarks, plugin_files = _named(command.benchmarks or ())
     return Request(
         methods=command.methods or Request.methods,
@@ -108,7 +108,7 @@ def request_of(command: Run) -> Request:
         out=command.out.resolve(),
         settings=command.set,
         limit=command.limit,
-        debug_pictures=command.debug_pictures,
+        debug_images=command.debug_images,
         protocol=command.protocol,
         checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
@@ -211,7 +211,7 @@ def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]])
 
         def announce(name: str, count: int) -> Callable[[int, int], None]:
             console.print(
-                f"Generating {count} MiniCity pictures in the layout of {name} (generated data, not the real {name})."
+                f"Generating {count} MiniCity images in the layout of {name} (generated data, not the real {name})."
             )
             if not console.is_terminal:
                 return lambda done, total: None
@@ -239,11 +239,11 @@ def _note_study(plan: Plan, command: Run) -> None:
         save_series(series, command.out)
 
 
-def _show_pictures(console: Console, ended: Sequence[JobProgress]) -> None:
-    """Says where debug pictures are, and for which finished jobs there are none."""
+def _show_images(console: Console, ended: Sequence[JobProgress]) -> None:
+    """Says where debug images are, and for which finished jobs there are none."""
     for progress in ended:
         folder = progress.job.folder / "debug"
-        text = f"debug pictures of {job_name(progress)}: "
+        text = f"debug images of {job_name(progress)}: "
         if any(folder.rglob("*.png")):
             text += str(folder)
         elif progress.status.state is State.DONE:

@@ -1,4 +1,4 @@
-"""``submit``: archives for test servers, of predictions of all their pictures."""
+"""``submit``: archives for test servers, of predictions of all their images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def execute(command: Submit) -> int:
     opened = [open_checkpoint(text, out, command.profile, command.plugins) for text in command.checkpoints]
     dataset = _dataset(command, server)
     for checkpoint in opened:
-        submission.required_pictures(dataset, server, checkpoint.class_set)
+        submission.required_images(dataset, server, checkpoint.class_set)
     for checkpoint in opened:
         _submit(console, command.server, checkpoint, dataset, device, out)
     console.print(
@@ -63,7 +63,7 @@ def _submit(
     from adaptbench.execution.checkpoints.scoring import scorer_of  # which imports torch
 
     server = SERVERS[name]
-    samples = submission.required_pictures(dataset, server, checkpoint.class_set)
+    samples = submission.required_images(dataset, server, checkpoint.class_set)
     folder = out / "submissions" / f"{checkpoint.name}-{name}"
     for mark in ("oracle", "smoke"):
         if getattr(checkpoint, mark):

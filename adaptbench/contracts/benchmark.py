@@ -65,7 +65,7 @@ class Protocol:
         checkpoint: which weights are scored; ``"last"`` = the last iterate, ``"oracle-best"`` = the snapshot that is
             best on the labels of the ranked split, in every stage, as several papers report it. Such rows are oracles.
             The others choose a snapshot in every stage, too, by what `adaptbench.evaluation.validators` say of its
-            predictions on unlabelled training pictures of the target.
+            predictions on unlabelled training images of the target.
         test_time_augmentation: what is averaged; a method may depart from ``"none"`` where its settings say so.
     """
 

@@ -57,8 +57,8 @@ class Dataset(ABC):
     id_space: str
     #: Folder names looked for under the data root, first match wins.
     folders: ClassVar[tuple[str, ...]]
-    #: Official picture size, (width, height) in pixels.
-    picture_size: ClassVar[tuple[int, int]]
+    #: Official image size, (width, height) in pixels.
+    image_size: ClassVar[tuple[int, int]]
     #: Size the self-training papers resize to before cropping, (width, height) in pixels.
     training_size: ClassVar[tuple[int, int]]
     splits: ClassVar[Mapping[str, Split]]
@@ -67,7 +67,7 @@ class Dataset(ABC):
     #: Zip archives of the official download, as names or patterns in the root, that are read where they are not
     #: unpacked. Folders in them are those of the unpacked tree.
     archives: ClassVar[tuple[str, ...]] = ()
-    #: Other sizes that official pictures have, (width, height) in pixels; None = any.
+    #: Other sizes that official images have, (width, height) in pixels; None = any.
     other_sizes: ClassVar[tuple[tuple[int, int], ...] | None] = ()
     #: Where it lies unless the user says otherwise.
     default_root: ClassVar[Path | None] = None
@@ -87,7 +87,7 @@ class Dataset(ABC):
 
         Raises:
             UsageError: no such split.
-            DataError: the folder of the split is missing or holds no picture.
+            DataError: the folder of the split is missing or holds no image.
         """
 
     def usable(self, split: str) -> list[Sample]:
@@ -95,15 +95,15 @@ class Dataset(ABC):
 
         Raises:
             UsageError: no such split.
-            DataError: the folder of the split is missing or holds no picture.
+            DataError: the folder of the split is missing or holds no image.
         """
         return [sample for sample in self.samples(split) if sample.name not in self.broken]
 
     def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
-        """The picture. Shape: ``(H, W, 3)`` RGB uint8.
+        """The image. Shape: ``(H, W, 3)`` RGB uint8.
 
         Raises:
-            DataError: the file is missing, damaged or no picture.
+            DataError: the file is missing, damaged or no image.
         """
         return files.read_image(sample.image)
 
@@ -117,9 +117,9 @@ class Dataset(ABC):
 
     @classmethod
     def cluster(cls, name: str) -> str:
-        """What the picture called ``name`` belongs to: its city, drive or video; by default it stands alone.
+        """What the image called ``name`` belongs to: its city, drive or video; by default it stands alone.
 
-        Pictures of one cluster look alike, so statistics resample them together.
+        Images of one cluster look alike, so statistics resample them together.
         """
         return name
 
@@ -147,16 +147,16 @@ class Dataset(ABC):
             raise unknown_name(f"split of {self.name}", split, self.splits)
         return self.splits[split]
 
-    def _pictures(self, folder: str, pattern: str) -> list[Path]:
-        """Pictures below ``folder`` that match ``pattern``, sorted; an empty result is an error.
+    def _images(self, folder: str, pattern: str) -> list[Path]:
+        """Images below ``folder`` that match ``pattern``, sorted; an empty result is an error.
 
-        Hidden files are left out: archives made on macOS hold a ``._name.png`` beside each picture.
+        Hidden files are left out: archives made on macOS hold a ``._name.png`` beside each image.
         """
         paths = (path for path in self._glob(folder, pattern) if not path.name.startswith("."))
         found = sorted(paths, key=Path.as_posix)
         if not found:
             raise DataError(
-                f"{self.name}: no picture matches {folder}/{pattern} under {self.root}. "
+                f"{self.name}: no image matches {folder}/{pattern} under {self.root}. "
                 f"Expected the official layout. {self.where_to_get()}"
             )
         return found

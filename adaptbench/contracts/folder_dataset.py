@@ -1,6 +1,6 @@
-"""Anybody's own pictures and masks, described by a YAML file instead of a plug-in.
+"""Anybody's own images and masks, described by a YAML file instead of a plug-in.
 
-The description says which classes there are, which ids or colours of the masks they are, and where pictures and masks
+The description says which classes there are, which ids or colours of the masks they are, and where images and masks
 lie. It is part of the version of the data: changing it makes other jobs.
 """
 
@@ -46,7 +46,7 @@ class _Part(BaseModel):
 
 
 class NamedClass(_Part):
-    """A class with its colour in pictures of results."""
+    """A class with its colour in images of results."""
 
     name: str
     colour: AnyColour
@@ -70,7 +70,7 @@ class Labels(_Part):
 
 
 class Place(_Part):
-    """A split: a pattern of its pictures, and where the mask of a picture lies; no masks, no ``labels``."""
+    """A split: a pattern of its images, and where the mask of an image lies; no masks, no ``labels``."""
 
     images: str
     labels: str | None = None
@@ -98,14 +98,12 @@ class FolderDataset(Dataset):
     coloured: ClassVar[Mapping[int, int] | None] = None
 
     def samples(self, split: str) -> list[Sample]:
-        """All pictures of ``split``; their masks need not exist."""
+        """All images of ``split``; their masks need not exist."""
         self._split(split)
         place = self.description.splits[split]
         folder, pattern = _fixed(place.images)
-        pictures = self._pictures(folder, pattern)
-        return [
-            Sample(self._name(image, folder), image, self.root / _mask(place, image)) for image in pictures
-        ]
+        images = self._images(folder, pattern)
+        return [Sample(self._name(image, folder), image, self.root / _mask(place, image)) for image in images]
 
     def read_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """Ids of a mask; of a coloured one, the number of each colour, and 255 where it is not listed.
@@ -125,7 +123,7 @@ class FolderDataset(Dataset):
         return ids
 
     def _name(self, image: Path, folder: str) -> str:
-        """Path of the picture below the fixed part of its pattern, without suffix: unique in the split."""
+        """Path of the image below the fixed part of its pattern, without suffix: unique in the split."""
         return "_".join(image.relative_to(self.root / folder).with_suffix("").parts)
 
 
@@ -150,7 +148,7 @@ def dataset_class(path: Path) -> type[FolderDataset]:
     found = read(path)
     colours = found.labels.colours
     attributes = {
-        "__doc__": f"The pictures and masks that {path.name} describes.",
+        "__doc__": f"The images and masks that {path.name} describes.",
         "__module__": __name__,
         "name": found.dataset,
         "title": found.title or found.dataset,
@@ -158,7 +156,7 @@ def dataset_class(path: Path) -> type[FolderDataset]:
         "homepage": found.homepage,
         "id_space": found.labels.id_space or found.dataset,
         "folders": (found.dataset,),
-        "picture_size": found.size,
+        "image_size": found.size,
         "other_sizes": None,
         "training_size": found.size,
         "splits": {
@@ -224,7 +222,7 @@ def _check_ignored(found: Description, path: Path) -> None:
 
 
 def _check_place(path: Path, name: str, place: Place) -> None:
-    """Masks have names that follow from the picture's, in a folder of their own."""
+    """Masks have names that follow from the image's, in a folder of their own."""
     for key in ("images", "labels"):
         stated = getattr(place, key)
         if stated is not None and (
@@ -237,15 +235,15 @@ def _check_place(path: Path, name: str, place: Place) -> None:
         raise yaml_file.wrong(
             path,
             ["splits", name, "labels"],
-            "write {stem} where the name of the picture (without suffix) goes, as in masks/{stem}.png; {parent} is "
+            "write {stem} where the name of the image (without suffix) goes, as in masks/{stem}.png; {parent} is "
             "the name of its folder.",
         )
-    masks, pictures = PurePosixPath(_fixed(place.labels)[0]), PurePosixPath(_fixed(place.images)[0])
-    if pictures.is_relative_to(masks):
+    masks, images = PurePosixPath(_fixed(place.labels)[0]), PurePosixPath(_fixed(place.images)[0])
+    if images.is_relative_to(masks):
         raise yaml_file.wrong(
             path,
             ["splits", name, "labels"],
-            f"masks must lie in a folder without pictures, which trainings cannot open; {masks} holds both.",
+            f"masks must lie in a folder without images, which trainings cannot open; {masks} holds both.",
         )
 
 
@@ -294,5 +292,5 @@ def _fixed(pattern: str) -> tuple[str, str]:
 
 
 def _mask(place: Place, image: Path) -> str:
-    """Path of the mask of a picture below the root; for a split without masks, one that is never read."""
+    """Path of the mask of an image below the root; for a split without masks, one that is never read."""
     return (place.labels or "no masks/{stem}.png").format(stem=image.stem, parent=image.parent.name)

@@ -1,4 +1,4 @@
-"""Labelling stages: a network that is trained labels the target's training pictures for a later stage.
+"""Labelling stages: a network that is trained labels the target's training images for a later stage.
 
 The labels are predictions. The process that makes them is sealed like one that trains, so that no label of the
 target can get into them.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from adaptbench.contracts.task import Task
 from adaptbench.networks.inference import Mode, Size, segment
 
-#: What is noted of a picture beside its label, by name, for example how certain the network is.
+#: What is noted of an image beside its label, by name, for example how certain the network is.
 Facts = Mapping[str, float]
 
 
@@ -31,12 +31,12 @@ class Trained(Protocol):
         """The network, in evaluation mode."""
 
     def inference(self) -> Mode:
-        """How the network sees a test picture."""
+        """How the network sees a test image."""
 
 
 @dataclass(frozen=True)
 class PseudoLabel:
-    """What a labelling stage makes of one picture.
+    """What a labelling stage makes of one image.
 
     Attributes:
         label: train ids, uint8 ``(H, W)``; 255 = ignore.
@@ -49,18 +49,18 @@ class PseudoLabel:
 
 @dataclass(frozen=True)
 class Labeller:
-    """How pictures are labelled: every pixel gets the most likely class, as in the test.
+    """How images are labelled: every pixel gets the most likely class, as in the test.
 
     A method subclasses it for other labels or for facts about them. Its fields are part of the stage's hash.
 
     Attributes:
-        size: labels have the size of the picture ``file``, or that of the network's ``input``.
+        size: labels have the size of the image ``file``, or that of the network's ``input``.
     """
 
     size: Literal["file", "input"] = "file"
 
     def label(self, method: Trained, image: Tensor, size: Size) -> PseudoLabel:
-        """Labels one picture with the student of ``method``, which is in evaluation mode.
+        """Labels one image with the student of ``method``, which is in evaluation mode.
 
         Shape: image ``(1, 3, H, W)``, as the network gets it, to a label ``(*size,)``.
         """

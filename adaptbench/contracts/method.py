@@ -46,16 +46,16 @@ S = TypeVar("S", bound=BaseSettings, default=Any)
 
 @dataclass(frozen=True)
 class Stage:
-    """One training of a method, or one pass that labels the target's training pictures.
+    """One training of a method, or one pass that labels the target's training images.
 
     Attributes:
         name: what the stage does, for logs.
         method: the class whose `Method.train_step` is run; an earlier stage is often another method.
         settings: its settings.
         start: index of the earlier stage whose network it starts from.
-        labeller: nothing is trained: the network of ``start`` labels pictures in this way, which ``method`` and
+        labeller: nothing is trained: the network of ``start`` labels images in this way, which ``method`` and
             ``settings`` show it as in a test; None = a training.
-        labels: index of the earlier labelling stage whose pictures and pseudo-labels take the place of the labelled
+        labels: index of the earlier labelling stage whose images and pseudo-labels take the place of the labelled
             ones; None = labels of the benchmark.
     """
 
@@ -123,25 +123,25 @@ class Method(nn.Module, Generic[S]):
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
-        """How training crops are chosen. Default: every picture once per epoch, in random order."""
+        """How training crops are chosen. Default: every image once per epoch, in random order."""
         return Sampling()
 
     @classmethod
     def label_count(cls, settings: S) -> int | None:
-        """On how many of the labelled pictures it trains, drawn by the seed. Default: all."""
+        """On how many of the labelled images it trains, drawn by the seed. Default: all."""
         return None
 
     @classmethod
-    def partition(cls, settings: S, pictures: Mapping[str, Facts]) -> tuple[Collection[str], Collection[str]]:
-        """Which pictures of a labelling stage are trained on with their pseudo-labels, and which as unlabelled ones.
+    def partition(cls, settings: S, images: Mapping[str, Facts]) -> tuple[Collection[str], Collection[str]]:
+        """Which images of a labelling stage are trained on with their pseudo-labels, and which as unlabelled ones.
 
         Default: all, as both. What a method does not use as target images counts for nothing.
 
         Args:
             settings: of the training.
-            pictures: what was noted of each, by name, in the order of the benchmark.
+            images: what was noted of each, by name, in the order of the benchmark.
         """
-        return pictures.keys(), pictures.keys()
+        return images.keys(), images.keys()
 
     def build_student(self) -> nn.Module:
         """The network that is trained: images ``(B, 3, H, W)`` to logits ``(B, classes, h, w)``."""
@@ -161,7 +161,7 @@ class Method(nn.Module, Generic[S]):
         return cls.other_network is not Method.other_network
 
     def inference(self) -> Mode:
-        """How the scored network sees a test picture: whole (default), or in sliding windows."""
+        """How the scored network sees a test image: whole (default), or in sliding windows."""
         return Whole()
 
     @classmethod
@@ -218,7 +218,7 @@ class Method(nn.Module, Generic[S]):
     def observe(self, group: str, **parts: Tensor) -> None:
         """Shows intermediate results of a training step to whoever watches; it changes nothing in the training.
 
-        Integers are labels, three channels are a picture as networks get it, and anything else is a map with
+        Integers are labels, three channels are an image as networks get it, and anything else is a map with
         values in [0, 1]. The parts ``weight``, ``confident`` and ``mask`` say how far the others of their group
         count. What a teacher labels is the ``label`` of the group ``pseudo``.
 

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adaptbench.data.units import Channels, Iterations, Length, Pictures, PixelCount
+from adaptbench.data.units import Channels, ImageCount, Iterations, Length, PixelCount
 from adaptbench.errors import unknown_name
 
 __all__ = [
     "PROFILES",
     "Channels",
+    "ImageCount",
     "Iterations",
     "Length",
-    "Pictures",
     "PixelCount",
     "Profile",
     "Provenance",
@@ -36,11 +36,11 @@ class Profile:
         name: ``mini`` or ``paper``.
         title: one line for listings.
         data: provenance of the data unless the user or the benchmark says otherwise.
-        scale: linear scale of pictures, crops and all other lengths.
+        scale: linear scale of images, crops and all other lengths.
         iterations: training budget of every method; None = as published.
         networks: network chosen by a method or a study -> network used in its place.
-        generated: generated pictures per ``dataset/split``.
-        pictures: most pictures per domain in one iteration of a training; None = as published.
+        generated: generated images per ``dataset/split``.
+        images: most images per domain in one iteration of a training; None = as published.
         threads: CPU threads of a training; other numbers give other bits.
         workers: data loading processes beside the training.
         checkpoint_every: iterations between two checkpoints.
@@ -51,7 +51,7 @@ class Profile:
     data: Provenance
     scale: float
     iterations: int | None
-    pictures: int | None
+    images: int | None
     threads: int
     workers: int
     checkpoint_every: int
@@ -67,12 +67,12 @@ class Profile:
         return int(pixels * self.scale**2 + 0.5)
 
     def channels(self, number: int) -> int:
-        """A full-size number of channels in this profile, rounded half up; mini narrows with its pictures."""
+        """A full-size number of channels in this profile, rounded half up; mini narrows with its images."""
         return max(int(number * self.scale + 0.5), 1)
 
-    def batch(self, pictures: int) -> int:
-        """A number of pictures per iteration, capped where the profile caps it."""
-        return pictures if self.pictures is None else min(pictures, self.pictures)
+    def batch(self, images: int) -> int:
+        """A number of images per iteration, capped where the profile caps it."""
+        return images if self.images is None else min(images, self.images)
 
     def budget(self, iterations: int, published_total: int) -> int:
         """A number of iterations out of ``published_total``, in proportion to this profile's budget."""
@@ -82,7 +82,7 @@ class Profile:
 
 
 def _other_splits(trained: int, scored: int) -> dict[str, int]:
-    """Generated pictures of every split of the further datasets: trained on, or scored."""
+    """Generated images of every split of the further datasets: trained on, or scored."""
     training = ("synthia/all", "synscapes/all", "acdc/train", "bdd100k/train", "mapillary/training")
     scoring = ("acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation")
     hours = [f"dark_zurich/train_{time}" for time in ("day", "twilight", "night")]
@@ -107,7 +107,7 @@ PROFILES: dict[str, Profile] = {
             data="generated",
             scale=0.25,
             iterations=1000,
-            pictures=2,
+            images=2,
             threads=1,
             workers=0,
             checkpoint_every=100,
@@ -133,7 +133,7 @@ PROFILES: dict[str, Profile] = {
             data="official",
             scale=1.0,
             iterations=None,
-            pictures=None,
+            images=None,
             threads=8,
             workers=4,
             checkpoint_every=1000,

@@ -69,7 +69,7 @@ PROTOCOLS: Mapping[str, NamedProtocol] = {
         title="EHTDI: best checkpoint on the target labels, which are reduced to 1280x640",
         rules=Protocol(checkpoint="oracle-best", label_size="1280x640"),
         class_sets=_THIRTEEN_OF_SIXTEEN,
-        training="19 or 16 outputs; all pictures 1280 wide, Cityscapes at 1280x640",
+        training="19 or 16 outputs; all images 1280 wide, Cityscapes at 1280x640",
         inference="1280x640, averaged weights",
         source="arXiv:2208.06100 and the authors' code",
     ),
@@ -78,7 +78,7 @@ PROTOCOLS: Mapping[str, NamedProtocol] = {
         rules=Protocol(),
         class_sets={"cityscapes16": "cityscapes16of19", "cityscapes13": "cityscapes13of19"},
         training="19 outputs; Cityscapes at 1024x512 (DAFormer) or 2048x1024 (HRDA, MIC), random crops",
-        inference="the whole picture (DAFormer) or sliding windows of 1024x1024 (HRDA, MIC)",
+        inference="the whole image (DAFormer) or sliding windows of 1024x1024 (HRDA, MIC)",
         source="arXiv:2204.13132 and the authors' code",
     ),
 }

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from typing_extensions import TypeVar
 
 from adaptbench.contracts.profiles import Profile
-from adaptbench.data.units import Iterations, Length, Pictures
+from adaptbench.data.units import ImageCount, Iterations, Length
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.optim.recipe import Recipe
 
@@ -31,7 +31,7 @@ class Training(BaseModel):
         description="start weights of the encoder: default (the network's own), none (random) or a file",
     )
     iterations: Iterations = Field(40_000, ge=0, description="training iterations")
-    batch_size: Pictures = Field(2, ge=1, description="images per domain and iteration")
+    batch_size: ImageCount = Field(2, ge=1, description="images per domain and iteration")
     crop: Length = Field(512, ge=8, description="side of the square training crop in pixels")
     resolution: float = Field(1.0, gt=0, description="factor on the dataset's training size before cropping")
     class_share_limit: float = Field(
@@ -136,7 +136,7 @@ def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
             values[name] = profile.pixel_count(values[name])
         elif "channels" in units:
             values[name] = profile.channels(values[name])
-        elif "pictures" in units:
+        elif "images" in units:
             values[name] = profile.batch(values[name])
         elif "iterations" in units and total > 0:
             values[name] = profile.budget(values[name], total)

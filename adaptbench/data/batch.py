@@ -11,7 +11,7 @@ from adaptbench.draws import Draws
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures of one domain.
+    """Images of one domain.
 
     Attributes:
         image: in the network's normalisation and order of channels (`NetworkSpec`), float32 ``(B, 3, H, W)``.
@@ -27,7 +27,7 @@ class Images:
 
 @dataclass(frozen=True)
 class LabelledImages(Images):
-    """Pictures with labels.
+    """Images with labels.
 
     Attributes:
         label: train ids, int64 ``(B, 1, H, W)``; 255 = ignore.
@@ -43,8 +43,8 @@ class Batch:
     Attributes:
         iteration: counted from 0 within the stage.
         draws: keyed random generators of this iteration.
-        labelled: pictures with labels: of the source (under the oracle tag: of the target).
-        target: pictures of the target; None for methods that use none.
+        labelled: images with labels: of the source (under the oracle tag: of the target).
+        target: images of the target; None for methods that use none.
     """
 
     iteration: int
@@ -54,5 +54,5 @@ class Batch:
 
     @property
     def source(self) -> LabelledImages:
-        """The labelled pictures, by the name the papers use."""
+        """The labelled images, by the name the papers use."""
         return self.labelled

@@ -1,4 +1,4 @@
-"""Class-balanced sampling of labelled pictures: classes that were shown rarely so far are drawn more often."""
+"""Class-balanced sampling of labelled images: classes that were shown rarely so far are drawn more often."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def balanced_picks(
         length: number of images wanted.
         rng: draws classes and shuffles queues.
 
-    Shape: ``shows`` is (pictures, C) bool.
+    Shape: ``shows`` is (images, C) bool.
 
     Raises:
-        ValueError: no picture shows any class.
+        ValueError: no image shows any class.
 
     Source: code of FADA, arXiv 2007.09222; docs/quirks.md#a14.
     """
     present = np.asarray(shows.any(axis=0))
     if not present.any():
-        raise ValueError("No picture shows any class to balance.")
+        raise ValueError("No image shows any class to balance.")
     waiting = [list(queue) for queue in queues]
     positions = [0] * len(waiting)
     counts = np.zeros(shows.shape[1], dtype=np.int64)
@@ -71,7 +71,7 @@ def balanced_picks(
 
 
 def _next(queue: list[int], positions: list[int], drawn: int, rng: Random) -> int:
-    """The next picture of the class ``drawn``."""
+    """The next image of the class ``drawn``."""
     if positions[drawn] >= len(queue):
         rng.shuffle(queue)
         positions[drawn] %= max(len(queue) - 1, 1)

@@ -34,7 +34,7 @@ def class_counts(
     """Pixels by train id of every label file, in the order of ``items``; ignored pixels are not counted.
 
     Args:
-        items: dataset, sample and label map of each picture. No other label file is opened.
+        items: dataset, sample and label map of each image. No other label file is opened.
         cache: folder of the results; one file per set of contents. Equal contents are counted once, whatever the
             files are called; a changed file or label map is another entry.
         count: how they are counted, where the cache does not have them.

@@ -21,7 +21,7 @@ GreyLevels: TypeAlias = Literal["truncated", "rounded"]
 
 
 class ViewDraw(NamedTuple):
-    """The random part of the two views of a picture."""
+    """The random part of the two views of an image."""
 
     box: CropBox
     colours: Recolouring
@@ -48,13 +48,13 @@ def views(
 ) -> Views:
     """Both views of every image; the strong view is the weak one, recoloured.
 
-    Shape: float ``(B, 3, H, W)``, normalised with ``values``; a draw per picture.
+    Shape: float ``(B, 3, H, W)``, normalised with ``values``; a draw per image.
 
     Source: docs/quirks.md#b3 and #b19.
     """
     crops = [
-        crop_image(picture, draw.box, side)
-        for picture, draw in zip(grey_levels(image, values, levels), draws, strict=True)
+        crop_image(frame, draw.box, side)
+        for frame, draw in zip(grey_levels(image, values, levels), draws, strict=True)
     ]
     strong = [recolour(crop, draw.colours) for crop, draw in zip(crops, draws, strict=True)]
     return Views(_batched(crops, values).to(image), _batched(strong, values).to(image))
@@ -75,5 +75,5 @@ def grey_levels(image: Tensor, values: Normalisation, levels: GreyLevels = "trun
     return list(pixels.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
 
 
-def _batched(pictures: Sequence[UInt8], values: Normalisation) -> Tensor:
-    return torch.stack([normalise(picture, values) for picture in pictures])
+def _batched(images: Sequence[UInt8], values: Normalisation) -> Tensor:
+    return torch.stack([normalise(image, values) for image in images])

@@ -1,4 +1,4 @@
-"""Reading pictures and label files, strictly: a damaged file is an error that names it.
+"""Reading images and label files, strictly: a damaged file is an error that names it.
 
 The bytes are read with Python's own `open`, or from a zip archive, both of which the label firewall watches, and
 decoded from memory. Decoders differ in what they forgive: Pillow accepts a PNG with wrong checksums or without its
@@ -35,26 +35,26 @@ _REPLACE = "Copy or unpack the file again; no other sample is taken in its place
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Reads a picture. The orientation tag of EXIF is not applied: label files know nothing of it.
+    """Reads an image. The orientation tag of EXIF is not applied: label files know nothing of it.
 
-    Grey and palette pictures become RGB, an alpha channel is dropped, 16 bits become 8.
+    Grey and palette images become RGB, an alpha channel is dropped, 16 bits become 8.
 
     Shape: ``(H, W, 3)`` RGB uint8.
 
     Raises:
-        DataError: the file is missing, truncated, damaged or no picture. (JPEG has no checksums: changed
+        DataError: the file is missing, truncated, damaged or no image. (JPEG has no checksums: changed
             bytes within its pixel data cannot be noticed.)
     """
     data = _read_bytes(path)
     _require_whole(data, path)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise _damaged(path, str(error).strip()) from error
-    if picture is None:
+    if image is None:
         raise _damaged(path, f"it cannot be decoded ({len(data)} bytes, the first are {data[:8]!r})")
-    rgb: npt.NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    rgb: npt.NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return rgb
 
 
@@ -70,10 +70,10 @@ def read_index_image(path: Path) -> npt.NDArray[np.uint8]:
     data = _read_bytes(path)
     _require_whole(data, path)
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            if picture.format != "PNG" or picture.mode not in ("P", "L"):
-                raise _unknown_encoding(path, picture)
-            return np.array(picture, dtype=np.uint8)
+        with Image.open(io.BytesIO(data)) as image:
+            if image.format != "PNG" or image.mode not in ("P", "L"):
+                raise _unknown_encoding(path, image)
+            return np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
         raise _damaged(path, f"it cannot be decoded as a PNG ({error})") from error
 
@@ -82,11 +82,11 @@ def index_image_size(path: Path) -> tuple[int, int]:
     """Width and height of an index image in pixels, from its header alone.
 
     Raises:
-        DataError: the file is missing or no picture.
+        DataError: the file is missing or no image.
     """
     try:
-        with path.open("rb") as file, Image.open(file) as picture:
-            return picture.size
+        with path.open("rb") as file, Image.open(file) as image:
+            return image.size
     except OSError as error:
         raise _damaged(path, str(error)) from error
 
@@ -119,10 +119,10 @@ def read_wide_index_image(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def require_same_size(image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], sample: Sample) -> None:
-    """Checks that a label map covers its picture pixel by pixel.
+    """Checks that a label map covers its image pixel by pixel.
 
     Args:
-        image: the picture. Shape: ``(H, W, 3)``.
+        image: the image. Shape: ``(H, W, 3)``.
         label: the label map. Shape: ``(H, W)``.
         sample: where both come from.
 
@@ -143,7 +143,7 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise DataError(
             f"Cannot read {path}: {error.strerror or error}. "
-            "Expected a picture there; check that the data is unpacked completely."
+            "Expected an image there; check that the data is unpacked completely."
         ) from error
     if not data:
         raise _damaged(path, "it is empty")
@@ -158,7 +158,7 @@ def _require_whole(data: bytes, path: Path) -> None:
         complete = data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN) >= 0
         problem = "" if complete else f"truncated: no end mark in the {len(data)} bytes of the JPEG"
     else:
-        problem = ""  # whether this is a picture at all is for the decoder to say
+        problem = ""  # whether this is an image at all is for the decoder to say
     if problem:
         raise _damaged(path, problem)
 
@@ -181,12 +181,12 @@ def _png_problem(data: bytes) -> str:
 
 
 def _damaged(path: Path, problem: str) -> DataError:
-    return DataError(f"Damaged or unreadable picture {path}: {problem}. {_REPLACE}")
+    return DataError(f"Damaged or unreadable image {path}: {problem}. {_REPLACE}")
 
 
-def _unknown_encoding(path: Path, picture: Image.Image) -> DataError:
+def _unknown_encoding(path: Path, image: Image.Image) -> DataError:
     return DataError(
-        f"Label file with unknown encoding: {path} is a {picture.format} of mode {picture.mode!r}. Expected "
+        f"Label file with unknown encoding: {path} is a {image.format} of mode {image.mode!r}. Expected "
         "a PNG with one 8-bit class id per pixel (palette indices, mode 'P', or grey values, mode 'L'). Is "
         "it a colour rendering or the output of a converter? Put the dataset's official label file there."
     )

@@ -91,7 +91,7 @@ def _check(forbidden: Iterable[Path], allowed: Collection[Path]) -> _Check:
         if within and path not in exceptions:
             message = (
                 f"A method tried to open {path}, which it must not know. Training may read source labels only; "
-                "target labels, and in domain generalization target pictures, too, are for the final evaluation "
+                "target labels, and in domain generalization target images, too, are for the final evaluation "
                 "(the tag 'oracle' is the one exception)."
             )
             _breaches.append(message)

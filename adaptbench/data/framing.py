@@ -1,4 +1,4 @@
-"""How a picture file becomes what a network is shown: its size, and whether it is cropped."""
+"""How an image file becomes what a network is shown: its size, and whether it is cropped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BI
 
 @dataclass(frozen=True)
 class Crops:
-    """Pictures keep their ratio; in training, square crops are drawn and half of them mirrored.
+    """Images keep their ratio; in training, square crops are drawn and half of them mirrored.
 
     Source: pipelines of DACS and DAFormer in mmsegmentation (resizing by OpenCV).
     """
@@ -28,11 +28,11 @@ class Crops:
     cropped = True
 
     def size(self, file: Size, box: Size) -> Size:
-        """Size at which a picture of size ``file`` is used."""
+        """Size at which an image of size ``file`` is used."""
         return transforms.fitted_size(file, box)
 
     def image(self, image: UInt8, size: Size) -> UInt8:
-        """The picture at that size. Shape: ``(H, W, 3)`` uint8."""
+        """The image at that size. Shape: ``(H, W, 3)`` uint8."""
         return transforms.resize_image(image, size)
 
     def label(self, label: UInt8, size: Size) -> UInt8:
@@ -46,13 +46,13 @@ def nearest(label: UInt8, size: Size) -> UInt8:
 
 
 @dataclass(frozen=True)
-class WholePictures:
-    """Pictures are stretched to the training size, and not cropped.
+class WholeImages:
+    """Images are stretched to the training size, and not cropped.
 
     Attributes:
         interpolation: of images; labels take the nearest pixel.
-        mirrored: whether half of all pictures are mirrored in training, before they are resized.
-        width: of all pictures, whatever dataset they are of; the training size gives the ratio. None = the training
+        mirrored: whether half of all images are mirrored in training, before they are resized.
+        width: of all images, whatever dataset they are of; the training size gives the ratio. None = the training
             size itself. Units: pixels.
 
     Source: loaders of ADVENT, IntraDA and FADA (bicubic), and of PixMatch and EHTDI (mirrored, all of one width);
@@ -71,7 +71,7 @@ class WholePictures:
         return self.width, int(self.width * box[1] / box[0] + 0.5)
 
     def image(self, image: UInt8, size: Size) -> UInt8:
-        """The picture at that size. Shape: ``(H, W, 3)`` uint8."""
+        """The image at that size. Shape: ``(H, W, 3)`` uint8."""
         return np.asarray(Image.fromarray(image).resize(size, _FILTERS[self.interpolation]))
 
     def label(self, label: UInt8, size: Size) -> UInt8:
@@ -84,9 +84,9 @@ class ScaledCrop:
     """The random part of a `ScaledCrops`.
 
     Attributes:
-        scale: factor on the sides of the picture.
-        top: of the crop, in pixels of the scaled picture.
-        left: of the crop, in pixels of the scaled picture.
+        scale: factor on the sides of the image.
+        top: of the crop, in pixels of the scaled image.
+        left: of the crop, in pixels of the scaled image.
         flip: whether the crop is mirrored.
     """
 
@@ -97,12 +97,12 @@ class ScaledCrop:
 
 
 @dataclass(frozen=True)
-class ScaledCrops(WholePictures):
-    """In training, crops of pictures that are scaled at random, half of them mirrored; in a test, whole pictures.
+class ScaledCrops(WholeImages):
+    """In training, crops of images that are scaled at random, half of them mirrored; in a test, whole images.
 
     Attributes:
         crop: (width, height) in pixels.
-        scales: range of the factors on the picture.
+        scales: range of the factors on the image.
 
     Source: loader of FADA's self-distillation.
     """
@@ -112,11 +112,11 @@ class ScaledCrops(WholePictures):
     cropped = True
 
     def scaled(self, size: Size, scale: float) -> Size:
-        """Size of a picture times ``scale``, rounded down."""
+        """Size of an image times ``scale``, rounded down."""
         return int(size[0] * scale), int(size[1] * scale)
 
     def draw(self, size: Size, rng: np.random.Generator) -> ScaledCrop:
-        """Draws a crop of a picture of ``size``; where it does not fit, it begins at the border."""
+        """Draws a crop of an image of ``size``; where it does not fit, it begins at the border."""
         scale = float(rng.uniform(*self.scales))
         width, height = self.scaled(size, scale)
         top = int(rng.integers(max(height - self.crop[1], 0) + 1))
@@ -124,7 +124,7 @@ class ScaledCrops(WholePictures):
         return ScaledCrop(scale, top, left, bool(rng.random() < 0.5))
 
     def cut(self, image: UInt8, label: UInt8, drawn: ScaledCrop) -> tuple[UInt8, UInt8]:
-        """The crop of picture and label. Shape: ``(H, W, 3)`` and ``(H, W)`` uint8, to at most ``crop``."""
+        """The crop of image and label. Shape: ``(H, W, 3)`` and ``(H, W)`` uint8, to at most ``crop``."""
         size = self.scaled((image.shape[1], image.shape[0]), drawn.scale)
         rows = slice(drawn.top, drawn.top + self.crop[1])
         columns = slice(drawn.left, drawn.left + self.crop[0])
@@ -133,4 +133,4 @@ class ScaledCrops(WholePictures):
         return image[:, ::step], label[:, ::step]
 
 
-Framing = Crops | WholePictures | ScaledCrops
+Framing = Crops | WholeImages | ScaledCrops

@@ -1,4 +1,4 @@
-"""What a network takes a picture for: which channel comes first, and which values are 0 and 1."""
+"""What a network takes an image for: which channel comes first, and which values are 0 and 1."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ class Normalisation:
 
 #: ImageNet statistics of RGB, as every self-training paper uses them.
 IMAGENET = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-#: Mean of the pictures that Caffe models were trained on; nothing is divided.
+#: Mean of the images that Caffe models were trained on; nothing is divided.
 #: Source: ADVENT, arXiv 1811.12833, its configuration; docs/quirks.md#a17.
 CAFFE = Normalisation((104.00698793, 116.66876762, 122.67891434), (1.0, 1.0, 1.0), bgr=True)

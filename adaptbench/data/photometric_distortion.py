@@ -1,4 +1,4 @@
-"""Photometric distortion of pictures: brightness, contrast, saturation and hue, each with probability one half."""
+"""Photometric distortion of images: brightness, contrast, saturation and hue, each with probability one half."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def draw_distortion(generator: np.random.Generator) -> Distortion:
 
 
 def distort(image: UInt8, draw: Distortion) -> UInt8:
-    """The distorted picture; every step cuts values to whole grey levels. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
+    """The distorted image; every step cuts values to whole grey levels. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
     if draw.brightness is not None:
         image = _linear(image, shift=draw.brightness)
     if draw.contrast is not None and draw.contrast_first:
@@ -72,7 +72,7 @@ def _linear(values: UInt8, factor: float = 1.0, shift: float = 0.0) -> UInt8:
 
 
 def _in_hsv(image: UInt8, draw: Distortion) -> UInt8:
-    """Saturation, then hue; the picture is converted to HSV and back for each."""
+    """Saturation, then hue; the image is converted to HSV and back for each."""
     if draw.saturation is not None:
         hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
         hsv[..., 1] = _linear(np.asarray(hsv[..., 1]), factor=draw.saturation)

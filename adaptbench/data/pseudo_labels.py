@@ -1,4 +1,4 @@
-"""Pseudo-labels on disk: an index image per picture, and a table of what is known of each."""
+"""Pseudo-labels on disk: an index image per image, and a table of what is known of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adaptbench.data import files
 from adaptbench.errors import DataError
 from adaptbench.storage.atomic import replacing, write_text
 
-#: The table, a line per picture in the order in which they were labelled.
+#: The table, a line per image in the order in which they were labelled.
 TABLE = "labels.jsonl"
 
 
@@ -24,7 +24,7 @@ class Entry:
     """A line of the table.
 
     Attributes:
-        name: of the picture, with its split: ``cityscapes-train/NAME``.
+        name: of the image, with its split: ``cityscapes-train/NAME``.
         width: of the label, in pixels.
         height: of the label, in pixels.
         facts: what was noted of it.
@@ -39,7 +39,7 @@ class Entry:
 class PseudoLabels:
     """The pseudo-labels in a stage's folder.
 
-    A picture counts as labelled when its line is in the table, which is written after the image. So a pass that is
+    An image counts as labelled when its line is in the table, which is written after the image. So a pass that is
     killed goes on where it was and ends with the same bytes.
 
     Args:
@@ -50,7 +50,7 @@ class PseudoLabels:
         self.folder = folder
 
     def file(self, name: str) -> Path:
-        """The index image of the picture called ``name``."""
+        """The index image of the image called ``name``."""
         return self.folder / "labels" / f"{name}.png"
 
     def entries(self) -> dict[str, Entry]:
@@ -69,7 +69,7 @@ class PseudoLabels:
         return found
 
     def add(self, name: str, label: npt.NDArray[np.uint8], facts: Mapping[str, float]) -> None:
-        """Keeps the label of a picture. Shape: ``(H, W)`` uint8 train ids.
+        """Keeps the label of an image. Shape: ``(H, W)`` uint8 train ids.
 
         Raises:
             RunStateError: the folder cannot be written.
@@ -81,17 +81,17 @@ class PseudoLabels:
             file.write(_line(entry))
 
     def require(self, names: Iterable[str]) -> None:
-        """Checks that there is a whole pseudo-label for every picture.
+        """Checks that there is a whole pseudo-label for every image.
 
         Raises:
-            DataError: the table lacks a picture, or its file is missing, damaged or of another size.
+            DataError: the table lacks an image, or its file is missing, damaged or of another size.
         """
         entries = self.entries()
         for name in names:
             if name not in entries:
                 raise DataError(
-                    f"{self.folder / TABLE} does not name the picture {name}, whose pseudo-label is to be "
-                    f"trained on. Delete the folder {self.folder} to label all pictures again."
+                    f"{self.folder / TABLE} does not name the image {name}, whose pseudo-label is to be "
+                    f"trained on. Delete the folder {self.folder} to label all images again."
                 )
             self._require_size(entries[name])
 
@@ -101,24 +101,24 @@ class PseudoLabels:
         if (width, height) != (entry.width, entry.height):
             raise DataError(
                 f"The pseudo-label {path} has {width}x{height} pixels, but it was made with "
-                f"{entry.width}x{entry.height}. Delete the folder {self.folder} to label all pictures again."
+                f"{entry.width}x{entry.height}. Delete the folder {self.folder} to label all images again."
             )
 
 
-def require_known(method: str, pictures: Collection[str], *chosen: Collection[str]) -> None:
-    """Checks which pictures a method chose to train on; the first choice are those with pseudo-labels.
+def require_known(method: str, images: Collection[str], *chosen: Collection[str]) -> None:
+    """Checks which images a method chose to train on; the first choice are those with pseudo-labels.
 
     Raises:
         DataError: it chose none, or one that is not there.
     """
-    unknown = sorted({name for names in chosen for name in names} - set(pictures))
+    unknown = sorted({name for names in chosen for name in names} - set(images))
     if unknown:
         raise DataError(
-            f"{method} chose {len(unknown)} pictures to train on that are not among the {len(pictures)} target "
-            f"pictures, for example {unknown[0]}. Is the list of another benchmark, or of a run with another limit?"
+            f"{method} chose {len(unknown)} images to train on that are not among the {len(images)} target "
+            f"images, for example {unknown[0]}. Is the list of another benchmark, or of a run with another limit?"
         )
     if not chosen[0]:
-        raise DataError(f"{method} chose none of {len(pictures)} pictures to train on with pseudo-labels.")
+        raise DataError(f"{method} chose none of {len(images)} images to train on with pseudo-labels.")
 
 
 def _line(entry: Entry) -> str:

@@ -20,7 +20,7 @@ MissingRule = Literal["error", "drop"]
 """What happens to a class that no file shows often enough, see `rare_class_sampler`."""
 
 CHECKS = 10
-"""Crops of one picture that are checked; the next one is taken as it is."""
+"""Crops of one image that are checked; the next one is taken as it is."""
 
 
 class ClassProbabilities(NamedTuple):
@@ -183,10 +183,10 @@ def accept_crop(
     min_crop_ratio: float,
     checks: int = CHECKS,
 ) -> AcceptedCrop[Crop]:
-    """Draw crops of one picture until one shows enough of the drawn class.
+    """Draw crops of one image until one shows enough of the drawn class.
 
     A crop is accepted with strictly more than ``min_pixels * min_crop_ratio`` pixels of the class. After ten
-    rejected crops the eleventh is taken unchecked. A ratio of 0 switches the check off. The picture stays
+    rejected crops the eleventh is taken unchecked. A ratio of 0 switches the check off. The image stays
     the same, so `draw` need only draw a box and a flip.
 
     Args:

@@ -1,4 +1,4 @@
-"""Recolouring of pictures: brightness, contrast, hue, saturation and value, then perhaps grey, then perhaps blurred."""
+"""Recolouring of images: brightness, contrast, hue, saturation and value, then perhaps grey, then perhaps blurred."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def draw_recolouring(generator: np.random.Generator) -> Recolouring:
 
 
 def recolour(image: UInt8, draw: Recolouring) -> UInt8:
-    """The recoloured picture. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
+    """The recoloured image. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
     if draw.colours is not None:
         image = _in_hsv(_linear(image, draw.colours), draw.colours)
     if draw.grey:

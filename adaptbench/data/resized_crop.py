@@ -18,7 +18,7 @@ _ATTEMPTS = 10
 
 
 class CropBox(NamedTuple):
-    """A box in a picture. Units: pixels."""
+    """A box in an image. Units: pixels."""
 
     top: int
     left: int
@@ -31,7 +31,7 @@ def draw_box(size: tuple[int, int], smallest: float, generator: np.random.Genera
 
     Args:
         size: height and width in pixels.
-        smallest: smallest share of the picture's area; the largest is 1, and all are equally likely.
+        smallest: smallest share of the image's area; the largest is 1, and all are equally likely.
         generator: source of the box.
 
     Source: PixMatch, arXiv 2105.08128, augmentation; the library it names.

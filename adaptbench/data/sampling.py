@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from adaptbench.data.framing import Crops, Framing, Size
-from adaptbench.data.picture_jitter import Jitter
+from adaptbench.data.image_jitter import Jitter
 from adaptbench.data.pseudo_margins import Margins
 from adaptbench.data.rare_class_sampling import MissingRule
 
 
 @dataclass(frozen=True)
 class RareClasses:
-    """Rare class sampling of source pictures; the target picture is then drawn uniformly.
+    """Rare class sampling of source images; the target image is then drawn uniformly.
 
     Attributes:
         temperature: the lower, the more often rare classes are drawn.
-        min_pixels: a picture is drawn for a class only if its label file has more pixels of it.
+        min_pixels: an image is drawn for a class only if its label file has more pixels of it.
         min_crop_ratio: share of ``min_pixels`` that the crop has to show; 0 = any crop.
-        missing: whether a class that no picture shows often enough is an ``error`` or ``drop`` ped.
+        missing: whether a class that no image shows often enough is an ``error`` or ``drop`` ped.
 
     Source: DAFormer, arXiv 2111.14887, section 3.3.
     """
@@ -31,21 +31,21 @@ class RareClasses:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What is shown of which pictures, and what comes with them.
+    """What is shown of which images, and what comes with them.
 
     Attributes:
-        rare: rare class sampling; None = every picture once per epoch.
+        rare: rare class sampling; None = every image once per epoch.
         part: side of the square part that is trained on, the same one of source and target crop, in pixels; None =
             whole crops.
-        margins: borders of target pictures, in pixels of the picture file, where no pseudo-label is trusted; None
+        margins: borders of target images, in pixels of the image file, where no pseudo-label is trusted; None
             = batches carry no mask.
-        framing: crops, or whole pictures; the test pictures are resized alike.
-        source_box: (width, height) in pixels that source pictures are resized into, whatever dataset they are of; None
+        framing: crops, or whole images; the test images are resized alike.
+        source_box: (width, height) in pixels that source images are resized into, whatever dataset they are of; None
             = the training size of their dataset.
-        distortion: whether the colours of labelled pictures are distorted.
+        distortion: whether the colours of labelled images are distorted.
         jitter: how far they are jittered instead, as in FADA; None = not.
-        balanced: whether labelled pictures are drawn by the classes they show; else every one is shown per epoch.
-        blur: whether half of all pictures are blurred a little.
+        balanced: whether labelled images are drawn by the classes they show; else every one is shown per epoch.
+        blur: whether half of all images are blurred a little.
     """
 
     rare: RareClasses | None = None

@@ -18,11 +18,11 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
-from adaptbench.data.framing import Framing, ScaledCrops, WholePictures
+from adaptbench.data.framing import Framing, ScaledCrops, WholeImages
+from adaptbench.data.image_blur import blur, draw_blur
+from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.photometric_distortion import distort, draw_distortion
-from adaptbench.data.picture_blur import blur, draw_blur
-from adaptbench.data.picture_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.pseudo_margins import crop_mask, margin_mask
 from adaptbench.data.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
 from adaptbench.data.sample import Reader, Sample
@@ -34,7 +34,7 @@ from adaptbench.errors import DataError, UsageError
 
 UInt8 = npt.NDArray[np.uint8]
 
-#: Decoded and resized pictures are kept in memory up to this many bytes.
+#: Decoded and resized images are kept in memory up to this many bytes.
 CACHE_BYTES = 1 << 30
 
 
@@ -44,11 +44,11 @@ Item: TypeAlias = tuple[Reader, Sample, tuple[int, int], LabelMap | None]
 
 @dataclass(frozen=True)
 class Domain:
-    """Pictures of one or several datasets that are trained on as one domain.
+    """Images of one or several datasets that are trained on as one domain.
 
     Attributes:
-        items: the pictures.
-        predicted: whether the labels are pseudo-labels, which may have another size than their pictures.
+        items: the images.
+        predicted: whether the labels are pseudo-labels, which may have another size than their images.
     """
 
     items: Sequence[Item]
@@ -78,8 +78,8 @@ class StreamSettings(Protocol):
         """A crop is drawn again above this share of one class."""
 
 
-class _Picture(NamedTuple):
-    """A picture at training size: RGB, train ids if labelled, and where pseudo-labels are trusted if asked for."""
+class _Image(NamedTuple):
+    """An image at training size: RGB, train ids if labelled, and where pseudo-labels are trusted if asked for."""
 
     image: UInt8
     label: UInt8 | None
@@ -100,15 +100,15 @@ class TrainingStream(Dataset[Batch]):
     """Batches by iteration number.
 
     Args:
-        labelled: pictures trained on with labels.
-        target: unlabelled pictures, or None.
+        labelled: images trained on with labels.
+        target: unlabelled images, or None.
         settings: batch size, crop and class share limit are read.
         stage_seed: seed of the stage.
-        sampling: what is shown of which pictures, and what comes with them.
+        sampling: what is shown of which images, and what comes with them.
         normalisation: of the network's input.
 
     Raises:
-        UsageError: whole pictures of several sizes shall be in one batch.
+        UsageError: whole images of several sizes shall be in one batch.
     """
 
     def __init__(
@@ -128,9 +128,9 @@ class TrainingStream(Dataset[Batch]):
         self.stage_seed = stage_seed
         self.sampling = sampling
         self.normalisation = normalisation
-        #: (width, height) that crops are padded to; whole pictures are never padded.
+        #: (width, height) that crops are padded to; whole images are never padded.
         self._box = _padded(sampling.framing, settings.crop)
-        self._cache: dict[tuple[int, int, bool], _Picture] = {}
+        self._cache: dict[tuple[int, int, bool], _Image] = {}
         self._cached_bytes = 0
         self._margin_masks: dict[tuple[tuple[int, int], tuple[int, int]], UInt8] = {}
 
@@ -169,7 +169,7 @@ class TrainingStream(Dataset[Batch]):
 
     @cached_property
     def balanced_picks(self) -> npt.NDArray[np.int64] | None:
-        """Numbers of the labelled pictures of all batches by class-balanced sampling, in random order; None if off.
+        """Numbers of the labelled images of all batches by class-balanced sampling, in random order; None if off.
 
         Raises:
             DataError: a label file is missing or damaged, or none shows any class.
@@ -196,7 +196,7 @@ class TrainingStream(Dataset[Batch]):
         return [int(i) for i in self.balanced_picks[iteration * size : (iteration + 1) * size]]
 
     def _in_order(self, iteration: int, draws: Draws) -> list[tuple[int, Tensor, Tensor]]:
-        """Number, image and label of the batch's pictures: each epoch shows every picture once."""
+        """Number, image and label of the batch's images: each epoch shows every image once."""
         indices = self._labelled_indices(iteration)
         return [
             (i, *self._labelled_crop(i, draws.numpy(f"labelled crop {k}"))) for k, i in enumerate(indices)
@@ -241,8 +241,8 @@ class TrainingStream(Dataset[Batch]):
         self, index: int, rng: np.random.Generator, rare_class: int | None = None
     ) -> tuple[Tensor, Tensor]:
         mirrored = self._draw_mirrored(rng)
-        picture = self._resized(0, self.labelled, index, mirrored)
-        image, label = picture.image, picture.label
+        frame = self._resized(0, self.labelled, index, mirrored)
+        image, label = frame.image, frame.label
         assert label is not None
         if self.sampling.jitter is not None:
             image = self._jittered(index, mirrored, draw_jitter(self.sampling.jitter, rng))
@@ -261,7 +261,7 @@ class TrainingStream(Dataset[Batch]):
         return self._network_input(image), transforms.pad_to(train_ids, self._box, IGNORE)
 
     def _placement(self, label: UInt8, rng: np.random.Generator, rare_class: int | None) -> _Placement:
-        """Draws a crop; with a class, again until it shows enough of it (the picture is decoded only once)."""
+        """Draws a crop; with a class, again until it shows enough of it (the image is decoded only once)."""
         if not self.sampling.framing.cropped:
             return _WHOLE
 
@@ -306,41 +306,41 @@ class TrainingStream(Dataset[Batch]):
         return transforms.pad_to(transforms.normalise(image, self.normalisation), self._box, 0)
 
     def _draw_mirrored(self, rng: np.random.Generator) -> bool:
-        """Whether a whole picture is mirrored; nothing is drawn where none ever is."""
+        """Whether a whole image is mirrored; nothing is drawn where none ever is."""
         framing = self.sampling.framing
-        return isinstance(framing, WholePictures) and framing.mirrored and bool(rng.random() < 0.5)
+        return isinstance(framing, WholeImages) and framing.mirrored and bool(rng.random() < 0.5)
 
     def _blurred(self, image: UInt8, rng: np.random.Generator) -> UInt8:
         return blur(image, draw_blur(rng)) if self.sampling.blur else image
 
-    def _resized(self, domain: int, pictures: Domain, index: int, mirrored: bool = False) -> _Picture:
-        """Decoded picture and train ids at training size, kept in memory while there is room.
+    def _resized(self, domain: int, images: Domain, index: int, mirrored: bool = False) -> _Image:
+        """Decoded image and train ids at training size, kept in memory while there is room.
 
-        A mirrored picture is another one: resizing takes other pixels of a mirrored label.
+        A mirrored image is another one: resizing takes other pixels of a mirrored label.
         """
         key = (domain, index, mirrored)
         if key in self._cache:
             return self._cache[key]
-        dataset, sample, box, label_map = pictures.items[index]
+        dataset, sample, box, label_map = images.items[index]
         image, label = dataset.read_image(sample), None
         file_size = (image.shape[1], image.shape[0])
         framing = self.sampling.framing
         size = framing.size(file_size, box)
         if label_map is not None:
             raw = dataset.read_label(sample)
-            if not pictures.predicted:
+            if not images.predicted:
                 require_same_size(image, raw, sample)
             label = framing.label(label_map[raw[:, ::-1] if mirrored else raw], size)
         trusted = self._trusted(file_size, box) if label_map is None else None
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
-        picture = _Picture(framing.image(image, size), label, trusted)
-        self._cached_bytes += picture.image.nbytes + (0 if label is None else label.nbytes)
+        frame = _Image(framing.image(image, size), label, trusted)
+        self._cached_bytes += frame.image.nbytes + (0 if label is None else label.nbytes)
         if self._cached_bytes < CACHE_BYTES:
-            self._cache[key] = picture
-        return picture
+            self._cache[key] = frame
+        return frame
 
     def _jittered(self, index: int, mirrored: bool, jitter: DrawnJitter) -> UInt8:
-        """A labelled picture at training size, its colours jittered at the size of its file; never kept in memory.
+        """A labelled image at training size, its colours jittered at the size of its file; never kept in memory.
 
         Source: docs/quirks.md#a8.
         """
@@ -351,7 +351,7 @@ class TrainingStream(Dataset[Batch]):
         return framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
 
     def _trusted(self, file_size: tuple[int, int], box: tuple[int, int]) -> UInt8 | None:
-        """Where pseudo-labels of a picture are trusted; one mask serves all pictures of a size."""
+        """Where pseudo-labels of an image are trusted; one mask serves all images of a size."""
         margins, key = self.sampling.margins, (file_size, box)
         if margins is None:
             return None
@@ -371,7 +371,7 @@ def _require_one_size(*domains: Domain | None) -> None:
         sizes = sorted({box for _, _, box, _ in domain.items}) if domain is not None else []
         if len(sizes) > 1:
             raise UsageError(
-                f"Whole pictures of {len(sizes)} training sizes ({', '.join(f'{w}x{h}' for w, h in sizes)}) cannot be "
+                f"Whole images of {len(sizes)} training sizes ({', '.join(f'{w}x{h}' for w, h in sizes)}) cannot be "
                 "in one batch. Use --set batch_size=1, or a method that trains on crops."
             )
 

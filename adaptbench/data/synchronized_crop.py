@@ -51,13 +51,13 @@ def draw_places(batch: Batch, side: int) -> list[Place]:
 
 
 def cut(images: Images, places: list[Place]) -> Images:
-    """The part of every picture, and of the mask of trusted pixels if there is one."""
+    """The part of every image, and of the mask of trusted pixels if there is one."""
     trusted = None if images.trusted is None else _cut(images.trusted, places)
     return replace(images, image=_cut(images.image, places), trusted=trusted)
 
 
 def cut_labelled(images: LabelledImages, places: list[Place]) -> LabelledImages:
-    """The part of every picture and of its label."""
+    """The part of every image and of its label."""
     return replace(images, image=_cut(images.image, places), label=_cut(images.label, places))
 
 

@@ -44,7 +44,7 @@ class ClassSet:
     Attributes:
         name: key used in protocols and tables, for example ``"cityscapes19"``.
         classes: class names; the position is the train id.
-        palette: one RGB colour (0..255) per class, for pictures.
+        palette: one RGB colour (0..255) per class, for images.
         source: where the definition comes from.
         averaged: train ids of the classes that the mean IoU is over; None = all. The others are trained, predicted and
             have an IoU of their own.

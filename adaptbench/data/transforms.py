@@ -1,4 +1,4 @@
-"""Picture transforms of the self-training papers: resize, crop, flip, normalise. Draw and apply are apart.
+"""Image transforms of the self-training papers: resize, crop, flip, normalise. Draw and apply are apart.
 
 They give the bits of the papers' mmsegmentation 0.16 pipelines for equal draws (cv2 bilinear and nearest
 resizing that keeps the ratio).

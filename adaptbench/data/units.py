@@ -11,6 +11,6 @@ PixelCount = Annotated[int, "pixel_count"]
 #: Width of a module that a method trains beside the network, like a discriminator.
 Channels = Annotated[int, "channels"]
 #: A number of images per domain in one training iteration.
-Pictures = Annotated[int, "pictures"]
+ImageCount = Annotated[int, "images"]
 #: A number of training iterations, out of the published total.
 Iterations = Annotated[int, "iterations"]

@@ -33,15 +33,15 @@ _SMALLEST = 104
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture and a few words below it.
+    """An image and a few words below it.
 
-    Shape: picture ``(H, W, 3)`` RGB uint8.
+    Shape: image ``(H, W, 3)`` RGB uint8.
 
     Attributes:
         smooth: whether its pixels may be averaged to make it smaller; colours of classes may not.
     """
 
-    picture: Pixels
+    image: Pixels
     caption: str = ""
     smooth: bool = True
 
@@ -102,7 +102,7 @@ def _height(row: Sequence[Panel | None], panel: int) -> int:
 
 
 def _size(one: Panel, panel: int) -> tuple[int, int]:
-    height, width = one.picture.shape[:2]
+    height, width = one.image.shape[:2]
     return panel, max(1, round(panel * height / width))
 
 
@@ -114,7 +114,7 @@ def _draw_row(
         if one is not None:
             left = MARGIN + number * (panel + GAP)
             how = Image.Resampling.BOX if one.smooth else Image.Resampling.NEAREST
-            sheet.paste(Image.fromarray(one.picture).resize(_size(one, panel), how), (left, top))
+            sheet.paste(Image.fromarray(one.image).resize(_size(one, panel), how), (left, top))
             draw.text(
                 (left, bottom + 2), fitted(one.caption, int(panel / _TEXT / _WIDE)), _QUIET, _font(_TEXT)
             )

@@ -1,4 +1,4 @@
-"""What a training step made of one sample, as panels: pictures, labels and maps."""
+"""What a training step made of one sample, as panels: images, labels and maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 
 #: Parts of a group that say how far the others count.
 OVERLAYS = frozenset({"weight", "confident", "mask"})
-#: Brightness of a label that weighs nothing, and lines across a picture of one that is not confident.
+#: Brightness of a label that weighs nothing, and lines across an image of one that is not confident.
 _DARK, _LINES = 0.5, 32
 
 
@@ -34,25 +34,25 @@ class Painter:
     normalisation: Normalisation
 
     def panel(self, part: str, parts: Mapping[str, Array], name: str) -> Panel:
-        """One part of a group: integers are labels, three channels are a picture, anything else is a map.
+        """One part of a group: integers are labels, three channels are an image, anything else is a map.
 
         Shape: every array ``(H, W)`` or ``(C, H, W)``.
 
         Args:
             part: which one.
             parts: all parts of the group, for one sample; `OVERLAYS` are drawn over its label.
-            name: of the sample; it stands below its picture.
+            name: of the sample; it stands below its image.
         """
         array = parts[part]
         if np.issubdtype(array.dtype, np.integer):
             return Panel(self._label(_plane(array), parts), _caption(parts), smooth=False)
         if array.ndim == 3 and array.shape[0] == 3:
             return Panel(
-                self._picture(array), f"pasted {parts['mask'].mean():.1%}" if "mask" in parts else name
+                self._image(array), f"pasted {parts['mask'].mean():.1%}" if "mask" in parts else name
             )
         return Panel(_grey(array), f"mean {np.nan_to_num(array).mean():.2f}", smooth=False)
 
-    def _picture(self, image: Array) -> Pixels:
+    def _image(self, image: Array) -> Pixels:
         """A network's input as RGB. Shape: ``(3, H, W)`` to ``(H, W, 3)`` uint8."""
         pixels = image.transpose(1, 2, 0) * np.asarray(self.normalisation.std) + self.normalisation.mean
         rgb = pixels[..., ::-1] if self.normalisation.bgr else pixels
@@ -83,7 +83,7 @@ def _grey(values: Array) -> Pixels:
 
 
 def _hatching(shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Diagonal lines that survive when a large picture is made small. Shape: ``(H, W)`` bool."""
+    """Diagonal lines that survive when a large image is made small. Shape: ``(H, W)`` bool."""
     step = max(4, shape[1] // _LINES)
     rows, columns = np.indices(shape)
     lines: npt.NDArray[np.bool_] = (rows + columns) % step < max(1, step // 8)

@@ -1,7 +1,7 @@
 """Scores near the boundaries of objects: boundary IoU, IoU within bands around true boundaries.
 
 All are pure functions of a map of true and one of predicted train ids; pixels whose truth is 255 (ignore) never count.
-Counts are summed over the pictures of a split before anything is divided.
+Counts are summed over the images of a split before anything is divided.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UInt8 = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
 
-#: Width of the boundary of a mask, as a share of the picture's diagonal. Source: Cheng et al., arXiv 2103.16562.
+#: Width of the boundary of a mask, as a share of the image's diagonal. Source: Cheng et al., arXiv 2103.16562.
 DILATION_RATIO = 0.02
 #: Half widths of the bands around true boundaries that are scored. Units: pixels of the label file.
 RADII = (1, 2, 4, 8, 16, 32)
@@ -47,7 +47,7 @@ class Overlap:
 
 
 def boundary_width(size: tuple[int, int], ratio: float = DILATION_RATIO) -> int:
-    """Width of boundaries in a picture of this height and width. Units: pixels."""
+    """Width of boundaries in an image of this height and width. Units: pixels."""
     return max(1, round(ratio * math.hypot(*size)))
 
 
@@ -132,7 +132,7 @@ def trimap_confusion(label: UInt8, prediction: UInt8, classes: int, radii: Seque
 
 @dataclass(frozen=True)
 class BoundaryCounts:
-    """Everything that is counted near the boundaries of pictures.
+    """Everything that is counted near the boundaries of images.
 
     Attributes:
         overlap: of the boundaries of masks.
@@ -158,7 +158,7 @@ class BoundaryCounts:
 def boundary_counts(
     label: UInt8, prediction: UInt8, classes: int, radii: Sequence[int] = RADII
 ) -> BoundaryCounts:
-    """Counts of one picture; boundaries of masks are as wide as `boundary_width` says.
+    """Counts of one image; boundaries of masks are as wide as `boundary_width` says.
 
     Shape: ``(H, W)`` uint8 each.
 

@@ -1,7 +1,7 @@
 """How well a network's confidence agrees with its accuracy: calibration error, likelihood and Brier score.
 
-Counts are kept per bin of confidence and summed over the pictures of a split before anything is divided; memory does
-not grow with the number of pictures.
+Counts are kept per bin of confidence and summed over the images of a split before anything is divided; memory does
+not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class CalibrationCounts:
 def calibration_counts(
     probability: npt.NDArray[np.float32], label: npt.NDArray[np.uint8], bins: int = BINS
 ) -> CalibrationCounts:
-    """Counts of one picture.
+    """Counts of one image.
 
     Shape: probability ``(C, H, W)``, label ``(H, W)``; 255 = ignore.
 

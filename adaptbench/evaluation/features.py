@@ -20,21 +20,21 @@ def feature_moments(scorer: Scorer, dataset: Dataset, samples: Iterable[Sample])
     """Moments of the last feature map, by the true class of its cells (labels take the nearest pixel).
 
     Args:
-        scorer: the network, and how it sees pictures.
-        dataset: of the pictures.
+        scorer: the network, and how it sees images.
+        dataset: of the images.
         samples: at least one.
 
     Raises:
         UsageError: the network has no encoder that gives feature maps.
-        DataError: a picture or label cannot be used.
+        DataError: an image or label cannot be used.
 
     Source: the features are those that FADA's discriminator sees, arXiv 2007.09222, section 3.2.
     """
     encoder = _encoder(scorer)
-    return reduce(add, (_of_picture(scorer, encoder, dataset, sample) for sample in samples))
+    return reduce(add, (_of_image(scorer, encoder, dataset, sample) for sample in samples))
 
 
-def _of_picture(scorer: Scorer, encoder: nn.Module, dataset: Dataset, sample: Sample) -> ClassMoments:
+def _of_image(scorer: Scorer, encoder: nn.Module, dataset: Dataset, sample: Sample) -> ClassMoments:
     pixels, truth = scorer.shown(dataset, sample)
     with firewall.closed(scorer.label_folders), torch.no_grad():
         features = encoder(pixels)[-1]

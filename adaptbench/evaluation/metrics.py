@@ -151,7 +151,7 @@ def score(
         matrix: counts summed over the images. Shape: ``(C, C)``; rows are the truth.
         class_set: the C classes, and which of them are averaged.
         split: ``dataset/split``.
-        provenance: whether the pictures were generated or official.
+        provenance: whether the images were generated or official.
         images: number of images scored.
         absent: how a class that occurs in neither truth nor prediction counts in the mean.
 

@@ -32,7 +32,7 @@ UInt8 = npt.NDArray[np.uint8]
 #: (width, height) in pixels that labels are resized to before they are scored; None = as they are.
 ScoredSize = tuple[int, int] | None
 
-#: Called after every picture with the sample, its number from 0 and the predicted train ids ``(H, W)``.
+#: Called after every image with the sample, its number from 0 and the predicted train ids ``(H, W)``.
 Tell = Callable[[Sample, int, UInt8], None]
 
 
@@ -42,7 +42,7 @@ class Scorer:
 
     Attributes:
         method: has its final weights.
-        settings: those it was trained with; they say how it sees a picture.
+        settings: those it was trained with; they say how it sees an image.
         device: where it runs.
         label_folders: out of reach while code of the method runs.
         stop: called before every image; true = end.
@@ -55,7 +55,7 @@ class Scorer:
     label_folders: Sequence[Path]
     stop: Callable[[], bool]
     label_size: ScoredSize = None
-    #: How long each picture took, without reading and counting. Units: seconds.
+    #: How long each image took, without reading and counting. Units: seconds.
     seconds: list[float] = field(default_factory=list)
 
     @cached_property
@@ -69,12 +69,12 @@ class Scorer:
 
         Raises:
             InterruptedTrainingError: asked to stop.
-            DataError: there is no sample, or a picture or label cannot be used.
+            DataError: there is no sample, or an image or label cannot be used.
         """
         matrices = {}
         for number, sample in enumerate(samples):
             self._go_on()
-            truth, prediction = self.segmented(dataset, sample)
+            truth, prediction = self.predict_labels(dataset, sample)
             matrices[sample.name] = confusion_matrix(truth, prediction, len(self._classes))
             tell(sample, number, prediction)
         return PerImageConfusion.collect(matrices, [sample.tags for sample in samples])
@@ -82,11 +82,11 @@ class Scorer:
     def totals(
         self, dataset: Dataset, samples: Sequence[Sample], label_sizes: Sequence[ScoredSize]
     ) -> list[Matrix]:
-        """Confusion matrices over all samples, one per size of the labels; the network sees each picture once.
+        """Confusion matrices over all samples, one per size of the labels; the network sees each image once.
 
         Raises:
             InterruptedTrainingError: asked to stop.
-            DataError: a picture or label cannot be used.
+            DataError: an image or label cannot be used.
         """
         totals = [np.zeros((len(self._classes),) * 2, np.int64) for _ in label_sizes]
         for sample in samples:
@@ -108,7 +108,7 @@ class Scorer:
     def _classes(self) -> ClassSet:
         return self.method.task.class_set
 
-    def segmented(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
+    def predict_labels(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
         """True and predicted train ids at the size that is scored. Shape: ``(H, W)`` uint8 each."""
         pixels, truth = self.shown(dataset, sample)
         with firewall.closed(self.label_folders):
@@ -120,19 +120,21 @@ class Scorer:
         return truth, prediction
 
     @property
-    def pictures_per_second(self) -> float | None:
+    def images_per_second(self) -> float | None:
         """Mean over all images so far except the first, which warms up; None before the second."""
         later = self.seconds[1:]
         return len(later) / sum(later) if sum(later) > 0 else None
 
     def flops(self, dataset: Dataset, sample: Sample) -> float:
-        """Floating-point operations of segmenting one picture; a multiplication and an addition are two."""
+        """Floating-point operations of segmenting one image; a multiplication and an addition are two."""
         pixels, truth = self.shown(dataset, sample)
         with firewall.closed(self.label_folders), FlopCounterMode(display=False) as counter:
             segment(self.network, pixels, self.method.inference(), (truth.shape[0], truth.shape[1]))
         return float(counter.get_total_flops())
 
-    def believed(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, npt.NDArray[np.float32]]:
+    def predict_probabilities(
+        self, dataset: Dataset, sample: Sample
+    ) -> tuple[UInt8, npt.NDArray[np.float32]]:
         """True train ids, and the probability of every class. Shape: ``(H, W)`` uint8, ``(C, H, W)`` float32."""
         pixels, truth = self.shown(dataset, sample)
         with firewall.closed(self.label_folders):
@@ -141,25 +143,25 @@ class Scorer:
         return truth, found.float().cpu().numpy()
 
     def shown(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
-        """A picture as the network gets it, and its true train ids.
+        """An image as the network gets it, and its true train ids.
 
         Shape: float ``(1, 3, h, w)`` on the device, and ``(H, W)``, the size that is scored.
 
         Raises:
-            DataError: the picture or its label cannot be used.
+            DataError: the image or its label cannot be used.
         """
         pixels, truth = self._seen(dataset, sample)
         return pixels, _reduced(truth, self.label_size)
 
     def _seen(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
-        """A picture as the network gets it, and its true train ids at the size of the label file."""
+        """An image as the network gets it, and its true train ids at the size of the label file."""
         image, raw = dataset.read_image(sample), dataset.read_label(sample)
         require_same_size(image, raw, sample)
         box = input_size(dataset, self.settings.resolution, self.method.task.profile)
         return self.framed(image, box), label_map(dataset.id_space, self._classes.name)[raw]
 
     def framed(self, image: UInt8, box: tuple[int, int]) -> Tensor:
-        """A picture as the network gets it, on the device. Shape: ``(H, W, 3)`` to float ``(1, 3, h, w)``.
+        """An image as the network gets it, on the device. Shape: ``(H, W, 3)`` to float ``(1, 3, h, w)``.
 
         Args:
             image: RGB.
@@ -171,7 +173,7 @@ class Scorer:
             return transforms.normalise(resized, self.method.normalisation)[None].to(self.device)
 
     def predicted(self, image: UInt8, box: tuple[int, int]) -> tuple[UInt8, npt.NDArray[np.float32]]:
-        """Predicted train ids of a picture at its own size, and the probability of each.
+        """Predicted train ids of an image at its own size, and the probability of each.
 
         Shape: ``(H, W, 3)`` to ``(H, W)`` uint8 and float32 in [0, 1].
 

@@ -16,7 +16,7 @@ def scored_size(stated: LabelSize, profile: Profile) -> tuple[int, int] | None:
 
 
 def input_size(dataset: Dataset | type[Dataset], resolution: float, profile: Profile) -> tuple[int, int]:
-    """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile.
+    """Box an image of ``dataset`` is resized into, (width, height) in pixels of the profile.
 
     Args:
         dataset: states the size that trainings use.

@@ -1,6 +1,6 @@
-"""How good a network looks without labels: functions of its class probabilities on unlabelled target pictures.
+"""How good a network looks without labels: functions of its class probabilities on unlabelled target images.
 
-The higher the value, the better the network is taken to be; no label is used. Pixels are rows: a picture is a
+The higher the value, the better the network is taken to be; no label is used. Pixels are rows: an image is a
 matrix of class probabilities.
 """
 
@@ -79,16 +79,16 @@ def agreement(student: Tensor, teacher: Tensor) -> float:
 
 
 def label_free_scores(student: Sequence[Tensor], teacher: Sequence[Tensor] = ()) -> dict[str, float]:
-    """Every validator on the same pictures, by the name of its checkpoint rule; agreement needs a teacher.
+    """Every validator on the same images, by the name of its checkpoint rule; agreement needs a teacher.
 
-    Neighbours of a pixel are pixels of its picture.
+    Neighbours of a pixel are pixels of its image.
 
     Args:
-        student: probabilities of the scored network, one matrix per picture. Shape: ``(N, C)``.
+        student: probabilities of the scored network, one matrix per image. Shape: ``(N, C)``.
         teacher: those of the teacher, if there is one.
     """
     pixels = torch.cat(list(student))
-    density = [soft_neighbourhood_density(picture) for picture in student]
+    density = [soft_neighbourhood_density(image) for image in student]
     scores = {
         "entropy": certainty(pixels),
         "infomax": information(pixels),

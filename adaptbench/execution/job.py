@@ -14,7 +14,7 @@ from pathlib import Path
 
 from adaptbench.errors import AdaptBenchError, InterruptedTrainingError
 from adaptbench.execution import scoring
-from adaptbench.execution.job_context import open_workplace
+from adaptbench.execution.job_context import open_job_context
 from adaptbench.execution.launch.processes import (
     StopFlag,
     end_with_parent,
@@ -78,10 +78,10 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     fix_threads(spec.threads)
     keep_freed_memory()
     say(f"{spec.method} on {spec.board}, seed {spec.seed}: begins")
-    place = open_workplace(spec, folder)
-    results = run_all(place, stop)
-    scored = scoring.run(place, results[-1], stop)
-    record = scoring.build_record(place, results, scored)
+    context = open_job_context(spec, folder)
+    results = run_all(context, stop)
+    scored = scoring.run(context, results[-1], stop)
+    record = scoring.build_record(context, results, scored)
     _join_metrics(folder, [result.folder for result in results])
     save_record(record, folder / "record.json")
     jobspec.write_status(folder, _done(record))

@@ -23,7 +23,7 @@ from adaptbench.records.jobspec import JobSpec
 
 
 @dataclass(frozen=True)
-class Workplace:
+class JobContext:
     """What the stages and the evaluation of a job work with.
 
     Attributes:
@@ -53,7 +53,7 @@ class Workplace:
 
     @property
     def closed_folders(self) -> list[Path]:
-        """What a method must not open: all labels, and pictures of scored datasets that it does not adapt to."""
+        """What a method must not open: all labels, and images of scored datasets that it does not adapt to."""
         return _closed_folders(self.benchmark, self.datasets, self.also)
 
     @property
@@ -62,11 +62,11 @@ class Workplace:
         return scored_size(self.spec.ranking["label_size"], self.task.profile)
 
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
-        """Box a picture of ``dataset`` is resized into, (width, height) in pixels of the profile."""
+        """Box an image of ``dataset`` is resized into, (width, height) in pixels of the profile."""
         return input_size(self.datasets[dataset], resolution, self.task.profile)
 
 
-def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
+def open_job_context(spec: JobSpec, folder: Path) -> JobContext:
     """Loads the plug-ins and opens the datasets a job names.
 
     Raises:
@@ -89,7 +89,7 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
     method = registry.find("method", spec.method)
     with firewall.closed(_closed_folders(benchmark, datasets, also)):
         method_class = plugins.load(method)
-    return Workplace(
+    return JobContext(
         spec=spec,
         folder=folder,
         method=method_class,
@@ -104,7 +104,7 @@ def open_workplace(spec: JobSpec, folder: Path) -> Workplace:
 def _closed_folders(
     benchmark: type[Benchmark], datasets: Mapping[str, Dataset], also: Mapping[str, Dataset]
 ) -> list[Path]:
-    labels = [place for dataset in (*datasets.values(), *also.values()) for place in dataset.label_places]
+    labels = [context for dataset in (*datasets.values(), *also.values()) for context in dataset.label_places]
     used = {dataset.root for dataset in datasets.values()}
     unseen = [dataset.root for dataset in also.values() if dataset.root not in used]
     if benchmark.setting == "dg":

@@ -21,7 +21,7 @@ from adaptbench.contracts.dataset import Sample
 from adaptbench.data import firewall
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer, UInt8
-from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.scored_splits import ScoredSplit, scored_splits
 from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import Progress
@@ -32,8 +32,8 @@ from adaptbench.records.record import Cost, NetworkInfo, Record, Score, Snapshot
 from adaptbench.storage.atomic import replacing
 from adaptbench.training import checkpoint
 
-#: Predictions of the first so many pictures of every split are kept for the report.
-PICTURES = 4
+#: Predictions of the first so many images of every split are kept for the report.
+IMAGES = 4
 #: And of so many more of the ranked split, evenly spaced, among which are those that methods disagree on.
 FURTHER = 20
 
@@ -58,34 +58,36 @@ class Scored:
         weights_sha256: identity of the scored weights.
         parameters: number of parameters of the scored network.
         seconds: time it took.
-        pictures_per_second: of segmenting the ranked split.
-        flops: of segmenting its first picture.
+        images_per_second: of segmenting the ranked split.
+        flops: of segmenting its first image.
     """
 
     scores: list[Score]
     weights_sha256: str
     parameters: int
     seconds: float
-    pictures_per_second: float | None
+    images_per_second: float | None
     flops: float
 
 
-def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Scored:
-    """Scores the network of the last stage; keeps one confusion matrix per picture in ``confusion/``.
+def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> Scored:
+    """Scores the network of the last stage; keeps one confusion matrix per image in ``confusion/``.
 
     Raises:
         InterruptedTrainingError: asked to stop.
-        DataError: labels are missing (says how many), or a picture or label cannot be used.
+        DataError: labels are missing (says how many), or an image or label cannot be used.
     """
     started = time.monotonic()
-    splits = scored_splits(place)
-    with firewall.closed(place.closed_folders):
-        method = trained_method(place, result)
-    scorer = Scorer(method, result.stage.settings, place.device, place.closed_folders, stop, place.label_size)
+    splits = scored_splits(context)
+    with firewall.closed(context.closed_folders):
+        method = trained_method(context, result)
+    scorer = Scorer(
+        method, result.stage.settings, context.device, context.closed_folders, stop, context.label_size
+    )
     ranked, *others = splits
-    scores = [_score(place, scorer, ranked, further=FURTHER)]
-    speed = scorer.pictures_per_second
-    scores += [_score(place, scorer, split) for split in others]
+    scores = [_score(context, scorer, ranked, further=FURTHER)]
+    speed = scorer.images_per_second
+    scores += [_score(context, scorer, split) for split in others]
     flops = scorer.flops(ranked.dataset, ranked.samples[0])
     firewall.require_intact()
     return Scored(
@@ -93,14 +95,14 @@ def run(place: Workplace, result: PlannedStage, stop: Callable[[], bool]) -> Sco
         weights_sha256=checkpoint.digest(scorer.network.state_dict()),
         parameters=sum(p.numel() for p in scorer.network.parameters()),
         seconds=time.monotonic() - started,
-        pictures_per_second=speed,
+        images_per_second=speed,
         flops=flops,
     )
 
 
-def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) -> Record:
+def build_record(context: JobContext, results: list[PlannedStage], scored: Scored) -> Record:
     """The job's record."""
-    spec, method, benchmark = place.spec, place.method, place.benchmark
+    spec, method, benchmark = context.spec, context.method, context.benchmark
     settings = results[-1].stage.settings
     start = networks.start_of(settings.network, settings.pretraining)
     return Record(
@@ -134,7 +136,7 @@ def build_record(place: Workplace, results: list[PlannedStage], scored: Scored) 
         scores=scored.scores,
         averaged=[str(ref) for ref in benchmark.averaged],
         pseudo_labels=summarise(
-            results[-1].folder / "metrics.jsonl", settings.iterations, place.task.class_set.classes
+            results[-1].folder / "metrics.jsonl", settings.iterations, context.task.class_set.classes
         ),
         snapshots=_snapshots(results[-1]),
         weights_sha256=scored.weights_sha256,
@@ -154,7 +156,7 @@ def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
         device=spec.device,
         flops=scored.flops,
         training_pictures_per_second=_training_speed([result for result in results if _trains(result)]),
-        inference_pictures_per_second=scored.pictures_per_second,
+        inference_pictures_per_second=scored.images_per_second,
         training_joules=sum(known) if known and len(known) == len(joules) else None,
     )
 
@@ -164,15 +166,15 @@ def _trains(result: PlannedStage) -> bool:
 
 
 def _training_speed(trainings: list[PlannedStage]) -> float | None:
-    """Crops or pictures of both domains per second; None where no time passed."""
+    """Crops or images of both domains per second; None where no time passed."""
     seconds = sum(result.cost()["seconds"] for result in trainings)
-    pictures = sum(
+    images = sum(
         result.stage.settings.iterations
         * result.stage.settings.batch_size
         * (2 if result.stage.method.uses_target_images else 1)
         for result in trainings
     )
-    return pictures / seconds if seconds > 0 else None
+    return images / seconds if seconds > 0 else None
 
 
 def _snapshots(result: PlannedStage) -> list[Snapshot] | None:
@@ -194,27 +196,27 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
 
 
-def _score(place: Workplace, scorer: Scorer, split: ScoredSplit, further: int = 0) -> Score:
+def _score(context: JobContext, scorer: Scorer, split: ScoredSplit, further: int = 0) -> Score:
     """Scores one split; keeps its matrices and some predictions, and says how far it is."""
     name, total = f"{split.ref.dataset}-{split.ref.split}", len(split.samples)
 
-    kept = {*range(PICTURES), *(i * total // further for i in range(further))}
+    kept = {*range(IMAGES), *(i * total // further for i in range(further))}
 
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number in kept:
-            _keep(prediction, place.folder / "pictures" / name / f"{sample.name}.png")
+            _keep(prediction, context.folder / "pictures" / name / f"{sample.name}.png")
         progress.report(number + 1, total)
 
-    with Progress(place.folder, f"score {split.ref}") as progress:
+    with Progress(context.folder, f"score {split.ref}") as progress:
         confusion = scorer.confusion(split.dataset, split.samples, tell)
-    confusion.save(place.folder / "confusion" / f"{name}.npz")
+    confusion.save(context.folder / "confusion" / f"{name}.npz")
     return score(
         confusion.total(),
-        place.task.class_set,
+        context.task.class_set,
         split=str(split.ref),
         provenance=split.provenance,
         images=total,
-        absent=place.spec.ranking["absent_classes"],
+        absent=context.spec.ranking["absent_classes"],
     )
 
 

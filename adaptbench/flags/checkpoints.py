@@ -58,7 +58,7 @@ class Evaluate:
     """Only the splits that these benchmarks score; by default every labelled split, in generated worlds every one that
     any benchmark scores."""
     profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
-    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    """Size of images and windows; by default paper for imports and its own for a run."""
     data: Annotated[Literal["generated", "official"] | None, words("{generated,official}")] = None
     """Where data comes from; by default official in paper and generated in mini."""
     data_root: Annotated[Path | None, words("PATH")] = None
@@ -73,7 +73,7 @@ class Evaluate:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes the GPU where there is one."""
     limit: Annotated[int | None, words("N")] = None
-    """Smoke evaluation: 2 N pictures per split, at least 4; marked as such."""
+    """Smoke evaluation: 2 N images per split, at least 4; marked as such."""
     force: Flag = False
     """Score again what is scored already."""
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
@@ -82,7 +82,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Predict:
-    """Segment the pictures of a folder, which need no labels: ids, colours and confidence as PNG files."""
+    """Segment the images of a folder, which need no labels: ids, colours and confidence as PNG files."""
 
     examples: ClassVar[tuple[str, ...]] = (
         "hrda-hrda --images PHOTOS",
@@ -92,14 +92,14 @@ class Predict:
     checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
     """Name of an import, or folder of an import or of a finished run."""
     images: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
-    """Folder with pictures, also in folders of it."""
+    """Folder with images, also in folders of it."""
     like: Annotated[str | None, words("DATASET")] = None
-    """Pictures are resized like those of this dataset; by default the one that the run is scored on, for imports
-    cityscapes. Predictions have the size of the picture in any case."""
+    """Images are resized like those of this dataset; by default the one that the run is scored on, for imports
+    cityscapes. Predictions have the size of the image in any case."""
     name: Annotated[str | None, words("NAME")] = None
-    """Folder of the results; by default that of the pictures."""
+    """Folder of the results; by default that of the images."""
     profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
-    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    """Size of images and windows; by default paper for imports and its own for a run."""
     out: Path = Path("results")
     """Results folder: predictions go to OUT/predictions/CHECKPOINT/NAME."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -124,10 +124,10 @@ class Export:
     ] = ("safetensors",)
     """Which files. onnx needs the packages of pip install 'adaptbench[export]'."""
     like: Annotated[str | None, words("DATASET")] = None
-    """The ONNX graph takes pictures resized like those of this dataset; by default the one that the run is scored on,
+    """The ONNX graph takes images resized like those of this dataset; by default the one that the run is scored on,
     for imports cityscapes."""
     profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
-    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    """Size of images and windows; by default paper for imports and its own for a run."""
     out: Path = Path("results")
     """Results folder: files go to OUT/exports/CHECKPOINT."""
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
@@ -136,7 +136,7 @@ class Export:
 
 @dataclass(frozen=True)
 class Submit:
-    """Predict the test pictures of a benchmark's server, and pack them as it wants them."""
+    """Predict the test images of a benchmark's server, and pack them as it wants them."""
 
     examples: ClassVar[tuple[str, ...]] = (
         "hrda-hrda --server cityscapes --data-root DATA",
@@ -150,7 +150,7 @@ class Submit:
     ]
     """cityscapes, acdc, dark_zurich or bdd100k."""
     profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
-    """Size of pictures and windows; by default paper for imports and its own for a run."""
+    """Size of images and windows; by default paper for imports and its own for a run."""
     data_root: Annotated[Path | None, words("PATH")] = None
     """Parent folder of official datasets."""
     data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()

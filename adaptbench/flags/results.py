@@ -22,10 +22,10 @@ class Report:
     publish: Flag = False
     """Also update the committed results/minicity/leaderboard.md and .csv, the pages of results/published, and those
     that docs writes."""
-    pictures: Flag = False
+    images: Flag = False
     """Also draw the leaderboards and strips of predictions."""
     page: Flag = False
-    """Also write a web page with tables, charts, pictures and a page per run: OUT/leaderboards/page/index.html."""
+    """Also write a web page with tables, charts, images and a page per run: OUT/leaderboards/page/index.html."""
     json: Flag = False
     """Print JSON for programs, and notes to stderr."""
     tracking: TrackingFlags = NO_TRACKING
@@ -45,7 +45,7 @@ class Analyse:
     """ccd: how compact the features of each class are, compared with how far other classes are away. boundary:
     boundary IoU, and mean IoU within bands around the true boundaries. calibration: expected calibration error,
     likelihood and Brier score. views: from the confusion matrices that runs keep, 16 and 13 of the classes under each
-    published convention, scores per condition and city, accuracy, small objects, and the distribution over pictures."""
+    published convention, scores per condition and city, accuracy, small objects, and the distribution over images."""
     methods: Annotated[tuple[str, ...], words("METHOD ...")] = ()
     """Only runs of these methods."""
     benchmarks: Annotated[tuple[str, ...], words("BENCHMARK ...")] = ()
@@ -53,7 +53,7 @@ class Analyse:
     seeds: Annotated[tuple[int, ...], words("SEED ...")] = ()
     """Only runs with these seeds."""
     limit: Annotated[int | None, words("N")] = None
-    """Look at the first N pictures only."""
+    """Look at the first N images only."""
     out: Path = Path("results")
     """Results folder."""
 
@@ -74,7 +74,7 @@ class Compare:
     benchmark: Annotated[str | None, words("BENCHMARK")] = None
     """Which benchmark, if both were run on several."""
     any_protocol: Flag = False
-    """Compare what was run under different protocols, as long as the scored pictures are the same."""
+    """Compare what was run under different protocols, as long as the scored images are the same."""
     out: Path = Path("results")
     """Results folder."""
     json: Flag = False

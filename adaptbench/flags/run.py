@@ -67,10 +67,10 @@ class Run:
     ] = None
     """Which weights are scored: by default the last iterate, or what the protocol says. oracle-best: the best of 20
     snapshots on the target labels that are scored, a rule of several papers; such rows are marked as oracles. The
-    others choose without labels, by the predictions on the target's training pictures: certainty (entropy), mutual
+    others choose without labels, by the predictions on the target's training images: certainty (entropy), mutual
     information (infomax), soft neighbourhood density (snd), agreement of student and teacher. Every rule has a board
     of its own."""
-    debug_pictures: Annotated[int | None, words("ITERATIONS")] = None
+    debug_images: Annotated[int | None, words("ITERATIONS")] = None
     """Draw what a training step made, every so many iterations, into the job's folder debug/."""
     activation_checkpointing: Flag = False
     """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is

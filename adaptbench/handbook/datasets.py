@@ -28,7 +28,7 @@ def dataset_page(plugin: Plugin, registry: Registry, published: Published) -> st
             _facts(plugin, dataset, published),
             prose(docstring),
             section("Splits", _splits(dataset)),
-            section("Pictures that are left out", table(["picture", "why"], broken)),
+            section("Images that are left out", table(["image", "why"], broken)),
             section("Benchmarks", _benchmarks(plugin.name, registry)),
         ],
     )
@@ -47,7 +47,7 @@ def index(registry: Registry, names: Sequence[str]) -> str:
 
 def _facts(plugin: Plugin, dataset: type[Dataset], published: Published) -> str:
     paper = published.datasets.get(plugin.name)
-    width, height = dataset.picture_size
+    width, height = dataset.image_size
     rows = [
         ["licence", dataset.licence],
         ["homepage", dataset.homepage],
@@ -78,7 +78,7 @@ def _splits(dataset: type[Dataset]) -> str:
         ]
         for name, split in dataset.splits.items()
     ]
-    return table(["split", "pictures", "labels", "note"], rows)
+    return table(["split", "images", "labels", "note"], rows)
 
 
 def _benchmarks(name: str, registry: Registry) -> str:

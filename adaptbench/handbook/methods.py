@@ -95,12 +95,12 @@ def _sees(method: type[Method]) -> str:
     stages = method.stages(method.Settings.model_validate({}))
     if any(stage.method.supervision == "target" for stage in stages):
         return (
-            "the source and labelled pictures of the target"
+            "the source and labelled images of the target"
             if len(stages) > 1
-            else "labelled pictures of the target"
+            else "labelled images of the target"
         )
-    pictures = any(stage.method.uses_target_images or stage.labeller is not None for stage in stages)
-    return "the source and pictures of the target" if pictures else "the source alone"
+    images = any(stage.method.uses_target_images or stage.labeller is not None for stage in stages)
+    return "the source and images of the target" if images else "the source alone"
 
 
 def _settings(method: type[Method]) -> str:

@@ -14,11 +14,11 @@ from adaptbench.errors import DataError
 
 Size = tuple[int, int]
 Kind = Literal[
-    "missing picture",
-    "surplus picture",
+    "missing image",
+    "surplus image",
     "missing label",
-    "label without picture",
-    "picture",
+    "label without image",
+    "image",
     "label",
     "size",
     "ids",
@@ -49,7 +49,7 @@ class Seen:
 
     Attributes:
         name: of the sample.
-        size: of the picture, (width, height); None if it cannot be read.
+        size: of the image, (width, height); None if it cannot be read.
         ids: pixels by raw id of the label.
         findings: what is wrong.
     """
@@ -76,21 +76,21 @@ def label_ids(dataset: Dataset, sample: Sample) -> dict[int, int]:
 
 
 def inspect(dataset: Dataset, sample: Sample, labelled: bool, known_ids: frozenset[int]) -> Seen:
-    """Decodes picture and label.
+    """Decodes image and label.
 
     Args:
         dataset: reads the files.
-        sample: its picture exists, and its label if it is ``labelled``.
+        sample: its image exists, and its label if it is ``labelled``.
         labelled: whether to read the label.
         known_ids: every id that the label may hold.
     """
-    image, findings = _read(lambda: dataset.read_image(sample), "picture", sample.name)
+    image, findings = _read(lambda: dataset.read_image(sample), "image", sample.name)
     label, more = _read(lambda: dataset.read_label(sample), "label", sample.name) if labelled else (None, [])
     findings += more
     if image is not None and image.min() == image.max():
         findings.append(Finding("blank", sample.name, f"{sample.image} shows a single colour."))
     if image is not None and label is not None and image.shape[:2] != label.shape[:2]:
-        text = f"The picture has {_text(_size(image))} pixels and {sample.label} {_text(_size(label))}."
+        text = f"The image has {_text(_size(image))} pixels and {sample.label} {_text(_size(label))}."
         findings.append(Finding("size", sample.name, text))
     ids = {} if label is None else histogram(label)
     unknown = {raw: pixels for raw, pixels in ids.items() if raw not in known_ids}
@@ -102,7 +102,7 @@ def inspect(dataset: Dataset, sample: Sample, labelled: bool, known_ids: frozens
 
 
 def _read(
-    read: Callable[[], npt.NDArray[np.uint8]], kind: Literal["picture", "label"], name: str
+    read: Callable[[], npt.NDArray[np.uint8]], kind: Literal["image", "label"], name: str
 ) -> tuple[npt.NDArray[np.uint8] | None, list[Finding]]:
     try:
         return read(), []

@@ -26,14 +26,14 @@ class ClassStatistics:
         name: of the class.
         pixels: of the class in all label files.
         share: of all pixels that count.
-        pictures: that show it.
+        images: that show it.
         probability: with which rare class sampling draws it, at the temperature of the papers.
     """
 
     name: str
     pixels: int
     share: float
-    pictures: int
+    images: int
     probability: float
 
     def cells(self) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ class ClassStatistics:
             self.name,
             f"{self.pixels:,}",
             f"{100 * self.share:.3f} %",
-            str(self.pictures),
+            str(self.images),
             f"{100 * self.probability:.2f} %",
         )
 
@@ -103,7 +103,7 @@ def _table(counts: Sequence[dict[int, int]], names: Sequence[str]) -> list[Class
             name=name,
             pixels=totals.get(train_id, 0),
             share=totals.get(train_id, 0) / everything,
-            pictures=sum(train_id in one for one in counts),
+            images=sum(train_id in one for one in counts),
             probability=probability.get(train_id, 0.0),
         )
         for train_id, name in enumerate(names)

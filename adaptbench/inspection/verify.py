@@ -27,8 +27,8 @@ class Expected:
     """What a split should hold: the official release's numbers, or those of a generated world.
 
     Attributes:
-        count: number of pictures; None where nobody says.
-        sizes: of pictures; None = any.
+        count: number of images; None where nobody says.
+        sizes: of images; None = any.
     """
 
     count: int | None
@@ -41,16 +41,16 @@ class SplitReport:
 
     Attributes:
         dataset, split: which.
-        pictures: number found.
+        images: number found.
         expected: what it should hold.
-        sizes: pictures by size.
+        sizes: images by size.
         ids: pixels by raw id, over all labels.
         findings: what is wrong; known defects of the official release are marked.
     """
 
     dataset: str
     split: str
-    pictures: int
+    images: int
     expected: Expected
     sizes: Counter[Size] = field(default_factory=Counter)
     ids: Counter[int] = field(default_factory=Counter)
@@ -68,12 +68,12 @@ def expected_of(dataset: Dataset, split: str) -> Expected:
     if marker.is_file():
         world = json.loads(marker.read_text(encoding="utf-8"))
         return _generated(dataset.name, world["counts"].get(split), float(world["world"]["scale"]))
-    sizes = None if dataset.other_sizes is None else frozenset((dataset.picture_size, *dataset.other_sizes))
+    sizes = None if dataset.other_sizes is None else frozenset((dataset.image_size, *dataset.other_sizes))
     return Expected(dataset.splits[split].count, sizes)
 
 
 def _generated(name: str, count: int | None, scale: float) -> Expected:
-    return Expected(count, frozenset(minicity.picture_size(name, scale, index) for index in range(60)))
+    return Expected(count, frozenset(minicity.image_size(name, scale, index) for index in range(60)))
 
 
 def verify(
@@ -109,22 +109,22 @@ def verify(
 def _count(expected: Expected, found: int) -> list[Finding]:
     if expected.count in (None, found):
         return []
-    count = f"{found} pictures instead of {expected.count}."
+    count = f"{found} images instead of {expected.count}."
     if expected.count is not None and found > expected.count:
-        return [Finding("surplus picture", "", f"{count} Take away what is not of the official release.")]
-    return [Finding("missing picture", "", f"{count} Unpack the official archives completely.")]
+        return [Finding("surplus image", "", f"{count} Take away what is not of the official release.")]
+    return [Finding("missing image", "", f"{count} Unpack the official archives completely.")]
 
 
 def _wrong_size(seen: Seen, expected: Expected) -> list[Finding]:
     if seen.size is None or expected.sizes is None or seen.size in expected.sizes:
         return []
     usual = " or ".join(f"{width}x{height}" for width, height in sorted(expected.sizes))
-    text = f"The picture has {seen.size[0]}x{seen.size[1]} pixels instead of {usual}."
+    text = f"The image has {seen.size[0]}x{seen.size[1]} pixels instead of {usual}."
     return [Finding("size", seen.name, text)]
 
 
 def _pairing(dataset: Dataset, split: str, samples: Sequence[Sample]) -> list[Finding]:
-    """Pictures without label, and labels without picture."""
+    """Images without label, and labels without image."""
     missing = [
         Finding("missing label", sample.name, f"{sample.label} does not exist. Unpack the labels, too.")
         for sample in samples
@@ -134,14 +134,14 @@ def _pairing(dataset: Dataset, split: str, samples: Sequence[Sample]) -> list[Fi
 
 
 def _orphans(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]:
-    """Labels beside the expected ones that belong to no picture; output of converters belongs to one."""
+    """Labels beside the expected ones that belong to no image; output of converters belongs to one."""
     tails = {
         sample.label.name.removeprefix(sample.name)
         for sample in samples
         if sample.label.name.startswith(sample.name)
     }
     if len(tails) != 1:
-        return []  # the name of a label does not follow from that of its picture alone
+        return []  # the name of a label does not follow from that of its image alone
     (tail,) = tails
     known = {sample.name for sample in samples}
     found = []
@@ -150,7 +150,7 @@ def _orphans(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]:
         converted = "_" in stem and any(stem.startswith(f"{name}_") for name in _heads(stem) & known)
         if path.name.endswith(tail) and not path.name.startswith(".") and stem not in known and not converted:
             found.append(
-                Finding("label without picture", stem, f"{path} belongs to no picture of {dataset.name}.")
+                Finding("label without image", stem, f"{path} belongs to no image of {dataset.name}.")
             )
     return found
 
@@ -188,7 +188,7 @@ def verify_splits(
     Args:
         plugin: of the dataset.
         dataset: opened.
-        announce: called with a split and its number of pictures; returns what is told how far it is.
+        announce: called with a split and its number of images; returns what is told how far it is.
         workers: processes; default one per core.
     """
     reports, absent = [], []

@@ -11,7 +11,7 @@ from adaptbench.networks.segmentor import NetworkSpec
 
 @MODELS.register_module()
 class NoBackbone(nn.Module):
-    """Passes the picture on."""
+    """Passes the image on."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Shape: unchanged."""
@@ -20,7 +20,7 @@ class NoBackbone(nn.Module):
 
 @MODELS.register_module()
 class ClassFrequencyHead(nn.Module):
-    """Predicts the classes by how often they were counted, whatever the picture shows."""
+    """Predicts the classes by how often they were counted, whatever the image shows."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights
 from adaptbench.optim.recipe import recipe
 
-#: Mean of the pictures that the VGG of Caffe was trained on; nothing is divided.
+#: Mean of the images that the VGG of Caffe was trained on; nothing is divided.
 CAFFE_VGG = Normalisation((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), bgr=True)
 _RECIPE = recipe(optimizer="sgd", learning_rate=2.5e-4, weight_decay=5e-4, warmup=0, poly_power=0.9)
 

@@ -31,7 +31,7 @@ class CaffeResNet(nn.Module):
     What differs from other ResNets: a 7x7 stem and a max pool that rounds sizes up; the stride of a stage sits in its
     first 1x1 convolution; every block of the last two stages is dilated, the first one included; every stage begins
     with a projection. Scale and shift of the batch norms are usually not trained, but in training the statistics are
-    those of the batch, even of a single picture, and the running ones follow.
+    those of the batch, even of a single image, and the running ones follow.
 
     Args:
         stem: channels of the stem.

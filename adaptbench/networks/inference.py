@@ -1,4 +1,4 @@
-"""From picture to prediction: whole-image and sliding-window inference.
+"""From image to prediction: whole-image and sliding-window inference.
 
 The arithmetic is that of mmsegmentation unless a mode says otherwise: logits are resized bilinearly
 (align_corners=False) to the size of the network's input, overlapping windows are averaged as raw logits, and the
@@ -23,7 +23,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Whole:
-    """The network sees the whole picture at once.
+    """The network sees the whole image at once.
 
     Attributes:
         aligned: resize logits with aligned corners and directly to the size of the label, as ADVENT and FADA do;
@@ -41,7 +41,7 @@ class Sliding:
     """The network sees overlapping windows; where they overlap, raw logits are averaged.
 
     Attributes:
-        crop: window size, (height, width) in pixels; a smaller picture is one window.
+        crop: window size, (height, width) in pixels; a smaller image is one window.
         stride: step between windows, (height, width) in pixels, at most ``crop``. The last window of a row
             or column is moved back to the border.
         batch: windows per forward pass; more is faster on a GPU and needs more memory.
@@ -59,12 +59,12 @@ class Sliding:
 
 @dataclass(frozen=True)
 class Averaged:
-    """The network sees the whole picture at several scales; probabilities are averaged at the size of the label.
+    """The network sees the whole image at several scales; probabilities are averaged at the size of the label.
 
-    Pictures and logits are resized with aligned corners.
+    Images and logits are resized with aligned corners.
 
     Attributes:
-        scales: factors on the sides of the picture, which are rounded down.
+        scales: factors on the sides of the image, which are rounded down.
         flip: whether it sees each one mirrored, too.
 
     Source: test script of FADA, arXiv 2007.09222.
@@ -88,13 +88,13 @@ def resize(logits: Tensor, size: Size, aligned: bool = False) -> Tensor:
 
 
 def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
-    """Logits at the size of the picture. The network should be in evaluation mode.
+    """Logits at the size of the image. The network should be in evaluation mode.
 
     Shape: ``(1, 3, H, W)`` to ``(1, C, H, W)``.
 
     Args:
         network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution.
-        image: normalised picture.
+        image: normalised image.
         mode: whole or sliding.
     """
     with torch.no_grad():
@@ -119,7 +119,7 @@ def segment_to(network: nn.Module, image: Tensor, mode: Mode, sizes: Sequence[Si
 
     Args:
         network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
-        image: normalised picture.
+        image: normalised image.
         mode: whole or sliding; averaged ones run the network once per size.
         sizes: (height, width) of the label files.
     """
@@ -138,7 +138,7 @@ def segment_confidently(network: nn.Module, image: Tensor, mode: Mode, size: Siz
 
     Args:
         network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
-        image: normalised picture.
+        image: normalised image.
         mode: whole or sliding.
         size: (height, width) of the result.
     """
@@ -159,7 +159,7 @@ def probability(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Te
 
     Args:
         network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution.
-        image: normalised picture.
+        image: normalised image.
         mode: how the network sees it.
         size: (height, width) of the label file.
     """
@@ -228,7 +228,7 @@ def windows(image: Size, crop: Size, stride: Size) -> Iterator[tuple[slice, slic
     """Rows and columns of each window, left to right, then top to bottom.
 
     Args:
-        image: size of the picture.
+        image: size of the image.
         crop: size of a window.
         stride: step between windows.
     """
@@ -279,7 +279,7 @@ def _slide(network: nn.Module, image: Tensor, mode: Sliding) -> Tensor:
             total[0, :, rows, columns] += window
             count[:, :, rows, columns] += 1
     if total is None:
-        raise UsageError(f"No window fits a picture of {height}x{width} pixels.")
+        raise UsageError(f"No window fits an image of {height}x{width} pixels.")
     return total / count
 
 

@@ -256,7 +256,7 @@ class MiT(nn.Module):
 
 def _to_map(tokens: Tensor, size: MapSize) -> Tensor:
     """Shape: ``(B, h * w, C)`` to ``(B, C, h, w)``."""
-    # Not by transposing first: a single picture would then lose its channels-last order.
+    # Not by transposing first: a single image would then lose its channels-last order.
     return tokens.reshape(tokens.shape[0], *size, -1).permute(0, 3, 1, 2)
 
 

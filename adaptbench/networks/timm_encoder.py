@@ -1,8 +1,8 @@
 """Any timm encoder: ``timm:NAME`` under the DeepLabV2 head, ``daformer-timm:NAME`` under the DAFormer decoder.
 
-An encoder must take pictures of any size, because training crops and test pictures differ: convolutional networks do,
+An encoder must take images of any size, because training crops and test images differ: convolutional networks do,
 and of the hierarchical transformers, for example, Swin, PVTv2, Twins, DaViT, FocalNet, MViTv2 and TinyViT. Others, such
-as MaxViT, CoAtNet, Hiera and NesT, have the size of their pictures built in; asking for them is an error. Feature
+as MaxViT, CoAtNet, Hiera and NesT, have the size of their images built in; asking for them is an error. Feature
 maps are taken as timm gives them. timm takes seconds to import, so only when used.
 """
 
@@ -22,9 +22,9 @@ from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights
 from adaptbench.networks.timm_backbone import TimmEncoder
 
-#: Ways to ask timm for a model of any picture size; the first that a model knows is used.
+#: Ways to ask timm for a model of any image size; the first that a model knows is used.
 _ANY_SIZE: Sequence[Mapping[str, Any]] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
-#: Height and width of the pictures an encoder is tried with: multiples of 32, of no common ratio.
+#: Height and width of the images an encoder is tried with: multiples of 32, of no common ratio.
 _TRIED = ((192, 320), (256, 160))
 #: Stride of the finest map that the DAFormer decoder reads.
 _FINEST = 4
@@ -40,7 +40,7 @@ class _Pyramid(NamedTuple):
         channels_last: whether its feature maps are ``(B, h, w, c)``.
         channels: of its feature maps, fine to coarse.
         strides: of its feature maps, in pixels.
-        aligned: whether the maps cover the picture exactly, ``ceil(side / stride)`` cells along each side.
+        aligned: whether the maps cover the image exactly, ``ceil(side / stride)`` cells along each side.
     """
 
     options: Mapping[str, Any]
@@ -89,7 +89,7 @@ def _daformer(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
     strides = pyramid.strides[skip:]
     if not pyramid.aligned:
         raise UsageError(
-            f"daformer-timm:{model}: the feature maps of this encoder do not cover the picture exactly, so that they "
+            f"daformer-timm:{model}: the feature maps of this encoder do not cover the image exactly, so that they "
             f"cannot be fused. Use another encoder, or timm:{model} with the DeepLabV2 head."
         )
     if len(set(strides)) < 2 or strides[0] != _FINEST:
@@ -106,7 +106,7 @@ def _pyramid(model: str, output_stride: int | None = None) -> _Pyramid:
     """What an encoder gives, found out on the meta device: shapes without weights.
 
     Raises:
-        UsageError: it gives no feature maps, or takes pictures of one size only.
+        UsageError: it gives no feature maps, or takes images of one size only.
     """
     dilated = {} if output_stride is None else {"output_stride": output_stride}
     for any_size in _ANY_SIZE:
@@ -115,12 +115,12 @@ def _pyramid(model: str, output_stride: int | None = None) -> _Pyramid:
         except _REFUSALS as error:
             reason = textwrap.shorten(str(error), 120) or type(error).__name__
     raise UsageError(
-        f"timm:{model} cannot be used: an encoder has to give feature maps of pictures of any size; timm says: {reason}"
+        f"timm:{model} cannot be used: an encoder has to give feature maps of images of any size; timm says: {reason}"
     )
 
 
 def _tried(model: str, options: Mapping[str, Any]) -> _Pyramid:
-    """Builds the encoder and shows it pictures of two sizes."""
+    """Builds the encoder and shows it images of two sizes."""
     with torch.device("meta"), torch.no_grad():
         encoder = TimmEncoder(model, options).eval()
         seen = [encoder(torch.empty(1, 3, *size)) for size in _TRIED]
@@ -153,7 +153,7 @@ def _start(model: str) -> StartWeights | None:
 
 
 def _normalisation(model: str) -> Normalisation:
-    """That of the pictures which timm's weights were trained on."""
+    """That of the images which timm's weights were trained on."""
     import timm
 
     known = timm.models.get_pretrained_cfg(model)

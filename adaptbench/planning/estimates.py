@@ -24,7 +24,7 @@ BOARD = ROOT / "results" / "minicity" / "leaderboard.csv"
 
 #: Settings that cost nothing, whatever they are.
 _FREE = frozenset({"pretraining", "warmup"})
-#: Ends of the names of real numbers that are sizes of pictures.
+#: Ends of the names of real numbers that are sizes of images.
 _SIZES = ("resolution", "scale", "scales")
 
 

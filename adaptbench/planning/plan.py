@@ -70,7 +70,7 @@ class Plan:
 
 
 def make_plan(request: Request) -> Plan:
-    """Resolves ``request`` into jobs. Reads file lists and no picture.
+    """Resolves ``request`` into jobs. Reads file lists and no image.
 
     Raises:
         UsageError: an unknown name, key or value.
@@ -288,7 +288,7 @@ def _job(
         overrides={**resolved.overrides, **{f"minicity.{dial}": value for dial, value in dials.items()}},
         data=dict(data),
         also=dict(also),
-        debug_pictures=request.debug_pictures,
+        debug_pictures=request.debug_images,
         activation_checkpointing=request.activation_checkpointing,
         plugins=[str(path.resolve()) for path in request.plugins],
     )
@@ -309,7 +309,7 @@ def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Bench
     if rule in ("last", "oracle-best"):
         return None
     if benchmark.setting == "dg":
-        return f"--checkpoint {rule}: target pictures are out of reach in domain generalization."
+        return f"--checkpoint {rule}: target images are out of reach in domain generalization."
     if rule == "agreement" and not method.has_teacher():
         return "--checkpoint agreement: it has no teacher to agree with."
     return None

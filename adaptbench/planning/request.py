@@ -30,7 +30,7 @@ class Request:
         limit: iterations of a smoke run.
         protocol: name of the protocol.
         checkpoint: which weights are scored; None = as the protocol says.
-        debug_pictures: iterations from one debug picture to the next; None = none.
+        debug_images: iterations from one debug image to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
         device: ``cpu``, ``cuda`` or ``auto``.
         plugins: files or folders with further plug-ins.
@@ -50,7 +50,7 @@ class Request:
     limit: int | None = None
     protocol: str = DEFAULT
     checkpoint: CheckpointRule | None = None
-    debug_pictures: int | None = None
+    debug_images: int | None = None
     activation_checkpointing: bool = False
     device: str = "auto"
     plugins: Sequence[Path] = ()

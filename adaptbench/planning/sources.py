@@ -20,7 +20,7 @@ from adaptbench.records.jobspec import DataSource
 #: Dials of a generated world that a user may set; the scale is the profile's.
 DIALS = {f.name: f.default for f in fields(minicity.WorldSpec) if f.name != "scale"}
 
-#: A smoke run of N iterations uses at most this many pictures per split.
+#: A smoke run of N iterations uses at most this many images per split.
 SMOKE_IMAGES_PER_ITERATION = 2
 SMOKE_IMAGES_AT_LEAST = 4
 
@@ -47,7 +47,7 @@ def locate(
     """The data source of every dataset of ``benchmark``. Nothing is generated yet.
 
     Raises:
-        DataError: an official folder, its pictures, or labels of the source or the evaluation are missing.
+        DataError: an official folder, its images, or labels of the source or the evaluation are missing.
         UsageError: a dataset that cannot be generated is wanted as generated.
     """
     found = {}
@@ -96,14 +96,14 @@ def unlabelled_targets(benchmark: type[Benchmark], registry: plugins.Registry) -
 
 
 def cap(count: int, limit: int | None) -> int:
-    """Number of pictures used of ``count`` in a smoke run of ``limit`` iterations (None: all)."""
+    """Number of images used of ``count`` in a smoke run of ``limit`` iterations (None: all)."""
     return (
         count if limit is None else min(count, max(SMOKE_IMAGES_AT_LEAST, SMOKE_IMAGES_PER_ITERATION * limit))
     )
 
 
 def scored_cap(count: int, limit: int | None) -> int:
-    """Number of pictures scored of ``count`` in a smoke run: one per iteration, since full-size ones take minutes."""
+    """Number of images scored of ``count`` in a smoke run: one per iteration, since full-size ones take minutes."""
     return count if limit is None else min(count, limit)
 
 
@@ -114,8 +114,8 @@ def generate(
 
     Args:
         sources: dataset names with their sources; duplicates are fine.
-        announce: called with the dataset and the number of pictures before generating; returns the
-            progress callback (pictures done, pictures in all).
+        announce: called with the dataset and the number of images before generating; returns the
+            progress callback (images done, images in all).
     """
     for name, source in {source.root: (name, source) for name, source in sources}.values():
         if source.provenance == "generated" and not Path(source.root).is_dir():
@@ -149,8 +149,8 @@ def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> N
     if missing:
         examples = ", ".join(str(path) for path in missing[:3])
         raise DataError(
-            f"{dataset.name}/{split}: {len(missing)} of {len(everything)} pictures under {dataset.root} have no "
-            f"label file, for example {examples}. Unpack the labels of the official release beside the pictures."
+            f"{dataset.name}/{split}: {len(missing)} of {len(everything)} images under {dataset.root} have no "
+            f"label file, for example {examples}. Unpack the labels of the official release beside the images."
         )
 
 
@@ -167,8 +167,8 @@ def generated_source(
     Args:
         name: of the dataset.
         refs: some of its splits.
-        profile: scale and number of pictures.
-        limit: iterations of a smoke run, which needs few pictures.
+        profile: scale and number of images.
+        limit: iterations of a smoke run, which needs few images.
         dials: of the world, where they are not the default.
 
     Raises:
@@ -211,10 +211,10 @@ def official_root(registry: plugins.Registry, name: str, request: Request) -> Pa
 
 
 def official_source(dataset: Dataset, refs: Iterable[SplitRef], labelled: Collection[SplitRef]) -> DataSource:
-    """The splits ``refs`` of an official dataset; its version is the list of their pictures.
+    """The splits ``refs`` of an official dataset; its version is the list of their images.
 
     Raises:
-        DataError: pictures are missing, or label files of a split in ``labelled``.
+        DataError: images are missing, or label files of a split in ``labelled``.
     """
     listing = hashlib.sha256(dataset.definition.encode())
     for ref in sorted(set(refs), key=str):

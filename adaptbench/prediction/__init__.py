@@ -1,1 +1,1 @@
-"""What a trained network says about pictures without labels: anybody's, or those of a test server."""
+"""What a trained network says about images without labels: anybody's, or those of a test server."""

@@ -1,4 +1,4 @@
-"""Predictions of the pictures of a folder: ids, colours and confidence, at the size of each picture."""
+"""Predictions of the images of a folder: ids, colours and confidence, at the size of each image."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from adaptbench.errors import DataError, UsageError
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.checkpoints.scored import Checkpoint
 from adaptbench.prediction.encoding import confidence_levels, png
+from adaptbench.prediction.images import InputImage, read_upright
 from adaptbench.prediction.kept import Kept
-from adaptbench.prediction.pictures import Picture, read_upright
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -28,12 +28,12 @@ _UNLABELLED = 0
 
 @dataclass
 class Outcome:
-    """What became of the pictures.
+    """What became of the images.
 
     Attributes:
-        predicted: number of pictures predicted now.
+        predicted: number of images predicted now.
         kept: number of those whose predictions were there.
-        turned: pictures whose orientation tag was followed.
+        turned: images whose orientation tag was followed.
         unreadable: what is wrong with those that could not be read.
     """
 
@@ -83,14 +83,18 @@ def label_ids(classes: ClassSet) -> UInt8 | None:
 
 
 def predict(
-    scorer: Scorer, box: tuple[int, int], pictures: Sequence[Picture], kept: Kept, tell: Callable[[int], None]
+    scorer: Scorer,
+    box: tuple[int, int],
+    images: Sequence[InputImage],
+    kept: Kept,
+    tell: Callable[[int], None],
 ) -> Outcome:
-    """Predicts every picture whose predictions are not there.
+    """Predicts every image whose predictions are not there.
 
     Args:
         scorer: of the checkpoint.
-        box: (width, height) in pixels that pictures are resized into.
-        pictures: those of the folder.
+        box: (width, height) in pixels that images are resized into.
+        images: those of the folder.
         kept: where predictions go.
         tell: shows how far it is.
 
@@ -98,24 +102,24 @@ def predict(
         RunStateError: a result cannot be written.
     """
     outcome = Outcome()
-    for number, picture in enumerate(pictures, start=1):
+    for number, image in enumerate(images, start=1):
         try:
-            _predict(scorer, box, picture, kept, outcome)
+            _predict(scorer, box, image, kept, outcome)
         except DataError as error:
             outcome.unreadable.append(str(error))
         tell(number)
     return outcome
 
 
-def _predict(scorer: Scorer, box: tuple[int, int], picture: Picture, kept: Kept, outcome: Outcome) -> None:
-    sha256 = archives.sha256(picture.path)
-    if kept.holds(picture.name, sha256):
+def _predict(scorer: Scorer, box: tuple[int, int], frame: InputImage, kept: Kept, outcome: Outcome) -> None:
+    sha256 = archives.sha256(frame.path)
+    if kept.holds(frame.name, sha256):
         outcome.kept += 1
         return
-    image, turned = read_upright(picture.path)
-    outcome.turned += [picture.path] if turned else []
+    image, turned = read_upright(frame.path)
+    outcome.turned += [frame.path] if turned else []
     ids, confidence = scorer.predicted(image, box)
-    kept.keep(picture.name, sha256, _files(picture.name, scorer.method.task.class_set, ids, confidence))
+    kept.keep(frame.name, sha256, _files(frame.name, scorer.method.task.class_set, ids, confidence))
     outcome.predicted += 1
 
 

@@ -16,7 +16,7 @@ _JOURNAL, _LOCK = "done.jsonl", ".lock"
 
 
 class Kept:
-    """Predictions of many pictures, a few files each. Locked until it is closed.
+    """Predictions of many images, a few files each. Locked until it is closed.
 
     Args:
         folder: made if it does not exist.
@@ -36,15 +36,15 @@ class Kept:
         self._done = self._read()
 
     def holds(self, name: str, sha256: str) -> bool:
-        """Whether the predictions of this very picture are there."""
+        """Whether the predictions of this very image are there."""
         files = self._done.get((name, sha256))
         return files is not None and all((self.folder / file).is_file() for file in files)
 
     def keep(self, name: str, sha256: str, files: Mapping[str, bytes]) -> None:
-        """Writes the files of a picture, each whole or not at all, and then that they are there.
+        """Writes the files of an image, each whole or not at all, and then that they are there.
 
         Args:
-            name: of the picture.
+            name: of the image.
             sha256: its identity.
             files: path below the folder -> content.
 

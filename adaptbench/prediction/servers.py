@@ -1,4 +1,4 @@
-"""What the test servers want: which pictures, under which names, with which ids."""
+"""What the test servers want: which images, under which names, with which ids."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Server:
     folders: Mapping[str, Content]
     address: str
 
-    def files(self, picture: str) -> list[str]:
-        """Paths of a picture's predictions in the archive; they have the name of the picture, as PNG.
+    def files(self, image: str) -> list[str]:
+        """Paths of an image's predictions in the archive; they have the name of the image, as PNG.
 
         Args:
-            picture: file name.
+            image: file name.
         """
-        name = PurePosixPath(picture).with_suffix(".png").name
+        name = PurePosixPath(image).with_suffix(".png").name
         return [str(PurePosixPath(folder) / name) for folder in self.folders]
 
     def ids(self, train_ids: UInt8, class_set: str) -> UInt8:
@@ -53,9 +53,9 @@ class Server:
         return raw_ids(class_set, self.id_space, self.ignored)[train_ids]
 
     def contents(
-        self, picture: str, train_ids: UInt8, confidence: npt.NDArray[np.floating], class_set: str
+        self, image: str, train_ids: UInt8, confidence: npt.NDArray[np.floating], class_set: str
     ) -> dict[str, bytes]:
-        """The files of a picture, by their path in the archive. Shape: ``(H, W)`` each.
+        """The files of an image, by their path in the archive. Shape: ``(H, W)`` each.
 
         Raises:
             UsageError: the server has no ids for the class set.
@@ -65,7 +65,7 @@ class Server:
             "confidence": png(confidence_levels(confidence)),
         }
         kinds = self.folders.values()
-        return {file: encoded[kind] for file, kind in zip(self.files(picture), kinds, strict=True)}
+        return {file: encoded[kind] for file, kind in zip(self.files(image), kinds, strict=True)}
 
 
 SERVERS: Mapping[str, Server] = {

@@ -1,4 +1,4 @@
-"""A submission to a test server: predictions of all its pictures in one archive."""
+"""A submission to a test server: predictions of all its images in one archive."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def facts(checkpoint: Checkpoint, server: str, device: str) -> dict[str, Any]:
     }
 
 
-def required_pictures(dataset: Dataset, server: Server, class_set: str) -> list[Sample]:
-    """The pictures that the server scores: all of them, or none.
+def required_images(dataset: Dataset, server: Server, class_set: str) -> list[Sample]:
+    """The images that the server scores: all of them, or none.
 
     Raises:
-        DataError: pictures are missing.
+        DataError: images are missing.
         UsageError: the server has no ids for the class set.
     """
     raw_ids(class_set, server.id_space, server.ignored)
@@ -56,7 +56,7 @@ def required_pictures(dataset: Dataset, server: Server, class_set: str) -> list[
     names = {sample.image.name for sample in samples}
     if len(samples) != wanted or len(names) != wanted:
         raise DataError(
-            f"{dataset.name}/{SPLIT} under {dataset.root}: {len(names)} pictures instead of {wanted}. The server takes "
+            f"{dataset.name}/{SPLIT} under {dataset.root}: {len(names)} images instead of {wanted}. The server takes "
             f"predictions of all of them only. Unpack the official release completely. {dataset.where_to_get()}"
         )
     return samples
@@ -70,13 +70,13 @@ def predict(
     kept: Kept,
     tell: Callable[[int], None],
 ) -> list[str]:
-    """Predicts every picture whose predictions are not there, as an evaluation does.
+    """Predicts every image whose predictions are not there, as an evaluation does.
 
     Returns:
         The files of the archive, below the folder of ``kept``.
 
     Raises:
-        DataError: a picture cannot be used.
+        DataError: an image cannot be used.
         RunStateError: a result cannot be written.
     """
     files: list[str] = []
@@ -108,9 +108,9 @@ def pack(folder: Path, files: Sequence[str], path: Path) -> None:
 
 
 def _require_size(size: tuple[int, int], dataset: Dataset, sample: Sample) -> None:
-    if size != dataset.picture_size:
-        width, height = dataset.picture_size
+    if size != dataset.image_size:
+        width, height = dataset.image_size
         raise DataError(
             f"{sample.image} has {size[0]}x{size[1]} pixels, and the server wants {width}x{height}. Put the official "
-            "picture there."
+            "image there."
         )

@@ -37,9 +37,9 @@ class DataSource(BaseModel):
     Attributes:
         root: the dataset's folder; not part of any hash.
         provenance: ``generated`` or ``official``.
-        version: fingerprint of the generated world, or digest of the list of official pictures.
+        version: fingerprint of the generated world, or digest of the list of official images.
         dials: the world's dials, for generated data.
-        counts: pictures per split, for generated data.
+        counts: images per split, for generated data.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -80,7 +80,7 @@ class JobSpec(BaseModel):
     data: dict[str, DataSource]
     #: Splits (``dataset/split``) that are scored beside the benchmark's own, where their data is there; in no hash.
     also: dict[str, DataSource] = {}
-    #: Iterations from one debug picture to the next; in no hash.
+    #: Iterations from one debug image to the next; in no hash.
     debug_pictures: int | None = None
     #: Whether encoders recompute their activations, with the same bits; in no hash.
     activation_checkpointing: bool = False

@@ -25,7 +25,7 @@ class Score(Part):
 
     Attributes:
         split: ``dataset/split``.
-        provenance: whether the pictures scored were generated or official.
+        provenance: whether the images scored were generated or official.
         class_set: name of the class set.
         images: number of images scored.
         miou: mean IoU over the classes that occur.
@@ -66,8 +66,8 @@ class Cost(Part):
         evaluation_seconds: of scoring.
         peak_memory_mib: of training; resident on a CPU, allocated on a GPU.
         device: ``cpu`` or ``cuda``.
-        flops: of segmenting the first scored picture; a multiplication and an addition are two.
-        training_pictures_per_second: crops or pictures of both domains that the trainings see.
+        flops: of segmenting the first scored image; a multiplication and an addition are two.
+        training_pictures_per_second: crops or images of both domains that the trainings see.
         inference_pictures_per_second: of the ranked split, without reading and counting.
         training_joules: of the whole GPU while it trained.
     """
@@ -88,7 +88,7 @@ class PseudoLabels(Part):
     Attributes:
         batches: number of batches the means are over.
         confidence: share of the pixels that are labelled confidently.
-        pasted: share of the pixels of mixed pictures that come from the source; None = nothing is mixed.
+        pasted: share of the pixels of mixed images that come from the source; None = nothing is mixed.
         class_share: share of the pixels that are labelled with a class, by its name.
         confident_share: share of a class's pixels that are confident; None = it was never seen.
     """

@@ -1,1 +1,1 @@
-"""Records, leaderboards and pictures."""
+"""Records, leaderboards and images."""

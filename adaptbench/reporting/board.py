@@ -208,7 +208,7 @@ class Board:
 
     @cached_property
     def data_kind(self) -> Literal["generated", "mixed", "official"]:
-        """Whether the pictures behind the numbers are generated: all, some, or none of them."""
+        """Whether the images behind the numbers are generated: all, some, or none of them."""
         named_so = self.benchmark.startswith("minicity/")
         generated, official = self.datasets("generated"), self.datasets("official")
         if (named_so or generated) and not official:

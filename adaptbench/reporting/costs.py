@@ -55,7 +55,7 @@ MEMORY = number(
 DEVICE = column("device", "row.devices", key="device", terminal=180, filtered=True)
 _PARAMETERS = number("parameters", "row.first.network.parameters", formatting.parameters, "parameters")
 _GPU_HOURS = number("GPU-hours", lambda one: gpu_hours(one.row), fixed(2), "gpu_hours")
-_FLOPS = _known("GFLOPs per picture", "flops", _giga)
+_FLOPS = _known("GFLOPs per image", "flops", _giga)
 _RATES = (
     _known("training pictures/s", "training_pictures_per_second", _rate),
     _known("inference pictures/s", "inference_pictures_per_second", _rate),
@@ -80,7 +80,7 @@ MACHINE_COLUMNS = (
 def facts(cost: Cost) -> list[tuple[str, str]]:
     """What a run's page says beside time and memory; nothing of what its record does not know."""
     said: list[tuple[str, float | None, _Writer]] = [
-        ("FLOPs per picture", cost.flops, lambda value: f"{_giga(value)} G"),
+        ("FLOPs per image", cost.flops, lambda value: f"{_giga(value)} G"),
         ("training pictures/s", cost.training_pictures_per_second, _rate),
         ("inference pictures/s", cost.inference_pictures_per_second, _rate),
         ("training energy", cost.training_joules, _energy),

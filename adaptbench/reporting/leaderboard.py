@@ -104,11 +104,11 @@ def data_sentence(board: Board) -> str | None:
     if scored == "official":
         return (
             f"Generated source, real target: {generated} comes from MiniCity, a generated world; {official} "
-            f"and the pictures scored ({board.view.split}) are real photographs. The numbers hold for this "
+            f"and the images scored ({board.view.split}) are real photographs. The numbers hold for this "
             "generated source and do not compare with published ones."
         )
     return (
-        f"{generated} comes from MiniCity, a generated world, {official} is real; the pictures scored "
+        f"{generated} comes from MiniCity, a generated world, {official} is real; the images scored "
         f"({board.view.split}) are generated: the numbers do not say how methods score on real streets."
     )
 

@@ -51,7 +51,7 @@ def load_tallies(out: Path, records: Sequence[Record], split: str) -> Tallied:
         if not one.same_images(each[0]):
             raise RunStateError(
                 f"{matrices_path(out, record, split)} is of other images, or of other labels, than "
-                f"{matrices_path(out, records[0], split)}. Only scores on the same pictures can be compared: run "
+                f"{matrices_path(out, records[0], split)}. Only scores on the same images can be compared: run "
                 "both jobs on the same data."
             )
     return replace(each[0], tallies=np.concatenate([one.tallies for one in each]))

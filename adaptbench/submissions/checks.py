@@ -184,8 +184,8 @@ def _splits(found: Contribution, known: Known) -> Iterator[str]:
             yield f"{score.split}: the score says {score.provenance}, the data says otherwise"
 
 
-def _pictures(found: Contribution, known: Known) -> Iterator[str]:
-    """As many pictures as the split has, and the same as in runs that are here, with the same labels."""
+def _images(found: Contribution, known: Known) -> Iterator[str]:
+    """As many images as the split has, and the same as in runs that are here, with the same labels."""
     for score in found.record.scores:
         matrices = found.matrices[score.split]
         size = len(class_set(score.class_set))
@@ -193,14 +193,14 @@ def _pictures(found: Contribution, known: Known) -> Iterator[str]:
             yield f"{score.split}: matrices of {matrices.matrices.shape[1]} classes, {score.class_set} has {size}"
             continue
         if len(set(matrices.names)) < len(matrices.names):
-            yield f"{score.split}: a picture is there twice"
+            yield f"{score.split}: an image is there twice"
         if len(matrices.names) != score.images:
-            yield f"{score.split}: {score.images} pictures were scored, there are matrices of {len(matrices.names)}"
+            yield f"{score.split}: {score.images} images were scored, there are matrices of {len(matrices.names)}"
         full = _full_count(score, known)
         if full is not None and full != score.images:
-            yield f"{score.split}: {score.images} pictures were scored, the split has {full}"
+            yield f"{score.split}: {score.images} images were scored, the split has {full}"
         if score.split in known.same_board and not _same(matrices, known.same_board[score.split]):
-            yield f"{score.split}: other pictures, or other labels, than in the runs of this protocol that are here"
+            yield f"{score.split}: other images, or other labels, than in the runs of this protocol that are here"
 
 
 def _scores(found: Contribution, known: Known) -> Iterator[str]:
@@ -223,7 +223,7 @@ def _scores(found: Contribution, known: Known) -> Iterator[str]:
 _GROUPS: tuple[dict[str, _Check], ...] = (
     {"smoke run": _finished, "plug-ins": _plugins},
     {"protocol": _protocol, "identity": _identity, "splits": _splits},
-    {"pictures": _pictures},
+    {"images": _images},
     {"scores": _scores},
 )
 
@@ -245,7 +245,7 @@ def _provenance(data: Mapping[str, Mapping[str, object]], dataset: str) -> objec
 
 
 def _full_count(score: Score, known: Known) -> int | None:
-    """Pictures of an official split without those that are broken; None where it is not known."""
+    """Images of an official split without those that are broken; None where it is not known."""
     if score.provenance != "official":
         return None
     name, _, split = score.split.partition("/")

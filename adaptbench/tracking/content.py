@@ -15,7 +15,7 @@ from adaptbench.records.confusion_files import Matrix, PerImageConfusion
 from adaptbench.records.jobspec import JobSpec, load_job
 from adaptbench.records.record import Record, Score
 from adaptbench.reporting.board import Board
-from adaptbench.tracking.pictures import Shown, shown
+from adaptbench.tracking.images import Shown, shown
 
 #: Fields of a job, and of a record, that make up the configuration of its run. None holds a path or a key.
 _OF_JOB = ("method", "profile", "seed", "settings", "settings_origin", "overrides", "ranking")
@@ -99,14 +99,14 @@ class Finished:
         return list(dict.fromkeys([*record.tags, *marks]))
 
     def confusion(self, score: Score) -> Matrix | None:
-        """Counts summed over the pictures of a split, None if they are gone. Shape: ``(C, C)``; rows are the truth."""
+        """Counts summed over the images of a split, None if they are gone. Shape: ``(C, C)``; rows are the truth."""
         try:
             return PerImageConfusion.load(self.folder / "confusion" / f"{file_name(score)}.npz").total()
         except RunStateError:
             return None
 
-    def pictures(self, score: Score) -> list[Shown]:
-        """The pictures of a split whose predictions were kept."""
+    def images(self, score: Score) -> list[Shown]:
+        """The images of a split whose predictions were kept."""
         try:
             spec = load_job(self.folder)
         except RunStateError:
@@ -167,7 +167,7 @@ class Run(Protocol):
         """One line of the training curve."""
 
     def complete(self, finished: Finished) -> None:
-        """Scores, tables, pictures and files of the finished job."""
+        """Scores, tables, images and files of the finished job."""
 
     def close(self, ok: bool) -> None:
         """Nothing more comes; ``ok`` if the job is done."""

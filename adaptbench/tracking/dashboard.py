@@ -24,7 +24,7 @@ _METHOD = "method"
 
 
 def workspace(boards: Sequence[Board], project: str, entity: str) -> Any:
-    """The workspace: a section per board with scores, costs and pictures, and one with the training curves."""
+    """The workspace: a section per board with scores, costs and images, and one with the training curves."""
     import wandb_workspaces.workspaces as ws
 
     sections = [
@@ -130,10 +130,8 @@ def _score_panels(board: Board, table: str) -> list[Any]:
     classes = [wr.SummaryMetric(f"{prefix}/{name}") for name in board.classes]
     ious = wr.BarPlot(title=f"IoU per class ({board.view})", metrics=classes, groupby=wr.Config(_METHOD))
     ranked = wr.WeavePanelSummaryTable(table_name=table)
-    pictures = wr.MediaBrowser(
-        title="Predictions", media_keys=[f"predictions/{view.split}" for view in views]
-    )
-    return [*bars, *costs, ious, ranked, pictures]
+    images = wr.MediaBrowser(title="Predictions", media_keys=[f"predictions/{view.split}" for view in views])
+    return [*bars, *costs, ious, ranked, images]
 
 
 def _curve_panels() -> list[Any]:

@@ -18,9 +18,9 @@ from adaptbench.records.jobspec import job_folder
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.leaderboard import main_table
 from adaptbench.tracking.content import Finished, Identity, class_set_of, summary
-from adaptbench.tracking.pictures import Shown
+from adaptbench.tracking.images import Shown
 
-_SEPARATOR = 4  # pixels between pictures
+_SEPARATOR = 4  # pixels between images
 
 
 class TensorboardTracker:
@@ -70,7 +70,7 @@ class TensorboardRun:
         self._last = step
 
     def complete(self, finished: Finished) -> None:
-        """Scores, costs, facts and pictures of the finished job."""
+        """Scores, costs, facts and images of the finished job."""
         for key, value in summary(finished.record).items():
             self._writer.add_scalar(key, value, self._last)
         self._text("record", finished.config)
@@ -78,7 +78,7 @@ class TensorboardRun:
             classes = class_set_of(score)
             if classes is None:
                 continue
-            for one in finished.pictures(score):
+            for one in finished.images(score):
                 strip = _strip(one, classes)
                 self._writer.add_image(f"{score.split}/{one.name}", strip, self._last, dataformats="HWC")
             matrix = finished.confusion(score)

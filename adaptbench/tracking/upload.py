@@ -20,7 +20,7 @@ def upload(records: Sequence[Record], out: Path, tracker: Tracker) -> str:
 
     Args:
         records: in any order.
-        out: the results folder they come from; curves, matrices and pictures are read from their job folders.
+        out: the results folder they come from; curves, matrices and images are read from their job folders.
         tracker: where the runs go.
 
     Raises:

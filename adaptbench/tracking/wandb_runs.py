@@ -21,7 +21,7 @@ from adaptbench.reporting.board_columns import entries, tracked_columns
 from adaptbench.reporting.columns import Column
 from adaptbench.reporting.table import Table
 from adaptbench.tracking.content import Finished, Identity, class_set_of, file_name, summary
-from adaptbench.tracking.pictures import Shown
+from adaptbench.tracking.images import Shown
 
 if TYPE_CHECKING:
     import wandb
@@ -140,11 +140,11 @@ class WandbRun:
         self._run.log({f"train/{key}": value for key, value in values.items()}, step=step)
 
     def put(self, content: Mapping[str, Any]) -> None:
-        """Tables and pictures, as the next step."""
+        """Tables and images, as the next step."""
         self._run.log(dict(content))
 
     def complete(self, finished: Finished) -> None:
-        """Scores, tables, pictures and files of the finished job."""
+        """Scores, tables, images and files of the finished job."""
         self._run.config.update(finished.config, allow_val_change=True)
         self._run.tags = tuple(dict.fromkeys([*finished.tags, *(self._run.tags or ())]))
         self.put(_content(finished))
@@ -193,8 +193,8 @@ def _content(finished: Finished) -> dict[str, Any]:
             found[f"confusion/{score.split}"] = wandb.plot_table(_CONFUSION_CHART, table, fields)
         if classes is not None:
             labels = dict(enumerate(classes.classes)) | {_IGNORED: "ignored"}
-            pictures = [_image(one, labels) for one in finished.pictures(score)]
-            found |= {f"predictions/{score.split}": pictures} if pictures else {}
+            images = [_image(one, labels) for one in finished.images(score)]
+            found |= {f"predictions/{score.split}": images} if images else {}
     return found
 
 
@@ -212,8 +212,8 @@ def _image(one: Shown, labels: Mapping[int, str]) -> wandb.Image:
     masks = {"prediction": {"mask_data": one.prediction, "class_labels": dict(labels)}}
     if one.truth is not None:
         masks["ground truth"] = {"mask_data": one.truth, "class_labels": dict(labels)}
-    picture = one.prediction if one.image is None else one.image
-    return wandb.Image(picture, caption=one.name, masks=masks)
+    image = one.prediction if one.image is None else one.image
+    return wandb.Image(image, caption=one.name, masks=masks)
 
 
 def _artifact(finished: Finished) -> wandb.Artifact:

@@ -1,4 +1,4 @@
-"""How good a method's network looks on unlabelled target pictures; this runs out of reach of their labels."""
+"""How good a method's network looks on unlabelled target images; this runs out of reach of their labels."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from adaptbench.evaluation.validators import label_free_scores
 from adaptbench.networks.inference import Mode, predict
 from adaptbench.training.label_pass import Item, shown
 
-#: At most so many pictures, evenly spaced over the target's training pictures.
-PICTURES = 100
-#: Pixels of a picture are those of a grid with so many rows and columns.
+#: At most so many images, evenly spaced over the target's training images.
+IMAGES = 100
+#: Pixels of an image are those of a grid with so many rows and columns.
 GRID = 32
 
 
 def spread(items: Sequence[Item]) -> list[Item]:
-    """At most `PICTURES` of ``items``, evenly spaced."""
-    count = min(PICTURES, len(items))
+    """At most `IMAGES` of ``items``, evenly spaced."""
+    count = min(IMAGES, len(items))
     return [items[i * len(items) // count] for i in range(count)]
 
 
@@ -32,13 +32,13 @@ def scores(
 
     Args:
         method: has the weights of a snapshot.
-        items: pictures of the target.
+        items: images of the target.
         device: where to compute.
-        stop: asked before every picture; True raises.
+        stop: asked before every image; True raises.
 
     Raises:
         InterruptedTrainingError: asked to stop.
-        DataError: a picture cannot be read.
+        DataError: an image cannot be read.
     """
     method.to(device).eval()
     scored, other = method.scored_network(), method.other_network()

@@ -1,4 +1,4 @@
-"""The pass of a labelling stage over the target's training pictures; one that is stopped goes on where it was."""
+"""The pass of a labelling stage over the target's training images; one that is stopped goes on where it was."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from adaptbench.networks.inference import Size
 Item = tuple[str, Dataset, Sample, tuple[int, int]]
 
 
-def label_pictures(
+def label_images(
     method: Method,
     labeller: Labeller,
     items: Sequence[Item],
@@ -27,19 +27,19 @@ def label_pictures(
     report: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Labels every picture of ``items`` that has no label in ``kept`` yet, in order.
+    """Labels every image of ``items`` that has no label in ``kept`` yet, in order.
 
     Args:
         method: its student labels, on whatever device it is.
         labeller: in which way.
-        items: the pictures.
+        items: the images.
         kept: where the labels go.
-        report: called with (number, total) before every picture.
-        should_stop: asked before every picture; True raises.
+        report: called with (number, total) before every image.
+        should_stop: asked before every image; True raises.
 
     Raises:
         InterruptedTrainingError: asked to stop; what is labelled is saved.
-        DataError: a picture cannot be read.
+        DataError: an image cannot be read.
     """
     method.eval()
     done = kept.resume()
@@ -58,7 +58,7 @@ def label_pictures(
 
 
 def shown(method: Method, dataset: Dataset, sample: Sample, box: tuple[int, int]) -> tuple[Tensor, Size]:
-    """The picture as the network gets it in a test, and the (height, width) of its file."""
+    """The image as the network gets it in a test, and the (height, width) of its file."""
     image = dataset.read_image(sample)
     height, width = image.shape[:2]
     framing = method.sampling(method.settings).framing

@@ -37,7 +37,7 @@ def planned(out: Path, rows: int, seeds: int) -> list[Job]:
 
 
 def finish(jobs: Sequence[Job]) -> None:
-    """Writes what a finished run leaves behind, but for weights and pictures."""
+    """Writes what a finished run leaves behind, but for weights and images."""
     rng = np.random.default_rng(0)
     for job in jobs:
         save_job(job.spec, job.folder)

@@ -3,7 +3,7 @@
     python benchmarks/speed/full_size_step.py
     python benchmarks/speed/full_size_step.py --device cuda --dtype bfloat16 --steps 10
 
-Every step runs in a process of its own, with random weights and pictures: `test_hrda_step` says what the three steps
+Every step runs in a process of its own, with random weights and images: `test_hrda_step` says what the three steps
 are and shows, in profile mini, that their losses and gradients are equal. Seconds are those of the fastest step; on
 a GPU, where the first step also tunes kernels, ask for several. CPU seconds are those of all threads together: on a
 busy machine compare these, with --threads 1, since waiting threads count. Memory is the peak of the process (CPU) or

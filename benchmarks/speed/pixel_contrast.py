@@ -19,7 +19,7 @@ CLASSES, SIDE, FACTOR = 19, 65, 20.0
 
 
 def new_views(side: int = SIDE) -> tuple[Tensor, Tensor]:
-    """Logits of two views of a picture."""
+    """Logits of two views of an image."""
     random = torch.Generator().manual_seed(0)
     strong, weak = 3 * torch.randn(2, CLASSES, side, side, generator=random)
     return strong.requires_grad_(), weak.requires_grad_()
@@ -38,7 +38,7 @@ def in_blocks(strong: Tensor, weak: Tensor, factor: float) -> Tensor:
 
 
 def gradients(kind: str, side: int = SIDE) -> tuple[Tensor, ...]:
-    """The loss of one picture, and its gradients."""
+    """The loss of one image, and its gradients."""
     views = new_views(side)
     loss = {"blocks": in_blocks, "whole": whole}[kind](*views, FACTOR)
     return loss.detach(), *torch.autograd.grad(loss, views)

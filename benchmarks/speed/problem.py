@@ -1,4 +1,4 @@
-"""A method with random weights and a batch of random pictures for it."""
+"""A method with random weights and a batch of random images for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def new_method(name: str, size: str = "mini", **overrides: Any) -> Any:
 
 
 def new_batch(method: Any, device: torch.device | None = None) -> Batch:
-    """Random pictures and labels in patches, at the first iteration whose draws ask for jitter and blur."""
+    """Random images and labels in patches, at the first iteration whose draws ask for jitter and blur."""
     side, count, random = method.settings.crop, method.settings.batch_size, torch.Generator().manual_seed(0)
     images = torch.randn(2, count, 3, side, side, generator=random)
     patches = torch.randint(19, (count, 1, 8, 8), generator=random)

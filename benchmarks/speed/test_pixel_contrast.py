@@ -21,7 +21,7 @@ from adaptbench.contracts.profiles import profile
 
 SCRIPT = Path(__file__).with_name("pixel_contrast.py")
 GROUP = pytest.mark.benchmark(
-    group="pixel-level contrast, one picture: 65x65 logits, 19 classes, with gradient",
+    group="pixel-level contrast, one image: 65x65 logits, 19 classes, with gradient",
     timer=time.process_time,  # there is one thread; other programs on the machine do not count
 )
 

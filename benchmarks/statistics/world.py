@@ -2,7 +2,7 @@
 
 The pixels of class c of image i in city k, scored with seed s, are hit with probability
 ``sigmoid(q[c] + seed[s] + seed_class[s, c] + city[k, c] + image[i, c] + noise[s, i, c])``. Misses fall on the other
-classes of the picture. The spreads give what was measured on MiniCity (72 images, three cities, five seeds each of
+classes of the image. The spreads give what was measured on MiniCity (72 images, three cities, five seeds each of
 source_only, dacs and oracle): a standard deviation of the mIoU over seeds of 0.5 to 1.8 points, of 0.6 to 0.8 over
 resampled images, and of 0.4 to 0.6 over resampled images for the difference of two seeds.
 """
@@ -53,7 +53,7 @@ class World:
         return [_tallies(truth, quality + self._logits(seeds, rng), rng) for _ in range(methods)]
 
     def _truth(self, count: int, rng: np.random.Generator) -> Floats:
-        """Pixels per image and class: some classes fill half a picture, others are rare. Shape: ``(N, C)``."""
+        """Pixels per image and class: some classes fill half an image, others are rare. Shape: ``(N, C)``."""
         frequent = np.geomspace(40_000, 100, self.classes)
         there = rng.random((count, self.classes)) < np.linspace(1, 0.3, self.classes)
         return np.round(frequent * rng.lognormal(0, 0.7, (count, self.classes)) * there)

@@ -1,7 +1,7 @@
 """HRDA's crop sizes: context and detail crop, resolution of the detail, memory.
 
 LR is the context crop at half the resolution, HR the detail crop; the number is the side of the crop relative to
-the height of the picture. Crops smaller than the usual ones are synchronised, and where the detail crop is as
+the height of the image. Crops smaller than the usual ones are synchronised, and where the detail crop is as
 large as the context crop, the context has a loss of its own and the feature distance covers both scales, as in
 the experiments the authors list (lhoyer/HRDA, experiments.py).
 """

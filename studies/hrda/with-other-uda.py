@@ -2,7 +2,7 @@
 
 All single-scale rows but the last are re-runs in the authors' framework on DeepLabV2 with one output: crops, 40,000
 iterations, colours of the source distorted for the first two. HRDA on DACS has no rare class sampling, no feature
-distance and no margins, and tests on whole pictures, as in the experiments the authors list (lhoyer/HRDA,
+distance and no margins, and tests on whole images, as in the experiments the authors list (lhoyer/HRDA,
 experiments.py). They list none for HRDA on DAFormer's UDA with DeepLabV2: here it is HRDA with that network.
 """
 

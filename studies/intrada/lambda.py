@@ -1,4 +1,4 @@
-"""IntraDA: the share of easy target pictures (lambda).
+"""IntraDA: the share of easy target images (lambda).
 
 With share 0 nothing is easy: AdvEnt alone. With share 1 nothing is hard: self-training without an adversary. The first
 training and the ranking are the same in all variants and are run once. The paper states no number of seeds, and scores
@@ -14,7 +14,7 @@ class Lambda(Study):
     """See the header of this file."""
 
     name = "intrada/lambda"
-    title = "IntraDA: share of easy pictures"
+    title = "IntraDA: share of easy images"
     paper = "arXiv:2004.07703"
     table = "share of the easy split (lambda)"
     benchmarks = ("gta5_to_cityscapes",)

@@ -1,4 +1,4 @@
-"""A method of the adversarial family in training on recorded pictures, and what is seen of it."""
+"""A method of the adversarial family in training on recorded images, and what is seen of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reading = Callable[[Mapping[str, Tensor]], Tensor]
 class Training:
     """Trains for the recorded number of iterations.
 
-    Put in the place of production code are only the network and the pictures; nothing is drawn in these trainings.
+    Put in the place of production code are only the network and the images; nothing is drawn in these trainings.
 
     Args:
         case: the trajectory.

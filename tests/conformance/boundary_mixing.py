@@ -62,7 +62,7 @@ def method_of(case: Case, network: nn.Module, **changes: Any) -> EHTDI:
 
 
 def batch_of(case: Case, prefix: str, iteration: int, dtype: torch.dtype = torch.float32) -> Batch:
-    """The recorded pictures of one iteration."""
+    """The recorded images of one iteration."""
     label = ours(case.tensor(f"{prefix}source_label"))
     source, target = (case.tensor(f"{prefix}{domain}_image").to(dtype) for domain in ("source", "target"))
     names = tuple(str(i) for i in range(len(label)))

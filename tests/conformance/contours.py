@@ -13,7 +13,7 @@ from adaptbench.evaluation.boundary import Mask, UInt8, distance_to
 
 
 def contour(mask: Mask) -> Mask:
-    """Pixels of a mask that touch its outside within the picture, by an edge. Shape: bool ``(H, W)``, unchanged."""
+    """Pixels of a mask that touch its outside within the image, by an edge. Shape: bool ``(H, W)``, unchanged."""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     inner = cv2.erode(mask.astype(np.uint8), cross, borderType=cv2.BORDER_CONSTANT, borderValue=1)
     outline: Mask = mask & ~inner.astype(bool)

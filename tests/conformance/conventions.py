@@ -23,7 +23,7 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Areas:
-    """Pixels of every class, over any number of pictures. Shape: int64 ``(C,)`` each.
+    """Pixels of every class, over any number of images. Shape: int64 ``(C,)`` each.
 
     Attributes:
         hits: pixels of the class that are predicted as it.

@@ -1,4 +1,4 @@
-"""EHTDI in training on recorded pictures, and what is seen of it."""
+"""EHTDI in training on recorded images, and what is seen of it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Training:
             self.case.compare(prefix + name, self.gradients[our_name(name)])
 
     def output(self, network: nn.Module, image: Tensor) -> Tensor:
-        """Main logits in evaluation mode, at the size of the picture."""
+        """Main logits in evaluation mode, at the size of the image."""
         with torch.no_grad():
             logits = network.eval()(image)
         return resize_logits(logits, (image.shape[2], image.shape[3]), align_corners=True)

@@ -17,7 +17,7 @@ from adaptbench.data.taxonomy import IGNORE, label_map
 Floats = npt.NDArray[np.float64]
 Groups = Sequence[Sequence[int]]
 
-#: Label id -> mean number of pixels of an object in the training pictures. Source: cityscapesScripts.
+#: Label id -> mean number of pixels of an object in the training images. Source: cityscapesScripts.
 MEAN_SIZE = {
     24: 3462.4756337644,
     25: 3930.4788056518,
@@ -83,7 +83,7 @@ def instance_counts(
     prediction: npt.NDArray[np.uint8],
     groups: Groups,
 ) -> InstanceCounts:
-    """Counts of one picture.
+    """Counts of one image.
 
     Shape: ``(H, W)`` each.
 

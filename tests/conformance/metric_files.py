@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptbench.data.framing import WholePictures
+from adaptbench.data.framing import WholeImages
 from adaptbench.data.transforms import resize_label
 from adaptbench.evaluation.boundary import (
     boundary_overlap,
@@ -110,9 +110,9 @@ def check_calibration(case: Case) -> None:
         for row in range(len(maps["label"]))
     ]
     whole = calibration_counts(maps["probs"], maps["label"], bins)
-    summed = sum(rows[1:], rows[0])  # sums over pictures are the counts of all their pixels
-    case.expect("pixels of all pictures", summed.pixels, whole.pixels)
-    case.expect("hits of all pictures", summed.hits, whole.hits)
+    summed = sum(rows[1:], rows[0])  # sums over images are the counts of all their pixels
+    case.expect("pixels of all images", summed.pixels, whole.pixels)
+    case.expect("hits of all images", summed.hits, whole.hits)
     for counts in (whole, summed):
         _check_calibration(tree, counts)
     contrast = np.mean([row.ece for row in rows if row.total])
@@ -140,7 +140,7 @@ def _check_calibration(tree: RecordedTree, counts: CalibrationCounts) -> None:
 
 
 class _Fixed(nn.Module):
-    """Gives the recorded logits, whatever the size of the picture."""
+    """Gives the recorded logits, whatever the size of the image."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -150,8 +150,8 @@ class _Fixed(nn.Module):
         return self.logits
 
 
-def _segmented(logits: Tensor, picture: Size, mode: Whole, size: Size) -> Array:
-    return segment(_Fixed(logits), torch.zeros(1, 3, *picture), mode, size).numpy()
+def _segmented(logits: Tensor, image: Size, mode: Whole, size: Size) -> Array:
+    return segment(_Fixed(logits), torch.zeros(1, 3, *image), mode, size).numpy()
 
 
 def check_resolutions(case: Case) -> None:
@@ -160,7 +160,7 @@ def check_resolutions(case: Case) -> None:
     tree.expect("logits_shape", logits.shape[1:])
     full = (label.shape[0], label.shape[1])
     half = (full[0] // 2, full[1] // 2)
-    case.expect("label_C", WholePictures().label(label, (half[1], half[0])), maps["label_C"])
+    case.expect("label_C", WholeImages().label(label, (half[1], half[0])), maps["label_C"])
     found: Mapping[str, Callable[[], Array]] = {
         "A": partial(_segmented, logits, full, Whole(), full),
         "B": partial(_segmented, logits, full, Whole(aligned=True), full),

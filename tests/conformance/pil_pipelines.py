@@ -1,23 +1,23 @@
-"""Loaders of FADA, ADVENT, IntraDA and EHTDI, which resize by Pillow, on the recorded pictures."""
+"""Loaders of FADA, ADVENT, IntraDA and EHTDI, which resize by Pillow, on the recorded images."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from adaptbench.data.framing import Crops, Size, WholePictures
+from adaptbench.data.framing import Crops, Size, WholeImages
 from adaptbench.data.normalisation import CAFFE, IMAGENET
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.taxonomy import IGNORE, label_map
 from adaptbench.networks.deeplabv2_fada import CAFFE_VGG
 
 from .case import Array, Case
-from .picture_files import PictureFile, PythonRandom
+from .image_files import ImageFile, PythonRandom
 from .recorded_tree import RecordedTree
 
 #: "images 1e-5 (FADA), 1e-4 (mean-subtracted)", README of the recorded data.
 _SCALED, _SUBTRACTED = 1e-5, 1e-4
 _NINETEEN = label_map("cityscapes", "cityscapes19")
-_WHOLE = WholePictures()
+_WHOLE = WholeImages()
 
 
 def check_pil_pipelines(case: Case) -> None:
@@ -39,8 +39,7 @@ class _Loaders:
     def __init__(self, case: Case, tree: RecordedTree, arrays: dict[str, Array]) -> None:
         self.case, self.tree, self.arrays = case, tree, arrays
         self.gta, self.city = (
-            PictureFile(case.path, f"{name}.png", f"{name}_labelIds.png")
-            for name in ("gta_like", "city_like")
+            ImageFile(case.path, f"{name}.png", f"{name}_labelIds.png") for name in ("gta_like", "city_like")
         )
 
     def compare(self, name: str, got: object, atol: float = 0.0) -> None:
@@ -103,7 +102,7 @@ class _Loaders:
     def check_ehtdi(self) -> None:
         self.tree.expect("ehtdi/mean_bgr", CAFFE.mean, atol=1e-5)
         width, height = self.size("ehtdi/train_size_wh")
-        sampling = Sampling(framing=WholePictures(mirrored=True, width=width), blur=True)
+        sampling = Sampling(framing=WholeImages(mirrored=True, width=width), blur=True)
         for number, recorded in enumerate(self.tree.content["ehtdi"]["train_cases"]):
             at, drawn = f"ehtdi/train_cases/{number}", PythonRandom(recorded["python_random_seed"])
             image, label = self.gta.trained((2 * width, 2 * height), _NINETEEN, sampling, CAFFE, drawn)
@@ -111,7 +110,7 @@ class _Loaders:
             self.compare(f"{recorded['key']}_label", _theirs(label[0].numpy()))
             self.tree.value(at)
         validation = self.size("ehtdi/val_size_wh")
-        framing = WholePictures(width=validation[0])
+        framing = WholeImages(width=validation[0])
         self.compare("ehtdi_val_city_img", self.city.tested(validation, framing, CAFFE), _SUBTRACTED)
         for suffix, classes in (("", "cityscapes19"), ("16", "cityscapes16"), ("13", "cityscapes13")):
             mapped = label_map("cityscapes", classes)[self.city.read_label()]

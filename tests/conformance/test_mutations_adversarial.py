@@ -138,7 +138,7 @@ def red_first(image: Any, values: Normalisation) -> Tensor:
     return NORMALISE(image[..., ::-1], values)
 
 
-def by_opencv(self: framing.WholePictures, image: Any, size: tuple[int, int]) -> Any:
+def by_opencv(self: framing.WholeImages, image: Any, size: tuple[int, int]) -> Any:
     return transforms.resize_image(image, size)
 
 
@@ -154,8 +154,8 @@ def rare_is_harder(label: Tensor, rare: Any) -> float:
     return 2.0 - FACTOR(label, rare)
 
 
-def rounded_up(pictures: int, share: float) -> int:
-    return -int(-pictures * share // 1)
+def rounded_up(images: int, share: float) -> int:
+    return -int(-images * share // 1)
 
 
 def absent_left_out(convention: Convention, scores: Any, areas: Areas) -> float:
@@ -202,7 +202,7 @@ MUTATIONS = [
     *on("advent_metric", ("corners not aligned in tests", inference, "_aligned", not_aligned)),
     *on(
         "intrada_pseudo_label",
-        ("pictures resized by OpenCV", framing.WholePictures, "image", by_opencv),
+        ("images resized by OpenCV", framing.WholeImages, "image", by_opencv),
         ("red first", transforms, "normalise", red_first),
     ),
     *on(

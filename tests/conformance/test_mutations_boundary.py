@@ -18,14 +18,14 @@ from adaptbench.adaptation.class_mix import ClassIds, mix
 from adaptbench.adaptation.cut_mix import Box, CutDraw, LabelledBatch
 from adaptbench.adaptation.source_paste import Candidates
 from adaptbench.data import crop_views, id_tables, taxonomy, transforms
-from adaptbench.data.framing import WholePictures
+from adaptbench.data.framing import WholeImages
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.evaluation import metrics
 from methods import ehtdi
 from methods.ehtdi import EHTDI, BoundaryMixed, Pasted
 from methods.pixmatch_source import Predictions
 
-from .handlers import boundary_parts, boundary_pictures, ehtdi_steps
+from .handlers import boundary_images, boundary_parts, ehtdi_steps
 from .planted import Mutation, assert_noticed
 
 PASTE = EHTDI.paste
@@ -141,11 +141,11 @@ def label_of_another_rule(label: Any, box: Any, side: int) -> Any:
     return np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_NEAREST_EXACT))
 
 
-def by_opencv(self: WholePictures, image: Any, size: tuple[int, int]) -> Any:
+def by_opencv(self: WholeImages, image: Any, size: tuple[int, int]) -> Any:
     return transforms.resize_image(image, size)
 
 
-def label_by_opencv(self: WholePictures, label: Any, size: tuple[int, int]) -> Any:
+def label_by_opencv(self: WholeImages, label: Any, size: tuple[int, int]) -> Any:
     return np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST))
 
 
@@ -207,11 +207,11 @@ MUTATIONS = [
     ),
     *on(
         "ehtdi_input_pipeline",
-        ("pictures resized by OpenCV", WholePictures, "image", by_opencv),
-        ("labels resized by OpenCV", WholePictures, "label", label_by_opencv),
+        ("images resized by OpenCV", WholeImages, "image", by_opencv),
+        ("labels resized by OpenCV", WholeImages, "label", label_by_opencv),
     ),
-    *on("ehtdi_label_maps", ("not renumbered", boundary_pictures, "label_map", unnumbered)),
-    *on("ehtdi_metric", ("absent classes count", boundary_pictures, "iou", absent_is_zero)),
+    *on("ehtdi_label_maps", ("not renumbered", boundary_images, "label_map", unnumbered)),
+    *on("ehtdi_metric", ("absent classes count", boundary_images, "iou", absent_is_zero)),
 ]
 
 

@@ -53,7 +53,7 @@ MUTATIONS = [
         {**taxonomy._TABLES, ("mapillary", "cityscapes19"): id_tables.MAPILLARY_REIN},
     ),
     Mutation("one id is forgotten", "formats", taxonomy, "_TABLES", with_table("mapillary_v2", _58=None)),
-    Mutation("reference pictures of ACDC", "layouts", module_of("acdc"), "_IMAGE_SUFFIX", "anon.png"),
+    Mutation("reference images of ACDC", "layouts", module_of("acdc"), "_IMAGE_SUFFIX", "anon.png"),
     Mutation(
         "a wrong count",
         "formats",

@@ -101,7 +101,7 @@ def first_after_the_shuffle(queue: list[int], positions: list[int], drawn: int, 
     return queue[positions[drawn] - 1]
 
 
-def by_opencv(self: framing.WholePictures, image: Any, size: tuple[int, int]) -> Any:
+def by_opencv(self: framing.WholeImages, image: Any, size: tuple[int, int]) -> Any:
     return transforms.resize_image(image, size)
 
 
@@ -149,7 +149,7 @@ MUTATIONS = [
     ),
     *on(
         "fada_input_pipeline",
-        ("pictures resized by OpenCV", framing.WholePictures, "image", by_opencv),
+        ("images resized by OpenCV", framing.WholeImages, "image", by_opencv),
         ("sizes rounded up", framing.ScaledCrops, "scaled", rounded),
         ("red first", transforms, "normalise", red_first),
     ),

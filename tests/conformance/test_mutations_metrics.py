@@ -31,7 +31,7 @@ def transposed(label: Any, prediction: Any, num_classes: int) -> Any:
     return open_confusion(label, prediction, num_classes).T
 
 
-def first_picture(first: Any, second: Any) -> Any:
+def first_image(first: Any, second: Any) -> Any:
     return first
 
 
@@ -43,7 +43,7 @@ MUTATIONS = [
     Mutation("absent classes count", "metrics", Convention, "average", absent_is_zero),
     Mutation("rows are predictions", "metrics", metrics, "open_confusion", transposed),
     Mutation("others are false positives", "metrics", metrics, "others_ignored", others_are_false_positives),
-    Mutation("only the first picture", "metrics", calibration.CalibrationCounts, "__add__", first_picture),
+    Mutation("only the first image", "metrics", calibration.CalibrationCounts, "__add__", first_image),
     Mutation("logits never aligned", "metrics", inference, "_aligned", never_aligned),
     Mutation(
         "objects weigh as their pixels", "metrics", instance_iou, "MEAN_SIZE", dict.fromkeys(range(34), 1.0)

@@ -19,8 +19,8 @@ def instead(name: str, **changes: object) -> dict[str, Server]:
     return {**SERVERS, name: replace(SERVERS[name], **changes)}  # type: ignore[arg-type]
 
 
-def without_suffix(self: Server, picture: str) -> list[str]:
-    return [picture.removesuffix("_leftImg8bit.png")]
+def without_suffix(self: Server, image: str) -> list[str]:
+    return [image.removesuffix("_leftImg8bit.png")]
 
 
 def rounded_down(confidence: np.ndarray) -> np.ndarray:
@@ -36,7 +36,7 @@ MUTATIONS = [
     Mutation("names without their end", "submission", Server, "files", without_suffix),
     Mutation("confidence rounded down", "submission", submission, "confidence_levels", rounded_down),
     Mutation("a server is missing", "submission", *TABLE, {"acdc": SERVERS["acdc"]}),
-    Mutation("other test pictures", "submission", reader("acdc"), "splits", reader("cityscapes").splits),
+    Mutation("other test images", "submission", reader("acdc"), "splits", reader("cityscapes").splits),
 ]  # fmt: skip
 
 

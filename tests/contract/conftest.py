@@ -19,7 +19,7 @@ from adaptbench.data.minicity.write import SPLITS
 from . import distinct, found
 
 ROOT_OF_REAL_DATA = Path(os.environ.get("ADAPTBENCH_TEST_DATA", plugins.ROOT.parent / "shared" / "data"))
-#: One city: what is asked of labels and pictures does not depend on their size.
+#: One city: what is asked of labels and images does not depend on their size.
 WORLD = minicity.WorldSpec(scale=0.06)
 
 #: Arguments of tests. (``benchmark`` is a fixture of pytest-benchmark.)
@@ -68,7 +68,7 @@ def registry(pytestconfig: pytest.Config) -> plugins.Registry:
 
 @pytest.fixture(scope="session")
 def my_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few pictures in the layout of the dataset that docs/ invents."""
+    """A few images in the layout of the dataset that docs/ invents."""
     root = tmp_path_factory.mktemp("data") / "my_city"
     random = np.random.default_rng(0)
     for split in ("train", "val"):
@@ -86,7 +86,7 @@ def my_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_folder(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, my_city: Path
 ) -> Callable[[plugins.Plugin], Path]:
-    """Folder with pictures of a dataset: named with --data-path, made here, or real ones of this machine."""
+    """Folder with images of a dataset: named with --data-path, made here, or real ones of this machine."""
     given = dict(text.split("=", 1) for text in pytestconfig.getoption("--data-path", None) or ())
     named = {"my_city": str(my_city), **given}
     cache = tmp_path_factory.mktemp("minicity")

@@ -45,7 +45,7 @@ def build(stage: Stage, seed: int = 0) -> Method:
 
 
 def batch_of(method: type[Method], iteration: int = 0) -> Batch:
-    """Random pictures; labels in blocks, some of them to be ignored."""
+    """Random images; labels in blocks, some of them to be ignored."""
     crop = settings_of(method).crop
     random = torch.Generator().manual_seed(iteration)
     blocks = torch.randint(len(CITYSCAPES19) + 1, (2, 1, 4, 4), generator=random)

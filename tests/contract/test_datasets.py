@@ -56,7 +56,7 @@ def test_it_says_what_it_is(dataset: Plugin) -> None:
     for literal in ("title", "licence", "homepage"):
         assert isinstance(dataset.literals.get(literal), str), literal
     assert isinstance(reader.folders, tuple) and reader.folders
-    assert is_size(reader.picture_size)
+    assert is_size(reader.image_size)
     assert is_size(reader.training_size)
     assert reader.splits
     assert all(isinstance(split, Split) for split in reader.splits.values())
@@ -82,7 +82,7 @@ def test_samples_are_sorted_and_unique(dataset: Plugin, data_folder: Folder) -> 
         assert len({sample.name for sample in samples}) == len(samples), split
 
 
-def test_pictures_of_one_sequence_or_city_are_one_cluster(dataset: Plugin, data_folder: Folder) -> None:
+def test_images_of_one_sequence_or_city_are_one_cluster(dataset: Plugin, data_folder: Folder) -> None:
     """Statistics resample them together, by the finest place that is tagged."""
     loaded = class_of(dataset)(data_folder(dataset))
     for sample in (sample for samples in samples_by_split(loaded).values() for sample in samples):
@@ -93,7 +93,7 @@ def test_pictures_of_one_sequence_or_city_are_one_cluster(dataset: Plugin, data_
             assert cluster != sample.name
 
 
-def test_label_folders_hold_all_labels_and_no_picture(dataset: Plugin, data_folder: Folder) -> None:
+def test_label_folders_hold_all_labels_and_no_image(dataset: Plugin, data_folder: Folder) -> None:
     reader = class_of(dataset)(data_folder(dataset))
     sealed = [reader.root / folder for folder in reader.label_folders]
     for samples in samples_by_split(reader).values():
@@ -102,7 +102,7 @@ def test_label_folders_hold_all_labels_and_no_picture(dataset: Plugin, data_fold
             assert not any(sample.image.is_relative_to(folder) for folder in sealed), sample.image
 
 
-def test_pictures_and_labels_can_be_read(dataset: Plugin, data_folder: Folder) -> None:
+def test_images_and_labels_can_be_read(dataset: Plugin, data_folder: Folder) -> None:
     reader = class_of(dataset)(data_folder(dataset))
     for split, samples in samples_by_split(reader).items():
         usable = reader.usable(split)

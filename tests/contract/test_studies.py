@@ -82,7 +82,7 @@ def test_a_variant_takes_a_step_and_predicts(variant: Chosen) -> None:
 
 
 def batch_of(method: type[Method], settings: Settings) -> Batch:
-    """Random pictures with labels in blocks, as the training stream would cut them."""
+    """Random images with labels in blocks, as the training stream would cut them."""
     sampling, crop = method.sampling(settings), settings.crop
     random = torch.Generator().manual_seed(0)
     images = torch.randn(2, settings.batch_size, 3, crop, crop, generator=random)

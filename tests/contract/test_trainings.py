@@ -21,7 +21,7 @@ from adaptbench.networks import mit
 from adaptbench.networks.mit import MiT
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
-from adaptbench.training.debug_pictures import DebugPictures
+from adaptbench.training.debug_images import DebugImages
 
 from .runs import Run, run, trained
 from .steps import batch_of, build, step
@@ -35,11 +35,11 @@ def plain(training: Stage) -> Run:
 
 @dataclass(frozen=True)
 class Watched:
-    """The same two steps with statistics and debug pictures, and what the method showed of them."""
+    """The same two steps with statistics and debug images, and what the method showed of them."""
 
     run: Run
     shown: set[str]
-    pictures: Path
+    images: Path
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def watched(training: Stage, tmp_path_factory: pytest.TempPathFactory) -> Watche
         shown.update(f"{group} {part}" for part in parts)
 
     method.observers.append(note)
-    made = run(method, (ClassShares(1), DebugPictures(1, folder, "test")))
+    made = run(method, (ClassShares(1), DebugImages(1, folder, "test")))
     assert method.observers == [note]
     return Watched(made, shown, folder)
 
@@ -141,14 +141,14 @@ def test_watching_changes_no_bit(plain: Run, watched: Watched) -> None:
     assert watched.run.modes() == plain.modes()
     for one, other in zip(plain.numbers(), watched.run.numbers(), strict=True):
         assert one == {key: other[key] for key in one}
-    assert sorted(path.name for path in watched.pictures.iterdir()) == ["000000.png", "000001.png"]
+    assert sorted(path.name for path in watched.images.iterdir()) == ["000000.png", "000001.png"]
 
 
 def test_what_it_shows_can_be_drawn(training: Stage, watched: Watched) -> None:
     shown, log = watched.shown, watched.run.logs[-1]
     columns = 3 + training.method.uses_target_images
     columns += len({name for name in shown if name.split(" ")[1] not in ("weight", "confident", "mask")})
-    with Image.open(watched.pictures / "000001.png") as sheet:
+    with Image.open(watched.images / "000001.png") as sheet:
         assert sheet.width == 2 * MARGIN + columns * (PANEL + GAP) - GAP
         assert sheet.height > 2 * PANEL
     if "pseudo confident" in shown:

@@ -43,7 +43,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="session")
 def cache(reference: Bench) -> Path:
-    """Where the generated pictures of the tiny benchmark are."""
+    """Where the generated images of the tiny benchmark are."""
     return reference.cache
 
 

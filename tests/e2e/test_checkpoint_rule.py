@@ -115,7 +115,7 @@ def test_a_label_free_choice_is_the_same_where_there_are_no_target_labels(
 ) -> None:
     blind = replace(bench("blind-choice"), cache=unlabelled_cache, settings=chosen.settings)
     answer = blind.run("source_only", options=LABEL_FREE)
-    assert answer.code == 1 and "pictures" in blind.status("source_only")["reason"], "scoring needs labels"
+    assert answer.code == 1 and "images" in blind.status("source_only")["reason"], "scoring needs labels"
     (file,) = (blind.stage("source_only") / "snapshots").glob("label-free-*.json")
     snapshots = read_json(records(chosen, "source_only")["entropy"] / "record.json")["snapshots"]
     expected = {

@@ -12,7 +12,7 @@ from .bench import ITERATIONS, Bench, call
 
 @pytest.mark.parametrize("method", ["dacs", "after_oracle"])
 def test_a_run_keeps_its_score(reference: Bench, tmp_path: Path, method: str) -> None:
-    """Same weights, pictures and rules: the very numbers of its record, and its marks."""
+    """Same weights, images and rules: the very numbers of its record, and its marks."""
     folder = reference.folder(method)
     arguments = ["evaluate", str(folder), "--device", "cpu", "--benchmarks", "tiny"]
     arguments += ["--plugins", *map(str, reference.plugins)]

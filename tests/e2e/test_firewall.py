@@ -132,11 +132,11 @@ def test_closed_only_within_the_block(label: Path) -> None:
 def test_oracle_reads_target_labels_of_training_alone(reference: Bench) -> None:
     def act() -> None:
         folder = reference.folder("after_oracle")
-        place = job_context.open_workplace(load_job(folder), folder)
-        first = plan_stages(place)[0]
-        labelled, target = training_data(place, first.stage)
-        seal(place, TrainingStream(labelled, target, first.stage.settings, 0))
-        cityscapes, gta5 = place.datasets["cityscapes"], place.datasets["gta5"]
+        context = job_context.open_job_context(load_job(folder), folder)
+        first = plan_stages(context)[0]
+        labelled, target = training_data(context, first.stage)
+        seal(context, TrainingStream(labelled, target, first.stage.settings, 0))
+        cityscapes, gta5 = context.datasets["cityscapes"], context.datasets["gta5"]
         cityscapes.read_label(cityscapes.samples("train")[0])
         firewall.require_intact()
         for dataset, split in ((cityscapes, "val"), (gta5, "all")):
@@ -154,7 +154,7 @@ def test_method_cannot_read_labels_when_it_is_imported(
         plugins = [str(path) for path in (*reference.plugins, PLUGINS / "hasty.py")]
         spec = load_job(folder).model_copy(update={"method": "hasty", "plugins": plugins})
         with pytest.raises(PluginError, match=r"tried to open .*gtFine"):
-            job_context.open_workplace(spec, folder)
+            job_context.open_job_context(spec, folder)
 
     monkeypatch.setenv("ADAPTBENCH_CACHE", str(reference.cache))
     in_fork(act)

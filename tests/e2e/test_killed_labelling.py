@@ -1,4 +1,4 @@
-"""A labelling stage that is killed labels only the pictures that are left, and ends with the same bits."""
+"""A labelling stage that is killed labels only the images that are left, and ends with the same bits."""
 
 from __future__ import annotations
 

@@ -105,8 +105,8 @@ def test_finished_jobs_are_known_as_done(reference: Bench, monkeypatch: Any) -> 
     assert Path(job.folder) == reference.folder("dacs")
 
 
-def test_what_is_finished_makes_no_debug_pictures(reference: Bench) -> None:
-    answer = reference.run("dacs", options=("--debug-pictures", "2"))
+def test_what_is_finished_makes_no_debug_images(reference: Bench) -> None:
+    answer = reference.run("dacs", options=("--debug-images", "2"))
     assert answer.code == 0, answer.output
     assert "seed 0: none, since its training was in the store already" in answer.output
     assert not list(reference.out.rglob("debug"))

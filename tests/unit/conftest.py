@@ -15,8 +15,8 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny gta5/ and cityscapes/ in their official layouts; not to be changed."""
     cache, root = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("official")
     counts = {"gta5": {"all": 4}, "cityscapes": {"train": 4, "val": 3}}
-    for name, pictures in counts.items():
-        minicity.ensure(minicity.WorldSpec(scale=0.06), name, pictures, cache=cache, workers=1).rename(
+    for name, images in counts.items():
+        minicity.ensure(minicity.WorldSpec(scale=0.06), name, images, cache=cache, workers=1).rename(
             root / name
         )
     return root

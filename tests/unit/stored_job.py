@@ -53,7 +53,7 @@ class StoredJob:
 
 @pytest.fixture
 def job(record: Maker, tmp_path: Path) -> StoredJob:
-    """A job on four pictures of Cityscapes whose data is there; nothing is written of the job but its results."""
+    """A job on four images of Cityscapes whose data is there; nothing is written of the job but its results."""
     root = _city(tmp_path / "city")
     rng = np.random.default_rng(0)
     matrices = {f"frankfurt_000000_00000{i}": rng.integers(0, 50, (19, 19)) for i in range(4)}
@@ -95,7 +95,7 @@ def job(record: Maker, tmp_path: Path) -> StoredJob:
 
 
 def _city(root: Path) -> Path:
-    """One picture in the layout of Cityscapes; its lower half is road."""
+    """One image in the layout of Cityscapes; its lower half is road."""
     name = "frankfurt_000000_000001"
     image = root / "leftImg8bit/val/frankfurt" / f"{name}_leftImg8bit.png"
     label = root / "gtFine/val/frankfurt" / f"{name}_gtFine_labelIds.png"

@@ -72,7 +72,7 @@ def test_labels_that_are_missing(labels: str, counted: str, refused: Ask, offici
     example = min(path for path in (official / labels).rglob("*.png") if "TrainIds" not in path.name)
     shutil.rmtree(official / labels)
     said = refused(data=True)
-    assert f"{counted} pictures under {official}" in said
+    assert f"{counted} images under {official}" in said
     assert f"have no label file, for example {example}, " in said
     assert "Unpack the labels" in said
 
@@ -164,7 +164,7 @@ def damaged(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 @pytest.mark.parametrize(
     ("name", "files", "message"),
     [
-        ("truncate", "images", "Damaged or unreadable picture {file}: truncated: no end chunk"),
+        ("truncate", "images", "Damaged or unreadable image {file}: truncated: no end chunk"),
         (
             "colour",
             "labels",

@@ -57,7 +57,7 @@ def test_import_and_evaluate() -> None:
 def test_flags() -> None:
     text = (
         "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
-        "--device cpu --limit 7 --debug-pictures 9 --activation-checkpointing --dry-run --force --plugins p q "
+        "--device cpu --limit 7 --debug-images 9 --activation-checkpointing --dry-run --force --plugins p q "
         "--timeout 2h --only-failed"
     )
     assert parse(text.split()) == Run(
@@ -70,7 +70,7 @@ def test_flags() -> None:
         jobs=3,
         device="cpu",
         limit=7,
-        debug_pictures=9,
+        debug_images=9,
         activation_checkpointing=True,
         dry_run=True,
         force=True,
@@ -111,7 +111,7 @@ def test_what_to_list_may_stand_anywhere() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--debug-pictures", "often"], "--debug-pictures"),
+        (["--debug-images", "often"], "--debug-images"),
         (["--frobnicate", "3"], "Unrecognized options: --frobnicate"),
         (["--method", "dacs"], "--methods"),
         (["--profile", "big"], "invalid choice 'big'"),
@@ -167,7 +167,7 @@ def test_an_empty_list_is_no_request(flag: str, capsys: pytest.CaptureFixture[st
     assert f"{flag}: give at least one" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["--limit", "--jobs", "--debug-pictures"])
+@pytest.mark.parametrize("flag", ["--limit", "--jobs", "--debug-images"])
 def test_numbers_start_at_one(flag: str) -> None:
     command = parse([flag, "0"])
     assert isinstance(command, Run)
@@ -328,3 +328,9 @@ def test_without_methods_the_answer_may_be_yes(
     monkeypatch.setattr(sys, "stdin", Answers(typed))
     assert main([*BARE, *arguments, "--out", str(tmp_path / "out")]) == 130
     assert started == [len(plugins.discover().names("method"))]
+
+
+def test_flags_keep_their_former_names() -> None:
+    assert parse(["--methods", "dacs", "--debug-pictures", "5"]) == Run(methods=("dacs",), debug_images=5)
+    assert parse(["--debug-pictures=5"]) == Run(debug_images=5)
+    assert parse(["report", "--pictures"]) == Report(images=True)

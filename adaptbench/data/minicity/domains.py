@@ -64,7 +64,7 @@ _BDD_DAY = vary(
     },
 )  # fmt: skip
 
-#: Vistas: as many cameras as pictures, on foot and on the road.
+#: Vistas: as many cameras as images, on foot and on the road.
 _VISTAS_SUN = vary(
     blend(GTA5, CITYSCAPES, 0.5),
     lens={"focal": (0.5, 0.95), "horizon": (0.36, 0.58), "elevation": (1.2, 2.4), "hood": (-0.15, 0.06),
@@ -142,12 +142,12 @@ LOOKS: dict[str, Look] = {
     "crosscity tokyo": _TOKYO,
 }
 
-#: Conditions of ACDC; pictures take turns, so that few of them show all four.
+#: Conditions of ACDC; images take turns, so that few of them show all four.
 CONDITIONS = ("fog", "night", "rain", "snow")
 _BDD_HOURS = ("day", "day", "dusk", "day", "night")
 _VISTAS_PLACES = ("sun", "south", "north")
 
-#: Dataset -> the look of a picture by its split and number, where a dataset has several.
+#: Dataset -> the look of an image by its split and number, where a dataset has several.
 _CHOICE: dict[str, Callable[[str, int], str]] = {
     "acdc": lambda split, index: f"acdc {CONDITIONS[index % len(CONDITIONS)]}",
     "bdd100k": lambda split, index: f"bdd100k {_BDD_HOURS[index % len(_BDD_HOURS)]}",
@@ -161,7 +161,7 @@ _CHOICE: dict[str, Callable[[str, int], str]] = {
 
 
 def look_name(dataset: str, split: str, index: int) -> str:
-    """Name of the look of a picture, a key of `LOOKS`."""
+    """Name of the look of an image, a key of `LOOKS`."""
     choose = _CHOICE.get(dataset)
     return dataset if choose is None else choose(split, index)
 

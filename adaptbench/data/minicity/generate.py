@@ -17,7 +17,7 @@ import cv2
 from filelock import FileLock
 
 from adaptbench.data.minicity.spec import WorldSpec, fingerprint, specification
-from adaptbench.data.minicity.world import picture
+from adaptbench.data.minicity.world import draw_image
 from adaptbench.data.minicity.write import SPLITS, WRITERS
 from adaptbench.errors import DataError, UsageError, unknown_name
 
@@ -53,9 +53,9 @@ def ensure(
     Args:
         spec: the dials of the world.
         dataset: whose layout, encoding and look, a key of `adaptbench.data.minicity.write.WRITERS`.
-        counts: pictures per split, for example ``{"train": 200, "val": 60}``.
+        counts: images per split, for example ``{"train": 200, "val": 60}``.
         cache: root of the cache; default `cache_folder`.
-        progress: called with (pictures written, pictures in all).
+        progress: called with (images written, images in all).
         workers: processes; default one per core this process may use. 1 stays in this process; with
             more, a script that calls this needs the usual ``if __name__ == "__main__"``.
 
@@ -84,7 +84,7 @@ def _check(dataset: str, counts: Mapping[str, int]) -> None:
             raise unknown_name(f"split of {dataset}", split, SPLITS[dataset])
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise UsageError(
-                f"The number of {dataset} {split} pictures must be a whole number >= 0, found {count!r}."
+                f"The number of {dataset} {split} images must be a whole number >= 0, found {count!r}."
             )
 
 
@@ -97,7 +97,7 @@ def _explained(folder: Path) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         problem = "No space left" if full else f"Cannot write ({error.strerror or error})"
         raise DataError(
-            f"{problem} in {folder}, where generated pictures are cached; nothing half-written was kept. "
+            f"{problem} in {folder}, where generated images are cached; nothing half-written was kept. "
             "Free some space or set ADAPTBENCH_CACHE to a folder on another disk."
         ) from error
 
@@ -140,7 +140,7 @@ def _write(task: _Task) -> None:
     if parent is not None and not parent.is_alive():  # killed: a worker must not outlive it
         os._exit(1)
     spec, dataset, split, index, root = task
-    WRITERS[dataset](Path(root), split, index, *picture(spec, dataset, split, index))
+    WRITERS[dataset](Path(root), split, index, *draw_image(spec, dataset, split, index))
 
 
 def _start_worker() -> None:
@@ -150,7 +150,7 @@ def _start_worker() -> None:
 
 
 def _run(tasks: list[_Task], workers: int | None) -> Generator[None]:
-    """Writes all pictures, in any order; yields once per picture."""
+    """Writes all images, in any order; yields once per image."""
     workers = min(workers or len(os.sched_getaffinity(0)), len(tasks))
     if workers <= 1:
         yield from map(_write, tasks)

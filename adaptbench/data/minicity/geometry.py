@@ -1,6 +1,6 @@
 """Camera, flat patches and the few solids that everything in the world is made of.
 
-World axes, in metres: x to the right of the camera, y up from the road, z into the picture. Only
+World axes, in metres: x to the right of the camera, y up from the road, z into the image. Only
 additions, multiplications, divisions and one rounding decide where a patch lies, so label pixels are
 the same on every machine.
 """
@@ -35,7 +35,7 @@ class Camera:
     """Pinhole camera that looks along the street.
 
     Attributes:
-        width, height: picture size, pixels.
+        width, height: image size, pixels.
         centre, horizon: column and row of the vanishing point, pixels.
         focal: focal length, pixels.
         elevation: height of the camera above the road, metres.
@@ -65,7 +65,7 @@ class Patch:
     Attributes:
         polygons: shape ``(K, N, 2)``, pixels.
         label: Cityscapes label id.
-        paint: name of a paint of the look; empty leaves the picture as it is (see-through fences).
+        paint: name of a paint of the look; empty leaves the image as it is (see-through fences).
         pick: 0..1, chooses a colour of the paint; patches of one object share it.
         tone: brightness factor (side faces are darker).
         depth: distance for haze, metres; 0 for ground, whose distance follows from the row.

@@ -26,7 +26,7 @@ class Paint:
 
 @dataclass(frozen=True)
 class Layout:
-    """Street statistics; every range is drawn uniformly per picture. Lengths in metres.
+    """Street statistics; every range is drawn uniformly per image. Lengths in metres.
 
     Attributes:
         left, right: distance of the kerbs from the camera.
@@ -37,7 +37,7 @@ class Layout:
         gaps: share of the roadside without a building.
         yards: share of the buildings behind a front yard.
         signal_arm: share of traffic lights on an arm across the road.
-        often: how often each object occurs per picture at imbalance 1 (below 1: a probability).
+        often: how often each object occurs per image at imbalance 1 (below 1: a probability).
     """
 
     left: Range
@@ -54,13 +54,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class Lens:
-    """Camera, light and weather; every range is drawn uniformly per picture.
+    """Camera, light and weather; every range is drawn uniformly per image.
 
     Attributes:
-        focal: focal length in picture widths.
-        horizon: row of the horizon in picture heights.
+        focal: focal length in image widths.
+        horizon: row of the horizon in image heights.
         elevation: height of the camera, metres.
-        hood: height of the visible ego vehicle, in picture heights; none is seen below 0.
+        hood: height of the visible ego vehicle, in image heights; none is seen below 0.
         sun: darkness of cast shadows, 0..1.
         haze: loss of contrast per 100 m, and its colour.
         exposure, contrast, saturation: factors.

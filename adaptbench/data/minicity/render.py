@@ -1,6 +1,6 @@
-"""Turns a scene into a picture and its labels.
+"""Turns a scene into an image and its labels.
 
-Integer polygons alone decide the labels. The same polygons paint the picture, which then gets shadow,
+Integer polygons alone decide the labels. The same polygons paint the image, which then gets shadow,
 texture, haze and the errors of a camera.
 """
 
@@ -17,7 +17,7 @@ from adaptbench.data.minicity.roadside import draw_within
 from adaptbench.data.minicity.scene import Scene
 
 Image = npt.NDArray[np.uint8]
-Picture = npt.NDArray[np.float32]
+Frame = npt.NDArray[np.float32]
 
 #: Distance is kept as a byte: this many steps per metre.
 _STEPS = 4.0
@@ -65,7 +65,7 @@ def _colour(paint: Paint, pick: float, tone: float = 1.0) -> tuple[float, float,
     return red, green, blue
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Picture:
+def _noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Frame:
     """Smooth noise of about unit spread whose blobs are ``cell`` pixels wide; shape ``(H, W)``."""
     height, width = shape
     small = (max(2, int(height / cell)), max(2, int(width / cell)))
@@ -73,7 +73,7 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Pic
     return np.asarray(cv2.resize(seeds, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _sky(canvas: Canvas, horizon: float, clouds: Picture, rng: np.random.Generator) -> None:
+def _sky(canvas: Canvas, horizon: float, clouds: Frame, rng: np.random.Generator) -> None:
     """Fills the canvas with a sky that gets paler towards the horizon."""
     paints = canvas.look.paints
     top, pale = (
@@ -101,7 +101,7 @@ def _ground(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
     canvas.colour[:] = (canvas.colour * (1 - depth * shade[..., None].astype(np.float32))).astype(np.uint8)
 
 
-def _texture(canvas: Canvas, octaves: list[Picture]) -> Picture:
+def _texture(canvas: Canvas, octaves: list[Frame]) -> Frame:
     """Brightness factor of every pixel, from the grain of its material; shape ``(H, W)``."""
     grains = np.array([paint.grain for paint in canvas.look.paints.values()], np.float32)
     material = canvas.surface[..., 0]
@@ -111,33 +111,33 @@ def _texture(canvas: Canvas, octaves: list[Picture]) -> Picture:
     return factor
 
 
-def _mirror(picture: Picture, canvas: Canvas, horizon: float) -> Picture:
+def _mirror(image: Frame, canvas: Canvas, horizon: float) -> Frame:
     """What stands on a wet road is seen in it, upside down and smeared."""
-    rows = np.arange(picture.shape[0])
+    rows = np.arange(image.shape[0])
     above = np.clip(2 * int(horizon) - rows, 0, len(rows) - 1)
-    smeared = cv2.blur(picture[above], (3, 1 + 2 * (len(rows) // 40)))
+    smeared = cv2.blur(image[above], (3, 1 + 2 * (len(rows) // 40)))
     road = np.isin(canvas.label, (LABEL["road"], LABEL["sidewalk"])) & (rows > horizon)[:, None]
     share = (canvas.look.lens.wet * road.astype(np.float32))[..., None]
-    return np.asarray(picture + (smeared - picture) * share, np.float32)
+    return np.asarray(image + (smeared - image) * share, np.float32)
 
 
-def _glow(picture: Picture, strength: float) -> Picture:
+def _glow(image: Frame, strength: float) -> Frame:
     """Bright spots light up what is around them."""
-    sigma = picture.shape[0] / 40
-    light = np.maximum(picture - 150, 0)
-    return np.asarray(picture + strength * cv2.GaussianBlur(light, (0, 0), sigma), np.float32)
+    sigma = image.shape[0] / 40
+    light = np.maximum(image - 150, 0)
+    return np.asarray(image + strength * cv2.GaussianBlur(light, (0, 0), sigma), np.float32)
 
 
-def _haze(picture: Picture, distance: Image, lens: Lens, rng: np.random.Generator) -> Picture:
+def _haze(image: Frame, distance: Image, lens: Lens, rng: np.random.Generator) -> Frame:
     """Mixes in the colour of the air, more of it with distance."""
     metres = np.arange(256, dtype=np.float32) / _STEPS
     share = (1 - np.exp(-metres * draw_within(rng, lens.haze) / 100))[distance][..., None]
-    return np.asarray(picture + (np.array(lens.haze_colour, np.float32) - picture) * share, np.float32)
+    return np.asarray(image + (np.array(lens.haze_colour, np.float32) - image) * share, np.float32)
 
 
-def _expose(picture: Picture, lens: Lens, rng: np.random.Generator) -> Picture:
+def _expose(image: Frame, lens: Lens, rng: np.random.Generator) -> Frame:
     """Colour balance, saturation, contrast, exposure and vignette."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     gains = [gain * (0.97 + 0.06 * float(rng.random())) for gain in lens.white_balance]
     saturation = draw_within(rng, lens.saturation)
     mix = np.eye(3, dtype=np.float32) * saturation + _GREY * (1 - saturation)
@@ -146,16 +146,16 @@ def _expose(picture: Picture, lens: Lens, rng: np.random.Generator) -> Picture:
     y, x = np.linspace(-1, 1, height, dtype=np.float32), np.linspace(-1, 1, width, dtype=np.float32)
     corner = 1 - lens.vignette * (y[:, None] ** 2 + x**2) / 2
     offset = np.full(3, 128 * (1 - contrast), np.float32)
-    balanced = cv2.transform(picture, np.column_stack([mix * contrast, offset]))
+    balanced = cv2.transform(image, np.column_stack([mix * contrast, offset]))
     return np.asarray(balanced * (exposure * corner)[..., None], np.float32)
 
 
-def _sensor(picture: Picture, lens: Lens, rng: np.random.Generator) -> Image:
+def _sensor(image: Frame, lens: Lens, rng: np.random.Generator) -> Image:
     """Blur of the optics, then noise of the sensor."""
-    scale = picture.shape[0] / 256
+    scale = image.shape[0] / 256
     sigma = draw_within(rng, lens.blur) * scale
-    blurred = cv2.GaussianBlur(picture, (0, 0), sigma)
-    noise = rng.standard_normal(picture.shape, dtype=np.float32) * draw_within(rng, lens.noise)
+    blurred = cv2.GaussianBlur(image, (0, 0), sigma)
+    noise = rng.standard_normal(image.shape, dtype=np.float32) * draw_within(rng, lens.noise)
     return np.asarray((blurred + noise + 0.5).clip(0, 255), np.uint8)
 
 
@@ -168,7 +168,7 @@ def render(scene: Scene, look: Look, rng: np.random.Generator) -> tuple[Image, I
         rng: appearance only: textures, light, weather, camera. Labels do not depend on it.
 
     Returns:
-        The picture, RGB, shape ``(H, W, 3)``, and its Cityscapes label ids, shape ``(H, W)``; both uint8.
+        The image, RGB, shape ``(H, W, 3)``, and its Cityscapes label ids, shape ``(H, W)``; both uint8.
     """
     canvas = Canvas(scene, look)
     shape = canvas.label.shape
@@ -178,12 +178,12 @@ def render(scene: Scene, look: Look, rng: np.random.Generator) -> tuple[Image, I
     for patch in scene.upright:
         canvas.paint(patch)
     canvas.surface[..., 1][canvas.label == LABEL["sky"]] = 0
-    picture = canvas.colour * _texture(canvas, octaves)[..., None]
+    image = canvas.colour * _texture(canvas, octaves)[..., None]
     if look.lens.wet:
-        picture = _mirror(np.asarray(picture, np.float32), canvas, scene.camera.horizon)
-    picture = _haze(picture, canvas.surface[..., 1], look.lens, rng)
+        image = _mirror(np.asarray(image, np.float32), canvas, scene.camera.horizon)
+    image = _haze(image, canvas.surface[..., 1], look.lens, rng)
     if look.lens.glow:
-        picture = _glow(picture, look.lens.glow)
-    picture[scene.hood :] = look.paints["hood"].palette[0]
+        image = _glow(image, look.lens.glow)
+    image[scene.hood :] = look.paints["hood"].palette[0]
     canvas.label[scene.hood :] = LABEL["ego vehicle"]
-    return _sensor(_expose(picture, look.lens, rng), look.lens, rng), canvas.label
+    return _sensor(_expose(image, look.lens, rng), look.lens, rng), canvas.label

@@ -13,7 +13,7 @@ from adaptbench.data.minicity.objects import LABEL, VEHICLES, Spot, make
 from adaptbench.data.minicity.roadside import END, Side, draw_within
 from adaptbench.data.minicity.spec import WorldSpec
 
-#: Chance or number per picture of every object when imbalance is 0.
+#: Chance or number per image of every object when imbalance is 0.
 BALANCED = 0.9
 #: Placed in this order: what is rare finds a free place first.
 ORDER = ("train", "bus", "truck", "motorcycle", "rider", "bicycle", "traffic light", "traffic sign", "pole",
@@ -40,7 +40,7 @@ class Scene:
         ground: patches on the ground, in painting order.
         shadows: dark polygons on the ground, pixels.
         upright: patches of everything that stands, in painting order (far to near).
-        hood: row below which the own vehicle is seen; the picture's height if it is not.
+        hood: row below which the own vehicle is seen; the image's height if it is not.
     """
 
     camera: Camera
@@ -56,7 +56,7 @@ class Street:
 
     Attributes:
         far: objects stand nearer than this, metres.
-        visible: x / z at the nearer edge of the picture.
+        visible: x / z at the nearer edge of the image.
         signal_arm: share of traffic lights on an arm across the road.
     """
 
@@ -80,7 +80,7 @@ def _camera(look: Look, rng: np.random.Generator, size: tuple[int, int]) -> Came
 
 
 def _often(layout: Layout, name: str, imbalance: float) -> float:
-    """Expected number of an object per picture; what a domain does not have stays away at any imbalance."""
+    """Expected number of an object per image; what a domain does not have stays away at any imbalance."""
     if layout.often[name] == 0:
         return 0.0
     return BALANCED + (layout.often[name] - BALANCED) * imbalance
@@ -236,7 +236,7 @@ def build(spec: WorldSpec, look: Look, size: tuple[int, int], rng: np.random.Gen
     Args:
         spec: the dials of the world.
         look: look of the domain, already blended by the gap.
-        size: picture size (width, height), pixels; the street itself does not depend on it.
+        size: image size (width, height), pixels; the street itself does not depend on it.
         rng: all geometry comes from here.
     """
     camera, layout = _camera(look, rng, size), look.layout

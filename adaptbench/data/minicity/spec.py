@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 
 from adaptbench.errors import UsageError, unknown_name
 
-#: Raised whenever any pixel of any picture changes; part of every fingerprint.
+#: Raised whenever any pixel of any image changes; part of every fingerprint.
 VERSION = 1
 
-#: Official picture sizes (width, height), pixels; where there are several, pictures take turns.
+#: Official image sizes (width, height), pixels; where there are several, images take turns.
 OFFICIAL_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
     "gta5": ((1914, 1052),),
     "synthia": ((1280, 760),),
@@ -38,7 +38,7 @@ class WorldSpec:
         gap: distance of a target domain from the source look, 0 (same distribution) to 1 (full gap).
         imbalance: 0 shows every class about equally often, 1 keeps rare classes rare.
         small_objects: 0 shows objects only near and large, 1 has the natural share of distant ones.
-        scale: picture size relative to the official one, 0.05 to 1.
+        scale: image size relative to the official one, 0.05 to 1.
 
     Raises:
         UsageError: a dial is outside its range.
@@ -71,7 +71,7 @@ def specification(spec: WorldSpec, dataset: str, counts: Mapping[str, int]) -> d
     Args:
         spec: the dials.
         dataset: whose layout and look.
-        counts: pictures per split, for example ``{"train": 200, "val": 60}``.
+        counts: images per split, for example ``{"train": 200, "val": 60}``.
     """
     return {"version": VERSION, "dataset": dataset, "counts": dict(counts), "world": asdict(spec)}
 
@@ -82,8 +82,8 @@ def fingerprint(spec: WorldSpec, dataset: str, counts: Mapping[str, int]) -> str
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def picture_size(dataset: str, scale: float, index: int = 0) -> tuple[int, int]:
-    """Size (width, height) in pixels of picture ``index``, each length ``int(official * scale + 0.5)``.
+def image_size(dataset: str, scale: float, index: int = 0) -> tuple[int, int]:
+    """Size (width, height) in pixels of image ``index``, each length ``int(official * scale + 0.5)``.
 
     Raises:
         UsageError: MiniCity does not know the dataset.

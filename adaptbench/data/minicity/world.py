@@ -1,4 +1,4 @@
-"""One picture of the world: a pure function of specification, dataset, split and index."""
+"""One image of the world: a pure function of specification, dataset, split and index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from adaptbench.data.minicity.domains import look_name, look_of
 from adaptbench.data.minicity.render import render
 from adaptbench.data.minicity.scene import build
-from adaptbench.data.minicity.spec import VERSION, WorldSpec, picture_size
+from adaptbench.data.minicity.spec import VERSION, WorldSpec, image_size
 
 
 def _generators(key: list[int]) -> list[np.random.Generator]:
@@ -18,16 +18,16 @@ def _generators(key: list[int]) -> list[np.random.Generator]:
     return [np.random.Generator(np.random.PCG64(seed)) for seed in np.random.SeedSequence(key).spawn(2)]
 
 
-def picture(
+def draw_image(
     spec: WorldSpec, dataset: str, split: str, index: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Draws picture ``index`` (from 0) of a split.
+    """Draws image ``index`` (from 0) of a split.
 
     Returns:
-        RGB picture, shape ``(H, W, 3)``, and Cityscapes label ids, shape ``(H, W)``; both uint8.
+        RGB image, shape ``(H, W, 3)``, and Cityscapes label ids, shape ``(H, W)``; both uint8.
     """
     key = [VERSION, spec.seed, zlib.crc32(f"{dataset}/{split}".encode()), index]
     geometry, appearance = _generators(key)
     look = look_of(look_name(dataset, split, index), spec.gap)
-    scene = build(spec, look, picture_size(dataset, spec.scale, index), geometry)
+    scene = build(spec, look, image_size(dataset, spec.scale, index), geometry)
     return render(scene, look, appearance)

@@ -1,4 +1,4 @@
-"""Writes pictures in the official layout and label encoding: one small function per dataset.
+"""Writes images in the official layout and label encoding: one small function per dataset.
 
 Names are made up in the official pattern. A split without public labels gets none here either.
 """
@@ -47,12 +47,12 @@ MAPILLARY_V2_ID: dict[int, int] = {
     24: 30, 25: 32, 26: 108, 27: 114, 28: 107, 31: 111, 32: 110, 33: 105,
 }  # fmt: skip
 
-#: Cities whose names the generated pictures borrow; every split of Cityscapes has its own.
+#: Cities whose names the generated images borrow; every split of Cityscapes has its own.
 CITIES: dict[str, tuple[str, ...]] = {
     "train": ("aachen", "bremen", "darmstadt", "hamburg", "strasbourg", "zurich"),
     "val": ("frankfurt", "lindau", "munster"),
 }
-#: Consecutive pictures that share a city: short enough that small splits still visit several.
+#: Consecutive images that share a city: short enough that small splits still visit several.
 _PER_CITY = 8
 
 
@@ -65,77 +65,77 @@ def _png(path: Path, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _gta5(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+def _gta5(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
     """``images/00001.png`` and palette PNG ``labels/00001.png``; numbering starts at 1."""
     folder = root if split == "all" else root / split
     name = f"{index + 1:05d}.png"
-    _png(folder / "images" / name, picture)
+    _png(folder / "images" / name, image)
     palette = Image.fromarray(label).convert("P")
     palette.putpalette([channel for colour in GTA5_PALETTE for channel in colour])
     (folder / "labels").mkdir(parents=True, exist_ok=True)
     palette.save(folder / "labels" / name, compress_level=1)
 
 
-def _cityscapes(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+def _cityscapes(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
     """``leftImg8bit/<split>/<city>/..`` and ``gtFine/..`` with label ids and train ids."""
     cities = CITIES[split]
     city = cities[index // _PER_CITY % len(cities)]
     stem = f"{city}_{index:06d}_{19:06d}"
-    _png(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png", picture)
+    _png(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png", image)
     truth = root / "gtFine" / split / city
     _png(truth / f"{stem}_gtFine_labelIds.png", label)
     _png(truth / f"{stem}_gtFine_labelTrainIds.png", label_map("cityscapes", "cityscapes19")[label])
 
 
-def _synthia(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+def _synthia(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
     """``RAND_CITYSCAPES/RGB/0000000.png`` and a label of 16 bits per channel, class in red."""
     name = f"{index:07d}.png"
-    _png(root / "RAND_CITYSCAPES" / "RGB" / name, picture)
+    _png(root / "RAND_CITYSCAPES" / "RGB" / name, image)
     wide = np.zeros((*label.shape, 3), np.uint16)
     wide[..., 0] = _recoded(label, SYNTHIA_ID, 0)
     _png(root / "RAND_CITYSCAPES" / "GT" / "LABELS" / name, wide)
 
 
-def _synscapes(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+def _synscapes(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
     """``img/rgb/1.png`` and ``img/class/1.png``; numbering starts at 1 and is not padded."""
-    _png(root / "img" / "rgb" / f"{index + 1}.png", picture)
+    _png(root / "img" / "rgb" / f"{index + 1}.png", image)
     _png(root / "img" / "class" / f"{index + 1}.png", label)
 
 
-def _acdc(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+def _acdc(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
     """``rgb_anon/<condition>/<split>/<sequence>/..`` and ``gt/..`` with train ids and label ids."""
     condition = CONDITIONS[index % len(CONDITIONS)]
     sequence = f"GOPR{SPLITS['acdc'].index(split)}{index // 40:03d}"
     place, stem = Path(condition, split, sequence), f"{sequence}_frame_{index:06d}"
-    _png(root / "rgb_anon" / place / f"{stem}_rgb_anon.png", picture)
+    _png(root / "rgb_anon" / place / f"{stem}_rgb_anon.png", image)
     _train_ids(root / "gt" / place / f"{stem}_gt_labelTrainIds.png", label)
     _png(root / "gt" / place / f"{stem}_gt_labelIds.png", label)
 
 
-def _dark_zurich(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+def _dark_zurich(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
     """``rgb_anon/train/<time>/<sequence>/..``; only val has labels, ``gt/val/night/GOPR0356/..``."""
     part, _, time = split.partition("_")
     sequence = "GOPR0356" if part == "val" else f"GOPR0{345 + index // 40:03d}"
     place, stem = Path(part, time or "night", sequence), f"{sequence}_frame_{index:06d}"
-    _png(root / "rgb_anon" / place / f"{stem}_rgb_anon.png", picture)
+    _png(root / "rgb_anon" / place / f"{stem}_rgb_anon.png", image)
     if part == "val":
         _train_ids(root / "gt" / place / f"{stem}_gt_labelTrainIds.png", label)
 
 
-def _bdd100k(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+def _bdd100k(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
     """``images/10k/<split>/<8 hex>-<8 hex>.jpg`` and train ids in ``labels/sem_seg/masks/<split>/``."""
     name = f"{index:08x}-{zlib.crc32(f'{split}/{index}'.encode()):08x}"
-    _jpg(root / "images" / "10k" / split / f"{name}.jpg", picture)
+    _jpg(root / "images" / "10k" / split / f"{name}.jpg", image)
     _train_ids(root / "labels" / "sem_seg" / "masks" / split / f"{name}.png", label)
 
 
 def _mapillary(version: str, ids: Mapping[int, int], void: int) -> Writer:
     """``<split>/images/<22 characters>.jpg`` and palette PNGs in ``<split>/<version>/labels/``."""
 
-    def write(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+    def write(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
         digest = hashlib.sha256(f"{split}/{index}".encode()).digest()[:16]
         name = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-        _jpg(root / split / "images" / f"{name}.jpg", picture)
+        _jpg(root / split / "images" / f"{name}.jpg", image)
         _palette(root / split / version / "labels" / f"{name}.png", _recoded(label, ids, void), {
             raw: GTA5_PALETTE[label_id] for label_id, raw in ids.items()
         })  # fmt: skip
@@ -143,11 +143,11 @@ def _mapillary(version: str, ids: Mapping[int, int], void: int) -> Writer:
     return write
 
 
-def _crosscity(root: Path, split: str, index: int, picture: Pixels, label: Pixels) -> None:
+def _crosscity(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
     """``<City>/Images/<Train|Test>/pano_..jpg``; test has labels of 13 classes, ``<City>/Labels/Test/.._eval.png``."""
     city, part = (word.capitalize() for word in split.split("_"))
     stem = f"pano_{index:05d}_{index % 4}_{90 * (index % 4)}"
-    _jpg(root / city / "Images" / part / f"{stem}.jpg", picture)
+    _jpg(root / city / "Images" / part / f"{stem}.jpg", image)
     if part == "Test":
         annotated = label_map("cityscapes", "cityscapes13")[label] != IGNORE
         _png(
@@ -155,19 +155,19 @@ def _crosscity(root: Path, split: str, index: int, picture: Pixels, label: Pixel
         )
 
 
-def _jpg(path: Path, picture: Pixels) -> None:
+def _jpg(path: Path, image: Pixels) -> None:
     """Writes one JPEG, compressed as phones do."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     path.write_bytes(data.tobytes())
 
 
 def _palette(path: Path, ids: Pixels, colours: Mapping[int, tuple[int, int, int]]) -> None:
     """Writes one palette PNG; ids without a colour are black."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(ids).convert("P")
-    picture.putpalette([channel for raw in range(256) for channel in colours.get(raw, (0, 0, 0))])
-    picture.save(path, compress_level=1)
+    image = Image.fromarray(ids).convert("P")
+    image.putpalette([channel for raw in range(256) for channel in colours.get(raw, (0, 0, 0))])
+    image.save(path, compress_level=1)
 
 
 def _train_ids(path: Path, label: Pixels) -> None:
@@ -184,7 +184,7 @@ def _recoded(label: Pixels, ids: Mapping[int, int], otherwise: int) -> Pixels:
 Writer = Callable[[Path, str, int, Pixels, Pixels], None]
 
 _VISTAS = _mapillary("v1.2", MAPILLARY_ID, 65)
-#: dataset -> writer(root, split, index, picture, label ids).
+#: dataset -> writer(root, split, index, image, label ids).
 WRITERS: dict[str, Writer] = {
     "gta5": _gta5,
     "cityscapes": _cityscapes,

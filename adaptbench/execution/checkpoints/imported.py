@@ -71,7 +71,7 @@ def stage_of(method: type[Method], network: str, overrides: Mapping[str, Any], p
     """The last stage of a method, which is the one that is published, in sizes of ``profile``.
 
     The training settings among the method's defaults and ``overrides`` do not matter; those that say how the network
-    sees a picture do.
+    sees an image do.
 
     Raises:
         UsageError: a value of the wrong type or range.

@@ -27,7 +27,7 @@ class LabelledSplit:
         ref: dataset and split.
         dataset: the dataset's class.
         source: where it lies; a generated one need not be there yet.
-        limit: as in smoke runs: use few pictures.
+        limit: as in smoke runs: use few images.
     """
 
     ref: SplitRef
@@ -39,7 +39,7 @@ class LabelledSplit:
         """The dataset and the samples to score; all of them have a label file.
 
         Raises:
-            DataError: the folder, pictures or labels are missing.
+            DataError: the folder, images or labels are missing.
         """
         dataset = self.dataset(Path(self.source.root))
         samples = dataset.usable(self.ref.split)
@@ -55,7 +55,7 @@ class Search:
     Attributes:
         registry: datasets and benchmarks.
         request: folders of official data, and the limit.
-        profile: scale and number of generated pictures.
+        profile: scale and number of generated images.
         class_set: labels must be expressible in it.
         dials: of the generated world, where they are not the default.
     """

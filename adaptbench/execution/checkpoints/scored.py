@@ -39,7 +39,7 @@ class Checkpoint:
         smoke: whether it was trained with --limit.
         class_set: of the logits.
         profile: in which they are scored.
-        scored_on: dataset whose pictures its benchmark scores first; empty for imports.
+        scored_on: dataset whose images its benchmark scores first; empty for imports.
         dials: of the generated world they were trained in, where they are not the default.
         overrides: settings that differ from the defaults, for tables.
         weights_sha256: identity of the weights.

@@ -27,7 +27,7 @@ from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import NetworkInfo
 from adaptbench.training.checkpoint import digest
 
-#: Called with a split and its number of pictures; returns what is called with the number of pictures done.
+#: Called with a split and its number of images; returns what is called with the number of images done.
 Announce = Callable[[LabelledSplit, int], Callable[[int], None]]
 
 
@@ -75,7 +75,7 @@ class Scoring:
 
 
 def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> None:
-    """Scores one checkpoint on several splits; keeps the results and, beside them, one matrix per picture.
+    """Scores one checkpoint on several splits; keeps the results and, beside them, one matrix per image.
 
     Args:
         scorings: of one checkpoint under one protocol; their data exist.
@@ -83,7 +83,7 @@ def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> Non
         announce: shows how far it is.
 
     Raises:
-        DataError: a picture or label cannot be used.
+        DataError: an image or label cannot be used.
         RunStateError: the weights are damaged, or a result cannot be written.
     """
     if not scorings:

@@ -17,7 +17,7 @@ class Selection(NamedTuple):
 
     Attributes:
         rule: by what.
-        identity: of the labels, or of the target pictures.
+        identity: of the labels, or of the target images.
     """
 
     rule: CheckpointRule

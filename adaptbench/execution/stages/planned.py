@@ -11,7 +11,7 @@ from adaptbench import networks
 from adaptbench.contracts.benchmark import CheckpointRule
 from adaptbench.contracts.method import Stage
 from adaptbench.data import firewall
-from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.stages.choice import Selection, seen_digest, selection_by, weights_name
 from adaptbench.execution.stages.data import labelled_refs
 from adaptbench.records.jobspec import JobSpec, content_hash
@@ -84,18 +84,18 @@ class PlannedStage:
         return facts
 
 
-def plan_stages(place: Workplace) -> list[PlannedStage]:
+def plan_stages(context: JobContext) -> list[PlannedStage]:
     """The job's stages in order, with their hashes."""
-    settings = place.method.Settings.model_validate(place.spec.settings)
+    settings = context.method.Settings.model_validate(context.spec.settings)
     planned: list[PlannedStage] = []
-    with firewall.closed(place.closed_folders):
-        stages = place.method.stages(settings)
+    with firewall.closed(context.closed_folders):
+        stages = context.method.stages(settings)
     for stage in stages:
         start = None if stage.start is None else planned[stage.start]
         labels = None if stage.labels is None else planned[stage.labels]
-        selection = selection_of(place.spec, stage)
-        entry = PlannedStage(stage, "", place.out / "stages", start, labels, selection)
-        stage_hash = content_hash(identity(place, entry))
+        selection = selection_of(context.spec, stage)
+        entry = PlannedStage(stage, "", context.out / "stages", start, labels, selection)
+        stage_hash = content_hash(identity(context, entry))
         planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
     return planned
 
@@ -114,29 +114,29 @@ def selection_of(spec: JobSpec, stage: Stage) -> Selection | None:
     return selection_by(rule, spec)
 
 
-def label_free_file(entry: PlannedStage, place: Workplace) -> Path:
+def label_free_file(entry: PlannedStage, context: JobContext) -> Path:
     """Where the process that trained says how good the snapshots look on this job's target, without labels."""
-    seen = seen_digest(place.spec, {"data": place.spec.ranking["data"]})
+    seen = seen_digest(context.spec, {"data": context.spec.ranking["data"]})
     return entry.snapshots / f"label-free-{seen}.json"
 
 
-def identity(place: Workplace, entry: PlannedStage) -> dict[str, Any]:
+def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
     """Everything that decides the result of a stage; the name of the method that asks is not part of it."""
     stage, start = entry.stage, entry.start
-    target = place.benchmark.target if stage.method.uses_target_images else ()
-    labelled = labelled_refs(place, stage) if entry.labels is None else place.benchmark.target
-    spec = place.spec
+    target = context.benchmark.target if stage.method.uses_target_images else ()
+    labelled = labelled_refs(context, stage) if entry.labels is None else context.benchmark.target
+    spec = context.spec
     found = networks.start_of(stage.settings.network, stage.settings.pretraining)
     return {
         "training": [stage.method.name, stage.method.version],
         "settings": stage.settings.model_dump(mode="json"),
         "start": None if start is None else start.result_hash,
         "start_weights": None if found is None else found.identity(),
-        "class_set": place.task.class_set.head,
-        "setting": place.benchmark.setting,
+        "class_set": context.task.class_set.head,
+        "setting": context.benchmark.setting,
         "labelled": {str(r): spec.data[r.dataset].identity() for r in labelled},
         "target": {str(r): spec.data[r.dataset].identity() for r in target},
-        "scale": place.task.profile.scale,
+        "scale": context.task.profile.scale,
         "seed": spec.seed,
         "limit": spec.limit,
         "threads": spec.threads,

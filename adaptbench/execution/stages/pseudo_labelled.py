@@ -9,10 +9,10 @@ from adaptbench.contracts.dataset import Dataset, Sample
 
 
 class PseudoLabelled(Dataset):
-    """A dataset's pictures with pseudo-labels, whose ids are train ids.
+    """A dataset's images with pseudo-labels, whose ids are train ids.
 
     Args:
-        dataset: whose pictures they are.
+        dataset: whose images they are.
     """
 
     name = "pseudo-labels"
@@ -27,5 +27,5 @@ class PseudoLabelled(Dataset):
         return self._dataset.samples(split)
 
     def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
-        """The picture. Shape: ``(H, W, 3)`` RGB uint8."""
+        """The image. Shape: ``(H, W, 3)`` RGB uint8."""
         return self._dataset.read_image(sample)

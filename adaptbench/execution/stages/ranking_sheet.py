@@ -1,4 +1,4 @@
-"""Which pseudo-labelled pictures a training uses, in the order its method ranked them: a table and a contact sheet."""
+"""Which pseudo-labelled images a training uses, in the order its method ranked them: a table and a contact sheet."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from adaptbench.drawing.panels import Painter
 from adaptbench.storage.atomic import write_text
 
 TABLE, SHEET = "ranking.csv", "ranking.png"
-#: Rows of the contact sheet: as many of the first pictures as of the last.
+#: Rows of the contact sheet: as many of the first images as of the last.
 ROWS = 6
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The pictures of a labelling stage as `Method.partition` put them in order.
+    """The images of a labelling stage as `Method.partition` put them in order.
 
     Attributes:
         labelled: trained on with their pseudo-labels.
         unlabelled: trained on without.
-        entries: what is known of every picture, by name.
+        entries: what is known of every image, by name.
     """
 
     labelled: Collection[str]
@@ -39,7 +39,7 @@ class Ranking:
 
     @property
     def order(self) -> list[str]:
-        """Names of all pictures that are used, those with pseudo-labels first."""
+        """Names of all images that are used, those with pseudo-labels first."""
         return list(dict.fromkeys([*self.labelled, *self.unlabelled]))
 
 
@@ -48,7 +48,7 @@ def of(
     settings: Settings,
     entries: Mapping[str, Entry],
 ) -> Ranking:
-    """The ranking that a method's ``partition`` makes of what is known of the pictures."""
+    """The ranking that a method's ``partition`` makes of what is known of the images."""
     labelled, unlabelled = partition(settings, {name: entry.facts for name, entry in entries.items()})
     return Ranking(labelled, unlabelled, entries)
 
@@ -67,7 +67,7 @@ def keep(
 
 
 def write_table(ranking: Ranking, path: Path) -> None:
-    """Writes a line per picture: place, name, whether its pseudo-label is used, and what was noted of it.
+    """Writes a line per image: place, name, whether its pseudo-label is used, and what was noted of it.
 
     Raises:
         RunStateError: ``path`` cannot be written.
@@ -76,7 +76,7 @@ def write_table(ranking: Ranking, path: Path) -> None:
     labelled = set(ranking.labelled)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["place", "picture", "part", *facts])
+    table.writerow(["place", "image", "part", *facts])
     for place, name in enumerate(ranking.order, start=1):
         noted = ranking.entries[name].facts
         part = "labelled" if name in labelled else "unlabelled"
@@ -92,30 +92,30 @@ def draw_sheet(
     title: str,
     path: Path,
 ) -> None:
-    """Draws the first and the last pictures with what the network made of them.
+    """Draws the first and the last images with what the network made of them.
 
     Args:
         ranking: the order.
         kept: where the pseudo-labels are.
-        images: reads the picture of a name, RGB.
+        images: reads the image of a name, RGB.
         classes: names and colours of labels.
         title: what is trained, for the heading.
         path: the PNG file.
 
     Raises:
-        DataError: a picture or pseudo-label cannot be read.
+        DataError: an image or pseudo-label cannot be read.
         RunStateError: ``path`` cannot be written.
     """
     painter, places = Painter(classes, IMAGENET), {name: i for i, name in enumerate(ranking.order, start=1)}
 
     def columns(word: str, names: Sequence[str]) -> list[Column]:
-        pictures = [Panel(images[name](), f"{places[name]}. {Path(name).name}") for name in names]
+        frames = [Panel(images[name](), f"{places[name]}. {Path(name).name}") for name in names]
         labels = [_label_panel(painter, kept, ranking.entries[name]) for name in names]
-        return [Column(word, pictures), Column("pseudo-label", labels)]
+        return [Column(word, frames), Column("pseudo-label", labels)]
 
     order = ranking.order
     first, last = order[:ROWS], order[: -ROWS - 1 : -1]
-    used = f"{len(set(ranking.labelled))} of {len(order)} pictures are trained on with their pseudo-labels"
+    used = f"{len(set(ranking.labelled))} of {len(order)} images are trained on with their pseudo-labels"
     legend = classes.legend(range(len(classes)))
     contact_sheet([*columns("first", first), *columns("last", last)], [title, used], legend, path)
 

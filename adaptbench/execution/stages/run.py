@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adaptbench.errors import InterruptedTrainingError, RunStateError
-from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.launch import processes
 from adaptbench.execution.stages import child
 from adaptbench.execution.stages.planned import PlannedStage, identity, plan_stages
@@ -22,41 +22,41 @@ from adaptbench.storage.atomic import relative_link, sweep, write_text
 _STOP_POLL_SECONDS = 0.2
 
 
-def run_all(place: Workplace, stop: Callable[[], bool]) -> list[PlannedStage]:
+def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]:
     """Runs every stage of the job that is not finished yet, in order, and returns them all.
 
     Raises:
         InterruptedTrainingError: asked to stop; the running stage is saved.
         RunStateError: a training failed; its traceback is in the job's folder.
     """
-    planned = plan_stages(place)
+    planned = plan_stages(context)
     for index, entry in enumerate(planned):
         entry.folder.mkdir(parents=True, exist_ok=True)
-        relative_link(place.folder / "stages" / entry.stage.name, entry.folder)
-        write_status(place.folder, Status(state=State.RUNNING, stage=entry.stage.name))
+        relative_link(context.folder / "stages" / entry.stage.name, entry.folder)
+        write_status(context.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop):
             if entry.done:
                 say(f"{entry.stage.name}: done before, {entry.folder.name}")
-            if not entry.trained or (not entry.done and not complete(entry, place)):
+            if not entry.trained or (not entry.done and not complete(entry, context)):
                 sweep(entry.folder)
-                facts = json.dumps(identity(place, entry), indent=1, sort_keys=True)
+                facts = json.dumps(identity(context, entry), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", facts + "\n")
-                _train_in_child(place, index, entry, stop)
+                _train_in_child(context, index, entry, stop)
             if not entry.done:
-                select(place, entry, stop)
+                select(context, entry, stop)
             if entry.selection is not None:
                 remove_others(entry)
     return planned
 
 
-def _train_in_child(place: Workplace, index: int, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: Callable[[], bool]) -> None:
     """Trains in a child process, which the firewall seals for good; this process stays free to evaluate.
 
     The child is forked, which saves importing torch again; CUDA does not survive a fork.
     """
-    (place.folder / "reason.txt").unlink(missing_ok=True)
-    context = multiprocessing.get_context("fork" if place.device.type == "cpu" else "spawn")
-    process = context.Process(target=child.main, args=(place.folder, index, os.getpid()))  # type: ignore[attr-defined]
+    (context.folder / "reason.txt").unlink(missing_ok=True)
+    processes = multiprocessing.get_context("fork" if context.device.type == "cpu" else "spawn")
+    process = processes.Process(target=child.main, args=(context.folder, index, os.getpid()))  # type: ignore[attr-defined]
     process.start()
     while process.is_alive():
         process.join(_STOP_POLL_SECONDS)
@@ -65,7 +65,7 @@ def _train_in_child(place: Workplace, index: int, entry: PlannedStage, stop: Cal
     if stop() and process.exitcode in (child.EXIT_INTERRUPTED, -signal.SIGTERM):
         raise InterruptedTrainingError("Stopped during training; run again to go on.")
     if process.exitcode != 0 or not entry.trained:
-        raise RunStateError(_failure(place.folder, process.exitcode))
+        raise RunStateError(_failure(context.folder, process.exitcode))
 
 
 def _failure(folder: Path, code: int | None) -> str:

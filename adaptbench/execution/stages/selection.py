@@ -16,7 +16,7 @@ from adaptbench.data.taxonomy import class_set
 from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.evaluation.sizes import scored_size
-from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.scored_splits import ScoredSplit, ranked_split
 from adaptbench.execution.stages.choice import Selection, choosing, selection_by, weights_name
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file
@@ -31,11 +31,11 @@ from adaptbench.training import snapshots
 Scores = Mapping[int, float]
 
 
-def complete(entry: PlannedStage, place: Workplace) -> bool:
+def complete(entry: PlannedStage, context: JobContext) -> bool:
     """Whether all snapshots of the stage are there, and their scores without labels."""
     expected = snapshots.due(entry.stage.settings.iterations)
     files = [snapshots.file_of(entry.snapshots, iterations) for iterations in expected]
-    return all(file.exists() for file in [*files, label_free_file(entry, place)])
+    return all(file.exists() for file in [*files, label_free_file(entry, context)])
 
 
 def best(scores: Scores) -> int:
@@ -43,7 +43,7 @@ def best(scores: Scores) -> int:
     return max(scores, key=lambda iterations: (scores[iterations], -iterations))
 
 
-def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+def select(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -> None:
     """Keeps the snapshot that each rule chooses, and those that the labels choose as other protocols score.
 
     Beside it, a JSON file of the same name says how all of them scored: mean IoU on the ranked split in percent, and
@@ -51,16 +51,16 @@ def select(place: Workplace, entry: PlannedStage, stop: Callable[[], bool]) -> N
 
     Raises:
         InterruptedTrainingError: asked to stop.
-        DataError: labels are missing, or a picture or label cannot be used.
+        DataError: labels are missing, or an image or label cannot be used.
     """
-    split = ranked_split(place)
-    label_free = _label_free(entry, place)
-    jobs = [place.spec, *_rescored(place.spec)]
-    miou = _scored(place, entry, split, jobs, stop)
+    split = ranked_split(context)
+    label_free = _label_free(entry, context)
+    jobs = [context.spec, *_rescored(context.spec)]
+    miou = _scored(context, entry, split, jobs, stop)
     facts = {"split": str(split.ref), "label_free": label_free}
     chosen = [
         *((selection_by("oracle-best", job), found, found) for job, found in zip(jobs, miou, strict=True)),
-        *((selection_by(rule, place.spec), scores, miou[0]) for rule, scores in label_free.items()),
+        *((selection_by(rule, context.spec), scores, miou[0]) for rule, scores in label_free.items()),
     ]
     # The stage is done once its own choice is there: if that comes last, a killed process leaves none out.
     for selection, scores, found in sorted(chosen, key=lambda one: one[0] == entry.selection):
@@ -84,9 +84,9 @@ def _rescored(spec: JobSpec) -> list[JobSpec]:
     return list(found.values())[1:]
 
 
-def _label_free(entry: PlannedStage, place: Workplace) -> dict[CheckpointRule, Scores]:
-    """By rule; empty where there are no target pictures."""
-    raw = json.loads(label_free_file(entry, place).read_text(encoding="utf-8"))
+def _label_free(entry: PlannedStage, context: JobContext) -> dict[CheckpointRule, Scores]:
+    """By rule; empty where there are no target images."""
+    raw = json.loads(label_free_file(entry, context).read_text(encoding="utf-8"))
     return {
         rule: {int(iterations): value for iterations, value in scores.items()} for rule, scores in raw.items()
     }
@@ -103,7 +103,7 @@ def remove_others(entry: PlannedStage) -> None:
 
 
 def _scored(
-    place: Workplace,
+    context: JobContext,
     entry: PlannedStage,
     split: ScoredSplit,
     jobs: Sequence[JobSpec],
@@ -113,17 +113,17 @@ def _scored(
     miou: list[dict[int, float]] = [{} for _ in jobs]
     expected = snapshots.due(entry.stage.settings.iterations)
     sizes = {job.ranking["label_size"] for job in jobs}
-    with Progress(place.folder, f"choose on {split.ref}") as progress:
+    with Progress(context.folder, f"choose on {split.ref}") as progress:
         for number, iterations in enumerate(expected):
             progress.report(number, len(expected))
-            totals = _totals(place, entry, iterations, split, sizes, progress.while_asking(stop))
+            totals = _totals(context, entry, iterations, split, sizes, progress.while_asking(stop))
             for job, scores in zip(jobs, miou, strict=True):
                 scores[iterations] = _miou(totals[job.ranking["label_size"]], job, split)
     return miou
 
 
 def _totals(
-    place: Workplace,
+    context: JobContext,
     entry: PlannedStage,
     iterations: int,
     split: ScoredSplit,
@@ -131,10 +131,10 @@ def _totals(
     stop: Callable[[], bool],
 ) -> dict[LabelSize, Matrix]:
     """A snapshot's confusion matrix over the split, by the size of the labels."""
-    with firewall.closed(place.closed_folders):
-        method = filled_method(place.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
-    scorer = Scorer(method, entry.stage.settings, place.device, place.closed_folders, stop)
-    sizes = [scored_size(stated, place.task.profile) for stated in label_sizes]
+    with firewall.closed(context.closed_folders):
+        method = filled_method(context.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
+    scorer = Scorer(method, entry.stage.settings, context.device, context.closed_folders, stop)
+    sizes = [scored_size(stated, context.task.profile) for stated in label_sizes]
     found = scorer.totals(split.dataset, split.samples, sizes)
     firewall.require_intact()
     return dict(zip(label_sizes, found, strict=True))

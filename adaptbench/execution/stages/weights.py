@@ -6,32 +6,32 @@ from pathlib import Path
 
 from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.task import Task
-from adaptbench.execution.job_context import Workplace
+from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.networks.pretrained.fit import fitted
 from adaptbench.training import checkpoint
 from adaptbench.training.loop import seed_global_generators
 
 
-def build_method(place: Workplace, entry: PlannedStage, seed: int) -> Method:
+def build_method(context: JobContext, entry: PlannedStage, seed: int) -> Method:
     """The method with initial weights drawn from ``seed``, or the network of the stage it starts from.
 
     Raises:
         WeightsError: that stage trains another network.
     """
     seed_global_generators(seed)
-    method = entry.stage.method(place.task, entry.stage.settings)
+    method = entry.stage.method(context.task, entry.stage.settings)
     if entry.start is not None:
-        earlier = trained_method(place, entry.start).scored_network().state_dict()
+        earlier = trained_method(context, entry.start).scored_network().state_dict()
         title = f"stage {entry.stage.name!r}, which starts from it and trains {entry.stage.settings.network}"
         state = fitted(earlier, method.student.state_dict(), entry.start.weights, title)
         method.student.load_state_dict(state)
     return method
 
 
-def trained_method(place: Workplace, entry: PlannedStage) -> Method:
+def trained_method(context: JobContext, entry: PlannedStage) -> Method:
     """The method with the final weights of a finished stage."""
-    return filled_method(place.task, entry.stage, entry.weights)
+    return filled_method(context.task, entry.stage, entry.weights)
 
 
 def filled_method(task: Task, stage: Stage, weights: Path) -> Method:

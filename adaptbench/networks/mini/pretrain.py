@@ -2,7 +2,7 @@
 
     python -m adaptbench.networks.mini.pretrain daformer-mini adaptbench/networks/mini
 
-What ImageNet is to the full-size encoders: image classification, other pictures, no dense labels, and nothing of
+What ImageNet is to the full-size encoders: image classification, other images, no dense labels, and nothing of
 the target's look. One thread, so that the weights come out the same again on the same kind of machine.
 """
 
@@ -22,10 +22,10 @@ from torch.nn import functional
 from adaptbench import networks
 from adaptbench.data import transforms
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.networks.mini.pictures import Cutouts, cutouts
+from adaptbench.networks.mini.images import Cutouts, cutouts
 
 SIDE = 48
-_PICTURES, _EACH = 2500, 20
+_IMAGES, _EACH = 2500, 20
 _HELD_OUT = 200
 _BATCH = 64
 _EPOCHS = 5
@@ -53,11 +53,11 @@ class Classifier(nn.Module):
         return logits
 
 
-def pretrain(network: str, pictures: int = _PICTURES, epochs: int = _EPOCHS) -> tuple[nn.Module, float]:
-    """The trained encoder of ``network``, and its accuracy on held-out pictures in [0, 1]."""
+def pretrain(network: str, images: int = _IMAGES, epochs: int = _EPOCHS) -> tuple[nn.Module, float]:
+    """The trained encoder of ``network``, and its accuracy on held-out images in [0, 1]."""
     torch.manual_seed(0)
     model = Classifier(_encoder(network), len(CITYSCAPES19))
-    data = cutouts("train", range(pictures), _EACH, SIDE)
+    data = cutouts("train", range(images), _EACH, SIDE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     steps = epochs * (len(data.classes) // _BATCH)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -124,11 +124,11 @@ def main() -> None:
     )
     parser.add_argument("network")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--pictures", type=int, default=_PICTURES)
+    parser.add_argument("--images", type=int, default=_IMAGES)
     parser.add_argument("--epochs", type=int, default=_EPOCHS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    encoder, share = pretrain(arguments.network, arguments.pictures, arguments.epochs)
+    encoder, share = pretrain(arguments.network, arguments.images, arguments.epochs)
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in encoder.state_dict().items()
@@ -137,7 +137,7 @@ def main() -> None:
     start = networks.spec(arguments.network).start
     assert start is not None
     save_file(state, arguments.folder / start.file, metadata=header)
-    _say(f"accuracy on held-out pictures: {share:.4f}")
+    _say(f"accuracy on held-out images: {share:.4f}")
 
 
 if __name__ == "__main__":

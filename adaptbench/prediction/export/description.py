@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from adaptbench.data.framing import WholePictures
+from adaptbench.data.framing import WholeImages
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.checkpoints.scored import Checkpoint
 from adaptbench.networks.hrda import HRDASegmentor
@@ -17,14 +17,14 @@ VERSION = 1
 Size = tuple[int, int]
 
 
-def describe(checkpoint: Checkpoint, scorer: Scorer, box: Size, picture: Size) -> dict[str, Any]:
+def describe(checkpoint: Checkpoint, scorer: Scorer, box: Size, image: Size) -> dict[str, Any]:
     """Everything that a program needs to know to predict as AdaptBench does.
 
     Args:
         checkpoint: what is exported.
         scorer: of it.
-        box: that pictures are resized into.
-        picture: size of a picture file, for which the input's size is stated.
+        box: that images are resized into.
+        image: size of an image file, for which the input's size is stated.
     """
     values, mode = scorer.method.normalisation, scorer.method.inference()
     return {
@@ -40,25 +40,25 @@ def describe(checkpoint: Checkpoint, scorer: Scorer, box: Size, picture: Size) -
             "mean": list(values.mean),
             "std": list(values.std),
             "resize": _resize(scorer, box),
-            "size": list(framed_size(scorer, box, picture)),
-            "network_size": list(network_size(scorer, box, picture)),
+            "size": list(framed_size(scorer, box, image)),
+            "network_size": list(network_size(scorer, box, image)),
         },
         "inference": {"mode": type(mode).__name__.lower(), **asdict(mode), "in words": _words(mode)},
-        **_scales(scorer, network_size(scorer, box, picture)),
+        **_scales(scorer, network_size(scorer, box, image)),
         "output": "logits, 1 x classes x rows x columns, to be resized bilinearly; the largest one is the class",
         "class_set": checkpoint.class_set,
         "classes": describe_classes(scorer.method.task.class_set),
     }
 
 
-def framed_size(scorer: Scorer, box: Size, picture: Size) -> Size:
-    """Size that a picture file of size ``picture`` is resized to."""
-    return scorer.method.sampling(scorer.settings).framing.size(picture, box)
+def framed_size(scorer: Scorer, box: Size, image: Size) -> Size:
+    """Size that an image file of size ``image`` is resized to."""
+    return scorer.method.sampling(scorer.settings).framing.size(image, box)
 
 
-def network_size(scorer: Scorer, box: Size, picture: Size) -> Size:
-    """Size of what the network sees of it at once: the whole picture, or a window."""
-    mode, size = scorer.method.inference(), framed_size(scorer, box, picture)
+def network_size(scorer: Scorer, box: Size, image: Size) -> Size:
+    """Size of what the network sees of it at once: the whole image, or a window."""
+    mode, size = scorer.method.inference(), framed_size(scorer, box, image)
     if isinstance(mode, Sliding):
         return min(size[0], mode.crop[1]), min(size[1], mode.crop[0])
     multiple = mode.multiple if isinstance(mode, Whole) else 1
@@ -86,7 +86,7 @@ def _scales(scorer: Scorer, size: Size) -> dict[str, Any]:
 
 def _resize(scorer: Scorer, box: Size) -> dict[str, Any]:
     framing = scorer.method.sampling(scorer.settings).framing
-    if isinstance(framing, WholePictures):
+    if isinstance(framing, WholeImages):
         return {
             "to": list(framing.size(box, box)),
             "ratio": "stretched",
@@ -105,11 +105,11 @@ def _words(mode: Mode) -> str:
             else ("without aligned corners to the size of the input, and then to that of the file")
         )
         windows = (
-            f"; a picture whose sides are no multiples of {mode.multiple} is seen in overlapping windows that are as "
+            f"; an image whose sides are no multiples of {mode.multiple} is seen in overlapping windows that are as "
             "little smaller as possible, and their logits are resized to the window and averaged"
         )
-        return f"the whole picture; logits are resized {corners}{windows if mode.multiple > 1 else ''}"
+        return f"the whole image; logits are resized {corners}{windows if mode.multiple > 1 else ''}"
     return (
-        "the whole picture at several scales; probabilities are averaged at the size of the file; model.onnx takes "
+        "the whole image at several scales; probabilities are averaged at the size of the file; model.onnx takes "
         "inputs of network_size alone, model.safetensors those of every scale"
     )

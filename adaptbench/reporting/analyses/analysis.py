@@ -28,7 +28,7 @@ class Measured:
 
     Attributes:
         record: of the job.
-        split: whose pictures, ``dataset/split``.
+        split: whose images, ``dataset/split``.
         images: how many.
         classes: names of the classes.
     """
@@ -40,7 +40,7 @@ class Measured:
 
     @property
     def where(self) -> str:
-        """Benchmark, number of pictures and split."""
+        """Benchmark, number of images and split."""
         return f"{self.record.benchmark}, {self.images} images of {self.split}"
 
     @property

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _LEGEND = (
     "All scores are in percent, means over the classes that occur, ± the standard deviation over seeds (n-1). "
     "*Boundary IoU* (Cheng et al., arXiv:2103.16562): IoU of the parts of true and predicted masks that lie within 2 "
-    "percent of the picture's diagonal of their outside. *Up to r px*: mean IoU of the pixels at most r pixels from a "
+    "percent of the image's diagonal of their outside. *Up to r px*: mean IoU of the pixels at most r pixels from a "
     "true boundary between two classes (trimap); *beyond*: of those outside of the widest band. Pixels are those of "
-    "the label files. Counts are summed over the pictures before they are divided."
+    "the label files. Counts are summed over the images before they are divided."
 )
 _WHOLE, _BOUNDARY = "mIoU", "boundary IoU"
 
 
 @dataclass(frozen=True)
 class Measured(analysis.Measured):
-    """A scored network and its counts over all pictures."""
+    """A scored network and its counts over all images."""
 
     counts: BoundaryCounts
 

@@ -22,13 +22,13 @@ _LEGEND = (
     "et al., arXiv:1706.04599): mean distance between confidence and accuracy over 15 bins of confidence, in percent; "
     "*MCE*: that of the worst bin. *NLL*: mean negative logarithm of the true class's probability. *Brier*: mean "
     "squared distance of all probabilities to 0 or 1, summed over the classes. Less is better. ± is the standard "
-    "deviation over seeds (n-1). Counts are summed over the pictures before they are divided."
+    "deviation over seeds (n-1). Counts are summed over the images before they are divided."
 )
 
 
 @dataclass(frozen=True)
 class Measured(analysis.Measured):
-    """A scored network and its counts over all pictures."""
+    """A scored network and its counts over all images."""
 
     counts: CalibrationCounts
 

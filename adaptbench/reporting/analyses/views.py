@@ -24,15 +24,15 @@ from adaptbench.reporting.analyses.analysis import Analysis, Measured, Quantity
 
 _LEGEND = (
     "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a run "
-    "keeps of every picture. *N classes*: mean IoU of the head's own classes that occur. *Absent ones 0*: over "
+    "keeps of every image. *N classes*: mean IoU of the head's own classes that occur. *Absent ones 0*: over "
     "all classes, as FADA's evaluator has it. *M of N classes, select*: the mean of M of the N IoUs; *ignore "
     "others*: pixels of the other classes are not counted, and predictions of them are missed; *x19/16*: the mean "
     "of 19, with 0 for absent ones, times 19/16, which is a mean of 16 only where the other three are never hit. "
     "None of these is the score of a head that was trained with M classes. *Small objects* and *things*: mean IoU "
-    "of such classes. *Per picture*: mean IoU of the classes labelled in a picture, and quantiles over pictures. "
-    "Counts are integers and summed over the pictures before they are divided."
+    "of such classes. *Per image*: mean IoU of the classes labelled in an image, and quantiles over images. "
+    "Counts are integers and summed over the images before they are divided."
 )
-#: A tag with more values, such as the sequence of a picture, makes no table.
+#: A tag with more values, such as the sequence of an image, makes no table.
 _MOST_VALUES = 20
 _QUANTILES = {"worst 5 %": 0.05, "median": 0.5, "best 5 %": 0.95}
 
@@ -46,7 +46,7 @@ class Viewed(Measured):
 
     Attributes:
         class_set: name of the classes.
-        kept: one matrix per picture.
+        kept: one matrix per image.
     """
 
     class_set: str
@@ -54,7 +54,7 @@ class Viewed(Measured):
 
     @property
     def title(self) -> str:
-        """What the scores are of: split, pictures and class set."""
+        """What the scores are of: split, images and class set."""
         return f"{self.split}, {self.images} images, {self.class_set}"
 
     @property
@@ -73,7 +73,7 @@ class Viewed(Measured):
         found: dict[str, dict[str, float]] = {
             "Mean IoU by class view": {view.name: view.miou(closed(total)) for view in self._views},
             "Other scores": self._others(total),
-            "Mean IoU per picture": self._per_picture(),
+            "Mean IoU per image": self._per_image(),
         }
         for tag in sorted({key for facts in self.kept.tags for key in facts}):
             totals = self.kept.totals_by(tag)
@@ -101,7 +101,7 @@ class Viewed(Measured):
             found[f"mIoU of {title} ({len(chosen)} classes)"] = mean
         return found
 
-    def _per_picture(self) -> dict[str, float]:
+    def _per_image(self) -> dict[str, float]:
         each = per_image_miou(self.kept.matrices)
         each = each[~np.isnan(each)]
         if not each.size:

@@ -14,8 +14,8 @@ from adaptbench.reporting.comparison.compared import Comparison, Departure, Line
 from adaptbench.reporting.comparison.sides import Side
 from adaptbench.reporting.table import Table, write_with_csv
 
-#: Pictures shown at either end of the list; the CSV holds all of them.
-_PICTURES = 5
+#: Images shown at either end of the list; the CSV holds all of them.
+_IMAGES = 5
 
 _NOTE = (
     "Differences are A minus B, in points, over seeds and images resampled together (intervals of single images: over "
@@ -165,4 +165,4 @@ def _image_title(comparison: Comparison) -> str:
 
 
 def _extremes(lines: Sequence[Line]) -> Sequence[Line]:
-    return lines if len(lines) <= 2 * _PICTURES else [*lines[:_PICTURES], *lines[-_PICTURES:]]
+    return lines if len(lines) <= 2 * _IMAGES else [*lines[:_IMAGES], *lines[-_IMAGES:]]

@@ -1,4 +1,4 @@
-"""Which pictures methods disagree on most: where there is something to see."""
+"""Which images methods disagree on most: where there is something to see."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptbench.data.taxonomy import IGNORE
-from adaptbench.reporting.figures.pictures import StripRow
+from adaptbench.reporting.figures.images import StripRow
 
-#: So many pictures of each kind are shown.
+#: So many images of each kind are shown.
 SHOWN = 4
 
 
 class Choice(NamedTuple):
-    """Pictures to show.
+    """Images to show.
 
     Attributes:
         first: the first ones of the split, whatever they show.
@@ -40,7 +40,7 @@ def dispute(row: StripRow) -> float:
 
 
 def chosen(rows: Sequence[StripRow]) -> Choice:
-    """The pictures of a board to show, out of all that its methods kept, in the order of the split."""
+    """The images of a board to show, out of all that its methods kept, in the order of the split."""
     first, others = list(rows[:SHOWN]), rows[SHOWN:]
     by_dispute = sorted(others, key=lambda row: (-dispute(row), row.name))
     return Choice(first, by_dispute[:SHOWN])

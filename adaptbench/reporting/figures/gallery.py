@@ -1,4 +1,4 @@
-"""Pictures of a results folder: every leaderboard, and what its methods predicted."""
+"""Images of a results folder: every leaderboard, and what its methods predicted."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from adaptbench.records.jobspec import JobSpec, job_folder, load_job
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, Row, View, boards
 from adaptbench.reporting.figures.canvas import plain_style, save
-from adaptbench.reporting.figures.class_pictures import class_bars, confusion_picture, where
+from adaptbench.reporting.figures.class_images import class_bars, confusion_image, where
 from adaptbench.reporting.figures.disputed import chosen
-from adaptbench.reporting.figures.pictures import StripRow, leaderboard_picture, prediction_strips
+from adaptbench.reporting.figures.images import StripRow, leaderboard_image, prediction_strips
 
 _log = logging.getLogger(__name__)
 
 
-#: Files with predictions: of the first pictures of the split, and of those that methods disagree on most.
+#: Files with predictions: of the first images of the split, and of those that methods disagree on most.
 _STRIPS = {"first": "predictions.png", "disputed": "disputed.png"}
 
 
@@ -38,7 +38,7 @@ class _Column:
 
     Attributes:
         method: its name.
-        predictions: folder with one index PNG per picture.
+        predictions: folder with one index PNG per image.
         folder: the job's folder.
     """
 
@@ -48,7 +48,7 @@ class _Column:
 
 
 def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = _log.warning) -> list[Path]:
-    """Draws the pictures of every board and returns what was written.
+    """Draws the images of every board and returns what was written.
 
     These are ``leaderboard.png``, ``classes.png`` (bars of the IoU per class), ``confusion.png`` (of the best ranked
     row, all seeds together), ``predictions.png`` and ``disputed.png``.
@@ -72,15 +72,15 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
         if folder in folders:
             folder = folder.with_name(f"{folder.name}-{board.ranking_hash[:8]}")
         folders.add(folder)
-        leaderboard_picture(board, folder / "leaderboard.png")
+        leaderboard_image(board, folder / "leaderboard.png")
         written.append(folder / "leaderboard.png")
-        written += _class_pictures(board, out, folder)
+        written += _class_images(board, out, folder)
         try:
             rows = strip_rows(board, out)
         except AdaptBenchError as error:
             for name in _STRIPS.values():  # those of an earlier state would mislead
                 (folder / name).unlink(missing_ok=True)
-            say(f"{board.benchmark}: no picture of predictions. {error}")
+            say(f"{board.benchmark}: no image of predictions. {error}")
             continue
         for name, shown in chosen(rows)._asdict().items():
             path = folder / _STRIPS[name]
@@ -91,7 +91,7 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
     return written
 
 
-def _class_pictures(board: Board, out: Path, folder: Path) -> list[Path]:
+def _class_images(board: Board, out: Path, folder: Path) -> list[Path]:
     """What can be drawn of the classes; without the matrices of the best row no confusion."""
     if not board.rows:
         return []
@@ -106,12 +106,12 @@ def _class_pictures(board: Board, out: Path, folder: Path) -> list[Path]:
     total = np.sum([PerImageConfusion.load(file).total() for file in files], axis=0)
     note = f"{where(board)}; seeds: {formatting.seed_list(best.seeds)}; percent of each true class"
     with plain_style():
-        save(confusion_picture(total, board.classes, f"{board.title}: {best.label}", note), confusion)
+        save(confusion_image(total, board.classes, f"{board.title}: {best.label}", note), confusion)
     return [folder / "classes.png", confusion]
 
 
 def strip_rows(board: Board, out: Path) -> list[StripRow]:
-    """The pictures of the ranked split that all methods of ``board`` kept, with what each predicted.
+    """The images of the ranked split that all methods of ``board`` kept, with what each predicted.
 
     Raises:
         AdaptBenchError: the data or the predictions are gone, or cannot be read.
@@ -125,13 +125,13 @@ def strip_rows(board: Board, out: Path) -> list[StripRow]:
 def _columns(board: Board, out: Path) -> list[_Column]:
     """One column per method, in the order of the board; of several rows of a method the plainest one."""
     rows = board.rows or board.smoke
-    protocol = rows[0].first.ranking_hash  # smoke runs below one board may differ in their pictures
+    protocol = rows[0].first.ranking_hash  # smoke runs below one board may differ in their images
     by_method: dict[str, list[Row]] = {}
     for row in rows:
         if row.first.ranking_hash == protocol and _own(row):
             by_method.setdefault(row.first.method, []).append(row)
     if not by_method:
-        raise RunStateError("All of its runs were submitted by others, without pictures.")
+        raise RunStateError("All of its runs were submitted by others, without images.")
     plainest = [min(group, key=lambda row: len(row.first.overrides)) for group in by_method.values()]
     return [_column(board, _own(row)[0], out) for row in plainest]
 
@@ -174,7 +174,7 @@ def _common_samples(dataset: Dataset, board: Board, columns: Sequence[_Column]) 
         if all((column.predictions / f"{sample.name}.png").is_file() for column in columns)
     ]
     if not found:
-        raise RunStateError("The runs kept predictions of different pictures.")
+        raise RunStateError("The runs kept predictions of different images.")
     return found
 
 

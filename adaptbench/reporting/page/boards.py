@@ -1,4 +1,4 @@
-"""The page of a board: its protocol, tables, charts and pictures, ready for the template."""
+"""The page of a board: its protocol, tables, charts and images, ready for the template."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def board_page(
     metrics: Mapping[str, Mapping[str, Metric]],
     found: Significance | None,
 ) -> BoardPage:
-    """Everything of one board; its pictures are written below ``folder``.
+    """Everything of one board; its images are written below ``folder``.
 
     Args:
         board: the board.
@@ -143,7 +143,7 @@ def _scatters(board: Board) -> tuple[Chart, ...]:
     found = (
         chart("time", "Training time", lambda r: r.training_seconds, charts.DURATIONS, _round_duration),
         chart("memory", "Peak memory", lambda r: r.peak_memory_mib, charts.MEMORIES, formatting.memory),
-        chart("flops", "FLOPs per picture", lambda r: costs.mean(r, "flops"), charts.FLOPS, _flops),
+        chart("flops", "FLOPs per image", lambda r: costs.mean(r, "flops"), charts.FLOPS, _flops),
         chart(
             "energy", "Training energy", lambda r: costs.mean(r, "training_joules"), charts.ENERGIES, _energy
         ),

@@ -17,7 +17,7 @@ from adaptbench.reporting.columns import column, fixed, number
 from adaptbench.reporting.page import curves, names
 from adaptbench.reporting.page.charts import Chart, confusion
 from adaptbench.reporting.page.curves import Metric
-from adaptbench.reporting.page.strips import Picture, Swatches, run_pictures
+from adaptbench.reporting.page.strips import PageImage, Swatches, run_images
 from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.table import Table
 
@@ -45,14 +45,14 @@ class RunPage:
     environment: Facts
     data: Facts
     curves: tuple[Chart, ...]
-    pictures: tuple[Picture, ...]
+    images: tuple[PageImage, ...]
     legend: Swatches
 
 
 def run_page(
     record: Record, job: Path, folder: Path, board_href: str, metrics: Mapping[str, Metric]
 ) -> RunPage:
-    """Everything of one run; its pictures are written below ``folder``.
+    """Everything of one run; its images are written below ``folder``.
 
     Args:
         record: the run.
@@ -63,7 +63,7 @@ def run_page(
     """
     first = record.scores[0]
     predictions = job / "pictures" / first.split.replace("/", "-")
-    pictures, legend = run_pictures(predictions, first.class_set, folder, names.of_run(record))
+    images, legend = run_images(predictions, first.class_set, folder, names.of_run(record))
     return RunPage(
         record=record,
         href=names.run_href(record),
@@ -79,7 +79,7 @@ def run_page(
         environment=tuple(sorted(record.environment.items())),
         data=tuple((name, formatting.assignments(facts)) for name, facts in sorted(record.data.items())),
         curves=tuple(curves.charts([(f"seed {record.seed}", metrics)])),
-        pictures=pictures,
+        images=images,
         legend=legend,
     )
 
@@ -87,7 +87,7 @@ def run_page(
 _SCORES = [
     *(column("split", "split"), column("class set", "class_set"), number("mIoU (%)", "miou", fixed(2))),
     *(number("pixel accuracy (%)", "accuracy", fixed(2)), number("images", "images")),
-    column("pictures", "provenance"),
+    column("images from", "provenance"),
 ]
 
 

@@ -24,7 +24,7 @@ from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significances
 
 _log = logging.getLogger(__name__)
-_ASSETS = ("page.css", "tables.css", "charts.css", "pictures.css", "page.js")
+_ASSETS = ("page.css", "tables.css", "charts.css", "images.css", "page.js")
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def write_page(
 
     Args:
         records: any number, in any order.
-        out: the results folder they come from; curves and pictures are read from their job folders.
+        out: the results folder they come from; curves and images are read from their job folders.
         facts: printed numbers.
         unreadable: record files that are not in the tables; listed on the first page.
-        say: told why a board has no pictures.
+        say: told why a board has no images.
         tests: what the statistics say about the boards, where it is known.
 
     Raises:
@@ -98,7 +98,7 @@ def _write(
     printed = printed_pages(facts.published)
     for page in pages:
         if page.strips.reason:
-            say(f"{page.board.benchmark}: no pictures on the page. {page.strips.reason}")
+            say(f"{page.board.benchmark}: no images on the page. {page.strips.reason}")
         same = [other for other in pages if other.board.benchmark == page.board.benchmark]
         writer.write(page.href, "board.html.j2", page=page, protocols=same)
         for record in page.board.records:

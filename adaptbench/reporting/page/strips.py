@@ -1,4 +1,4 @@
-"""Pictures of a page: what runs predicted, beside image and ground truth where the data is at hand."""
+"""Images of a page: what runs predicted, beside image and ground truth where the data is at hand."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from adaptbench.errors import AdaptBenchError
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.figures.disputed import SHOWN, chosen, dispute
 from adaptbench.reporting.figures.gallery import strip_rows
-from adaptbench.reporting.figures.pictures import StripRow
+from adaptbench.reporting.figures.images import StripRow
 
 Ids = npt.NDArray[np.uint8]
-#: Wider pictures are made smaller. Units: pixels.
+#: Wider images are made smaller. Units: pixels.
 WIDTH = 512
 
 
 @dataclass(frozen=True)
-class Picture:
+class PageImage:
     """An image file of the page; ``src`` is relative to the page's folder."""
 
     title: str
@@ -38,15 +38,15 @@ Swatches = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Strip:
-    """Pictures of one place."""
+    """Images of one place."""
 
     name: str
-    pictures: tuple[Picture, ...]
+    images: tuple[PageImage, ...]
 
 
 @dataclass(frozen=True)
 class Strips:
-    """Rows of pictures and the classes in them.
+    """Rows of images and the classes in them.
 
     Attributes:
         rows: one per place.
@@ -79,18 +79,18 @@ def board_strips(board: Board, out: Path, folder: Path, slug: str) -> Strips:
     return Strips(strips, legend(classes, [ids for row in rows for ids in row.maps]))
 
 
-def _strip(row: StripRow, src: str, classes: ClassSet, folder: Path) -> tuple[Picture, ...]:
+def _strip(row: StripRow, src: str, classes: ClassSet, folder: Path) -> tuple[PageImage, ...]:
     _save(Image.fromarray(row.image), folder / f"{src}-image.jpg", Image.Resampling.LANCZOS)
-    pictures = [Picture("image", f"{src}-image.jpg", f"street scene {row.name}")]
+    images = [PageImage("image", f"{src}-image.jpg", f"street scene {row.name}")]
     for i, (title, ids) in enumerate(zip(["ground truth", *row.predictions], row.maps, strict=True)):
         said = "ground truth" if i == 0 else f"prediction of {title}"
-        pictures.append(_labels(title, ids, f"{src}-{i}.png", f"{said} for {row.name}", classes, folder))
-    return tuple(pictures)
+        images.append(_labels(title, ids, f"{src}-{i}.png", f"{said} for {row.name}", classes, folder))
+    return tuple(images)
 
 
-def run_pictures(
+def run_images(
     predictions: Path, class_set_name: str, folder: Path, slug: str
-) -> tuple[tuple[Picture, ...], Swatches]:
+) -> tuple[tuple[PageImage, ...], Swatches]:
     """Writes the predictions that a run kept, in the colours of its classes, with their legend."""
     try:
         classes = class_set(class_set_name)
@@ -99,19 +99,19 @@ def run_pictures(
     except AdaptBenchError:
         return (), ()
     (folder / "images" / slug).mkdir(parents=True, exist_ok=True)
-    pictures = tuple(
+    images = tuple(
         _labels(name, ids, f"images/{slug}/{i}.png", f"prediction for {name}", classes, folder)
         for i, (name, ids) in enumerate(found)
     )
-    return pictures, legend(classes, [ids for _, ids in found])
+    return images, legend(classes, [ids for _, ids in found])
 
 
-def _labels(title: str, ids: Ids, src: str, alt: str, classes: ClassSet, folder: Path) -> Picture:
+def _labels(title: str, ids: Ids, src: str, alt: str, classes: ClassSet, folder: Path) -> PageImage:
     """Writes train ids as a palette image."""
     image = Image.fromarray(ids)
     image.putpalette(classes.colours.tobytes())
     _save(image, folder / src, Image.Resampling.NEAREST)
-    return Picture(title, src, alt)
+    return PageImage(title, src, alt)
 
 
 def legend(classes: ClassSet, maps: Iterable[Ids]) -> Swatches:

@@ -26,7 +26,7 @@ _RERUN = {"discriminator/aux": "aux", "discriminator/main": "main"}
 
 @handler("advent_trajectory", "intrada_trajectory", "minent_trajectory")
 def check_original(case: Case) -> None:
-    """The original release; the second stage of IntraDA is AdvEnt on other pictures."""
+    """The original release; the second stage of IntraDA is AdvEnt on other images."""
     kind = MinEnt if case.kind == "minent_trajectory" else AdvEnt
     discriminators = _ORIGINAL if kind is AdvEnt else {}
 

@@ -34,7 +34,7 @@ def check_fourier(case: Case) -> None:
         case.compare(f"{out}corner_size", sides)
         marked = exchanged(torch.zeros(1, 1, *half.shape[2:]), torch.ones(1, 1, *half.shape[2:]), sides[0])
         case.compare(f"{out}half_spectrum_amplitude_changed", marked[0, 0])
-        # What the broken file makes of it: the inverse takes the pair (real, imaginary) for an axis of the picture.
+        # What the broken file makes of it: the inverse takes the pair (real, imaginary) for an axis of the image.
         broken = torch.fft.irfft2(torch.view_as_real(half), s=image.shape[2:])
         case.compare(f"{out}ehtdi_output_shape", broken.shape)
 

@@ -155,7 +155,7 @@ def check_formats(case: Case) -> None:
         case.expect(f"{name}/{split} count", stated, count)
     for name, known in facts.items():
         if "image_size_wh" in known:
-            sizes = [list(reader(name).picture_size), *map(list, reader(name).other_sizes or ())]
+            sizes = [list(reader(name).image_size), *map(list, reader(name).other_sizes or ())]
             case.expect(f"{name} sizes", [size for size in sizes if size not in known["image_size_wh"]], [])
     _check_tables(case, facts)
     subsets = json.loads((case.path / "class_subsets.json").read_text(encoding="utf-8"))
@@ -166,7 +166,7 @@ def check_formats(case: Case) -> None:
 
 
 def _counts(facts: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """Dataset, our split, recorded number of pictures."""
+    """Dataset, our split, recorded number of images."""
     splits = {
         **{(name, "all"): "total" for name in ("gta5", "synthia", "synscapes")},
         **{

@@ -58,7 +58,7 @@ def check(case: Case) -> None:
 
 
 def _labelled(case: Case, number: int) -> Facts:
-    """Compares the pseudo-label of a picture and returns what is noted of it."""
+    """Compares the pseudo-label of an image and returns what is noted of it."""
     width, height = case.hyper("input_size_wh")
     image, mode = torch.zeros(1, 3, height, width), Whole(aligned=True)
     network = _Recorded(case.tensor(f"in/logits/{number}"))

@@ -17,7 +17,7 @@ from adaptbench.adaptation.class_discriminator import (
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, resize_logits
 from adaptbench.data import transforms
 from adaptbench.data.class_balanced_sampling import balanced_picks
-from adaptbench.data.framing import ScaledCrop, ScaledCrops, WholePictures
+from adaptbench.data.framing import ScaledCrop, ScaledCrops, WholeImages
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.networks.deeplabv2 import DeepLabV2Head
 from adaptbench.networks.deeplabv2_fada import CAFFE_VGG
@@ -105,7 +105,7 @@ def check_sampler(case: Case) -> None:
 def check_loaders(case: Case) -> None:
     image, label = case.all_arrays["in/image"], case.all_arrays["in/label"]
     size = (case.hyper("resize")[1], case.hyper("resize")[0])
-    whole = WholePictures()
+    whole = WholeImages()
     for name, values in (("resize_rgb", IMAGENET), ("resize_bgr255", CAFFE_VGG)):
         _compare_image(case, f"out/{name}/image", whole.image(image, size), values)
         case.compare(f"out/{name}/label", whole.label(label, size))

@@ -75,7 +75,7 @@ def check_distillation(case: Case) -> None:
 
 @handler("fada_self_distill_inference")
 def check_labels(case: Case) -> None:
-    """The network of a training labels a picture, and gives probabilities at several scales and mirrored."""
+    """The network of a training labels an image, and gives probabilities at several scales and mirrored."""
     method = _method(case, FADASource, {}).eval()
     image, size = case.tensor("in/image"), tuple(case.hyper("label_size"))
     with torch.no_grad():
@@ -96,7 +96,7 @@ def check_labels(case: Case) -> None:
 
 
 def _compare_like(case: Case, name: str, got: Tensor) -> None:
-    """Compares with an array that may lack the axis of the only picture."""
+    """Compares with an array that may lack the axis of the only image."""
     case.compare(name, got.reshape(case.all_arrays[name].shape))
 
 

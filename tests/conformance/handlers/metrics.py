@@ -221,7 +221,7 @@ def _check_trained_on_sixteen(recorded: _Recorded) -> None:
 
 
 def _check_accumulation(case: Case, tree: RecordedTree) -> None:
-    """Sums over many pictures are exact; those in float32 err by as much as is recorded."""
+    """Sums over many images are exact; those in float32 err by as much as is recorded."""
     with np.load(case.path / "accumulation_500_images.npz") as archive:
         names = ("intersect", "pred_area", "label_area")
         sums = [archive[name].sum(axis=0, dtype=np.int64) for name in names]

@@ -1,4 +1,4 @@
-"""Input pipelines of the references on two recorded pictures, through the production training stream."""
+"""Input pipelines of the references on two recorded images, through the production training stream."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PIL import Image
 
 from adaptbench.data import transforms
 from adaptbench.data.files import read_image, read_index_image
-from adaptbench.data.framing import Crops, Size, WholePictures
+from adaptbench.data.framing import Crops, Size, WholeImages
 from adaptbench.data.normalisation import IMAGENET
 from adaptbench.data.pseudo_margins import Margins, crop_mask, margin_mask
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.taxonomy import label_map
 
 from ..case import Array, Case
-from ..picture_files import NumpyRandom, PictureFile
+from ..image_files import ImageFile, NumpyRandom
 from ..pil_pipelines import check_pil_pipelines
 from ..recorded_tree import RecordedTree
 from ..registry import handler
@@ -57,8 +57,8 @@ def check(case: Case) -> None:
     check_pil_pipelines(case)
 
 
-def _labelled(case: Case, recorded: Mapping[str, Any]) -> PictureFile:
-    return PictureFile(case.path, recorded["image"], recorded["label"])
+def _labelled(case: Case, recorded: Mapping[str, Any]) -> ImageFile:
+    return ImageFile(case.path, recorded["image"], recorded["label"])
 
 
 def _pair(values: Any) -> Size:
@@ -71,11 +71,11 @@ def _check_training(
     """The recorded seed drives the generator that crops and mirrors were drawn with."""
     at = f"train/{number}"
     recorded, name = reference.content["train"][number], reference.value(f"{at}/name")
-    picture, box, side = _labelled(case, recorded), _pair(recorded["img_scale"]), recorded["crop_size_hw"][0]
+    frame, box, side = _labelled(case, recorded), _pair(recorded["img_scale"]), recorded["crop_size_hw"][0]
     assert recorded["crop_size_hw"] == [side, side], f"{name}: crops are square"
     rng = NumpyRandom(recorded["numpy_seed"])
     settings = {"crop": side, "class_share_limit": recorded["cat_max_ratio"]}
-    image, label = picture.trained(box, _TRAIN_IDS, Sampling(), IMAGENET, rng, **settings)
+    image, label = frame.trained(box, _TRAIN_IDS, Sampling(), IMAGENET, rng, **settings)
     case.expect(f"train_{name}_img", image, arrays[f"train_{name}_img"], atol=_IMAGE)
     case.expect(f"train_{name}_gt", label, arrays[f"train_{name}_gt"])
     tried = [[top, top + side, left, left + side] for top, left in zip(*[iter(rng.drawn)] * 2, strict=True)]
@@ -87,10 +87,10 @@ def _check_training(
     reference.expect(f"{at}/next_np_random_rand_after_pipeline", next_draw)
     reference.expect(f"{at}/out_gt_shape", label.shape)
     reference.expect(f"{at}/pad_shape", [*image.shape[1:], 3])
-    resized = _check_resized(reference, at, picture, box, "resized_shape_hwc")
+    resized = _check_resized(reference, at, frame, box, "resized_shape_hwc")
     reference.expect(f"{at}/img_shape_before_pad", [min(side, resized[0]), min(side, resized[1]), 3])
     flip = reference.value(f"{at}/flip")
-    stretched = picture.trained(
+    stretched = frame.trained(
         box,
         _TRAIN_IDS,
         Sampling(framing=_Stretched()),
@@ -110,10 +110,10 @@ def _check_training(
 
 
 def _check_resized(
-    reference: RecordedTree, at: str, picture: PictureFile, box: Size, key: str
+    reference: RecordedTree, at: str, image: ImageFile, box: Size, key: str
 ) -> tuple[int, int]:
     """Height and width after resizing."""
-    height, width = picture.read().shape[:2]
+    height, width = image.read().shape[:2]
     size = Crops().size((width, height), box)
     reference.expect(f"{at}/{key}", [size[1], size[0], 3])
     factors = [size[0] / width, size[1] / height]
@@ -164,23 +164,23 @@ def _check_test(
     at = f"test/{number}"
     recorded, name = reference.content["test"][number], reference.value(f"{at}/name")
     stem = recorded["image"].removesuffix(".png")
-    picture, box = (
-        PictureFile(case.path, recorded["image"], f"{stem}_labelTrainIds.png"),
+    frame, box = (
+        ImageFile(case.path, recorded["image"], f"{stem}_labelTrainIds.png"),
         _pair(recorded["img_scale"]),
     )
-    image = picture.tested(box, Crops(), IMAGENET).numpy()
+    image = frame.tested(box, Crops(), IMAGENET).numpy()
     theirs = arrays.pop(f"test_{name}_img")
     case.expect(f"test_{name}_img", image, theirs, atol=_IMAGE)
     for key in ("image", "img_scale"):
         reference.value(f"{at}/{key}")
-    original = picture.read().shape
+    original = frame.read().shape
     reference.expect(f"{at}/out_shape_chw", image.shape)
     reference.expect(f"{at}/ori_shape", original)
     reference.expect(f"{at}/flip", False)
-    resized = _check_resized(reference, at, picture, box, "img_shape")
+    resized = _check_resized(reference, at, frame, box, "img_shape")
     port.expect(f"{at}/name", name)
     _expect_difference(port, f"{at}/img", image, theirs)
-    port.expect(f"{at}/gt_shape_kept_at_original", [1, *picture.read_label().shape])
+    port.expect(f"{at}/gt_shape_kept_at_original", [1, *frame.read_label().shape])
     port.expect(f"{at}/gt_shape_if_LoadAnnotations_precedes_Resize", [1, *resized])
     port.expect(f"{at}/meta/ori_shape", original[:2])
     port.expect(f"{at}/meta/img_shape", resized)
@@ -206,12 +206,12 @@ def _check_margins(case: Case, recorded: Mapping[str, Any], arrays: dict[str, Ar
 
 
 def _check_orientation(case: Case, reference: RecordedTree) -> None:
-    """Pictures are read as their label files lie, whatever EXIF says."""
+    """Images are read as their label files lie, whatever EXIF says."""
     path = case.path / reference.value("exif/file")
     image = read_image(path)
-    with np.load(case.path / "exif_expected.npz") as archive, Image.open(path) as picture:
+    with np.load(case.path / "exif_expected.npz") as archive, Image.open(path) as frame:
         case.expect("pil_bgr", image[..., ::-1], archive["pil_bgr"])
-        turned = np.rot90(image, _TURNS[picture.getexif()[0x0112]])
+        turned = np.rot90(image, _TURNS[frame.getexif()[0x0112]])
         case.expect("cv2_color_bgr", turned[..., ::-1], archive["cv2_color_bgr"])
     reference.expect("exif/mmcv_imread_color_shape", turned.shape)
     reference.expect("exif/pil_open_shape", image.shape)
@@ -235,7 +235,7 @@ def _check_interpolation(case: Case, port: RecordedTree) -> None:
     for key in port.content["nearest_label_pixels_differing"]:
         name, size = _described(key)
         label = read_index_image(case.path / f"{name}.png")
-        pillow, opencv = WholePictures().label(label, size), Crops().label(label, size)
+        pillow, opencv = WholeImages().label(label, size), Crops().label(label, size)
         case.expect("pil_nearest", pillow, nearest["pil_nearest"])
         case.expect("cv2_nearest", opencv, nearest["cv2_nearest"])
         case.expect("cv2_nearest_exact", pillow, nearest["cv2_nearest_exact"])
@@ -270,9 +270,9 @@ def _resized_in_all_ways(image: Array, size: Size) -> Mapping[str, Array]:
         for smooth in (False, True)
     ]
     return {
-        "PIL bicubic": WholePictures("bicubic").image(image, size),
-        "PIL bilinear (antialiased)": WholePictures("bilinear").image(image, size),
-        "PIL bilinear": WholePictures("bilinear").image(image, size),
+        "PIL bicubic": WholeImages("bicubic").image(image, size),
+        "PIL bilinear (antialiased)": WholeImages("bilinear").image(image, size),
+        "PIL bilinear": WholeImages("bilinear").image(image, size),
         "cv2 bilinear": Crops().image(image, size),
         "cv2 bicubic": cv2.resize(image, size, interpolation=cv2.INTER_CUBIC),
         "torch bilinear": by_torch[0],

@@ -36,7 +36,7 @@ def check_inference(case: Case) -> None:
     height, width = case.hyper("test_cfg")["crop_size"][0], case.hyper("image_size")[1] // 32 * 32
     image = case.tensor("in/img")[:, :, :height, :width]
     logits = _whole(network, image)
-    labels = [segment(network, picture, Whole(), (height, width)) for picture in image.split(1)]
+    labels = [segment(network, frame, Whole(), (height, width)) for frame in image.split(1)]
     case.compare("out/whole_argmax", torch.stack(labels), where=_clear(logits.softmax(1)))
 
 
@@ -109,11 +109,11 @@ def _compare_strided(case: Case, name: str, got: Tensor) -> None:
 def _slide(case: Case, network: nn.Module, image: Tensor, test: dict[str, list[int]]) -> Tensor:
     crop, stride = test["crop_size"], test["stride"]
     mode = Sliding((crop[0], crop[1]), (stride[0], stride[1]), batch=3)
-    return _each(image, lambda picture: predict(network, picture, mode))
+    return _each(image, lambda frame: predict(network, frame, mode))
 
 
 def _each(image: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    return torch.cat([function(picture) for picture in image.split(1)])
+    return torch.cat([function(frame) for frame in image.split(1)])
 
 
 def _whole(network: nn.Module, image: Tensor) -> Tensor:

@@ -72,9 +72,9 @@ def check_bank(case: Case) -> None:
 
 def _check_refresh(case: Case, stage: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """The complete refresh over images in batches of two."""
-    pictures = case.tensor("in/hook_img_u8").float()
+    frames = case.tensor("in/hook_img_u8").float()
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    images = torch.split((pictures - mean) / std, _HOOK_BATCH)
+    images = torch.split((frames - mean) / std, _HOOK_BATCH)
     styles = style.collect_styles(stage, images)
     number = case.all_arrays["out/hook_proto_mean"].shape[0]
     base = style.base_styles(styles, number, int(case.all_arrays["in/hook_start_index"]))

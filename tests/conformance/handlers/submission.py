@@ -1,4 +1,4 @@
-"""What test servers want: ids, confidence, file names, numbers and sizes of pictures."""
+"""What test servers want: ids, confidence, file names, numbers and sizes of images."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def _check_files(case: Case, arrays: dict[str, Array]) -> None:
 def _check_server(case: Case, name: str, facts: dict[str, Any]) -> None:
     server, dataset = SERVERS[name], reader(SERVERS[name].dataset)
     if "n_test_images" in facts:
-        case.expect(f"{name} pictures", dataset.splits["test"].count, facts["n_test_images"])
+        case.expect(f"{name} images", dataset.splits["test"].count, facts["n_test_images"])
     if "size_wh" in facts:
-        case.expect(f"{name} size", list(dataset.picture_size), facts["size_wh"])
+        case.expect(f"{name} size", list(dataset.image_size), facts["size_wh"])
     _check_pixel_values(case, name, server, facts["pixel_values"])
     for entry in facts.get("cases", []):
         expected = entry.get("reference_output_names") or [entry["reference_output_name"]]

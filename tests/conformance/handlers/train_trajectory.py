@@ -1,7 +1,7 @@
 """Whole trainings of a few iterations, by the methods themselves.
 
 The classes of methods/ run their own training step with their own optimiser and the production schedule. Put in
-their place are only the network (a tiny one), the random draws, and the pictures.
+their place are only the network (a tiny one), the random draws, and the images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A method that looks at pictures of the scored domain while its stages are planned."""
+"""A method that looks at images of the scored domain while its stages are planned."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from adaptbench.contracts.settings import Settings
 from methods.source_only import SourceOnly
 
 
-def target_pictures() -> Iterator[Path]:
+def target_images() -> Iterator[Path]:
     """Those of every generated world: the cache may hold more than the job's own."""
     cache = Path(os.environ["ADAPTBENCH_CACHE"])
     return cache.glob("minicity/cityscapes-*/leftImg8bit/val/*/*.png")
 
 
 class Curious(SourceOnly):
-    """Opens pictures, no label."""
+    """Opens images, no label."""
 
     name = "curious"
     title = "Curious"
@@ -27,6 +27,6 @@ class Curious(SourceOnly):
 
     @classmethod
     def stages(cls, settings: Settings) -> list[Stage]:
-        for picture in target_pictures():
-            picture.read_bytes()
+        for image in target_images():
+            image.read_bytes()
         return super().stages(settings)

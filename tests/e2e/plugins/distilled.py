@@ -14,7 +14,7 @@ from methods.source_only import SourceOnly
 
 
 class SlowLabeller(Labeller):
-    """Takes its time, so that a test can kill it between two pictures."""
+    """Takes its time, so that a test can kill it between two images."""
 
     def label(self, method: Method, image: Tensor, size: Size) -> PseudoLabel:
         time.sleep(0.5)

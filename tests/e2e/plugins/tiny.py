@@ -6,7 +6,7 @@ from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class Tiny(Benchmark):
-    """GTA5 to Cityscapes without the held-out source pictures."""
+    """GTA5 to Cityscapes without the held-out source images."""
 
     name = "tiny"
     title = "Tiny"

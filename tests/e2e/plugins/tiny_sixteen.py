@@ -6,7 +6,7 @@ from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class TinySixteen(Benchmark):
-    """GTA5 to Cityscapes in the classes of SYNTHIA: the pictures are those of the other tiny benchmark."""
+    """GTA5 to Cityscapes in the classes of SYNTHIA: the images are those of the other tiny benchmark."""
 
     name = "tiny"
     title = "Tiny"

@@ -1,4 +1,4 @@
-"""Scores of single pictures, rare classes of both class sets, and the order of equal scores."""
+"""Scores of single images, rare classes of both class sets, and the order of equal scores."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_rare_classes_by_name() -> None:
     ("label", "rare", "expected"),
     [([0, 255], {3, 4}, 1.5), ([3, 0], {3, 4}, 1.0), ([3, 4], {3, 4}, 0.5), ([1], set(), 1.0)],
 )
-def test_more_rare_classes_make_a_picture_easier(label: list[int], rare: set[int], expected: float) -> None:
+def test_more_rare_classes_make_a_image_easier(label: list[int], rare: set[int], expected: float) -> None:
     assert rare_class_factor(torch.tensor([label], dtype=torch.uint8), rare) == expected
 
 
@@ -48,10 +48,6 @@ def test_equal_scores_keep_their_order() -> None:
     assert ranked({"c": 2.0, "b": 1.0, "d": 2.0, "a": 1.0}) == ["b", "a", "c", "d"]
 
 
-@pytest.mark.parametrize(
-    ("pictures", "share", "expected"), [(2975, 0.67, 1993), (3, 0.67, 2), (100, 0.57, 56)]
-)
-def test_the_product_is_cut_off_as_it_is_in_floating_point(
-    pictures: int, share: float, expected: int
-) -> None:
-    assert easy_count(pictures, share) == expected
+@pytest.mark.parametrize(("images", "share", "expected"), [(2975, 0.67, 1993), (3, 0.67, 2), (100, 0.57, 56)])
+def test_the_product_is_cut_off_as_it_is_in_floating_point(images: int, share: float, expected: int) -> None:
+    assert easy_count(images, share) == expected

@@ -1,4 +1,4 @@
-"""Perturbations of whole pictures and views of their parts."""
+"""Perturbations of whole images and views of their parts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from adaptbench.adaptation.cut_mix import CutDraw, LabelledBatch, cut_box, cut_m
 from adaptbench.adaptation.fourier_mix import fourier_mix
 from adaptbench.adaptation.mask_border import border, dilate, erode
 from adaptbench.data.crop_views import draw_view, grey_levels, labels_in_view, views
+from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.normalisation import CAFFE, IMAGENET, Normalisation
-from adaptbench.data.picture_blur import blur, draw_blur
 from adaptbench.data.recolour import Colours, Recolouring, draw_recolouring, recolour
 from adaptbench.data.resized_crop import CropBox, draw_box
 from adaptbench.data.transforms import normalise
 
 
-def picture(height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:
+def random_image(height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(256, size=(height, width, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("values", [CAFFE, IMAGENET])
-def test_rounding_gives_the_picture_back_and_truncation_all_but_a_level(values: Normalisation) -> None:
-    original = picture()
+def test_rounding_gives_the_image_back_and_truncation_all_but_a_level(values: Normalisation) -> None:
+    original = random_image()
     image = normalise(original, values)[None]
     assert np.array_equal(grey_levels(image, values, "rounded")[0], original)
     lost = original.astype(int) - grey_levels(image, values)[0].astype(int)
@@ -31,8 +31,8 @@ def test_rounding_gives_the_picture_back_and_truncation_all_but_a_level(values: 
     assert lost.max() <= 1
 
 
-def test_a_view_of_the_whole_square_is_the_picture() -> None:
-    original = picture(32, 32)
+def test_a_view_of_the_whole_square_is_the_image() -> None:
+    original = random_image(32, 32)
     image = normalise(original, CAFFE)[None]
     draw = draw_view((32, 32), 0.5, np.random.default_rng(0))._replace(box=CropBox(0, 0, 32, 32))
     both = views(image, [draw._replace(colours=Recolouring())], 32, CAFFE, "rounded")
@@ -72,7 +72,7 @@ def test_a_box_that_cannot_fit_is_in_the_middle() -> None:
 
 
 def test_recolouring_does_what_it_says() -> None:
-    image = picture()
+    image = random_image()
     assert np.array_equal(recolour(image, Recolouring()), image)
     grey = recolour(image, Recolouring(grey=True))
     assert np.array_equal(grey[..., 0], grey[..., 1]) and np.array_equal(grey[..., 1], grey[..., 2])
@@ -95,17 +95,17 @@ def test_draws_are_as_frequent_as_they_should_be() -> None:
     assert {d.kernel for d in drawn} == {None, 3, 5}
     blurs = [draw_blur(generator) for _ in range(500)]
     assert np.mean([b is None for b in blurs]) == pytest.approx(0.5, abs=0.07)
-    assert blur(picture(), None) is not None
-    assert blur(picture(), 1.0).std() < picture().std()
+    assert blur(random_image(), None) is not None
+    assert blur(random_image(), 1.0).std() < random_image().std()
 
 
-def test_fourier_mix_without_corners_is_the_picture() -> None:
+def test_fourier_mix_without_corners_is_the_image() -> None:
     image, style = torch.randn(2, 1, 3, 24, 32)
     for corners in ("left", "all", "half"):
         torch.testing.assert_close(fourier_mix(image, style, 0.0, corners), image, rtol=1e-4, atol=1e-5)
 
 
-def test_fourier_mix_of_a_picture_with_itself_is_the_picture() -> None:
+def test_fourier_mix_of_a_image_with_itself_is_the_image() -> None:
     image = torch.randn(1, 3, 24, 32)
     torch.testing.assert_close(fourier_mix(image, image, 0.2), image, rtol=1e-4, atol=1e-5)
 
@@ -128,7 +128,7 @@ def test_a_cut_box_replaces_pixels_and_labels_together() -> None:
         assert int(mixed.label.sum()) == 2 * (14 * 20 if not swapped else 600 - 14 * 20)
 
 
-def test_drawn_boxes_lie_in_the_picture() -> None:
+def test_drawn_boxes_lie_in_the_image() -> None:
     generator = np.random.default_rng(0)
     for _ in range(200):
         box = cut_box((20, 30), draw_cut((20, 30), generator))

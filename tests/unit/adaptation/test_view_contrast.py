@@ -67,7 +67,7 @@ def test_prototypes_are_the_softmax_of_mean_logits() -> None:
         torch.testing.assert_close(row, torch.stack(pixels).mean(dim=0).softmax(dim=0))
 
 
-def test_a_picture_without_classes_has_no_prototypes() -> None:
+def test_a_image_without_classes_has_no_prototypes() -> None:
     logits = torch.randn(2, 4, 5, 6)
     assert prototype_contrast(logits[0], logits[1], torch.full((5, 6), 255), 7.0) is None
     one = prototype_contrast(logits[0], logits[1], torch.zeros(5, 6, dtype=torch.int64), 7.0)

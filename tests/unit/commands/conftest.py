@@ -49,7 +49,7 @@ def mine(call: Callable[..., str], file: Path) -> str:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Three pictures of two sizes, one of them in a folder of its own."""
+    """Three images of two sizes, one of them in a folder of its own."""
     folder = tmp_path / "images"
     rng = np.random.default_rng(0)
     for name, size in (("b.png", (40, 64)), ("a.jpg", (40, 64)), ("trip/c.png", (56, 48))):

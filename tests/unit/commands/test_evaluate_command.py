@@ -31,7 +31,7 @@ def splits(out: Path) -> dict[str, Evaluation]:
 
 def test_every_labelled_split_of_official_folders(call: Call, mine: str, official: Path, out: Path) -> None:
     said = call("evaluate", mine, *CPU, "--data", "official", "--data-root", official)
-    assert "mine: gta5/heldout is left out. gta5: no picture matches heldout/images/*.png" in said
+    assert "mine: gta5/heldout is left out. gta5: no image matches heldout/images/*.png" in said
     assert "camvid" not in said  # no label of it can be scored in 19 classes
     assert re.search(r"cityscapes/val +cityscapes19 +official +3 ", said)
     found = splits(out)
@@ -80,13 +80,13 @@ def test_labels_and_mean_of_a_paper(call: Call, tmp_path: Path, official: Path, 
 
 def test_nothing_is_scored_twice(call: Call, mine: str, official: Path, out: Path) -> None:
     words = ("evaluate", mine, *CPU, "--data", "official", "--data-root", official)
-    assert "mine on cityscapes/val: 3 pictures" in call(*words)
+    assert "mine on cityscapes/val: 3 images" in call(*words)
     before = {path: path.read_bytes() for path in (out / "evaluations").rglob("*.*")}
     again = call(*words)
-    assert "pictures" not in again
+    assert "images" not in again
     assert "cityscapes/val" in again
     assert {path: path.read_bytes() for path in before} == before
-    assert "mine on cityscapes/val: 3 pictures" in call(*words, "--force")
+    assert "mine on cityscapes/val: 3 images" in call(*words, "--force")
 
 
 def test_the_splits_of_a_benchmark(call: Call, mine: str, official: Path, out: Path) -> None:
@@ -106,7 +106,7 @@ def test_another_class_set_sees_other_splits(call: Call, tmp_path: Path, officia
     assert len(splits(out)["gta5/all"].score.iou) == 11
 
 
-def test_generated_pictures_end_to_end(
+def test_generated_images_end_to_end(
     call: Call, mine: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Import, generate, score, list: as a user without data would try it."""
@@ -136,7 +136,7 @@ def test_an_import_is_scored_at_the_published_size_by_default(call: Call, mine: 
 def test_labels_that_are_missing_are_named(call: Call, mine: str, official: Path, out: Path) -> None:
     next((official / "cityscapes" / "gtFine" / "val").rglob("*labelIds.png")).unlink()
     said = call("evaluate", mine, *CPU, "--data", "official", "--data-root", official)
-    assert "mine: cityscapes/val is left out. cityscapes/val: 1 of 3 pictures" in said
+    assert "mine: cityscapes/val is left out. cityscapes/val: 1 of 3 images" in said
     assert "cityscapes/val" not in splits(out)
 
 

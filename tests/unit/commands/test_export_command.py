@@ -79,7 +79,7 @@ def hrda(call: Call, tmp_path: Path) -> str:
 
 
 def test_a_graph_holds_both_scales_of_hrda(call: Call, hrda: str, out: Path, tmp_path: Path) -> None:
-    """The graph and the windows of its description predict a picture that is larger than a window."""
+    """The graph and the windows of its description predict an image that is larger than a window."""
     call("export", hrda, "--format", "onnx", *MINI)
     folder = out / "exports" / "hrda"
     described = json.loads((folder / "model.json").read_text())
@@ -98,7 +98,7 @@ def test_a_graph_holds_both_scales_of_hrda(call: Call, hrda: str, out: Path, tmp
 
 
 def slide(graph: Path, image: npt.NDArray[np.float32], described: dict[str, Any]) -> npt.NDArray[Any]:
-    """Logits of a picture, averaged over windows that overlap by half, none of them moved to fit."""
+    """Logits of an image, averaged over windows that overlap by half, none of them moved to fit."""
     (crop, width), (_, step) = described["inference"]["crop"], described["inference"]["stride"]
     assert image.shape[2] == crop and (image.shape[3] - width) % step == 0
     total, count = np.zeros((1, 19, *image.shape[2:]), np.float32), np.zeros(image.shape[2:], np.float32)

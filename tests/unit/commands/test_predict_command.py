@@ -1,4 +1,4 @@
-"""``predict``: ids, colours and confidence for anybody's pictures; whatever went wrong is named."""
+"""``predict``: ids, colours and confidence for anybody's images; whatever went wrong is named."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from adaptbench.networks.inference import (
     segment,
     segment_confidently,
 )
+from adaptbench.prediction.images import read_upright
 from adaptbench.prediction.kept import Kept
-from adaptbench.prediction.pictures import read_upright
 
 Call = Callable[..., str]
 CPU = ("--device", "cpu", "--profile", "mini")
@@ -61,10 +61,10 @@ def test_confidence_is_the_softmax_of_the_winner(mode: Whole | Sliding | Average
     torch.testing.assert_close(confidence, probability.max(dim=1).values[0], atol=1e-6, rtol=1e-6)
 
 
-def test_every_picture_gets_four_maps_of_its_size(call: Call, mine: str, images: Path, out: Path) -> None:
+def test_every_image_gets_four_maps_of_its_size(call: Call, mine: str, images: Path, out: Path) -> None:
     said = call("predict", mine, "--images", images, *CPU)
     folder = out / "predictions" / "mine" / "images"
-    assert f"3 pictures predicted: {folder}" in said
+    assert f"3 images predicted: {folder}" in said
     for name, size in (("a", (40, 64)), ("b", (40, 64)), ("trip/c", (56, 48))):
         ids, labels, colours, confidence = (
             read(folder / kind / f"{name}.png")
@@ -79,7 +79,7 @@ def test_every_picture_gets_four_maps_of_its_size(call: Call, mine: str, images:
 
 
 def test_predictions_are_those_of_an_evaluation(call: Call, mine: str, official: Path, out: Path) -> None:
-    """The very ids that are scored, as the pictures are those of the dataset."""
+    """The very ids that are scored, as the images are those of the dataset."""
     val = official / "cityscapes" / "leftImg8bit" / "val"
     call("predict", mine, "--images", val, *CPU)
     call("evaluate", mine, *CPU, "--data", "official", "--data-root", official)
@@ -135,24 +135,24 @@ def test_a_command_that_was_killed_goes_on(
     folder = out / "predictions" / "mine" / "images"
     with (folder / "done.jsonl").open("a") as journal:
         journal.write('{"name": "b", "sha')  # cut off
-    assert "2 pictures predicted, 1 were there" in call("predict", mine, "--images", images, *CPU)
-    assert "0 pictures predicted, 3 were there" in call("predict", mine, "--images", images, *CPU)
+    assert "2 images predicted, 1 were there" in call("predict", mine, "--images", images, *CPU)
+    assert "0 images predicted, 3 were there" in call("predict", mine, "--images", images, *CPU)
     (folder / "colours" / "a.png").unlink()
     Image.fromarray(np.zeros((40, 64, 3), dtype=np.uint8)).save(images / "b.png")
-    assert "2 pictures predicted, 1 were there" in call("predict", mine, "--images", images, *CPU)
+    assert "2 images predicted, 1 were there" in call("predict", mine, "--images", images, *CPU)
 
 
-def test_unreadable_pictures_are_named_and_the_rest_is_predicted(call: Call, mine: str, images: Path) -> None:
+def test_unreadable_images_are_named_and_the_rest_is_predicted(call: Call, mine: str, images: Path) -> None:
     (images / "b.png").write_bytes((images / "b.png").read_bytes()[:200])
-    (images / "d.jpeg").write_text("no picture")
+    (images / "d.jpeg").write_text("no image")
     said = call("predict", mine, "--images", images, *CPU, status=1)
-    assert f"Left out. Damaged or unreadable picture {images / 'b.png'}: truncated" in said
-    assert f"unreadable picture {images / 'd.jpeg'}: it cannot be decoded" in said
-    assert "2 pictures predicted, 2 could not be read" in said
+    assert f"Left out. Damaged or unreadable image {images / 'b.png'}: truncated" in said
+    assert f"unreadable image {images / 'd.jpeg'}: it cannot be decoded" in said
+    assert "2 images predicted, 2 could not be read" in said
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_seen_as_viewers_show_them(orientation: int, tmp_path: Path) -> None:
+def test_images_are_seen_as_viewers_show_them(orientation: int, tmp_path: Path) -> None:
     path = tmp_path / "phone.jpg"
     rng = np.random.default_rng(orientation)
     exif = Image.Exif()
@@ -165,13 +165,13 @@ def test_pictures_are_seen_as_viewers_show_them(orientation: int, tmp_path: Path
     assert np.abs(image.astype(int) - shown).max() <= 3  # two JPEG decoders
 
 
-def test_turned_pictures_are_named(call: Call, mine: str, images: Path, out: Path) -> None:
+def test_turned_images_are_named(call: Call, mine: str, images: Path, out: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(images / "a.jpg").save(images / "a.jpg", exif=exif)
     said = call("predict", mine, "--images", images, *CPU)
     assert (
-        f"1 pictures are turned as their EXIF orientation says, and so are their predictions: {images}/a.jpg"
+        f"1 images are turned as their EXIF orientation says, and so are their predictions: {images}/a.jpg"
         in said
     )
     assert read(out / "predictions" / "mine" / "images" / "train_ids" / "a.png").shape == (64, 40)
@@ -216,7 +216,7 @@ def test_two_commands_at_once(tmp_path: Path) -> None:
         (lambda folder: shutil.rmtree(folder), "there is no such folder"),
         (
             lambda folder: [p.unlink() for p in folder.rglob("*.*")],
-            "it holds no picture. Looked for .bmp, .jpeg",
+            "it holds no image. Looked for .bmp, .jpeg",
         ),
         (lambda folder: shutil.copy(folder / "b.png", folder / "a.png"), "differ in the suffix only"),
     ],
@@ -228,9 +228,9 @@ def test_wrong_folders(
     assert message in call("predict", mine, "--images", images, *CPU, status=2)
 
 
-def test_predictions_never_go_among_the_pictures(call: Call, mine: str, images: Path, out: Path) -> None:
+def test_predictions_never_go_among_the_images(call: Call, mine: str, images: Path, out: Path) -> None:
     shutil.copytree(images, out, dirs_exist_ok=True)
-    assert "among the pictures themselves" in call("predict", mine, "--images", out, *CPU, status=2)
+    assert "among the images themselves" in call("predict", mine, "--images", out, *CPU, status=2)
 
 
 def test_the_same_network_as_evaluate(call: Call, mine: str, out: Path) -> None:

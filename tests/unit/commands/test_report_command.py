@@ -24,15 +24,13 @@ def out(record: Maker, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_pictures_are_drawn_and_what_is_missing_is_said(
-    out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["report", "--out", str(out), "--pictures"]) == 0
-    picture = out / "leaderboards/minicity-gta5_to_cityscapes/leaderboard.png"
-    assert picture.is_file()
+def test_images_are_drawn_and_what_is_missing_is_said(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--out", str(out), "--images"]) == 0
+    image = out / "leaderboards/minicity-gta5_to_cityscapes/leaderboard.png"
+    assert image.is_file()
     said = capsys.readouterr().out
-    assert f"drawn {picture}" in said
-    assert "no picture of predictions" in said  # the record has no job beside it
+    assert f"drawn {image}" in said
+    assert "no image of predictions" in said  # the record has no job beside it
 
 
 def test_a_wrong_project_is_one_paragraph(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +39,7 @@ def test_a_wrong_project_is_one_paragraph(out: Path, capsys: pytest.CaptureFixtu
 
 
 def test_without_runs_it_says_what_to_do(tmp_path: Path) -> None:
-    assert main(["report", "--out", str(tmp_path), "--pictures"]) == 0
+    assert main(["report", "--out", str(tmp_path), "--images"]) == 0
     assert "No finished runs yet" in (tmp_path / "leaderboards/leaderboard.md").read_text(encoding="utf-8")
 
 

@@ -23,7 +23,7 @@ from adaptbench.planning import sources
 Call = Callable[..., str]
 CPU = ("--device", "cpu", "--profile", "mini")
 SIZE = (64, 40)
-PICTURES = {
+IMAGES = {
     "cityscapes": "leftImg8bit/test/berlin/berlin_{:06d}_000019_leftImg8bit.png",
     "acdc": "rgb_anon/fog/test/GOPR0477/GOPR0477_frame_{:06d}_rgb_anon.png",
     "dark_zurich": "rgb_anon/test/night/GOPR0364/GOPR0364_frame_{:06d}_rgb_anon.png",
@@ -37,11 +37,11 @@ def of(name: str) -> type[Dataset]:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Test splits of all servers, as if the official ones had three small pictures."""
+    """Test splits of all servers, as if the official ones had three small images."""
     rng = np.random.default_rng(0)
-    for name, pattern in PICTURES.items():
+    for name, pattern in IMAGES.items():
         monkeypatch.setattr(of(name), "splits", {"test": Split(count=3, labelled=False)})
-        monkeypatch.setattr(of(name), "picture_size", SIZE)
+        monkeypatch.setattr(of(name), "image_size", SIZE)
         for number in range(3):
             path = tmp_path / "data" / name / pattern.format(number)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,12 +55,12 @@ def content(path: Path) -> dict[str, np.ndarray]:
         return {name: np.array(Image.open(io.BytesIO(archive.read(name)))) for name in archive.namelist()}
 
 
-@pytest.mark.parametrize("server", PICTURES)
+@pytest.mark.parametrize("server", IMAGES)
 def test_the_archive_of_a_server(server: str, call: Call, mine: str, root: Path, out: Path) -> None:
     said = call("submit", mine, "--server", server, "--data-root", root, *CPU)
     path = out / "submissions" / f"mine-{server}.zip"
     assert str(path) in said and "state the training data" in said
-    names = [Path(PICTURES[server].format(number)).with_suffix(".png").name for number in range(3)]
+    names = [Path(IMAGES[server].format(number)).with_suffix(".png").name for number in range(3)]
     folders = {"dark_zurich": ("confidence/", "labelTrainIds/", "labelTrainIds_invalid/")}.get(server, ("",))
     found = content(path)
     assert sorted(found) == sorted(f"{folder}{name}" for folder in folders for name in names)
@@ -78,21 +78,20 @@ def test_the_archive_of_a_server(server: str, call: Call, mine: str, root: Path,
         assert {int(value) for pixels in found.values() for value in np.unique(pixels)} <= CITYSCAPES.keys()
 
 
-def test_missing_pictures_are_a_reason(call: Call, mine: str, root: Path, out: Path) -> None:
+def test_missing_images_are_a_reason(call: Call, mine: str, root: Path, out: Path) -> None:
     next((root / "acdc").rglob("*.png")).unlink()
     said = call("submit", mine, "--server", "acdc", "--data-root", root, *CPU, status=2)
     assert (
-        f"acdc/test under {root / 'acdc'}: 2 pictures instead of 3. The server takes predictions of all"
-        in said
+        f"acdc/test under {root / 'acdc'}: 2 images instead of 3. The server takes predictions of all" in said
     )
     assert "Unpack the official release completely" in said
     shutil.rmtree(root / "acdc" / "rgb_anon")
     said = call("submit", mine, "--server", "acdc", "--data-root", root, *CPU, status=2)
-    assert "no picture matches rgb_anon/*/test/*/*_rgb_anon.png" in said
+    assert "no image matches rgb_anon/*/test/*/*_rgb_anon.png" in said
     assert not (out / "submissions").exists()
 
 
-def test_pictures_of_another_size_are_a_reason(call: Call, mine: str, root: Path, out: Path) -> None:
+def test_images_of_another_size_are_a_reason(call: Call, mine: str, root: Path, out: Path) -> None:
     path = next((root / "acdc").rglob("*.png"))
     Image.new("RGB", (32, 20)).save(path)
     said = call("submit", mine, "--server", "acdc", "--data-root", root, *CPU, status=2)
@@ -144,7 +143,7 @@ def test_a_command_that_was_killed_goes_on_and_ends_with_the_same_archive(
     call(*words, status=130)
     assert not path.exists()
     call(*words)
-    assert done == 4  # one picture before it was killed, and the two others after it
+    assert done == 4  # one image before it was killed, and the two others after it
     assert path.read_bytes() == whole
     call(*words)
     assert done == 4

@@ -68,7 +68,7 @@ def test_lengths_round_half_up(pixels: int) -> None:
     assert mini.pixel_count(pixels) == (pixels + 8) // 16
 
 
-def test_mini_takes_two_pictures_at_most() -> None:
+def test_mini_takes_two_images_at_most() -> None:
     small, large = {"batch_size": 1}, {"batch_size": 8}
     assert [resolved(published=p).settings.batch_size for p in (small, {}, large)] == [1, 2, 2]
     assert resolved("paper", published=large).settings.batch_size == 8

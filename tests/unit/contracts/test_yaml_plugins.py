@@ -46,7 +46,7 @@ evaluation: [polyps/val]
 
 @pytest.fixture
 def polyps(tmp_path: Path) -> Path:
-    """The folder data/ with a description, pictures and masks of two classes."""
+    """The folder data/ with a description, images and masks of two classes."""
     root = tmp_path / "data"
     rng = np.random.default_rng(0)
     for place, mask, count in (
@@ -77,7 +77,7 @@ def opened(file: Path) -> Dataset:
     return loaded(sources.official_root(registry, name, Request()))
 
 
-def test_pictures_masks_and_classes(polyps: Path) -> None:
+def test_images_masks_and_classes(polyps: Path) -> None:
     dataset = opened(polyps / "polyps.yaml")
     assert [s.name for s in dataset.samples("train")] == ["0", "1", "2", "3", "4"]
     val = dataset.samples("val")
@@ -265,10 +265,10 @@ def test_splits_without_labels_in_a_benchmark_of_python(key: str, split: str, tm
         make_plan(Request(("source_only",), ("void",), plugins=(file,), out=tmp_path, device="cpu"))
 
 
-def test_a_split_without_pictures_and_a_dataset_as_benchmark(polyps: Path) -> None:
+def test_a_split_without_images_and_a_dataset_as_benchmark(polyps: Path) -> None:
     file = polyps / "polyps.yaml"
     file.write_text(file.read_text().replace("clinic_a/*.jpg", "clinic_a/*.tif"))
-    with pytest.raises(DataError, match=r"no picture matches clinic_a/\*\.tif"):
+    with pytest.raises(DataError, match=r"no image matches clinic_a/\*\.tif"):
         opened(file).samples("train")
     assert yaml_plugins.kind(file) == "dataset"
     assert cli.main(["--benchmarks", str(file), "--dry-run"]) == 2

@@ -33,7 +33,7 @@ def packed(tmp_path: Path) -> Path:
     """Cityscapes as it is downloaded: two zip archives."""
     root = tmp_path / "cityscapes"
     root.mkdir()
-    picture = Image.fromarray(np.full((4, 8), 7, np.uint8))
+    image = Image.fromarray(np.full((4, 8), 7, np.uint8))
     for file, top, tail in (
         ("leftImg8bit_trainvaltest.zip", "leftImg8bit", "leftImg8bit"),
         ("gtFine_trainvaltest.zip", "gtFine", "gtFine_labelIds"),
@@ -45,7 +45,7 @@ def packed(tmp_path: Path) -> Path:
                     with archive.open(
                         f"{top}/{split}/{city}/{city}_000000_{frame:06d}_{tail}.png", "w"
                     ) as target:
-                        picture.save(target, "PNG")
+                        image.save(target, "PNG")
     return root
 
 
@@ -79,7 +79,7 @@ def test_what_is_unpacked_comes_first(packed: Path, cityscapes: Cityscapes) -> N
     assert ".zip" not in str(sample.label)
 
 
-def test_pictures_may_be_packed_and_labels_not(packed: Path, cityscapes: Cityscapes) -> None:
+def test_images_may_be_packed_and_labels_not(packed: Path, cityscapes: Cityscapes) -> None:
     with zipfile.ZipFile(packed / "gtFine_trainvaltest.zip") as archive:
         archive.extractall(packed)
     (packed / "gtFine_trainvaltest.zip").unlink()

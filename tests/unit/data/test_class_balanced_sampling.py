@@ -23,5 +23,5 @@ def test_rare_classes_are_shown_more_often_than_they_are_there() -> None:
 
 
 def test_nothing_to_balance_is_an_error() -> None:
-    with pytest.raises(ValueError, match="No picture shows any class"):
+    with pytest.raises(ValueError, match="No image shows any class"):
         balanced_picks(np.zeros((2, 3), dtype=bool), [[], [], []], 10, np.random.default_rng(0))

@@ -38,7 +38,7 @@ PROGRESSIVE = encoded(street(), "JPEG", quality=95, progressive=True)
 LABEL = encoded(street()[:, :, 0] % 19, "PNG")
 
 
-def write(tmp_path: Path, data: bytes, name: str = "picture.png") -> Path:
+def write(tmp_path: Path, data: bytes, name: str = "image.png") -> Path:
     path = tmp_path / name
     path.write_bytes(data)
     return path
@@ -60,8 +60,8 @@ def test_the_orientation_tag_is_not_applied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
-def test_other_picture_modes_become_rgb(mode: str, tmp_path: Path) -> None:
-    path = tmp_path / "picture.png"
+def test_other_image_modes_become_rgb(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
     Image.fromarray(street()).convert(mode).save(path)
     np.testing.assert_array_equal(read_image(path), np.array(Image.open(path).convert("RGB")))
 
@@ -69,19 +69,19 @@ def test_other_picture_modes_become_rgb(mode: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["P", "L"])
 def test_labels_are_indices_or_values(mode: str, tmp_path: Path) -> None:
     ids = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    picture = Image.fromarray(ids)
+    image = Image.fromarray(ids)
     if mode == "P":
-        picture.putpalette([0] * 768)  # every index has the same colour
-    picture.save(tmp_path / "label.png")
+        image.putpalette([0] * 768)  # every index has the same colour
+    image.save(tmp_path / "label.png")
     assert Image.open(tmp_path / "label.png").mode == mode
     np.testing.assert_array_equal(read_index_image(tmp_path / "label.png"), ids)
 
 
 def test_palettes_of_few_colours_are_packed_and_still_read(tmp_path: Path) -> None:
     ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    picture = Image.fromarray(ids)
-    picture.putpalette([v for i in range(12) for v in (i, 2 * i, 3 * i)])
-    picture.save(tmp_path / "label.png", bits=4)
+    image = Image.fromarray(ids)
+    image.putpalette([v for i in range(12) for v in (i, 2 * i, 3 * i)])
+    image.save(tmp_path / "label.png", bits=4)
     np.testing.assert_array_equal(read_index_image(tmp_path / "label.png"), ids)
 
 
@@ -125,7 +125,7 @@ def test_a_truncated_image_is_never_read(
     data: bytes, share: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = write(tmp_path_factory.getbasetemp(), data[: int(len(data) * share)])
-    with pytest.raises(DataError, match=r"picture\.png"):
+    with pytest.raises(DataError, match=r"image\.png"):
         read_image(path)
 
 
@@ -152,8 +152,8 @@ def test_a_changed_byte_of_a_png_is_never_read(
 
 @pytest.mark.parametrize("read", [read_image, read_index_image])
 @pytest.mark.parametrize("data", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"<html></html>"])
-def test_what_is_no_picture_is_named(read: Callable[[Path], object], data: bytes, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"picture\.png"):
+def test_what_is_no_image_is_named(read: Callable[[Path], object], data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"image\.png"):
         read(write(tmp_path, data))
 
 

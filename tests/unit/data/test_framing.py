@@ -1,4 +1,4 @@
-"""Whole pictures, other normalisations and distorted colours in the training stream."""
+"""Whole images, other normalisations and distorted colours in the training stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from adaptbench.contracts import plugins
 from adaptbench.contracts.settings import Settings
 from adaptbench.data import transforms
-from adaptbench.data.framing import Crops, WholePictures
+from adaptbench.data.framing import Crops, WholeImages
 from adaptbench.data.normalisation import CAFFE, IMAGENET, Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import Domain, TrainingStream
@@ -35,8 +35,8 @@ def stream(source: Domain, sampling: Sampling, values: Normalisation = IMAGENET,
     return TrainingStream(source, source, Settings.model_validate(stated), 3, sampling, values)
 
 
-def test_whole_pictures_are_stretched_and_nothing_else(source: Domain) -> None:
-    batch = stream(source, Sampling(framing=WholePictures()), CAFFE)[1]
+def test_whole_images_are_stretched_and_nothing_else(source: Domain) -> None:
+    batch = stream(source, Sampling(framing=WholeImages()), CAFFE)[1]
     by_name = {sample.name: (dataset, sample) for dataset, sample, _, _ in source.items}
     table = label_map("cityscapes", "cityscapes19")
     for name, image, label in zip(batch.source.names, batch.source.image, batch.source.label, strict=True):
@@ -51,10 +51,10 @@ def test_whole_pictures_are_stretched_and_nothing_else(source: Domain) -> None:
     assert batch.target is not None and batch.target.image.shape == (2, 3, BOX[1], BOX[0])
 
 
-def test_whole_pictures_of_two_sizes_do_not_fit_into_one_batch(source: Domain) -> None:
+def test_whole_images_of_two_sizes_do_not_fit_into_one_batch(source: Domain) -> None:
     dataset, sample, _, table = source.items[0]
     mixed = Domain([*source.items, (dataset, sample, (64, 32), table)])
-    whole = Sampling(framing=WholePictures())
+    whole = Sampling(framing=WholeImages())
     with pytest.raises(UsageError, match=r"2 training sizes \(64x32, 80x40\).*batch_size=1"):
         stream(mixed, whole)
     assert len(stream(mixed, whole, batch_size=1)) == 4
@@ -98,18 +98,18 @@ def test_crops_resize_as_before() -> None:
     np.testing.assert_array_equal(Crops().image(image, size), transforms.resize_image(image, size))
 
 
-def test_whole_pictures_of_one_width_keep_the_ratio_of_their_training_size() -> None:
-    framing = WholePictures(width=1280)
+def test_whole_images_of_one_width_keep_the_ratio_of_their_training_size() -> None:
+    framing = WholeImages(width=1280)
     assert framing.size((2048, 1024), (1024, 512)) == (1280, 640)
     assert framing.size((1914, 1052), (1280, 720)) == (1280, 720)
-    assert WholePictures(width=320).size((960, 540), (320, 180)) == (320, 180)
+    assert WholeImages(width=320).size((960, 540), (320, 180)) == (320, 180)
 
 
-def test_half_of_the_pictures_are_mirrored_before_they_are_resized(source: Domain) -> None:
+def test_half_of_the_images_are_mirrored_before_they_are_resized(source: Domain) -> None:
     table = label_map("cityscapes", "cityscapes19")
     by_name = {sample.name: (dataset, sample) for dataset, sample, _, _ in source.items}
     mirrored = []
-    made = stream(source, Sampling(framing=WholePictures(mirrored=True)), CAFFE, batch_size=1, iterations=12)
+    made = stream(source, Sampling(framing=WholeImages(mirrored=True)), CAFFE, batch_size=1, iterations=12)
     for batch in (made[i] for i in range(len(made))):
         dataset, sample = by_name[batch.source.names[0]]
         raw = dataset.read_label(sample)
@@ -123,9 +123,9 @@ def test_half_of_the_pictures_are_mirrored_before_they_are_resized(source: Domai
     assert 2 < sum(mirrored) < 10
 
 
-def test_half_of_the_pictures_are_blurred_a_little(source: Domain) -> None:
-    sharp = stream(source, Sampling(framing=WholePictures()), batch_size=1, iterations=12)
-    soft = stream(source, Sampling(framing=WholePictures(), blur=True), batch_size=1, iterations=12)
+def test_half_of_the_images_are_blurred_a_little(source: Domain) -> None:
+    sharp = stream(source, Sampling(framing=WholeImages()), batch_size=1, iterations=12)
+    soft = stream(source, Sampling(framing=WholeImages(), blur=True), batch_size=1, iterations=12)
     changed = []
     for one, other in ((sharp[i], soft[i]) for i in range(len(sharp))):
         assert torch.equal(one.source.label, other.source.label)

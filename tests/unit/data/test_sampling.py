@@ -95,7 +95,7 @@ def test_rare_classes_are_seen_more_often(domains: tuple[Domain, Domain]) -> Non
     assert shares[0] > shares[1]
 
 
-def test_a_picture_is_decoded_once_for_all_its_crops(
+def test_a_image_is_decoded_once_for_all_its_crops(
     domains: tuple[Domain, Domain], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     demanding = stream(domains, Sampling(RareClasses(min_pixels=5, min_crop_ratio=1e6)), batch_size=1)

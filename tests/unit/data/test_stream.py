@@ -13,8 +13,8 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Sample
 from adaptbench.contracts.settings import Settings
 from adaptbench.data.batch import Batch
-from adaptbench.data.framing import WholePictures
-from adaptbench.data.picture_jitter import Jitter, apply_jitter, draw_jitter
+from adaptbench.data.framing import WholeImages
+from adaptbench.data.image_jitter import Jitter, apply_jitter, draw_jitter
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import Domain, TrainingStream, batches
 from adaptbench.data.taxonomy import label_map
@@ -86,7 +86,7 @@ def test_another_seed_is_another_stream(domains: tuple[Domain, Domain]) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_an_epoch_shows_every_picture_once(domains: tuple[Domain, Domain], batch_size: int) -> None:
+def test_an_epoch_shows_every_image_once(domains: tuple[Domain, Domain], batch_size: int) -> None:
     training = stream(domains, batch_size=batch_size)
     shown = [name for t in range(12) for name in training[t].source.names]
     epochs = [shown[i : i + 4] for i in range(0, len(shown), 4)]
@@ -119,7 +119,7 @@ def test_what_does_not_fill_the_crop_is_padded(domains: tuple[Domain, Domain]) -
 
 
 def test_flips_move_image_and_label_together(domains: tuple[Domain, Domain]) -> None:
-    """A picture whose grey value is its label stays so."""
+    """An image whose grey value is its label stays so."""
     sample = domains[0].items[0][1]
 
     class Painted:
@@ -155,7 +155,7 @@ def test_a_label_of_another_size_is_named(domains: tuple[Domain, Domain]) -> Non
 
 
 def test_colours_are_jittered_at_the_size_of_the_file(domains: tuple[Domain, Domain]) -> None:
-    jitter, whole = Jitter(), WholePictures()
+    jitter, whole = Jitter(), WholeImages()
     values = Settings.model_validate({"crop": 32, "batch_size": 1, "iterations": 1})
     made = TrainingStream(*domains, values, 3, sampling=Sampling(framing=whole, jitter=jitter))
     batch = made[0]

@@ -48,7 +48,7 @@ def real_camvid() -> Path:
 
 @pytest.fixture(scope="session")
 def build() -> Callable[[Path, Case], Path]:
-    """Creates every file of a layout case under a folder, pictures 8x4 pixels in the stated mode."""
+    """Creates every file of a layout case under a folder, images 8x4 pixels in the stated mode."""
 
     def write(root: Path, case: Case) -> Path:
         for file in case["files"]:
@@ -78,14 +78,14 @@ def pairs() -> Callable[[Dataset, str], list[tuple[str, str]]]:
 
 
 def _save(path: Path, mode: str) -> None:
-    """A picture of sevens, 8x4 pixels."""
+    """An image of sevens, 8x4 pixels."""
     if mode.startswith("RGB 16-bit"):
         wide = np.zeros((4, 8, 3), np.uint16)
         wide[..., 2] = 7  # OpenCV's last channel is red
         cv2.imwrite(str(path), wide)
         return
     kind = "I;16" if mode == "16-bit" else mode.split()[0]
-    picture = Image.fromarray(np.full((4, 8), 7, np.uint16 if kind == "I;16" else np.uint8))
+    image = Image.fromarray(np.full((4, 8), 7, np.uint16 if kind == "I;16" else np.uint8))
     if kind == "P":
-        picture.putpalette(list(range(256)) * 3)
-    (picture if kind in ("P", "I;16") else picture.convert(kind)).save(path)
+        image.putpalette(list(range(256)) * 3)
+    (image if kind in ("P", "I;16") else image.convert(kind)).save(path)

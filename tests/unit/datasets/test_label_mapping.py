@@ -37,8 +37,8 @@ def test_a_synthia_label_without_16_bits_per_channel_is_refused(
     mode: str, dataset_class: Reader, tmp_path: Path
 ) -> None:
     path = tmp_path / "0000000.png"
-    picture = Image.fromarray(np.zeros((2, 2), np.uint16 if mode == "I;16" else np.uint8))
-    (picture if mode == "I;16" else picture.convert(mode)).save(path)
+    image = Image.fromarray(np.zeros((2, 2), np.uint16 if mode == "I;16" else np.uint8))
+    (image if mode == "I;16" else image.convert(mode)).save(path)
     with pytest.raises(DataError, match=r"unknown encoding: .*0000000\.png.*16 bits per channel"):
         dataset_class("synthia")(tmp_path).read_label(Sample("0000000", path, path))
 

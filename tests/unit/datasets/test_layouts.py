@@ -63,7 +63,7 @@ def test_names_are_unique_and_every_pair_can_be_read(
 
 
 @pytest.mark.parametrize("name", CASE_OF)
-def test_pictures_are_listed_without_their_labels(
+def test_images_are_listed_without_their_labels(
     name: str, dataset_class: Reader, layouts: Layouts, tmp_path: Path, build: Build, pairs: Pairs
 ) -> None:
     case = layouts[CASE_OF[name]]
@@ -135,14 +135,14 @@ def test_a_wrong_root_an_empty_root_and_an_unknown_split(
     with pytest.raises(DataError, match="is not a folder"):
         reader(tmp_path / "nowhere")
     split = next(iter(reader.splits))
-    with pytest.raises(DataError, match=f"no picture matches.*{reader.homepage}"):
+    with pytest.raises(DataError, match=f"no image matches.*{reader.homepage}"):
         reader(tmp_path).samples(split)
     with pytest.raises(UsageError, match=f"Did you mean '{split}'"):
         reader(tmp_path).samples(f"{split}x")
 
 
 @pytest.mark.parametrize("name", CASE_OF)
-def test_hidden_files_are_no_pictures(
+def test_hidden_files_are_no_images(
     name: str, dataset_class: Reader, layouts: Layouts, tmp_path: Path, build: Build, pairs: Pairs
 ) -> None:
     case = layouts[CASE_OF[name]]
@@ -239,7 +239,7 @@ def test_bdd100k_in_its_older_layout(dataset_class: Reader, tmp_path: Path, pair
     ]
 
 
-def test_bdd100k_leaves_out_pictures_that_have_no_label(
+def test_bdd100k_leaves_out_images_that_have_no_label(
     dataset_class: Reader, layouts: Layouts, tmp_path: Path, build: Build
 ) -> None:
     dataset = dataset_class("bdd100k")(build(tmp_path, layouts["bdd100k"]))
@@ -298,8 +298,8 @@ def test_camvid_real_photographs(dataset_class: Reader, real_camvid: Path) -> No
         assert image.shape == (360, 480, 3)
         assert label.shape == (360, 480)
         assert label.max() <= 11
-        with Image.open(sample.image) as picture:
-            assert (image == picture.convert("RGB")).all()
+        with Image.open(sample.image) as frame:
+            assert (image == frame.convert("RGB")).all()
 
 
 def flat(root: Path) -> list[str]:
@@ -318,7 +318,7 @@ def test_a_flattened_copy_of_acdc(dataset_class: Reader, tmp_path: Path) -> None
     assert [sample.name for sample in samples] == stems
     assert [sample.tags for sample in samples] == [{"sequence": "GOPR0475"}, {"sequence": "GP010376"}]
     assert all(sample.label.is_file() for sample in samples)
-    with pytest.raises(DataError, match=r"no picture matches rgb_anon/\*/val/\*/\*_rgb_anon\.png"):
+    with pytest.raises(DataError, match=r"no image matches rgb_anon/\*/val/\*/\*_rgb_anon\.png"):
         dataset_class("acdc")(tmp_path).samples("val")
 
 

@@ -19,8 +19,8 @@ def panel(colour: tuple[int, int, int], height: int = 4, width: int = 4, caption
 
 
 def opened(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def test_layout(tmp_path: Path) -> None:
@@ -32,8 +32,8 @@ def test_layout(tmp_path: Path) -> None:
     top = MARGIN + 2 * LINE
     for (line, place), colour in {(0, 0): RED, (1, 0): BLUE, (1, 1): RED}.items():
         left = MARGIN + place * (PANEL + GAP)
-        picture = sheet[top + line * row :, left:][:PANEL, :PANEL]
-        assert (picture == colour).all()
+        image = sheet[top + line * row :, left:][:PANEL, :PANEL]
+        assert (image == colour).all()
     flat = sheet[top:, MARGIN + PANEL + GAP :][:PANEL, :PANEL]
     assert (flat[: PANEL // 2] == BLUE).all() and (flat[PANEL // 2 :] == 255).all()
 
@@ -61,8 +61,8 @@ def test_large_labels_keep_their_colours(tmp_path: Path) -> None:
     for smooth, colours in ((False, 1), (True, 1)):
         column = Column("a", [Panel(stripes, smooth=smooth)])
         contact_sheet([column], [], [], tmp_path / "sheet.png")
-        picture = opened(tmp_path / "sheet.png")[MARGIN + LINE :, MARGIN:][:PANEL, :PANEL]
-        found = {tuple(c) for c in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
+        image = opened(tmp_path / "sheet.png")[MARGIN + LINE :, MARGIN:][:PANEL, :PANEL]
+        found = {tuple(c) for c in np.unique(image.reshape(-1, 3), axis=0).tolist()}
         assert len(found) == colours
         assert (found <= {RED, (0, 0, 0)}) != smooth
 

@@ -38,7 +38,7 @@ def test_label_boundary_pixel_by_pixel() -> None:
         assert found == (label[y, x] != 255 and bool(differs))
 
 
-def test_a_picture_of_one_class_has_no_band() -> None:
+def test_a_image_of_one_class_has_no_band() -> None:
     label = np.zeros((6, 8), dtype=np.uint8)
     assert np.isinf(distance_to(label_boundary(label))).all()
     assert trimap_confusion(label, label, 2, [3])[0].sum() == 0

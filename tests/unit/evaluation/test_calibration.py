@@ -48,7 +48,7 @@ def test_scores_are_those_of_a_loop_over_pixels(bins: int) -> None:
     assert counts.brier == pytest.approx(brier)
 
 
-def test_pictures_are_pooled_before_anything_is_divided() -> None:
+def test_images_are_pooled_before_anything_is_divided() -> None:
     first, second = example(1), example(2, (7, 6))
     summed = calibration_counts(*first) + calibration_counts(*second)
     pooled = calibration_counts(*(np.concatenate(both, axis=-2) for both in zip(first, second, strict=True)))

@@ -1,4 +1,4 @@
-"""What scoring says about cost: operations of a picture, and pictures per second."""
+"""What scoring says about cost: operations of an image, and images per second."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_operations_are_those_of_the_modes_windows(
     monkeypatch.setattr(Scorer, "shown", lambda *_: (torch.zeros(1, 3, HEIGHT, WIDTH), truth))
     sample = cast("Any", SimpleNamespace())
     assert scorer.flops(sample, sample) == 2 * 27 * CLASSES * pixels
-    assert scorer.pictures_per_second is None
+    assert scorer.images_per_second is None
     for _ in range(3):
-        scorer.segmented(sample, sample)
-    assert scorer.pictures_per_second == pytest.approx(2 / sum(scorer.seconds[1:]))
+        scorer.predict_labels(sample, sample)
+    assert scorer.images_per_second == pytest.approx(2 / sum(scorer.seconds[1:]))

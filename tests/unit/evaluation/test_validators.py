@@ -94,7 +94,7 @@ def test_without_a_teacher_there_is_no_agreement() -> None:
     assert set(label_free_scores([predictions(10, 3)])) == {"entropy", "infomax", "snd"}
 
 
-def test_neighbours_are_pixels_of_the_same_picture() -> None:
-    pictures = [predictions(20, 5, seed) for seed in (0, 1)]
-    expected = sum(map(soft_neighbourhood_density, pictures)) / 2
-    assert label_free_scores(pictures)["snd"] == pytest.approx(expected)
+def test_neighbours_are_pixels_of_the_same_image() -> None:
+    images = [predictions(20, 5, seed) for seed in (0, 1)]
+    expected = sum(map(soft_neighbourhood_density, images)) / 2
+    assert label_free_scores(images)["snd"] == pytest.approx(expected)

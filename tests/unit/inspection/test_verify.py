@@ -64,7 +64,7 @@ def test_a_complete_world_has_no_defect(name: str, worlds: Callable[[str], Path]
     assert set(absent) == set(dataset.splits) - set(SPLITS[name])
     for report in reports:
         assert report.findings == ()
-        assert report.pictures == 8 == sum(report.sizes.values())
+        assert report.images == 8 == sum(report.sizes.values())
         assert bool(report.ids) == dataset.splits[report.split].labelled
 
 
@@ -85,13 +85,13 @@ def plant(root: Path) -> dict[str, tuple[str, str]]:
     Image.new("RGB", size, (255, 255, 255)).save(images[6])
     return {
         "label deleted": ("missing label", names[0]),
-        "picture deleted": ("label without picture", names[1]),
-        "one picture fewer": ("missing picture", ""),
-        "picture truncated": ("picture", names[2]),
+        "image deleted": ("label without image", names[1]),
+        "one image fewer": ("missing image", ""),
+        "image truncated": ("image", names[2]),
         "label of another size": ("size", names[3]),
         "label in colours": ("label", names[4]),
         "unknown id": ("ids", names[5]),
-        "white picture": ("blank", names[6]),
+        "white image": ("blank", names[6]),
     }
 
 
@@ -102,15 +102,15 @@ def test_every_planted_defect_is_found_and_nothing_else(cityscapes: Path, worker
     assert report_of("cityscapes", cityscapes, "train").findings == ()
 
 
-def test_pictures_too_many_and_labels_of_sixteen_bits(cityscapes: Path) -> None:
+def test_images_too_many_and_labels_of_sixteen_bits(cityscapes: Path) -> None:
     image = next((cityscapes / "leftImg8bit" / "val").rglob("*_000000_000019_leftImg8bit.png"))
     shutil.copy(image, image.with_name(image.name.replace("_000019_", "_000077_")))
     label = sorted((cityscapes / "gtFine" / "val").rglob("*_labelIds.png"))[2]
     Image.fromarray(np.array(Image.open(label)).astype(np.uint16) << 8).save(label)
     report = report_of("cityscapes", cityscapes, "val")
-    assert [kind for kind, _ in kinds(report)] == ["label", "missing label", "surplus picture"]
+    assert [kind for kind, _ in kinds(report)] == ["label", "missing label", "surplus image"]
     texts = {finding.kind: finding.text for finding in report.new}
-    assert "9 pictures instead of 8. Take away" in texts["surplus picture"]
+    assert "9 images instead of 8. Take away" in texts["surplus image"]
     assert str(label) in texts["label"] and "mode 'I;16'" in texts["label"]
 
 
@@ -123,15 +123,15 @@ def test_the_early_zip_of_bdd100k_is_known(worlds: Callable[[str], Path], tmp_pa
     shutil.copy(next(labels.iterdir()), labels / "ff7b98c7-00000000.png")
     report = report_of("bdd100k", root, "val")
     known = sorted((f.kind, f.name) for f in report.findings if f.known)
-    assert known == [("label without picture", "ff7b98c7-3cb964ac"), ("missing label", "80a9e37d-e4548ac1")]
-    assert kinds(report) == [("label without picture", "ff7b98c7-00000000"), ("surplus picture", "")]
+    assert known == [("label without image", "ff7b98c7-3cb964ac"), ("missing label", "80a9e37d-e4548ac1")]
+    assert kinds(report) == [("label without image", "ff7b98c7-00000000"), ("surplus image", "")]
 
 
 def test_findings_say_which_file_and_what(cityscapes: Path) -> None:
     plant(cityscapes)
     texts = {finding.kind: finding.text for finding in report_of("cityscapes", cityscapes, "val").new}
-    assert "7 pictures instead of 8" in texts["missing picture"]
-    assert "truncated" in texts["picture"] and str(cityscapes) in texts["picture"]
+    assert "7 images instead of 8" in texts["missing image"]
+    assert "truncated" in texts["image"] and str(cityscapes) in texts["image"]
     assert "123x61" in texts["size"] and "20x10" in texts["size"]
     assert "mode 'RGB'" in texts["label"] and "converter" in texts["label"]
     assert "77 (246 pixels)" in texts["ids"]
@@ -164,7 +164,7 @@ def test_an_official_folder_is_measured_by_the_official_numbers(
     (root / "spec.json").unlink()
     report = report_of("gta5", root, "all")
     found = [finding.text for finding in report.new]
-    assert found[0].startswith("8 pictures instead of 24966. Unpack")
+    assert found[0].startswith("8 images instead of 24966. Unpack")
     assert len(found) == 9 and all("instead of 1914x1046 or 1914x1052" in text for text in found[1:])
 
 
@@ -218,7 +218,7 @@ def test_statistics_are_those_of_a_training(
     assert sum(row.pixels for row in found) == sum(sum(one.values()) for one in naive)
     assert sum(row.share for row in found) == pytest.approx(1)
     assert sum(row.probability for row in found) == pytest.approx(1, abs=1e-6)
-    assert [row.pictures for row in found] == [sum(i in one for one in naive) for i in range(19)]
+    assert [row.images for row in found] == [sum(i in one for one in naive) for i in range(19)]
 
 
 def test_raw_counts_are_mapped_like_labels() -> None:

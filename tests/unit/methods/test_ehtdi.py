@@ -13,7 +13,7 @@ from tiny_training import build, train
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import resolve
-from adaptbench.execution.job_context import open_workplace
+from adaptbench.execution.job_context import open_job_context
 from adaptbench.execution.stages.data import training_data
 from adaptbench.execution.stages.planned import plan_stages
 from adaptbench.planning.plan import make_plan
@@ -24,7 +24,7 @@ from methods.pixmatch import Consistency, PixMatch
 from methods.pixmatch_source import WholeSource
 
 SYNTHIA = "minicity/synthia_to_cityscapes"
-#: So that something is confident, pasted and seen on random pictures.
+#: So that something is confident, pasted and seen on random images.
 USUAL = {
     "network": "deeplabv2-multi-mini",
     "mix_threshold": 0.08,
@@ -129,14 +129,14 @@ def test_the_average_spans_the_published_decay_and_shrinks_with_the_training() -
     assert settings_of(PixMatch, "mini").average_span == 25
 
 
-def test_pictures_are_of_one_width() -> None:
+def test_images_are_of_one_width() -> None:
     framing = EHTDI.sampling(settings_of(EHTDI, "mini")).framing
     assert framing.size((480, 270), (320, 180)) == (320, 180)
     assert framing.size((512, 256), (256, 128)) == (320, 160)
 
 
-def test_source_pictures_of_a_stated_height(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As published for SYNTHIA, whose pictures are a little higher; those of the target keep their size."""
+def test_source_images_of_a_stated_height(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As published for SYNTHIA, whose images are a little higher; those of the target keep their size."""
     monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path / "cache"))
     heights = {}
     for height in (None, 180):
@@ -144,9 +144,9 @@ def test_source_pictures_of_a_stated_height(tmp_path: Path, monkeypatch: pytest.
         request = Request(("ehtdi",), (SYNTHIA,), out=tmp_path, limit=1, device="cpu", settings=settings)
         (job,) = make_plan(request).jobs
         generate(job.spec.data.items(), lambda *_: lambda *_: None)
-        place = open_workplace(job.spec, job.folder)
-        for planned in plan_stages(place):
-            labelled, target = training_data(place, planned.stage)
+        context = open_job_context(job.spec, job.folder)
+        for planned in plan_stages(context):
+            labelled, target = training_data(context, planned.stage)
             heights[height] = {item[2] for item in labelled.items}
             assert target is None or {item[2] for item in target.items} == {(256, 128)}
     assert heights == {None: {(320, 190)}, 180: {(320, 180)}}

@@ -1,4 +1,4 @@
-"""Fine-tuning on few labels: which pictures, and from where."""
+"""Fine-tuning on few labels: which images, and from where."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def tuning(method: type[FewLabel]) -> Stage:
     return method.stages(method.Settings.model_validate({}))[-1]
 
 
-def drawn(stage: Stage, seed: int = 0, pictures: int = 200, limit: int | None = None) -> list[int]:
+def drawn(stage: Stage, seed: int = 0, images: int = 200, limit: int | None = None) -> list[int]:
     place = SimpleNamespace(spec=SimpleNamespace(seed=seed, limit=limit, benchmark="tiny"))
-    numbers = cast("list[Item]", list(range(pictures)))
+    numbers = cast("list[Item]", list(range(images)))
     return cast("list[int]", list(_few(cast("Any", place), stage, Domain(numbers)).items))
 
 
@@ -40,10 +40,10 @@ def test_other_methods_train_on_all() -> None:
     assert len(drawn(SourceOnly.stages(SourceOnly.Settings.model_validate({}))[0])) == 200
 
 
-def test_too_few_pictures_are_an_error_but_in_a_smoke_run() -> None:
-    with pytest.raises(DataError, match="32 labelled pictures, and tiny has 20"):
-        drawn(tuning(FewLabel32), pictures=20)
-    assert len(drawn(tuning(FewLabel32), pictures=20, limit=3)) == 20
+def test_too_few_images_are_an_error_but_in_a_smoke_run() -> None:
+    with pytest.raises(DataError, match="32 labelled images, and tiny has 20"):
+        drawn(tuning(FewLabel32), images=20)
+    assert len(drawn(tuning(FewLabel32), images=20, limit=3)) == 20
 
 
 def test_it_starts_from_the_training_of_source_only() -> None:

@@ -58,7 +58,7 @@ def test_both_trainings_follow_the_length_that_is_set() -> None:
     assert [stage.settings.iterations for stage in IntraDA.stages(settings)] == [7, 7, 7]
 
 
-def test_all_pictures_can_be_easy() -> None:
+def test_all_images_can_be_easy() -> None:
     settings = resolved(IntraDA, "mini", "deeplabv2-multi-mini", easy_share=1.0)
     assert IntraDA.partition(settings, FACTS) == (["b", "a", "c"], ["b", "a", "c"])
     (log,) = train(build(IntraDA, easy_share=1.0))
@@ -77,8 +77,8 @@ def test_easy_and_hard(factor: bool, easy: list[str], hard: list[str]) -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.33])
-def test_too_few_pictures_to_split(share: float) -> None:
-    with pytest.raises(DataError, match=r"3 target pictures cannot be split .* 0 would be easy"):
+def test_too_few_images_to_split(share: float) -> None:
+    with pytest.raises(DataError, match=r"3 target images cannot be split .* 0 would be easy"):
         IntraDA.partition(IntraDA.Settings(easy_share=share), FACTS)
 
 

@@ -16,7 +16,7 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import resolve
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
-from adaptbench.data.framing import Crops, WholePictures
+from adaptbench.data.framing import Crops, WholeImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
 from adaptbench.errors import UsageError
@@ -118,7 +118,7 @@ def _outputs(made: AdaptSegNet) -> list[dict[str, Tensor]]:
 @pytest.mark.parametrize("method", [MinEnt, AdvEnt])
 def test_the_original_framework(method: type[OutputAdaptation]) -> None:
     settings = method.Settings()
-    assert method.sampling(settings).framing == WholePictures("bicubic")
+    assert method.sampling(settings).framing == WholeImages("bicubic")
     assert not method.sampling(settings).distortion
     assert make(method).inference() == Whole(aligned=True)
     values = method.published[("gta5_to_cityscapes", "deeplabv2-multi-r101")]
@@ -141,7 +141,7 @@ def test_the_rerun(method: type[OutputAdaptation], origin: type[Method] | None) 
     assert (rerun.iterations, rerun.warmup, rerun.poly_power, rerun.batch_size) == (40_000, 1500, 1.0, 2)
     sampling = method.sampling(rerun)
     assert sampling.framing == Crops() and sampling.distortion
-    made = make(method, pictures="crops", align_corners=False)
+    made = make(method, images="crops", align_corners=False)
     assert made.inference() == Whole()
     if origin is None:
         assert method.Settings() == rerun

@@ -23,7 +23,7 @@ SETTINGS = {"network": "deeplabv2-multi-mini", "crop": 64, "batch_size": 1, "ite
 
 
 class Stream:
-    """Batches of random pictures without a data set."""
+    """Batches of random images without a data set."""
 
     stage_seed = 1
     rare_classes = None

@@ -1,4 +1,4 @@
-"""Trainings of a few iterations on random pictures whose labels are blocks, of things and of road in turn."""
+"""Trainings of a few iterations on random images whose labels are blocks, of things and of road in turn."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def network() -> Coarse:
     return Coarse().eval()
 
 
-def picture(height: int, width: int) -> Tensor:
+def random_image(height: int, width: int) -> Tensor:
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
@@ -94,8 +94,8 @@ def test_windows_cover_everything_and_stay_inside(length: int, crop: int, stride
 
 
 @pytest.mark.parametrize("size", [(32, 64), (33, 61), (16, 16)])
-def test_whole_resizes_to_the_picture(network: Coarse, size: tuple[int, int]) -> None:
-    image = picture(*size)
+def test_whole_resizes_to_the_image(network: Coarse, size: tuple[int, int]) -> None:
+    image = random_image(*size)
     expected = functional.interpolate(network(image), size, mode="bilinear", align_corners=False)
     torch.testing.assert_close(predict(network, image, Whole()), expected, rtol=0, atol=0)
 
@@ -106,21 +106,21 @@ def test_whole_resizes_to_the_picture(network: Coarse, size: tuple[int, int]) ->
 def test_sliding_averages_the_windows(
     network: Coarse, size: tuple[int, int], crop: tuple[int, int], stride: tuple[int, int], batch: int
 ) -> None:
-    image = picture(*size)
+    image = random_image(*size)
     found = predict(network, image, Sliding(crop, stride, batch))
     assert max(shape[0] for shape in network.calls) <= batch
     torch.testing.assert_close(found, naive_slide(network, image, crop, stride), rtol=1e-5, atol=1e-6)
 
 
-def test_one_window_is_the_whole_picture(network: Coarse) -> None:
-    image = picture(24, 40)
+def test_one_window_is_the_whole_image(network: Coarse) -> None:
+    image = random_image(24, 40)
     slid = predict(network, image, Sliding((32, 64), (16, 16)))
     torch.testing.assert_close(slid, predict(network, image, Whole()), rtol=0, atol=0)
 
 
 def test_no_gradients_are_kept(network: Coarse) -> None:
-    assert not predict(network, picture(24, 40), Whole()).requires_grad
-    assert not predict(network, picture(24, 40), Sliding((16, 16), (8, 8))).requires_grad
+    assert not predict(network, random_image(24, 40), Whole()).requires_grad
+    assert not predict(network, random_image(24, 40), Sliding((16, 16), (8, 8))).requires_grad
 
 
 @pytest.mark.parametrize("mode", [Whole(), Sliding((16, 16), (8, 12), batch=2)])
@@ -128,7 +128,7 @@ def test_no_gradients_are_kept(network: Coarse) -> None:
 def test_segment_is_the_argmax_of_predict_at_label_size(
     network: Coarse, mode: Whole | Sliding, size: tuple[int, int]
 ) -> None:
-    image = picture(24, 40)
+    image = random_image(24, 40)
     found = segment(network, image, mode, size)
     assert found.dtype == torch.uint8
     torch.testing.assert_close(found.long(), resize(predict(network, image, mode), size).argmax(1)[0])
@@ -143,7 +143,7 @@ def test_on_a_tie_the_lower_id_wins() -> None:
 def test_the_network_output_is_not_changed(network: Coarse) -> None:
     logits = torch.randn(1, 5, 24, 40)
     before = logits.clone()
-    segment(Fixed(logits), picture(24, 40), Whole(), (24, 40))
+    segment(Fixed(logits), random_image(24, 40), Whole(), (24, 40))
     assert torch.equal(logits, before)
 
 
@@ -153,7 +153,7 @@ def test_windows_that_leave_gaps_are_refused(settings: tuple[tuple[int, int], tu
         Sliding(*settings)
 
 
-def test_whole_pictures_of_sides_the_network_does_not_take() -> None:
+def test_whole_images_of_sides_the_network_does_not_take() -> None:
     """Two by two windows of the largest sides it takes, averaged where they overlap."""
     network, image = Coarse(), torch.randn(1, 3, 37, 50)
     logits = predict(network, image, Whole(multiple=8))
@@ -179,7 +179,7 @@ def test_aligned_corners_and_a_single_resize() -> None:
     "mode", [Whole(), Whole(aligned=True), Sliding((16, 16), (8, 8)), Averaged((0.5, 1.0))]
 )
 def test_the_likeliest_class_is_the_predicted_one(network: Coarse, mode: Mode) -> None:
-    image, size = picture(24, 40), (48, 80)
+    image, size = random_image(24, 40), (48, 80)
     found = probability(network, image, mode, size)
     assert torch.allclose(found.sum(dim=0), torch.ones(size), atol=1e-5)
     assert torch.equal(found.argmax(dim=0).to(torch.uint8), segment(network, image, mode, size))

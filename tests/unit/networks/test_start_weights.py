@@ -13,7 +13,7 @@ from adaptbench import networks
 from adaptbench.errors import AdaptBenchError, UsageError
 from adaptbench.networks import start_weights
 from adaptbench.networks.mini import pretrain
-from adaptbench.networks.mini.pictures import cutouts, third_look
+from adaptbench.networks.mini.images import cutouts, third_look
 
 SHIPPED = Path(start_weights.__file__).parent / "mini"
 
@@ -71,13 +71,13 @@ def test_cutouts_are_keyed_by_split_and_number() -> None:
 
 def test_pretraining_learns_and_is_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrain, "_HELD_OUT", 2)
-    (first, _), (second, _) = (pretrain.pretrain("daformer-mini", pictures=8, epochs=2) for _ in range(2))
+    (first, _), (second, _) = (pretrain.pretrain("daformer-mini", images=8, epochs=2) for _ in range(2))
     states = first.state_dict(), second.state_dict()
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     random = networks.build("daformer-mini", 5).get_submodule("backbone").state_dict()
     assert any(not torch.equal(states[0][key], random[key]) for key in random)
 
 
-def test_every_picture_of_the_third_look_has_its_own() -> None:
+def test_every_image_of_the_third_look_has_its_own() -> None:
     looks = [third_look(np.random.default_rng(seed)) for seed in range(2)]
     assert looks[0] != looks[1]

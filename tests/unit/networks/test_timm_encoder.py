@@ -22,7 +22,7 @@ TINY = ["daformer-timm:test_convnext", "daformer-timm:test_resnet"]
 
 @pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize("size", [(64, 96), (96, 64)])
-def test_logits_are_at_stride_4_for_pictures_of_any_size(name: str, size: tuple[int, int]) -> None:
+def test_logits_are_at_stride_4_for_images_of_any_size(name: str, size: tuple[int, int]) -> None:
     network = networks.build(name, 7).eval()
     with torch.no_grad():
         assert network(torch.randn(2, 3, *size)).shape == (2, 7, size[0] // 4, size[1] // 4)
@@ -48,7 +48,7 @@ def test_maps_finer_than_stride_4_are_left_out() -> None:
     ],
 )
 def test_large_encoders(model: str, channels: tuple[int, ...]) -> None:
-    """Swin gives its maps with channels last, and checks the size of its pictures unless told otherwise."""
+    """Swin gives its maps with channels last, and checks the size of its images unless told otherwise."""
     name = f"daformer-timm:{model}"
     assert networks.spec(name).decode_head["in_channels"] == channels
     with torch.device("meta"), torch.no_grad():
@@ -64,10 +64,10 @@ def test_large_encoders(model: str, channels: tuple[int, ...]) -> None:
     ("name", "message"),
     [
         ("daformer-timm:test_vit", r"from stride 4 on, but .* strides 16, 16, 16\. .* timm:test_vit with"),
-        ("daformer-timm:inception_v3", "do not cover the picture exactly"),
+        ("daformer-timm:inception_v3", "do not cover the image exactly"),
         (
             "daformer-timm:maxvit_tiny_tf_224",
-            r"pictures of any size; timm says: .* divisible by window \(7\)",
+            r"images of any size; timm says: .* divisible by window \(7\)",
         ),
         ("timm:nest_tiny", r"timm says: Input height \(192\) doesn't match model \(224\)"),
         ("daformer-timm:convnext_tinyy", "Unknown timm model 'convnext_tinyy'. Did you mean 'convnext_tiny'"),

@@ -185,10 +185,10 @@ def test_where_data_and_results_lie_does_not_matter(
     assert hashes() == base
 
 
-def test_debug_pictures_are_in_no_hash() -> None:
+def test_debug_images_are_in_no_hash() -> None:
     assert job().spec.debug_pictures is None
-    assert job(debug_pictures=5).spec.debug_pictures == 5
-    assert hashes(debug_pictures=5) == hashes(debug_pictures=7) == hashes()
+    assert job(debug_images=5).spec.debug_pictures == 5
+    assert hashes(debug_images=5) == hashes(debug_images=7) == hashes()
 
 
 def test_activation_checkpointing_is_in_no_hash() -> None:
@@ -197,7 +197,7 @@ def test_activation_checkpointing_is_in_no_hash() -> None:
     assert hashes(activation_checkpointing=True) == hashes()
 
 
-def test_other_official_pictures_are_another_problem(official: Path) -> None:
+def test_other_official_images_are_another_problem(official: Path) -> None:
     before = hashes(data="official", data_root=official)
     next(iter((official / "gta5" / "images").iterdir())).unlink()
     after = hashes(data="official", data_root=official)
@@ -235,7 +235,7 @@ def test_other_start_weights_are_another_job(tmp_path: Path, monkeypatch: pytest
     assert chosen.settings["pretraining"] == str(file)
 
 
-def test_limit_caps_iterations_and_pictures() -> None:
+def test_limit_caps_iterations_and_images() -> None:
     spec = job(limit=3).spec
     assert spec.settings["iterations"] == 3
     assert spec.data["gta5"].counts == {"all": 6, "heldout": 6}

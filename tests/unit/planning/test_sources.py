@@ -52,7 +52,7 @@ def test_missing_labels_are_counted_with_examples(official: Path) -> None:
         locate(GTA5_TO_CITYSCAPES, "official", data_root=official)
     message = str(error.value)
     assert message.startswith(
-        f"gta5/all: 3 of 4 pictures under {official / 'gta5'} have no label file, for example"
+        f"gta5/all: 3 of 4 images under {official / 'gta5'} have no label file, for example"
     )
     assert all(str(label) in message for label in labels[1:])
     assert str(labels[0]) not in message
@@ -60,7 +60,7 @@ def test_missing_labels_are_counted_with_examples(official: Path) -> None:
 
 def test_evaluation_labels_are_needed(official: Path) -> None:
     shutil.rmtree(official / "cityscapes" / "gtFine" / "val")
-    with pytest.raises(DataError, match=r"cityscapes/val: 3 of 3 pictures under .* have no label file"):
+    with pytest.raises(DataError, match=r"cityscapes/val: 3 of 3 images under .* have no label file"):
         locate(GTA5_TO_CITYSCAPES, "official", data_root=official)
 
 
@@ -72,7 +72,7 @@ def test_target_training_labels_are_neither_checked_nor_counted(official: Path) 
 
 def test_an_empty_folder_is_no_dataset(official: Path) -> None:
     shutil.rmtree(official / "gta5" / "images")
-    with pytest.raises(DataError, match=r"gta5: no picture matches images/\*.png under .*official layout"):
+    with pytest.raises(DataError, match=r"gta5: no image matches images/\*.png under .*official layout"):
         locate(GTA5_TO_CITYSCAPES, "official", data_root=official)
 
 
@@ -81,8 +81,8 @@ def test_generated_worlds_are_planned_and_not_yet_made(
 ) -> None:
     monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path))
     found = locate(GTA5_TO_CITYSCAPES, "generated", {"gap": 0.5})
-    pictures = profile("mini").generated
-    assert found["gta5"].counts == {"all": pictures["gta5/all"], "heldout": pictures["gta5/heldout"]}
+    images = profile("mini").generated
+    assert found["gta5"].counts == {"all": images["gta5/all"], "heldout": images["gta5/heldout"]}
     assert found["cityscapes"].dials == {
         "seed": 0,
         "gap": 0.5,
@@ -115,7 +115,7 @@ def test_what_minicity_cannot_generate() -> None:
 @pytest.mark.parametrize(
     ("count", "limit", "used"), [(240, None, 240), (240, 1, 4), (240, 5, 10), (3, 5, 3), (240, 1000, 240)]
 )
-def test_smoke_runs_use_few_pictures(count: int, limit: int | None, used: int) -> None:
+def test_smoke_runs_use_few_images(count: int, limit: int | None, used: int) -> None:
     assert sources.cap(count, limit) == used
     assert sources.scored_cap(count, limit) == min(count, limit or count)
 

@@ -51,7 +51,7 @@ def cell(records: list[Record], header: str) -> str:
 
 def test_a_row_says_what_it_costs(record: Maker) -> None:
     records = [record(cost=cost(**KNOWN))]
-    assert cell(records, "GFLOPs per picture") == "1500"
+    assert cell(records, "GFLOPs per image") == "1500"
     assert cell(records, "GPU-hours") == "2.00"
     assert (cell(records, "training pictures/s"), cell(records, "inference pictures/s")) == ("12", "4.25")
     assert cell(records, "energy") == "2 kWh"
@@ -59,7 +59,7 @@ def test_a_row_says_what_it_costs(record: Maker) -> None:
 
 def test_what_a_record_does_not_know_is_missing(record: Maker) -> None:
     records = [record(cost=cost("cpu"))]
-    assert {cell(records, h) for h in ("GFLOPs per picture", "GPU-hours", "energy")} == {formatting.MISSING}
+    assert {cell(records, h) for h in ("GFLOPs per image", "GPU-hours", "energy")} == {formatting.MISSING}
     assert facts(cost("cpu")) == [] and len(facts(cost(**KNOWN))) == 4
 
 
@@ -72,7 +72,7 @@ def test_means_are_over_the_seeds_that_know(record: Maker) -> None:
 def test_the_page_and_the_csv_have_them(record: Maker) -> None:
     records = [record(cost=cost(**KNOWN))]
     page = render_markdown(records)
-    assert "GFLOPs per picture" in page and "2 kWh" in page
+    assert "GFLOPs per image" in page and "2 kWh" in page
     (line,) = csv.DictReader(io.StringIO(render_csv(records)))
     assert float(line["flops"]) == 1.5e12 and float(line["gpu_hours"]) == pytest.approx(2.0)
     assert line["training_joules"] == "7200000.0000"

@@ -240,7 +240,7 @@ def test_generated_data_is_said_first(records: list[Record], camvid_record: Make
     mixed = render_markdown([camvid_record()])
     assert "wholly or in part from MiniCity" in mixed.split("##")[0]
     assert "Generated source, real target: gta5 comes from MiniCity" in mixed
-    assert "camvid and the pictures scored (camvid/val) are real photographs" in mixed
+    assert "camvid and the images scored (camvid/val) are real photographs" in mixed
 
 
 def test_official_data_carries_no_such_sentence(record: Maker) -> None:

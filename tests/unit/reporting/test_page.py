@@ -75,9 +75,9 @@ def keep(record: Record, out: Path, lines: int = 5) -> Path:
         json.dumps({"iteration": 10 * i, "loss": 3.0 / (i + 1), "acc_seg": 10.0 * i}) for i in range(lines)
     ]
     (folder / "metrics.jsonl").write_text("\n".join(curve) + "\n", encoding="utf-8")
-    pictures = folder / "pictures" / record.scores[0].split.replace("/", "-")
-    pictures.mkdir(parents=True)
-    Image.new("L", (64, 32), 3).save(pictures / "one.png")
+    images = folder / "pictures" / record.scores[0].split.replace("/", "-")
+    images.mkdir(parents=True)
+    Image.new("L", (64, 32), 3).save(images / "one.png")
     return folder
 
 
@@ -207,15 +207,15 @@ def test_what_is_gone_leaves_the_page(records: list[Record], index: Path, tmp_pa
     assert len(list(index.parent.glob("run-*.html"))) == 1
 
 
-def test_damaged_curves_and_missing_pictures_are_no_error(record: Maker, tmp_path: Path) -> None:
+def test_damaged_curves_and_missing_images_are_no_error(record: Maker, tmp_path: Path) -> None:
     one = record("dacs")
     folder = keep(one, tmp_path)
     (folder / "metrics.jsonl").write_text('{"iteration": 0, "loss": 1.0}\n{"iter', encoding="utf-8")
-    (folder / "pictures/cityscapes-val/one.png").write_bytes(b"no picture")
+    (folder / "pictures/cityscapes-val/one.png").write_bytes(b"no image")
     said: list[str] = []
     index = write_page([one], tmp_path, NOTHING, say=said.append)
     text = next(index.parent.glob("board-*")).read_text(encoding="utf-8")
-    assert "No pictures:" in text and "Learning curves" not in text
+    assert "No images:" in text and "Learning curves" not in text
     assert len(said) == 1 and "job.json" in said[0]
     assert str(tmp_path) not in text  # a page may be shown to others
 

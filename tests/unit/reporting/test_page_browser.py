@@ -142,9 +142,9 @@ def test_a_run_is_opened_and_leads_back(board: webdriver.Chrome) -> None:
     board.find_element(By.CSS_SELECTOR, "#leaderboard").find_element(By.LINK_TEXT, "mic").click()
     assert "mic, seed 0" in board.title
     assert "daformer-mini" in board.find_element(By.CSS_SELECTOR, ".facts").text
-    picture = board.find_element(By.CSS_SELECTOR, ".picture img")
-    board.execute_script("arguments[0].scrollIntoView()", picture)
-    WebDriverWait(board, 10).until(lambda _: picture.get_property("naturalWidth") == 64)
+    image = board.find_element(By.CSS_SELECTOR, ".image img")
+    board.execute_script("arguments[0].scrollIntoView()", image)
+    WebDriverWait(board, 10).until(lambda _: image.get_property("naturalWidth") == 64)
     board.find_element(By.CSS_SELECTOR, "header nav a:nth-of-type(2)").click()
     assert board.find_element(By.CSS_SELECTOR, "#leaderboard").is_displayed()
 

@@ -50,7 +50,7 @@ def finished_run(record: Maker, tmp_path: Path, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     scores = []
     for split in spec.ranking["splits"]:
-        matrices = {f"picture {i}": rng.integers(0, 50, (19, 19)) for i in range(5)}
+        matrices = {f"image {i}": rng.integers(0, 50, (19, 19)) for i in range(5)}
         kept = PerImageConfusion.collect(matrices)
         kept.save(planned.folder / "confusion" / f"{split.replace('/', '-')}.npz")
         scores.append(score(kept.total(), CITYSCAPES19, split=split, provenance="generated", images=5))
@@ -113,12 +113,12 @@ def test_what_is_contributed_is_merged_and_marked(run: Path, tmp_path: Path) -> 
     assert "| submitted" in (tmp_path / "ours/leaderboards/leaderboard.md").read_text()
 
 
-def test_pictures_of_submitted_runs_are_not_looked_for(run: Path, tmp_path: Path) -> None:
+def test_images_of_submitted_runs_are_not_looked_for(run: Path, tmp_path: Path) -> None:
     main(["merge", str(pack(run, tmp_path / "zips")), "--out", str(tmp_path / "ours")])
     said: list[str] = []
     draw_all(find_records(tmp_path / "ours"), tmp_path / "ours", said.append)
     assert len(said) == 1
-    assert "All of its runs were submitted by others, without pictures." in said[0]
+    assert "All of its runs were submitted by others, without images." in said[0]
 
 
 def test_a_run_that_is_here_stays(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +140,7 @@ def test_what_was_merged_before_counts_for_the_next_and_records_are_read_once(
     assert main(["merge", str(first), str(other), str(first), "--out", str(tmp_path / "ours")]) == 1
     said = capsys.readouterr().out
     assert f"merged {first}: " in said
-    assert f"rejected {other}: [pictures] cityscapes/val: other pictures, or other labels" in said
+    assert f"rejected {other}: [images] cityscapes/val: other images, or other labels" in said
     assert f"rejected {first}: [already here]" in said
     assert scan.call_count == 1
     assert main(["merge", str(other), "--out", str(tmp_path / "empty")]) == 0
@@ -196,13 +196,11 @@ def test_another_protocol_is_found_out(run: Path, tmp_path: Path, capsys: pytest
     assert "[protocol] ignore of the protocol is 'count'" in rejected(run, tmp_path, capsys)
 
 
-def test_a_left_out_picture_is_found_out(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_left_out_image_is_found_out(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = run / "confusion" / "cityscapes-val.npz"
     kept = PerImageConfusion.load(path)
     PerImageConfusion(kept.names[1:], kept.matrices[1:]).save(path)
-    assert "[pictures] cityscapes/val: 5 pictures were scored, there are matrices of 4" in rejected(
+    assert "[images] cityscapes/val: 5 images were scored, there are matrices of 4" in rejected(
         run, tmp_path, capsys
     )
 
@@ -212,7 +210,7 @@ def test_other_labels_than_here_are_found_out(run: Path) -> None:
     split = "cityscapes/val"
     other = PerImageConfusion(found.matrices[split].names, found.matrices[split].matrices + np.uint32(1))
     (wrong,) = objections(found, Known(REGISTRY, {split: other}))
-    assert wrong.check == "pictures"
+    assert wrong.check == "images"
     assert "other labels" in wrong.reason
     assert objections(found, Known(REGISTRY, dict(found.matrices))) == []
 

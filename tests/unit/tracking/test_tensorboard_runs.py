@@ -23,7 +23,7 @@ def read(folder: Path) -> Any:
     return found.Reload()
 
 
-def test_event_files_hold_curves_scores_and_pictures(job: StoredJob, tmp_path: Path) -> None:
+def test_event_files_hold_curves_scores_and_images(job: StoredJob, tmp_path: Path) -> None:
     for lines in ([0], [0, 10, 20]):  # the second time replaces the first
         job.save(lines)
         upload([job.record], tmp_path / "out", TensorboardTracker(tmp_path / "out"))

@@ -60,7 +60,7 @@ def test_an_offline_run_holds_everything(job: StoredJob, tmp_path: Path) -> None
     assert Record.model_validate_json(files["record.json"]) == job.record
 
 
-def test_tables_and_pictures_of_a_run(job: StoredJob, tmp_path: Path) -> None:
+def test_tables_and_images_of_a_run(job: StoredJob, tmp_path: Path) -> None:
     job.save([0])
     tracker = offline(tmp_path / "out")
     upload([job.record], tmp_path / "out", tracker)

@@ -1,4 +1,4 @@
-"""A pass that labels pictures can be stopped after any of them, and ends with the same bytes."""
+"""A pass that labels images can be stopped after any of them, and ends with the same bytes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import InterruptedTrainingError
 from adaptbench.networks.inference import Size
-from adaptbench.training.label_pass import Item, label_pictures
+from adaptbench.training.label_pass import Item, label_images
 
 NAMES = ("a", "b", "c")
 
 
-class Pictures(Dataset):
-    name = "pictures"
+class ImageCount(Dataset):
+    name = "images"
     label_folders = ()
 
     def samples(self, split: str) -> list[Sample]:
@@ -61,9 +61,9 @@ class Counting(Labeller):
 def items(tmp_path: Path) -> list[Item]:
     rng = np.random.default_rng(0)
     for number, name in enumerate(NAMES):
-        picture = rng.integers(0, 256, (16, 24 + 8 * number, 3), dtype=np.uint8)
-        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
-    dataset = Pictures(tmp_path)
+        image = rng.integers(0, 256, (16, 24 + 8 * number, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+    dataset = ImageCount(tmp_path)
     return [(f"city-train/{s.name}", dataset, s, (12, 8)) for s in dataset.samples("train")]
 
 
@@ -74,7 +74,7 @@ def labels(items: list[Item], folder: Path, stop_after: int | None = None) -> tu
     )
     kept, labeller, asked = PseudoLabels(folder), Counting(), iter(range(100))
     folder.mkdir(exist_ok=True)
-    label_pictures(method, labeller, items, kept, lambda done, total: None, lambda: next(asked) == stop_after)
+    label_images(method, labeller, items, kept, lambda done, total: None, lambda: next(asked) == stop_after)
     return kept, labeller
 
 

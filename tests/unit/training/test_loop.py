@@ -38,7 +38,7 @@ class Showing(Method):
 
 
 class Stream:
-    """Batches of random pictures without a data set."""
+    """Batches of random images without a data set."""
 
     stage_seed = 1
     rare_classes = None

@@ -1,4 +1,4 @@
-"""Records what pictures of MiniCity look like.
+"""Records what images of MiniCity look like.
 
 After a change of VERSION: `python tests/unit/data/minicity/golden.py`.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from adaptbench.data.minicity import VERSION, WorldSpec, picture
+from adaptbench.data.minicity import VERSION, WorldSpec, draw_image
 
 FILE = Path(__file__).with_name("golden.json")
 CASES = [
@@ -43,8 +43,8 @@ CASES = [
 
 
 def observe(dataset: str, split: str, index: int, dials: dict[str, Any]) -> dict[str, Any]:
-    """Hash of the label array, and the picture reduced to 16 x 8 pixels."""
-    image, label = picture(WorldSpec(**dials), dataset, split, index)
+    """Hash of the label array, and the image reduced to 16 x 8 pixels."""
+    image, label = draw_image(WorldSpec(**dials), dataset, split, index)
     small = cv2.resize(image.astype(np.float32), (16, 8), interpolation=cv2.INTER_AREA)
     digest = hashlib.sha256(repr(label.shape).encode() + label.tobytes()).hexdigest()[:16]
     return {"label": digest, "image": np.round(small, 1).ravel().astype(float).round(1).tolist()}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptbench.data.minicity import WorldSpec, cache_folder, ensure, fingerprint, generate, picture
+from adaptbench.data.minicity import WorldSpec, cache_folder, draw_image, ensure, fingerprint, generate
 from adaptbench.data.minicity.write import GTA5_PALETTE
 from adaptbench.data.taxonomy import label_map
 from adaptbench.errors import DataError, UsageError
@@ -35,10 +35,10 @@ def left_overs(cache: Path) -> list[Path]:
 def test_gta5_layout(tmp_path: Path) -> None:
     root = ensure(SPEC, "gta5", COUNTS, cache=tmp_path, workers=1)
     assert root == tmp_path / "minicity" / f"gta5-{fingerprint(SPEC, 'gta5', COUNTS)}"
-    pictures = [f"{kind}/{i:05d}.png" for kind in ("images", "labels") for i in (1, 2, 3)]
+    images = [f"{kind}/{i:05d}.png" for kind in ("images", "labels") for i in (1, 2, 3)]
     heldout = [f"heldout/{kind}/{i:05d}.png" for kind in ("images", "labels") for i in (1, 2)]
-    assert names(root) == sorted([*pictures, *heldout, "spec.json"])
-    image, label = picture(SPEC, "gta5", "all", 1)
+    assert names(root) == sorted([*images, *heldout, "spec.json"])
+    image, label = draw_image(SPEC, "gta5", "all", 1)
     assert np.array_equal(np.array(Image.open(root / "images/00002.png")), image)
     stored = Image.open(root / "labels/00002.png")
     assert stored.mode == "P"
@@ -71,7 +71,7 @@ def test_a_finished_dataset_is_reused(tmp_path: Path) -> None:
     assert len(calls) == 5
 
 
-def test_pictures_do_not_depend_on_counts_or_workers(tmp_path: Path) -> None:
+def test_images_do_not_depend_on_counts_or_workers(tmp_path: Path) -> None:
     few = ensure(SPEC, "gta5", {"all": 2}, cache=tmp_path, workers=1)
     more = ensure(SPEC, "gta5", {"all": 5, "heldout": 1}, cache=tmp_path, workers=2)
     for name in names(few):
@@ -92,7 +92,7 @@ def test_the_cache_folder_is_the_users_choice(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("dataset", "counts", "message"),
-    [("gta", {"all": 1}, "gta5"), ("gta5", {"val": 1}, "heldout"), ("gta5", {"all": -1}, "all pictures"),
+    [("gta", {"all": 1}, "gta5"), ("gta5", {"val": 1}, "heldout"), ("gta5", {"all": -1}, "all images"),
      ("cityscapes", {"train": 1.5}, "whole number")],
 )  # fmt: skip
 def test_bad_requests(tmp_path: Path, dataset: str, counts: Any, message: str) -> None:
@@ -145,7 +145,7 @@ def test_a_killed_generation_is_never_taken_for_finished(
         assert not left_overs(tmp_path)
     # The next process that wants this dataset sweeps the remains.
     deadline = time.monotonic() + 20
-    while left_overs(tmp_path):  # a worker may still be at its last picture
+    while left_overs(tmp_path):  # a worker may still be at its last image
         assert time.monotonic() < deadline
         generate._sweep(folder / f"gta5-{fingerprint(SPEC, 'gta5', counts)}")
         time.sleep(0.2)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adaptbench.data.minicity import WorldSpec, fingerprint, picture_size
+from adaptbench.data.minicity import WorldSpec, fingerprint, image_size
 from adaptbench.errors import UsageError
 
 COUNTS = {"all": 4, "heldout": 2}
@@ -35,9 +35,9 @@ def test_fingerprint_is_the_specification() -> None:
     assert len({known, *others}) == 5
 
 
-def test_picture_size() -> None:
-    assert picture_size("gta5", 0.25) == (479, 263)
-    assert picture_size("cityscapes", 0.25) == (512, 256)
-    assert picture_size("gta5", 1.0) == (1914, 1052)
+def test_image_size() -> None:
+    assert image_size("gta5", 0.25) == (479, 263)
+    assert image_size("cityscapes", 0.25) == (512, 256)
+    assert image_size("gta5", 1.0) == (1914, 1052)
     with pytest.raises(UsageError, match="cityscapes"):
-        picture_size("cityscape", 0.25)
+        image_size("cityscape", 0.25)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from adaptbench.data.minicity import VERSION, WorldSpec, picture
+from adaptbench.data.minicity import VERSION, WorldSpec, draw_image
 from adaptbench.data.minicity.objects import LABEL
 from adaptbench.data.taxonomy import CITYSCAPES19, label_map
 
@@ -26,13 +26,13 @@ SMALL = ("pole", "traffic light", "traffic sign", "person", "rider", "motorcycle
 
 
 def labels(spec: WorldSpec, dataset: str, count: int) -> Labels:
-    """Train ids of the first pictures, shape (count, H, W)."""
+    """Train ids of the first images, shape (count, H, W)."""
     table = label_map("cityscapes", "cityscapes19")
-    return np.stack([table[picture(spec, dataset, TRAINING[dataset], i)[1]] for i in range(count)])
+    return np.stack([table[draw_image(spec, dataset, TRAINING[dataset], i)[1]] for i in range(count)])
 
 
 def presence(stack: Labels, least: int = 20) -> dict[str, float]:
-    """Share of pictures that show at least ``least`` pixels of each class, by class name."""
+    """Share of images that show at least ``least`` pixels of each class, by class name."""
     shown = [(stack == i).sum(axis=(1, 2)) >= least for i in range(len(CITYSCAPES19))]
     return dict(zip(CITYSCAPES19.classes, np.mean(shown, axis=1), strict=True))
 
@@ -48,26 +48,26 @@ def test_golden_is_of_this_version() -> None:
 
 
 @pytest.mark.parametrize("case", RECORDED["cases"], ids=lambda case: "-".join(map(str, case["case"][:3])))
-def test_golden_pictures(case: dict[str, Any]) -> None:
+def test_golden_images(case: dict[str, Any]) -> None:
     now = golden.observe(*case["case"])
     assert now["label"] == case["label"]
     assert np.abs(np.subtract(now["image"], case["image"])).max() <= 1.0
 
 
-def test_a_picture_is_a_pure_function() -> None:
-    one, other = (picture(WorldSpec(), "cityscapes", "val", 3) for _ in range(2))
+def test_a_image_is_a_pure_function() -> None:
+    one, other = (draw_image(WorldSpec(), "cityscapes", "val", 3) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     for changed in (
-        picture(WorldSpec(), "cityscapes", "val", 4),
-        picture(WorldSpec(), "cityscapes", "train", 3),
-        picture(WorldSpec(seed=1), "cityscapes", "val", 3),
+        draw_image(WorldSpec(), "cityscapes", "val", 4),
+        draw_image(WorldSpec(), "cityscapes", "train", 3),
+        draw_image(WorldSpec(seed=1), "cityscapes", "val", 3),
     ):
         assert not np.array_equal(one[1], changed[1])
 
 
 @pytest.mark.parametrize(("dataset", "shape"), [("gta5", (263, 479)), ("cityscapes", (256, 512))])
 def test_shapes_and_ids(dataset: str, shape: tuple[int, int]) -> None:
-    image, label = picture(WorldSpec(), dataset, TRAINING[dataset], 0)
+    image, label = draw_image(WorldSpec(), dataset, TRAINING[dataset], 0)
     assert image.shape == (*shape, 3)
     assert label.shape == shape
     assert image.dtype == label.dtype == np.uint8
@@ -75,8 +75,8 @@ def test_shapes_and_ids(dataset: str, shape: tuple[int, int]) -> None:
 
 
 def test_the_scale_changes_the_sampling_not_the_street() -> None:
-    small = picture(WorldSpec(scale=0.125), "cityscapes", "train", 5)
-    large = picture(WorldSpec(scale=0.5), "cityscapes", "train", 5)
+    small = draw_image(WorldSpec(scale=0.125), "cityscapes", "train", 5)
+    large = draw_image(WorldSpec(scale=0.5), "cityscapes", "train", 5)
     shrunk = cv2.resize(large[1], small[1].shape[::-1], interpolation=cv2.INTER_NEAREST)
     assert (shrunk == small[1]).mean() > 0.93
     close = cv2.resize(large[0], small[1].shape[::-1], interpolation=cv2.INTER_AREA)
@@ -85,8 +85,8 @@ def test_the_scale_changes_the_sampling_not_the_street() -> None:
 
 def test_without_a_gap_the_domains_are_one() -> None:
     def colourfulness(spec: WorldSpec, dataset: str) -> Any:
-        pictures = [picture(spec, dataset, TRAINING[dataset], i)[0] for i in range(80)]
-        return np.mean([np.ptp(image.astype(int), axis=2).mean() for image in pictures])
+        images = [draw_image(spec, dataset, TRAINING[dataset], i)[0] for i in range(80)]
+        return np.mean([np.ptp(image.astype(int), axis=2).mean() for image in images])
 
     none, full = WorldSpec(gap=0.0, scale=0.125), WorldSpec(scale=0.125)
     source = colourfulness(none, "gta5")
@@ -95,7 +95,7 @@ def test_without_a_gap_the_domains_are_one() -> None:
 
 
 def test_the_gap_leaves_the_source_alone() -> None:
-    one, other = (picture(WorldSpec(gap=gap), "gta5", "all", 0) for gap in (0.0, 1.0))
+    one, other = (draw_image(WorldSpec(gap=gap), "gta5", "all", 0) for gap in (0.0, 1.0))
     assert np.array_equal(one[0], other[0])
     assert np.array_equal(one[1], other[1])
 

@@ -13,14 +13,14 @@ from PIL import Image
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.contracts.profiles import PROFILES
-from adaptbench.data.minicity import WorldSpec, ensure, picture, picture_size
+from adaptbench.data.minicity import WorldSpec, draw_image, ensure, image_size
 from adaptbench.data.minicity.write import SPLITS, WRITERS
 from adaptbench.data.taxonomy import IGNORE, known_ids, label_map
 
 SPEC = WorldSpec(scale=0.06)
 REGISTRY = plugins.discover()
 TABLE = label_map("cityscapes", "cityscapes19")
-#: Pictures of these are JPEGs; noise makes small ones differ by a few grey levels, other pictures by far more.
+#: Images of these are JPEGs; noise makes small ones differ by a few grey levels, other images by far more.
 LOSSY = {"bdd100k", "crosscity", "mapillary", "mapillary_rein", "mapillary_v2"}
 
 
@@ -33,7 +33,7 @@ def opened(dataset: str, counts: dict[str, int], cache: Path) -> Dataset:
 def test_the_reader_gives_back_what_was_drawn(name: str, tmp_path: Path) -> None:
     dataset = opened(name, dict.fromkeys(SPLITS[name], 5), tmp_path)
     for split in SPLITS[name]:
-        drawn = [picture(SPEC, name, split, index) for index in range(5)]
+        drawn = [draw_image(SPEC, name, split, index) for index in range(5)]
         samples = dataset.usable(split)
         assert len(samples) == 5
         for sample in samples:
@@ -68,11 +68,11 @@ def test_synthia_has_16_bits_per_channel_and_lacks_three_classes(tmp_path: Path)
 @pytest.mark.parametrize("imbalance", [0.0, 1.0])
 def test_what_synthia_lacks_stays_away_at_any_imbalance(imbalance: float) -> None:
     spec = WorldSpec(scale=0.06, imbalance=imbalance)
-    seen = {int(i) for index in range(20) for i in np.unique(picture(spec, "synthia", "all", index)[1])}
+    seen = {int(i) for index in range(20) for i in np.unique(draw_image(spec, "synthia", "all", index)[1])}
     assert not seen & {22, 27, 31}
 
 
-def test_acdc_pictures_take_turns_in_all_conditions(tmp_path: Path) -> None:
+def test_acdc_images_take_turns_in_all_conditions(tmp_path: Path) -> None:
     dataset = opened("acdc", {"val": 8}, tmp_path)
     brightness: dict[str, list[float]] = {}
     for sample in dataset.samples("val"):
@@ -84,7 +84,7 @@ def test_acdc_pictures_take_turns_in_all_conditions(tmp_path: Path) -> None:
 def test_mapillary_palette_and_sizes(tmp_path: Path) -> None:
     dataset = opened("mapillary", {"training": 5}, tmp_path)
     sizes = {dataset.read_image(sample).shape[1::-1] for sample in dataset.samples("training")}
-    assert sizes == {picture_size("mapillary", SPEC.scale, index) for index in range(5)}
+    assert sizes == {image_size("mapillary", SPEC.scale, index) for index in range(5)}
     assert any(height > width for width, height in sizes)
     assert all(Image.open(sample.label).mode == "P" for sample in dataset.samples("training"))
 

@@ -49,14 +49,14 @@ def test_another_size_is_named(kept: PseudoLabels) -> None:
         kept.require(["city-train/a"])
 
 
-def test_picture_without_pseudo_label_is_named(kept: PseudoLabels) -> None:
+def test_image_without_pseudo_label_is_named(kept: PseudoLabels) -> None:
     with pytest.raises(DataError, match="city-train/c"):
         kept.require(["city-train/c"])
 
 
-def test_choice_of_unknown_pictures_or_none_is_refused() -> None:
+def test_choice_of_unknown_images_or_none_is_refused() -> None:
     require_known("mine", ["a", "b"], ["a"], ["b"])
-    with pytest.raises(DataError, match=r"mine chose 1 pictures .* for example z"):
+    with pytest.raises(DataError, match=r"mine chose 1 images .* for example z"):
         require_known("mine", ["a", "b"], ["a"], ["z"])
     with pytest.raises(DataError, match="chose none of 2"):
         require_known("mine", ["a", "b"], [], ["b"])

@@ -38,7 +38,7 @@ def grey(name: str) -> np.ndarray:
 def test_table(ranking: Ranking, tmp_path: Path) -> None:
     write_table(ranking, tmp_path / "ranking.csv")
     header, first, *_, last = (tmp_path / "ranking.csv").read_text(encoding="utf-8").splitlines()
-    assert header == "place,picture,part,information"
+    assert header == "place,image,part,information"
     assert first == "1,cityscapes-train/5,labelled,0.625"
     assert last == "8,cityscapes-train/4,unlabelled,0.5"
 
@@ -46,8 +46,8 @@ def test_table(ranking: Ranking, tmp_path: Path) -> None:
 def test_sheet_shows_both_ends(ranking: Ranking, kept: PseudoLabels, tmp_path: Path) -> None:
     path = tmp_path / "ranking.png"
     draw_sheet(ranking, kept, {name: partial(grey, name) for name in NAMES}, CITYSCAPES19, "title", path)
-    with Image.open(path) as picture:
-        sheet = np.asarray(picture.convert("RGB"))
+    with Image.open(path) as image:
+        sheet = np.asarray(image.convert("RGB"))
     assert sheet.shape[1] == 2 * MARGIN + 4 * (PANEL + GAP) - GAP
 
     def panel(row: int, column: int) -> list[int]:

@@ -78,7 +78,7 @@ def test_a_file_of_another_network_is_refused() -> None:
         )
 
 
-def test_an_import_is_scored_as_the_last_training_sees_pictures() -> None:
+def test_an_import_is_scored_as_the_last_training_sees_images() -> None:
     stage = imported.stage_of(FADA, "deeplabv2-mini", {}, profile("mini"))
     assert isinstance(stage.settings, FADA.Settings)
     assert not stage.settings.frozen_norm

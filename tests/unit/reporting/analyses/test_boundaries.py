@@ -58,7 +58,7 @@ def test_bands_and_the_rest_are_the_whole(measured: list[Measured]) -> None:
 
 
 def test_files(measured: list[Measured], tmp_path: Path) -> None:
-    page, table, picture = BOUNDARY.write(measured, tmp_path)
+    page, table, image = BOUNDARY.write(measured, tmp_path)
     assert page.name.startswith("boundary-")
     text = page.read_text()
     assert "| right" in text and "| blurry" in text and "up to 16 px" in text
@@ -66,8 +66,8 @@ def test_files(measured: list[Measured], tmp_path: Path) -> None:
     assert [row["seed"] for row in rows] == ["0", "1", "0"]
     assert float(rows[2]["boundary_iou:car"]) == 100.0
     assert rows[2]["boundary_iou:train"] == ""
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    before = [path.read_bytes() for path in (page, table, picture)]
+    assert image.read_bytes().startswith(b"\x89PNG")
+    before = [path.read_bytes() for path in (page, table, image)]
     assert [path.read_bytes() for path in BOUNDARY.write(measured, tmp_path)] == before
 
 

@@ -28,13 +28,13 @@ def test_files(record: Callable[..., Record], tmp_path: Path) -> None:
         Measured(record(method, seed=seed), "cityscapes/val", 1, ("a", "b"), counts(confidence))
         for method, seed, confidence in made
     ]
-    page, table, picture = CALIBRATION.write(measured, tmp_path)
+    page, table, image = CALIBRATION.write(measured, tmp_path)
     text = page.read_text()
     assert text.index("| honest") < text.index("| sure") and "22.0 ± 2.8" in text
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [float(row["ECE"]) for row in rows] == pytest.approx([24.0, 20.0, 0.0], abs=1e-3)
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    before = [path.read_bytes() for path in (page, table, picture)]
+    assert image.read_bytes().startswith(b"\x89PNG")
+    before = [path.read_bytes() for path in (page, table, image)]
     assert [path.read_bytes() for path in CALIBRATION.write(measured, tmp_path)] == before
 
 

@@ -42,7 +42,7 @@ def viewed(record: Maker) -> list[Viewed]:
     return [view(one, kept(number)) for number, one in enumerate(records)]
 
 
-def test_sections_are_of_the_pictures_they_name(viewed: list[Viewed]) -> None:
+def test_sections_are_of_the_images_they_name(viewed: list[Viewed]) -> None:
     sections = viewed[0].sections
     matrices = kept(0).matrices.astype(np.int64)
     own = sections["Mean IoU by class view"]["19 classes"]
@@ -52,7 +52,7 @@ def test_sections_are_of_the_pictures_they_name(viewed: list[Viewed]) -> None:
         {name: 100 * miou(matrices[place::3].sum(axis=0)) for place, name in enumerate(CONDITIONS)}
     )
     each = [100 * miou(matrix) for matrix in matrices]
-    assert sections["Mean IoU per picture"]["median"] == pytest.approx(np.median(each))
+    assert sections["Mean IoU per image"]["median"] == pytest.approx(np.median(each))
     assert sections["Other scores"].keys() >= {"pixel accuracy", "mIoU of small objects (7 classes)"}
 
 

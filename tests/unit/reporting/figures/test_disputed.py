@@ -1,4 +1,4 @@
-"""Which pictures are shown, and the pictures of classes."""
+"""Which images are shown, and the images of classes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from adaptbench.data.taxonomy import IGNORE
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.figures.canvas import save
-from adaptbench.reporting.figures.class_pictures import class_bars, confusion_picture
+from adaptbench.reporting.figures.class_images import class_bars, confusion_image
 from adaptbench.reporting.figures.disputed import SHOWN, chosen, dispute
-from adaptbench.reporting.figures.pictures import StripRow
+from adaptbench.reporting.figures.images import StripRow
 
 Maker = Callable[..., Record]
 
@@ -63,8 +63,8 @@ def test_bars_and_confusion_are_the_same_bytes_again(records: list[Record], tmp_
     matrix[4] = 0
     for name in ("a", "b"):
         save(class_bars(board), tmp_path / f"bars-{name}.png")
-        save(confusion_picture(matrix, board.classes, "title", "note"), tmp_path / f"matrix-{name}.png")
+        save(confusion_image(matrix, board.classes, "title", "note"), tmp_path / f"matrix-{name}.png")
     for kind in ("bars", "matrix"):
         assert (tmp_path / f"{kind}-a.png").read_bytes() == (tmp_path / f"{kind}-b.png").read_bytes()
-        with Image.open(tmp_path / f"{kind}-a.png") as picture:
-            assert len(picture.getcolors(1 << 20) or []) > 20, "something is drawn"
+        with Image.open(tmp_path / f"{kind}-a.png") as image:
+            assert len(image.getcolors(1 << 20) or []) > 20, "something is drawn"

@@ -21,21 +21,21 @@ SIZE = (16, 32)
 NAMES = ("frankfurt_000000_000019", "frankfurt_000001_000019", "lindau_000002_000019")
 
 
-def picture(path: Path, values: np.ndarray[Any, Any]) -> None:
+def image(path: Path, values: np.ndarray[Any, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values).save(path)
 
 
 @pytest.fixture
 def cityscapes(tmp_path: Path) -> Path:
-    """Three pictures of Cityscapes val: road (id 7), the last row void (id 3)."""
+    """Three images of Cityscapes val: road (id 7), the last row void (id 3)."""
     root = tmp_path / "cityscapes"
     for i, name in enumerate(NAMES):
         city = name.partition("_")[0]
-        picture(root / f"leftImg8bit/val/{city}/{name}_leftImg8bit.png", np.full((*SIZE, 3), i, np.uint8))
+        image(root / f"leftImg8bit/val/{city}/{name}_leftImg8bit.png", np.full((*SIZE, 3), i, np.uint8))
         label = np.full(SIZE, 7, np.uint8)
         label[-1] = 3
-        picture(root / f"gtFine/val/{city}/{name}_gtFine_labelIds.png", label)
+        image(root / f"gtFine/val/{city}/{name}_gtFine_labelIds.png", label)
     return root
 
 
@@ -64,7 +64,7 @@ def keep_job(record: Record, out: Path, root: Path, predicted: int, names: tuple
     )
     save_job(spec, folder)
     for name in names:
-        picture(folder / "pictures/cityscapes-val" / f"{name}.png", np.full(SIZE, predicted, np.uint8))
+        image(folder / "pictures/cityscapes-val" / f"{name}.png", np.full(SIZE, predicted, np.uint8))
     return folder
 
 
@@ -88,9 +88,7 @@ def test_every_board_is_drawn_with_predictions(record: Maker, cityscapes: Path, 
     assert [path.read_bytes() for path in draw_all(reversed(records), tmp_path, pytest.fail)] == before
 
 
-def test_only_pictures_that_all_methods_kept_are_shown(
-    record: Maker, cityscapes: Path, tmp_path: Path
-) -> None:
+def test_only_images_that_all_methods_kept_are_shown(record: Maker, cityscapes: Path, tmp_path: Path) -> None:
     records = [record("dacs"), record("fada", 30.0)]
     keep_job(records[0], tmp_path, cityscapes, 0)
     keep_job(records[1], tmp_path, cityscapes, 1, NAMES[1:])
@@ -131,7 +129,7 @@ def damage_predictions(folder: Path, root: Path) -> None:
 
 def damage_size(folder: Path, root: Path) -> None:
     for path in (folder / "pictures").rglob("*.png"):
-        picture(path, np.zeros((2, 2), np.uint8))
+        image(path, np.zeros((2, 2), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -153,8 +151,8 @@ def test_without_data_the_leaderboard_alone_is_drawn(
     assert draw_all([record("dacs")], tmp_path, said.append) == [board, classes]
     assert len(said) == 1
     assert reason in said[0]
-    assert not strips.exists()  # an old picture beside a new board would mislead
+    assert not strips.exists()  # an old image beside a new board would mislead
 
 
-def test_no_records_no_pictures(tmp_path: Path) -> None:
+def test_no_records_no_images(tmp_path: Path) -> None:
     assert draw_all([], tmp_path) == []

@@ -18,7 +18,7 @@ from adaptbench.reporting.figures.gallery import opened
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture of a split.
+    """One image of a split.
 
     Attributes:
         name: of the sample.

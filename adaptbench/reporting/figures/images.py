@@ -1,4 +1,4 @@
-"""Pictures of leaderboards and of predictions, as PNG files without date or program name."""
+"""Images of leaderboards and of predictions, as PNG files without date or program name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _HOW_TO_READ = (
 )
 
 
-def leaderboard_picture(board: Board, path: Path) -> None:
+def leaderboard_image(board: Board, path: Path) -> None:
     """Draws the ranked rows and controls of ``board``; smoke runs are left out.
 
     A row shows place, method, network and seeds; the mIoU as a bar with standard deviation and a dot per
@@ -188,12 +188,12 @@ _STRIP_WIDTH = 1200
 
 @dataclass(frozen=True)
 class StripRow:
-    """One picture with its ground truth and what methods predicted.
+    """One image with its ground truth and what methods predicted.
 
     Shape: image ``(H, W, 3)`` RGB uint8; truth and every prediction ``(H, W)`` uint8 train ids, 255 = ignore.
 
     Attributes:
-        name: the picture's name, for error messages.
+        name: the image's name, for error messages.
         predictions: method label -> prediction, in the order of the columns.
     """
 
@@ -221,7 +221,7 @@ class StripRow:
 
 
 def prediction_strips(rows: Sequence[StripRow], path: Path, classes: ClassSet) -> None:
-    """Draws a sheet: a row per picture, columns image, ground truth and one per method, legend below.
+    """Draws a sheet: a row per image, columns image, ground truth and one per method, legend below.
 
     Pixels ignored in the ground truth are black. About 1200 pixels wide.
 
@@ -245,7 +245,7 @@ def prediction_strips(rows: Sequence[StripRow], path: Path, classes: ClassSet) -
 def _strip_columns(rows: Sequence[StripRow], class_set: ClassSet) -> list[str]:
     """Column titles, after checking that the rows fit together and into the class set."""
     if not rows:
-        raise ValueError("no picture to draw")
+        raise ValueError("no image to draw")
     methods = list(rows[0].predictions)
     for row in rows:
         if list(row.predictions) != methods:

@@ -1,4 +1,4 @@
-"""Anybody's pictures: those of a folder, read as a viewer shows them."""
+"""Anybody's images: those of a folder, read as a viewer shows them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _UPRIGHT = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture file.
+class InputImage:
+    """An image file.
 
     Attributes:
         name: its path below the folder, without suffix.
@@ -41,33 +41,31 @@ class Picture:
     path: Path
 
 
-def find(folder: Path) -> list[Picture]:
-    """All pictures in ``folder`` and the folders in it, by path; hidden ones are left out.
+def find(folder: Path) -> list[InputImage]:
+    """All images in ``folder`` and the folders in it, by path; hidden ones are left out.
 
     Raises:
-        DataError: there is no such folder, it holds no picture, or two have the same name.
+        DataError: there is no such folder, it holds no image, or two have the same name.
     """
     if not folder.is_dir():
-        raise DataError(
-            f"--images {folder}: there is no such folder. Give the folder that holds the pictures."
-        )
+        raise DataError(f"--images {folder}: there is no such folder. Give the folder that holds the images.")
     paths = sorted(path for path in folder.rglob("*") if _counts(path.relative_to(folder), path))
     if not paths:
         raise DataError(
-            f"--images {folder}: it holds no picture. Looked for {', '.join(SUFFIXES)}, also in its folders."
+            f"--images {folder}: it holds no image. Looked for {', '.join(SUFFIXES)}, also in its folders."
         )
-    pictures = [Picture(path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths]
-    _require_different(pictures)
-    return pictures
+    images = [InputImage(path.relative_to(folder).with_suffix("").as_posix(), path) for path in paths]
+    _require_different(images)
+    return images
 
 
 def read_upright(path: Path) -> tuple[npt.NDArray[np.uint8], bool]:
-    """A picture as viewers show it, and whether its orientation tag of EXIF says to turn the stored pixels.
+    """An image as viewers show it, and whether its orientation tag of EXIF says to turn the stored pixels.
 
     Shape: ``(H, W, 3)`` RGB uint8.
 
     Raises:
-        DataError: the file is missing, damaged or no picture.
+        DataError: the file is missing, damaged or no image.
     """
     stored = read_image(path)
     turn = _UPRIGHT.get(_orientation(path))
@@ -78,10 +76,10 @@ def read_upright(path: Path) -> tuple[npt.NDArray[np.uint8], bool]:
 
 def _orientation(path: Path) -> int:
     try:
-        with Image.open(io.BytesIO(path.read_bytes())) as picture:
-            return int(picture.getexif().get(_ORIENTATION, 1))
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            return int(image.getexif().get(_ORIENTATION, 1))
     except (OSError, SyntaxError, ValueError, TypeError):
-        return 1  # the picture is whole, as it has been read; its tags are not
+        return 1  # the image is whole, as it has been read; its tags are not
 
 
 def _counts(inside: Path, path: Path) -> bool:
@@ -89,12 +87,12 @@ def _counts(inside: Path, path: Path) -> bool:
     return not hidden and path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def _require_different(pictures: list[Picture]) -> None:
+def _require_different(images: list[InputImage]) -> None:
     seen: dict[str, Path] = {}
-    for picture in pictures:
-        other = seen.setdefault(picture.name, picture.path)
-        if other != picture.path:
+    for image in images:
+        other = seen.setdefault(image.name, image.path)
+        if other != image.path:
             raise DataError(
-                f"{other} and {picture.path} differ in the suffix only, so that their predictions would have one name. "
+                f"{other} and {image.path} differ in the suffix only, so that their predictions would have one name. "
                 "Rename one of them."
             )

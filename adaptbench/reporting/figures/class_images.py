@@ -79,7 +79,7 @@ def shares(matrix: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
     return share
 
 
-def confusion_picture(
+def confusion_image(
     matrix: npt.NDArray[np.integer[Any]], classes: Sequence[str], title: str = "", note: str = ""
 ) -> Figure:
     """A confusion matrix in percent of the pixels of each true class.

@@ -10,7 +10,7 @@ from PIL import Image
 from adaptbench.data.taxonomy import CAMVID11
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
-from adaptbench.reporting.figures.pictures import StripRow, leaderboard_picture, prediction_strips
+from adaptbench.reporting.figures.images import StripRow, leaderboard_image, prediction_strips
 
 Maker = Callable[..., Record]
 
@@ -24,25 +24,25 @@ def strip_row(name: str = "a", size: tuple[int, int] = (36, 48)) -> StripRow:
 
 
 def opened(path: Path) -> Image.Image:
-    with Image.open(path) as picture:
-        picture.load()
-        return picture
+    with Image.open(path) as image:
+        image.load()
+        return image
 
 
 def test_the_board_is_drawn_at_readme_width_and_again_alike(records: list[Record], tmp_path: Path) -> None:
     (board,) = boards(records)
     for name in ("one.png", "two.png"):
-        leaderboard_picture(board, tmp_path / name)
-    picture = opened(tmp_path / "one.png")
-    assert 900 <= picture.width <= 1250
-    assert "Software" not in picture.info
+        leaderboard_image(board, tmp_path / name)
+    image = opened(tmp_path / "one.png")
+    assert 900 <= image.width <= 1250
+    assert "Software" not in image.info
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
 @pytest.mark.parametrize("fields", [{"smoke": True}, {"method": "$x_"}, {"miou": 0.0}, {"miou": 100.0}])
 def test_odd_boards_are_drawn(record: Maker, tmp_path: Path, fields: dict[str, object]) -> None:
     (board,) = boards([record(**fields)])
-    leaderboard_picture(board, tmp_path / "board.png")
+    leaderboard_image(board, tmp_path / "board.png")
     assert opened(tmp_path / "board.png").width > 900
 
 
@@ -51,16 +51,16 @@ def test_strips_show_the_class_colours(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         prediction_strips([row, strip_row("b")], tmp_path / name, CAMVID11)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
-    picture = np.asarray(opened(tmp_path / "one.png").convert("RGB"))
-    assert 900 <= picture.shape[1] <= 1250
-    shown = {tuple(colour) for colour in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
+    image = np.asarray(opened(tmp_path / "one.png").convert("RGB"))
+    assert 900 <= image.shape[1] <= 1250
+    shown = {tuple(colour) for colour in np.unique(image.reshape(-1, 3), axis=0).tolist()}
     assert set(CAMVID11.palette) < shown
 
 
 def test_strips_want_rows_that_fit_together(tmp_path: Path) -> None:
     row = strip_row()
     path = tmp_path / "strips.png"
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no image"):
         prediction_strips([], path, CAMVID11)
     with pytest.raises(ValueError, match=r"b: predictions of \['dacs'\]"):
         prediction_strips([row, StripRow("b", row.image, row.truth, {"dacs": row.truth})], path, CAMVID11)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from adaptbench.data import transforms
-from adaptbench.data.framing import WholePictures
+from adaptbench.data.framing import WholeImages
 from adaptbench.data.normalisation import CAFFE
 from adaptbench.data.taxonomy import IGNORE, label_map
 from adaptbench.evaluation.confusion import confusion_matrix
@@ -16,7 +16,7 @@ from adaptbench.networks.inference import Whole, segment
 from ..case import Array, Case
 from ..registry import handler
 
-_WHOLE = WholePictures("bicubic")
+_WHOLE = WholeImages("bicubic")
 _TABLE = label_map("cityscapes", "cityscapes19")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what a training step made, from time to time. They change nothing in the training."""
+"""Images of what a training step made, from time to time. They change nothing in the training."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from adaptbench.training.watch import Shown, Watch
 _KEY = "Labels are darker where they weigh less, and hatched where they are not confident."
 
 
-class DebugPictures(Watch):
+class DebugImages(Watch):
     """Writes ``NNNNNN.png``, named by the iteration, with a row for every sample of the batch.
 
     Its columns are what the step got, what the scored network predicts after it, and whatever the method shows
     of it (see `Method.observe`).
 
     Args:
-        every: iterations from one picture to the next.
+        every: iterations from one image to the next.
         folder: where they go.
         title: what is trained, for the heading.
     """
@@ -56,7 +56,7 @@ class DebugPictures(Watch):
             contact_sheet(sheet, heading, legend, self._folder / f"{runner.iter:06d}.png")
         except RunStateError as error:
             raise RunStateError(
-                f"A debug picture stopped the training. {error} Or leave --debug-pictures out; the training goes "
+                f"A debug image stopped the training. {error} Or leave --debug-images out; the training goes "
                 "on from its last checkpoint."
             ) from error
 
@@ -84,7 +84,7 @@ def sample_names(method: Method, batch: Batch) -> dict[str, tuple[str, ...]]:
 
 
 def predictions(method: Method, images: Tensor) -> Tensor:
-    """What the scored network makes of training pictures; it learns nothing from them.
+    """What the scored network makes of training images; it learns nothing from them.
 
     Shape: ``(B, 3, H, W)`` to ``(B, H, W)`` uint8.
     """

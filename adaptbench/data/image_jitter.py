@@ -1,4 +1,4 @@
-"""Colour jitter of pictures as torchvision does it: brightness, contrast, saturation and hue in random order."""
+"""Colour jitter of images as torchvision does it: brightness, contrast, saturation and hue in random order."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def draw_jitter(jitter: Jitter, rng: np.random.Generator) -> DrawnJitter:
 
 
 def apply_jitter(image: UInt8, drawn: DrawnJitter) -> UInt8:
-    """The jittered picture. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
+    """The jittered image. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
+    frame = Image.fromarray(np.ascontiguousarray(image))
     for step in drawn.order:
-        picture = _STEPS[step](picture, drawn.amounts[step])
-    return np.asarray(picture)
+        frame = _STEPS[step](frame, drawn.amounts[step])
+    return np.asarray(frame)

@@ -1,4 +1,4 @@
-"""A slight blur of training pictures: half of them, by a Gaussian of random width."""
+"""A slight blur of training images: half of them, by a Gaussian of random width."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw_blur(generator: np.random.Generator) -> float | None:
 
 
 def blur(image: UInt8, width: float | None) -> UInt8:
-    """The blurred picture. Shape: ``(H, W, 3)`` uint8, unchanged."""
+    """The blurred image. Shape: ``(H, W, 3)`` uint8, unchanged."""
     if width is None:
         return image
     return np.asarray(Image.fromarray(np.ascontiguousarray(image)).filter(ImageFilter.GaussianBlur(width)))

@@ -1,4 +1,4 @@
-"""Recorded picture files through the production training stream, and generators that draw as the references did."""
+"""Recorded image files through the production training stream, and generators that draw as the references did."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Size = tuple[int, int]
 
 
 class _Files(Dataset):
-    """Any picture and index image of a folder."""
+    """Any image and index image of a folder."""
 
     name = "recorded"
 
@@ -33,8 +33,8 @@ class _Files(Dataset):
 
 
 @dataclass(frozen=True)
-class PictureFile:
-    """A recorded picture and its label file."""
+class ImageFile:
+    """A recorded image and its label file."""
 
     folder: Path
     image: str
@@ -45,7 +45,7 @@ class PictureFile:
         return Sample(self.image, self.folder / self.image, self.folder / self.label)
 
     def read(self) -> npt.NDArray[np.uint8]:
-        """The picture as production reads it."""
+        """The image as production reads it."""
         return _Files(self.folder).read_image(self._sample)
 
     def read_label(self) -> npt.NDArray[np.uint8]:
@@ -61,14 +61,14 @@ class PictureFile:
         rng: Any,
         **settings: Any,
     ) -> tuple[Tensor, Tensor]:
-        """Picture and label of a training batch that is drawn with ``rng``."""
+        """Image and label of a training batch that is drawn with ``rng``."""
         domain = Domain([(_Files(self.folder), self._sample, box, table)])
         stated = Settings.model_validate({"batch_size": 1, **settings})
         stream = TrainingStream(domain, None, stated, 0, sampling, values)
         return stream._labelled_crop(0, rng)
 
     def tested(self, box: Size, framing: Framing, values: Normalisation) -> Tensor:
-        """The picture as a network sees it in a test."""
+        """The image as a network sees it in a test."""
         image = self.read()
         resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
         return transforms.normalise(resized, values)

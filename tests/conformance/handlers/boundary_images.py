@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from adaptbench.data import transforms
-from adaptbench.data.framing import WholePictures
+from adaptbench.data.framing import WholeImages
 from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
 from adaptbench.data.normalisation import CAFFE
 from adaptbench.data.taxonomy import IGNORE, class_set, label_map
@@ -31,7 +31,7 @@ _TABLES = {
 @handler("ehtdi_input_pipeline")
 def check_loader(case: Case) -> None:
     width, height = case.hyper("crop_size_wh")
-    framing = WholePictures(mirrored=True, width=width)
+    framing = WholeImages(mirrored=True, width=width)
     image, raw = case.all_arrays["in/image"], case.all_arrays["in/raw_label"]
     size = framing.size((image.shape[1], image.shape[0]), (2 * width, 2 * height))
     items = [(f"train_{i}", draw["mirrored"]) for i, draw in enumerate(case.json["recorded_draws"])]

@@ -18,7 +18,7 @@ from adaptbench.drawing.panels import Painter
 from adaptbench.draws import Draws
 from adaptbench.errors import RunStateError
 from adaptbench.networks.inference import Whole
-from adaptbench.training.debug_pictures import DebugPictures, columns, predictions, with_batch
+from adaptbench.training.debug_images import DebugImages, columns, predictions, with_batch
 
 
 def method(supervision: str = "source", network: nn.Module | None = None) -> Any:
@@ -79,18 +79,18 @@ def test_predicting_leaves_batch_norm_and_modes_alone() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
-def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_image_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "debug").write_text("in the way")
-    hook = DebugPictures(10, tmp_path / "debug", "DACS")
+    hook = DebugImages(10, tmp_path / "debug", "DACS")
     runner = SimpleNamespace(
         iter=20, max_iters=30, model=method(), stream=SimpleNamespace(normalisation=IMAGENET)
     )
-    with pytest.raises(RunStateError, match=r"debug picture stopped.*debug/000020\.png.*--debug-pictures"):
+    with pytest.raises(RunStateError, match=r"debug image stopped.*debug/000020\.png.*--debug-images"):
         hook.use(runner, batch(), {}, {})
 
 
 def test_sizes_may_differ(tmp_path: Path) -> None:
-    hook = DebugPictures(10, tmp_path, "DACS")
+    hook = DebugImages(10, tmp_path, "DACS")
     runner = SimpleNamespace(
         iter=20, max_iters=30, model=method(), stream=SimpleNamespace(normalisation=IMAGENET)
     )

@@ -1,6 +1,6 @@
 """Cut-outs to classify, from generated streets of a third look: neither the source's nor the target's.
 
-Every picture has paints, camera and street statistics of its own, drawn at random around the source look's; the
+Every image has paints, camera and street statistics of its own, drawn at random around the source look's; the
 target's look is not used anywhere. They stand for the photo collection that full-size encoders are trained on.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from adaptbench.data.minicity.looks import GTA5, Colour, Layout, Lens, Look, Paint
 from adaptbench.data.minicity.render import render
 from adaptbench.data.minicity.scene import build
-from adaptbench.data.minicity.spec import WorldSpec, picture_size
+from adaptbench.data.minicity.spec import WorldSpec, image_size
 from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE, label_map
 
 UInt8 = npt.NDArray[np.uint8]
@@ -33,10 +33,10 @@ _SMALLEST, _LARGEST = 20, 128
 
 @dataclass(frozen=True)
 class Cutouts:
-    """Square pieces of pictures, each with the class of its centre.
+    """Square pieces of images, each with the class of its centre.
 
     Attributes:
-        images: RGB, shape ``(N, side, side, 3)``, uint8.
+        frames: RGB, shape ``(N, side, side, 3)``, uint8.
         classes: train ids of cityscapes19, shape ``(N,)``, int64.
     """
 
@@ -44,21 +44,21 @@ class Cutouts:
     classes: npt.NDArray[np.int64]
 
 
-def cutouts(split: str, pictures: range, each: int, side: int) -> Cutouts:
-    """``each`` cut-outs of every picture, the classes a picture shows drawn equally often.
+def cutouts(split: str, frames: range, each: int, side: int) -> Cutouts:
+    """``each`` cut-outs of every image, the classes an image shows drawn equally often.
 
     Args:
-        split: pictures of two splits have nothing in common.
-        pictures: numbers of the pictures.
-        each: cut-outs per picture.
+        split: images of two splits have nothing in common.
+        frames: numbers of the images.
+        each: cut-outs per image.
         side: side of the cut-outs, pixels.
     """
     images, classes = [], []
     table = label_map("cityscapes", CITYSCAPES19.name)
-    for number in pictures:
+    for number in frames:
         rng = np.random.default_rng([VERSION, _KEY, sum(map(ord, split)), number])
         look = third_look(rng)
-        scene = build(_WORLD, look, picture_size("gta5", _WORLD.scale), rng)
+        scene = build(_WORLD, look, image_size("gta5", _WORLD.scale), rng)
         image, raw = render(scene, look, rng)
         for _ in range(each):
             piece, name = _cut(image, table[raw], side, rng)
@@ -68,7 +68,7 @@ def cutouts(split: str, pictures: range, each: int, side: int) -> Cutouts:
 
 
 def third_look(rng: np.random.Generator) -> Look:
-    """A look of its own for one picture: hues, light and materials anywhere around the source's."""
+    """A look of its own for one image: hues, light and materials anywhere around the source's."""
     return Look(_layout(GTA5.layout, rng), _lens(rng), _paints(GTA5.paints, rng))
 
 
@@ -111,7 +111,7 @@ def _colour(values: npt.NDArray[np.float64]) -> Colour:
 
 
 def _cut(image: UInt8, label: UInt8, side: int, rng: np.random.Generator) -> tuple[UInt8, int]:
-    """A square around a random pixel of a random class of the picture, brought to ``side``."""
+    """A square around a random pixel of a random class of the image, brought to ``side``."""
     shown = np.unique(label)
     name = int(rng.choice(shown[shown != IGNORE]))
     rows, columns = np.nonzero(label == name)
