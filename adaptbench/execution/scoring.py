@@ -26,7 +26,8 @@ from adaptbench.execution.scored_splits import ScoredSplit, scored_splits
 from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import trained_method
-from adaptbench.records.jobspec import JobSpec
+from adaptbench.records.confusion_files import matrices_file
+from adaptbench.records.jobspec import JobSpec, predictions_folder
 from adaptbench.records.pseudo_labels import summarise
 from adaptbench.records.record import Cost, NetworkInfo, Record, Score, Snapshot
 from adaptbench.storage.atomic import replacing
@@ -198,18 +199,17 @@ def environment() -> dict[str, str]:
 
 def _score(context: JobContext, scorer: Scorer, split: ScoredSplit, further: int = 0) -> Score:
     """Scores one split; keeps its matrices and some predictions, and says how far it is."""
-    name, total = f"{split.ref.dataset}-{split.ref.split}", len(split.samples)
-
+    total, predictions = len(split.samples), predictions_folder(context.folder, str(split.ref))
     kept = {*range(IMAGES), *(i * total // further for i in range(further))}
 
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number in kept:
-            _keep(prediction, context.folder / "pictures" / name / f"{sample.name}.png")
+            _keep(prediction, predictions / f"{sample.name}.png")
         progress.report(number + 1, total)
 
     with Progress(context.folder, f"score {split.ref}") as progress:
         confusion = scorer.confusion(split.dataset, split.samples, tell)
-    confusion.save(context.folder / "confusion" / f"{name}.npz")
+    confusion.save(matrices_file(context.folder, str(split.ref)))
     return score(
         confusion.total(),
         context.task.class_set,

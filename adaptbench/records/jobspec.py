@@ -122,6 +122,11 @@ def job_folder(out: Path, board: str, method: str, seed: int, job_hash: str) -> 
     return out / "runs" / board / method / f"{seed}-{job_hash[:8]}"
 
 
+def predictions_folder(job: Path, split: str) -> Path:
+    """Where a job keeps predictions on ``split`` (``dataset/split``), as images of train ids."""
+    return job / "pictures" / split.replace("/", "-", 1)
+
+
 def write_status(folder: Path, status: Status) -> None:
     """Writes ``status`` atomically, stamped with the time and, unless it names one, with this process."""
     stamped = status.model_copy(update={"pid": status.pid or os.getpid(), "updated": time.time()})

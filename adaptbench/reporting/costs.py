@@ -57,8 +57,8 @@ _PARAMETERS = number("parameters", "row.first.network.parameters", formatting.pa
 _GPU_HOURS = number("GPU-hours", lambda one: gpu_hours(one.row), fixed(2), "gpu_hours")
 _FLOPS = _known("GFLOPs per image", "flops", _giga)
 _RATES = (
-    _known("training pictures/s", "training_pictures_per_second", _rate),
-    _known("inference pictures/s", "inference_pictures_per_second", _rate),
+    _known("training images/s", "training_pictures_per_second", _rate),
+    _known("inference images/s", "inference_pictures_per_second", _rate),
 )
 _ENERGY = _known("energy", "training_joules", _energy)
 
@@ -81,8 +81,8 @@ def facts(cost: Cost) -> list[tuple[str, str]]:
     """What a run's page says beside time and memory; nothing of what its record does not know."""
     said: list[tuple[str, float | None, _Writer]] = [
         ("FLOPs per image", cost.flops, lambda value: f"{_giga(value)} G"),
-        ("training pictures/s", cost.training_pictures_per_second, _rate),
-        ("inference pictures/s", cost.inference_pictures_per_second, _rate),
+        ("training images/s", cost.training_pictures_per_second, _rate),
+        ("inference images/s", cost.inference_pictures_per_second, _rate),
         ("training energy", cost.training_joules, _energy),
     ]
     return [(name, write(value)) for name, value, write in said if value is not None]

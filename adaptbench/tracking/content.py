@@ -12,7 +12,7 @@ from adaptbench.errors import AdaptBenchError, RunStateError
 from adaptbench.execution.stages.choice import selection_by, weights_name
 from adaptbench.records import curves
 from adaptbench.records.confusion_files import Matrix, PerImageConfusion
-from adaptbench.records.jobspec import JobSpec, load_job
+from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder
 from adaptbench.records.record import Record, Score
 from adaptbench.reporting.board import Board
 from adaptbench.tracking.images import Shown, shown
@@ -101,7 +101,7 @@ class Finished:
     def confusion(self, score: Score) -> Matrix | None:
         """Counts summed over the images of a split, None if they are gone. Shape: ``(C, C)``; rows are the truth."""
         try:
-            return PerImageConfusion.load(self.folder / "confusion" / f"{file_name(score)}.npz").total()
+            return PerImageConfusion.load(matrices_file(self.folder, score.split)).total()
         except RunStateError:
             return None
 
@@ -112,7 +112,7 @@ class Finished:
         except RunStateError:
             spec = None
         try:
-            return shown(self.folder / "pictures" / file_name(score), spec, score)
+            return shown(predictions_folder(self.folder, score.split), spec, score)
         except (AdaptBenchError, OSError):
             return []
 

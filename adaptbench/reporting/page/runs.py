@@ -10,6 +10,7 @@ from typing import Any
 
 from adaptbench.records import formatting
 from adaptbench.records.confusion_files import matrices_file
+from adaptbench.records.jobspec import predictions_folder
 from adaptbench.records.record import Record, Score
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import standing
@@ -62,7 +63,7 @@ def run_page(
         metrics: its learning curves.
     """
     first = record.scores[0]
-    predictions = job / "pictures" / first.split.replace("/", "-")
+    predictions = predictions_folder(job, first.split)
     images, legend = run_images(predictions, first.class_set, folder, names.of_run(record))
     return RunPage(
         record=record,

@@ -53,7 +53,7 @@ def test_a_row_says_what_it_costs(record: Maker) -> None:
     records = [record(cost=cost(**KNOWN))]
     assert cell(records, "GFLOPs per image") == "1500"
     assert cell(records, "GPU-hours") == "2.00"
-    assert (cell(records, "training pictures/s"), cell(records, "inference pictures/s")) == ("12", "4.25")
+    assert (cell(records, "training images/s"), cell(records, "inference images/s")) == ("12", "4.25")
     assert cell(records, "energy") == "2 kWh"
 
 
