@@ -11,7 +11,7 @@ from adaptbench.data.taxonomy import ClassSet, class_set
 from adaptbench.errors import AdaptBenchError, RunStateError
 from adaptbench.execution.stages.choice import selection_by, weights_name
 from adaptbench.records import curves
-from adaptbench.records.confusion_files import Matrix, PerImageConfusion
+from adaptbench.records.confusion_files import Matrix, PerImageConfusion, matrices_file
 from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder
 from adaptbench.records.record import Record, Score
 from adaptbench.reporting.board import Board
