@@ -80,10 +80,15 @@ class DAFormerDG(Method[S]):
         """Rare class sampling and distorted colours, as far as they are on."""
         return Sampling(rare=settings.rare_classes(), distortion=settings.photometric_distortion)  # 1
 
-    def losses(self, batch: Batch) -> LossGroup:
-        """Everything that is learned from the source; with SHADE from both halves, and their consistency."""
-        if not self.settings.style_hallucination:
-            return self.source_losses(batch.source.image, batch.source.label, batch.draws)[0]
+    def losses(self, batch: Batch) -> Iterable[LossGroup]:
+        """One group: everything that is learned from the source, with or without SHADE."""
+        if self.settings.style_hallucination:
+            yield self.styled_losses(batch)
+        else:
+            yield self.source_losses(batch.source.image, batch.source.label, batch.draws)[0]
+
+    def styled_losses(self, batch: Batch) -> LossGroup:
+        """What is learned from the source and its twin in another style, and from comparing both."""
         label = torch.cat([batch.source.label, batch.source.label])
         with self._hallucination().drawing(self._style_weights(batch.draws)):  # 3
             losses, logits = self.source_losses(batch.source.image, label, batch.draws)
