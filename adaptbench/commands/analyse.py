@@ -24,9 +24,9 @@ from adaptbench.execution.stages.planned import PlannedStage, plan_stages
 from adaptbench.execution.stages.weights import trained_method
 from adaptbench.flags import Analyse
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
+from adaptbench.records.found import scan_records
 from adaptbench.records.jobspec import job_folder, load_job
 from adaptbench.records.record import Record
-from adaptbench.records.scan import scan_records
 from adaptbench.reporting.analyses import boundaries, calibration, class_centers
 from adaptbench.reporting.analyses.analysis import Analysis, Measured
 from adaptbench.reporting.analyses.views import VIEWS, Viewed

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from adaptbench.errors import RunStateError
 from adaptbench.flags import experiment
 from adaptbench.records import formatting
+from adaptbench.records.found import find_records
 from adaptbench.records.record import Record, Score
-from adaptbench.records.scan import find_records
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,11 +7,11 @@ import sys
 from adaptbench.contracts import plugins
 from adaptbench.errors import unknown_name
 from adaptbench.flags import Cite
-from adaptbench.records.scan import find_records
+from adaptbench.records.found import find_records
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.published import citations
 from adaptbench.reporting.published.citations import Citations
-from adaptbench.reporting.published.published import load_published
+from adaptbench.reporting.published.facts import load_published
 
 _PUBLISHED = "published/"
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from adaptbench.commands.output import print_json
 from adaptbench.errors import RunStateError
 from adaptbench.flags import Compare
-from adaptbench.records.scan import find_records
+from adaptbench.records.found import find_records
 from adaptbench.reporting.comparison import comparison_page
 from adaptbench.reporting.comparison.compared import Comparison, compare
 from adaptbench.reporting.comparison.sides import find_sides

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from adaptbench.errors import UsageError
 from adaptbench.flags import Dashboard
-from adaptbench.records.scan import find_records
+from adaptbench.records.found import find_records
 from adaptbench.reporting.board import boards
 
 

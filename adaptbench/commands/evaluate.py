@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adaptbench.commands.bars import Bars
+from adaptbench.commands.progress import Bars
 from adaptbench.commands.run import generate_missing
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import PREFIX, Provenance, SplitRef

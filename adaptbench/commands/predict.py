@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptbench.commands.bars import Bars
+from adaptbench.commands.progress import Bars
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
 from adaptbench.evaluation.sizes import input_size
@@ -18,7 +18,7 @@ from adaptbench.planning import sources
 from adaptbench.planning.devices import device_name
 from adaptbench.prediction import images
 from adaptbench.prediction.folder import FACTS, Outcome, facts, predict
-from adaptbench.prediction.kept import Kept
+from adaptbench.prediction.partial_output import Kept
 
 #: Files that are named when something is said about many.
 SHOWN = 20

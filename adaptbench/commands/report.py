@@ -12,7 +12,7 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.study import Study, load_study
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
-from adaptbench.records.scan import FoundRecords, publishable, scan_records
+from adaptbench.records.found import FoundRecords, publishable, scan_records
 from adaptbench.reporting import leaderboard
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoint_rules import write_checkpoint_rules
@@ -21,11 +21,11 @@ from adaptbench.reporting.latex import write_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
 from adaptbench.reporting.published import comparison
 from adaptbench.reporting.published.comparison import Facts
-from adaptbench.reporting.published.published import FOLDER, load_published
+from adaptbench.reporting.published.facts import FOLDER, load_published
 from adaptbench.reporting.published.published_board import write_published
 from adaptbench.reporting.standing import significance
+from adaptbench.reporting.standing.cached_tests import tests_of
 from adaptbench.reporting.standing.significance import Significances
-from adaptbench.reporting.standing.tested import tests_of
 from adaptbench.reporting.studies.series import Series, find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.studies.study_table import study_table
@@ -64,7 +64,7 @@ def execute(command: Report) -> int:
         _say(console, f"Page: {page}")
     tracking = command.tracking
     if tracking.wandb != "disabled" or tracking.tensorboard:
-        from adaptbench.tracking.chosen import trackers
+        from adaptbench.tracking.backends import trackers
         from adaptbench.tracking.upload import upload
 
         for tracker in trackers(tracking, command.out):

@@ -30,10 +30,10 @@ from adaptbench.planning.estimates import expected_costs
 from adaptbench.planning.plan import Job, Plan, make_plan
 from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records import formatting
+from adaptbench.records.found import FoundRecords, scan_records
 from adaptbench.records.jobspec import DataSource, State
-from adaptbench.records.scan import FoundRecords, scan_records
 from adaptbench.reporting.studies.series import save_series, series_of
-from adaptbench.tracking.beside import followed
+from adaptbench.tracking.follower import followed
 
 
 def execute(command: Run) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from adaptbench.commands.bars import Bars
+from adaptbench.commands.progress import Bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
@@ -18,7 +18,7 @@ from adaptbench.planning import sources
 from adaptbench.planning.devices import device_name
 from adaptbench.planning.request import Request, parse_paths
 from adaptbench.prediction import submission
-from adaptbench.prediction.kept import Kept
+from adaptbench.prediction.partial_output import Kept
 from adaptbench.prediction.servers import SERVERS, Server
 
 if TYPE_CHECKING:

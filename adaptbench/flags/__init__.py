@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from adaptbench.flags.checkpoints import Evaluate, Export, Import, Predict, Submit
+from adaptbench.flags.data import Data, Docs, Doctor, Ls
 from adaptbench.flags.options import Tracking
 from adaptbench.flags.results import Analyse, Cite, Compare, Contribute, Dashboard, Merge, Report
 from adaptbench.flags.run import Run
-from adaptbench.flags.surroundings import Data, Docs, Doctor, Ls
 
 __all__ = [
     "EXIT_UNFINISHED",

@@ -10,7 +10,7 @@ from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.handbook.markdown import first_line, page, prose, section, table
-from adaptbench.reporting.published.published import Published
+from adaptbench.reporting.published.facts import Published
 
 _ROLES = ("source", "target", "evaluation", "also")
 _WORDS = {"source": "source", "target": "target", "evaluation": "scored", "also": "scored beside"}

@@ -13,7 +13,7 @@ from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.handbook.conformance import cases_of
 from adaptbench.handbook.markdown import first_line, page, prose, section, table
 from adaptbench.records import formatting
-from adaptbench.reporting.published.published import UNVERIFIED, Published
+from adaptbench.reporting.published.facts import UNVERIFIED, Published
 from adaptbench.reporting.published.published_board import view_of
 
 LEADERBOARD = plugins.ROOT / "results" / "minicity" / "leaderboard.csv"

@@ -9,7 +9,7 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.plugins import Registry
 from adaptbench.handbook import datasets, methods
 from adaptbench.handbook.building_blocks import building_blocks_page
-from adaptbench.reporting.published.published import load_published
+from adaptbench.reporting.published.facts import load_published
 from adaptbench.storage.atomic import write_text
 
 FOLDER = plugins.ROOT / "docs"

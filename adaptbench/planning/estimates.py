@@ -12,9 +12,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adaptbench.contracts.plugins import ROOT
+from adaptbench.records.found import scan_records
 from adaptbench.records.jobspec import JobSpec, State
 from adaptbench.records.record import Record
-from adaptbench.records.scan import scan_records
 
 if TYPE_CHECKING:
     from adaptbench.planning.plan import Job

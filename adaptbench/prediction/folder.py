@@ -17,7 +17,7 @@ from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.checkpoints.scored import Checkpoint
 from adaptbench.prediction.encoding import confidence_levels, png
 from adaptbench.prediction.images import InputImage, read_upright
-from adaptbench.prediction.kept import Kept
+from adaptbench.prediction.partial_output import Kept
 
 UInt8 = npt.NDArray[np.uint8]
 

@@ -14,7 +14,7 @@ from adaptbench.errors import DataError
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.evaluation.sizes import input_size
 from adaptbench.execution.checkpoints.scored import Checkpoint
-from adaptbench.prediction.kept import Kept
+from adaptbench.prediction.partial_output import Kept
 from adaptbench.prediction.servers import Server
 from adaptbench.storage.atomic import replacing
 

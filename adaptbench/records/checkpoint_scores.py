@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from adaptbench.errors import RunStateError
+from adaptbench.records.found import Unreadable
 from adaptbench.records.record import NetworkInfo, Part, Score
-from adaptbench.records.scan import Unreadable
 from adaptbench.storage.atomic import write_text
 
 SCHEMA_VERSION = 1

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
+from adaptbench.records.found import in_order
 from adaptbench.records.record import Record, Score
-from adaptbench.records.scan import in_order
 from adaptbench.reporting.mean_score import with_mean
 from adaptbench.statistics.student import Interval, t_interval
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from adaptbench.contracts.benchmark import Protocol
 from adaptbench.records import formatting
 from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
-from adaptbench.records.scan import Unreadable
+from adaptbench.records.found import Unreadable
 from adaptbench.reporting.columns import NETWORK_PARTS, column, fields, fixed, machine, number
 from adaptbench.reporting.table import Table, write_with_csv
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
+from adaptbench.records.found import Unreadable
 from adaptbench.records.record import Record
-from adaptbench.records.scan import Unreadable
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row, boards
 from adaptbench.reporting.board_columns import (

@@ -10,9 +10,9 @@ from filelock import FileLock, Timeout
 from adaptbench.contracts import plugins
 from adaptbench.errors import RunStateError
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
+from adaptbench.records.found import find_records
 from adaptbench.records.jobspec import State, Status, job_folder, write_status
 from adaptbench.records.record import Record, save_record
-from adaptbench.records.scan import find_records
 from adaptbench.submissions.checks import Known, Objection, objections
 from adaptbench.submissions.pack import Contribution, matrices_name, read_zip
 

@@ -12,7 +12,7 @@ from adaptbench.errors import UsageError
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.leaderboard import data_sentence, main_table
 from adaptbench.storage import atomic
-from adaptbench.tracking.guarded import told
+from adaptbench.tracking.failures import told
 from adaptbench.tracking.wandb_runs import table_names
 
 TITLE = "AdaptBench"

@@ -19,13 +19,13 @@ from typing import IO
 from adaptbench.errors import RunStateError
 from adaptbench.flags import Tracking
 from adaptbench.records import curves
+from adaptbench.records.found import find_records
 from adaptbench.records.jobspec import State, load_job, read_status
 from adaptbench.records.record import load_record
-from adaptbench.records.scan import find_records
 from adaptbench.reporting.board import boards
-from adaptbench.tracking.chosen import trackers
+from adaptbench.tracking.backends import trackers
 from adaptbench.tracking.content import Finished, Identity, Run
-from adaptbench.tracking.guarded import Guarded
+from adaptbench.tracking.failures import Guarded
 
 POLL_SECONDS = 2.0
 _NICENESS = 10

@@ -11,7 +11,7 @@ from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
 from adaptbench.tracking.content import Finished, Identity, Tracker
-from adaptbench.tracking.guarded import sync_line, told
+from adaptbench.tracking.failures import sync_line, told
 from adaptbench.tracking.wandb_runs import WandbTracker
 
 

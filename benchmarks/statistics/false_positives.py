@@ -21,7 +21,7 @@ import tyro
 
 from adaptbench.errors import RunStateError
 from adaptbench.evaluation.average import miou_only
-from adaptbench.records.scan import find_records
+from adaptbench.records.found import find_records
 from adaptbench.reporting.matrices import cluster_names, load_tallies
 from adaptbench.statistics.bootstrap import Replicates, bootstrap
 from adaptbench.statistics.comparison import SEEDS_NEEDED, pairwise

@@ -21,9 +21,9 @@ from adaptbench.records.jobspec import JobSpec, job_folder, load_job, prediction
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, Row, View, boards
 from adaptbench.reporting.figures.canvas import plain_style, save
-from adaptbench.reporting.figures.class_images import class_bars, confusion_image, where
-from adaptbench.reporting.figures.disputed import chosen
-from adaptbench.reporting.figures.images import StripRow, leaderboard_image, prediction_strips
+from adaptbench.reporting.figures.class_figures import class_bars, confusion_image, where
+from adaptbench.reporting.figures.disagreement import chosen
+from adaptbench.reporting.figures.leaderboard_image import StripRow, leaderboard_image, prediction_strips
 
 _log = logging.getLogger(__name__)
 

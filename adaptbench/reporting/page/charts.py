@@ -15,7 +15,7 @@ from adaptbench.errors import RunStateError
 from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.record import Score
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.figures import class_images
+from adaptbench.reporting.figures import class_figures
 from adaptbench.reporting.figures.canvas import (
     COLOURS,
     DASHES,
@@ -191,11 +191,11 @@ def _read(series: Iterable[tuple[str, Sequence[float], Sequence[float]]], x_labe
 
 def class_bars(board: Board) -> Chart | None:
     """The IoU of every class for the best row of each method."""
-    rows = class_images.best_of_each_method(board)
+    rows = class_figures.best_of_each_method(board)
     if not rows:
         return None
     with plain_style():
-        figure = class_images.class_bars(board, titled=False)
+        figure = class_figures.class_bars(board, titled=False)
         svg = inline_svg(figure, "bars")
     readings: list[Reading] = []
     for i, name in enumerate(board.classes):
@@ -223,9 +223,9 @@ def confusion(file: Path, score: Score) -> Chart | None:
     if len(classes) != len(total):
         return None
     with plain_style():
-        figure = class_images.confusion_image(total, classes)
+        figure = class_figures.confusion_image(total, classes)
         svg = inline_svg(figure, "confusion")
-    share, axes = class_images.shares(total), figure.axes[0]
+    share, axes = class_figures.shares(total), figure.axes[0]
     readings = tuple(
         (*_place(axes, j, i), f"{share[i, j]:.1f} % of {classes[i]} predicted as {classes[j]}")
         for i, j in np.argwhere(share >= 0.05).tolist()

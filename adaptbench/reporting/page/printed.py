@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adaptbench.reporting.columns import column
 from adaptbench.reporting.page import names
 from adaptbench.reporting.page.tables import PageTable
-from adaptbench.reporting.published.published import Paper, Published, Result
+from adaptbench.reporting.published.facts import Paper, Published, Result
 from adaptbench.reporting.published.published_board import (
     LEGEND,
     class_table,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.errors import RunStateError
+from adaptbench.records.found import Unreadable
 from adaptbench.records.record import Record
-from adaptbench.records.scan import Unreadable
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.page.boards import board_page, folder_of
 from adaptbench.reporting.page.curves import read_metrics

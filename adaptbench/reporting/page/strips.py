@@ -14,9 +14,9 @@ from adaptbench.data import files
 from adaptbench.data.taxonomy import ClassSet, class_set
 from adaptbench.errors import AdaptBenchError
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.figures.disputed import SHOWN, chosen, dispute
+from adaptbench.reporting.figures.disagreement import SHOWN, chosen, dispute
 from adaptbench.reporting.figures.gallery import strip_rows
-from adaptbench.reporting.figures.images import StripRow
+from adaptbench.reporting.figures.leaderboard_image import StripRow
 
 Ids = npt.NDArray[np.uint8]
 #: Wider images are made smaller. Units: pixels.

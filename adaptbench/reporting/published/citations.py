@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from adaptbench.contracts import plugins
 from adaptbench.errors import unknown_name
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.published.published import Paper, Published
+from adaptbench.reporting.published.facts import Paper, Published
 from adaptbench.reporting.published.published_board import papers_of
 
 _JOURNALS = ("TPAMI", "IJCV", "Pattern Recognition Letters")

@@ -16,7 +16,7 @@ from adaptbench.records import formatting
 from adaptbench.reporting.board import Board, Row, view
 from adaptbench.reporting.board_columns import METHOD, NETWORK_NAME, SEED_COUNT, Entry
 from adaptbench.reporting.columns import Column, column, number
-from adaptbench.reporting.published.published import Published, Result
+from adaptbench.reporting.published.facts import Published, Result
 from adaptbench.reporting.published.published_board import view_of
 from adaptbench.reporting.table import Table
 from adaptbench.statistics.equivalence import MARGIN

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adaptbench.records import formatting
 from adaptbench.reporting.columns import Column, column, number
-from adaptbench.reporting.published.published import UNVERIFIED, Paper, Published, Result
+from adaptbench.reporting.published.facts import UNVERIFIED, Paper, Published, Result
 from adaptbench.reporting.table import Table
 from adaptbench.storage import atomic
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from adaptbench.records.found import Unreadable
 from adaptbench.records.jobspec import JobSpec, content_hash
-from adaptbench.records.scan import Unreadable
 from adaptbench.storage.atomic import write_text
 
 SCHEMA_VERSION = 1

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from adaptbench.contracts.study import Delta, Study, Variant
+from adaptbench.records.found import in_order
 from adaptbench.records.record import Record
-from adaptbench.records.scan import in_order
 from adaptbench.reporting.board import Statistic, View, view
 from adaptbench.reporting.studies.series import Series
 

@@ -31,7 +31,7 @@ from adaptbench.networks.inference import (
     segment_confidently,
 )
 from adaptbench.prediction.images import read_upright
-from adaptbench.prediction.kept import Kept
+from adaptbench.prediction.partial_output import Kept
 
 Call = Callable[..., str]
 CPU = ("--device", "cpu", "--profile", "mini")

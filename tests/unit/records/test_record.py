@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from adaptbench.errors import RunStateError
+from adaptbench.records.found import find_records, in_order, publishable, scan_records
 from adaptbench.records.record import SCHEMA_VERSION, Record, load_record, save_record
-from adaptbench.records.scan import find_records, in_order, publishable, scan_records
 
 Maker = Callable[..., Record]
 

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from adaptbench.errors import RunStateError
 from adaptbench.records import formatting
+from adaptbench.records.found import Unreadable
 from adaptbench.records.record import Record
-from adaptbench.records.scan import Unreadable
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.leaderboard import (
     SMOKE_TITLE,

@@ -17,12 +17,12 @@ from PIL import Image
 from adaptbench.cli import main
 from adaptbench.contracts import plugins
 from adaptbench.records.confusion_files import PerImageConfusion
+from adaptbench.records.found import Unreadable
 from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Record, save_record
-from adaptbench.records.scan import Unreadable
 from adaptbench.reporting.page.site import write_page
 from adaptbench.reporting.published.comparison import Facts, gather
-from adaptbench.reporting.published.published import Published, load_published
+from adaptbench.reporting.published.facts import Published, load_published
 
 Maker = Callable[..., Record]
 NOTHING = Facts(Published((), {}, {}), {})

@@ -19,12 +19,12 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from adaptbench.contracts import plugins
 from adaptbench.records.confusion_files import PerImageConfusion
+from adaptbench.records.found import scan_records
 from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Cost, Record, save_record
-from adaptbench.records.scan import scan_records
 from adaptbench.reporting.page.site import write_page
 from adaptbench.reporting.published.comparison import gather
-from adaptbench.reporting.published.published import load_published
+from adaptbench.reporting.published.facts import load_published
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 Maker = Callable[..., Record]

@@ -18,13 +18,13 @@ from adaptbench.records import formatting
 from adaptbench.records.record import Cost, Record
 from adaptbench.reporting.board import Statistic, boards
 from adaptbench.reporting.columns import Column, column
-from adaptbench.reporting.figures import class_images
+from adaptbench.reporting.figures import class_figures
 from adaptbench.reporting.figures.canvas import COLOURS
 from adaptbench.reporting.leaderboard import main_table
 from adaptbench.reporting.page import charts, curves, names, tables
 from adaptbench.reporting.page.charts import Chart, Item
 from adaptbench.reporting.page.tables import PageTable
-from adaptbench.reporting.published.published import Value
+from adaptbench.reporting.published.facts import Value
 from adaptbench.reporting.table import Table
 
 PAPER, NIGHT = (255, 255, 255), (18, 24, 31)
@@ -169,7 +169,7 @@ def test_bars_are_as_high_as_the_iou(records: list[Record]) -> None:
     assert sorted(labels) == ["dacs", "fada", "majority", "oracle", "source_only"]
     assert [name for name in texts(chart) if name in board.classes] == list(board.classes)
     found = board.rows[0].statistics[board.view, "road"]
-    axes = class_images.class_bars(board).axes[0]
+    axes = class_figures.class_bars(board).axes[0]
     heights = [
         [bar.get_height() for bar in bars] for bars in axes.containers if isinstance(bars, BarContainer)
     ]

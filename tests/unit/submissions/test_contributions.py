@@ -21,9 +21,9 @@ from adaptbench.evaluation.metrics import score
 from adaptbench.planning.plan import make_plan
 from adaptbench.planning.request import Request
 from adaptbench.records.confusion_files import PerImageConfusion
+from adaptbench.records.found import find_records
 from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import Record, load_record, save_record
-from adaptbench.records.scan import find_records
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.figures.gallery import draw_all
 from adaptbench.submissions import merging

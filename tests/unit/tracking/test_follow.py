@@ -14,10 +14,10 @@ from stored_job import StoredJob
 from wandb_file import KEY, read_run
 
 from adaptbench.flags import Tracking
-from adaptbench.tracking.beside import followed
 from adaptbench.tracking.content import Identity
+from adaptbench.tracking.failures import Guarded
 from adaptbench.tracking.follow import follow
-from adaptbench.tracking.guarded import Guarded
+from adaptbench.tracking.follower import followed
 from adaptbench.tracking.wandb_runs import Project, WandbTracker
 
 pytestmark = pytest.mark.usefixtures("real")

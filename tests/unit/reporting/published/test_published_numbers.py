@@ -22,7 +22,7 @@ from adaptbench.reporting.latex import render_latex
 from adaptbench.reporting.leaderboard import render_csv, render_markdown
 from adaptbench.reporting.published import citations, comparison
 from adaptbench.reporting.published.comparison import Facts, gather
-from adaptbench.reporting.published.published import FOLDER, Printed, Published, load_published
+from adaptbench.reporting.published.facts import FOLDER, Printed, Published, load_published
 from adaptbench.reporting.published.published_board import render_markdown as render_published
 from adaptbench.reporting.published.published_board import write_published
 

@@ -17,7 +17,7 @@ from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.leaderboard import main_table, render_csv, render_markdown
-from adaptbench.reporting.standing import significance, tested
+from adaptbench.reporting.standing import cached_tests, significance
 from adaptbench.reporting.standing.significance import Significance, candidates, compare_rows, sentence
 from adaptbench.statistics.tallies import tally
 
@@ -122,7 +122,7 @@ def test_boards_are_tested_from_files_once(
     assert main(["report", "--out", str(tmp_path)]) == 0
     page = (tmp_path / "leaderboards/leaderboard.md").read_text(encoding="utf-8")
     assert "dacs is better than every other row" in page
-    monkeypatch.setattr(tested, "compare_rows", None)  # not called again
+    monkeypatch.setattr(cached_tests, "compare_rows", None)  # not called again
     assert main(["report", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "leaderboards/leaderboard.md").read_text(encoding="utf-8") == page
 
@@ -143,16 +143,16 @@ def test_rows_without_matrices_or_of_other_images_are_left_out(
         renamed = PerImageConfusion(tuple(f"x{name}" for name in CITIES), kept.matrices)
         renamed.save(matrices_path(tmp_path, one, "cityscapes/val"))
     with caplog.at_level(logging.WARNING):
-        (found,) = tested.tests_of([board], tmp_path).values()
+        (found,) = cached_tests.tests_of([board], tmp_path).values()
     assert [found.compared(row) for row in board.rows] == [True, False, False, True]
     assert "is missing: comparisons need the confusion matrices" in caplog.text
     assert "minent is not compared with other rows: it was scored on other images" in caplog.text
     put(tmp_path, made)  # what was missing is copied there later
-    (found,) = tested.tests_of([board], tmp_path).values()
+    (found,) = cached_tests.tests_of([board], tmp_path).values()
     assert all(found.compared(row) for row in board.rows)
 
 
 def test_without_any_matrices_the_page_says_so(record: Maker, tmp_path: Path) -> None:
     board = only_board(seeds_of(record, "dacs", 60) + seeds_of(record, "fada", 50))
-    assert tested.tests_of([board], tmp_path) == {}
+    assert cached_tests.tests_of([board], tmp_path) == {}
     assert "the confusion matrices behind the rows are not there" in sentence(board, None)

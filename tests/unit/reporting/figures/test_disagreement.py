@@ -14,9 +14,9 @@ from adaptbench.data.taxonomy import IGNORE
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.figures.canvas import save
-from adaptbench.reporting.figures.class_images import class_bars, confusion_image
-from adaptbench.reporting.figures.disputed import SHOWN, chosen, dispute
-from adaptbench.reporting.figures.images import StripRow
+from adaptbench.reporting.figures.class_figures import class_bars, confusion_image
+from adaptbench.reporting.figures.disagreement import SHOWN, chosen, dispute
+from adaptbench.reporting.figures.leaderboard_image import StripRow
 
 Maker = Callable[..., Record]
 

@@ -10,7 +10,7 @@ from PIL import Image
 from adaptbench.data.taxonomy import CAMVID11
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
-from adaptbench.reporting.figures.images import StripRow, leaderboard_image, prediction_strips
+from adaptbench.reporting.figures.leaderboard_image import StripRow, leaderboard_image, prediction_strips
 
 Maker = Callable[..., Record]
 

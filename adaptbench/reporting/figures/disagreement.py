@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adaptbench.data.taxonomy import IGNORE
-from adaptbench.reporting.figures.images import StripRow
+from adaptbench.reporting.figures.leaderboard_image import StripRow
 
 #: So many images of each kind are shown.
 SHOWN = 4

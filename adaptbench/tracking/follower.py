@@ -39,7 +39,7 @@ def followed(
     if not wanted or not folders:
         yield
         return
-    from adaptbench.tracking.chosen import trackers
+    from adaptbench.tracking.backends import trackers
 
     places = [f"{tracker.name}: {tracker.folder}" for tracker in trackers(tracking, out)]
     process = _start(out)
