@@ -108,7 +108,7 @@ def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes of source and target differ.
 
-    Source: DACS, arXiv 2007.08702, equation 1.
+    Source: DACS, arXiv 2007.08702, section 3 and algorithm 1.
     """
     if source.shape != target.shape:
         raise ValueError(f"source {tuple(source.shape)} and target {tuple(target.shape)} differ in shape")

@@ -47,7 +47,7 @@ def domain_loss(scores: Tensor, domain: float, kind: DomainLoss) -> Tensor:
 
     Shape: float of any shape to a float scalar, 0 or more.
 
-    Source: AdaptSegNet, arXiv 1802.10349, equations 3 and 5 (bce); LS-GAN, arXiv 1611.04076 (ls).
+    Source: AdaptSegNet, arXiv 1802.10349, section 3.2 (bce); LS-GAN, arXiv 1611.04076 (ls).
     """
     label = torch.full_like(scores, domain)
     if kind == "ls":
