@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import adaptbench.method
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import adaptbench.contracts.method
 from adaptbench.adaptation import entropy
 from adaptbench.adaptation.discriminator import SOURCE, TARGET
 from adaptbench.contracts.method import LossGroup

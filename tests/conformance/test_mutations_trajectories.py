@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import adaptbench.method
 import pytest
 from torch import Tensor, nn
 
+import adaptbench.contracts.method
 from adaptbench.adaptation import ema, feature_distance, seg_loss
 from adaptbench.contracts.method import LossGroup, Method
 from adaptbench.contracts.settings import Settings

@@ -101,8 +101,8 @@ def test_no_space_left(
 
 #: A dataset and a benchmark for each kind of damage, so that one command meets them all.
 DAMAGED = """
-from adaptbench import plugins
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts import plugins
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 GTA5 = plugins.load(plugins.discover().find("dataset", "gta5"))
 

@@ -102,7 +102,7 @@ def test_an_installed_module_called_datasets_is_no_obstacle(tmp_path: Path) -> N
     (tmp_path / "datasets" / "__init__.py").write_text("raise ImportError('the wrong datasets')\n")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from adaptbench import plugins\n"
+        "from adaptbench.contracts import plugins\n"
         "r = plugins.discover()\n"
         "print(plugins.load(r.find('dataset', 'gta5')).name)\n"
     )

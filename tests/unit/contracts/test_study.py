@@ -19,7 +19,7 @@ from adaptbench.records.jobspec import JobSpec
 
 MINI = "minicity/gta5_to_cityscapes"
 HEADER = """
-from adaptbench.study import Delta, Published, Study, Variant
+from adaptbench.contracts.study import Delta, Published, Study, Variant
 
 SEGFORMER = {"network": "segformer-mit_b5"}
 """

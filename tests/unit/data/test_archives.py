@@ -143,7 +143,7 @@ def test_the_firewall_closes_labels_in_archives_file_by_file(packed: Path, citys
 def test_a_sealed_process_reads_the_labels_it_trains_on_and_no_other(packed: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from adaptbench import plugins; from adaptbench.data import firewall\n"
+        "from adaptbench.contracts import plugins; from adaptbench.data import firewall\n"
         "from adaptbench.errors import FirewallError\n"
         "dataset = plugins.load(plugins.discover().find('dataset', 'cityscapes'))(Path(sys.argv[1]))\n"
         "train, val = dataset.samples('train'), dataset.samples('val')\n"

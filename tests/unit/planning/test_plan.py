@@ -296,7 +296,7 @@ def test_a_skipped_job_says_why(tmp_path: Path) -> None:
 
 
 DG = """
-from adaptbench.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 
 
 class Dg(Benchmark):

@@ -60,7 +60,7 @@ def test_process_ends_with_its_parent() -> None:
 _FREED = """
 import resource, sys, torch
 from pathlib import Path
-from adaptbench.launch.processes import keep_freed_memory
+from adaptbench.execution.launch.processes import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def resident():

@@ -275,7 +275,7 @@ def test_a_file_that_is_no_series_is_named(text: str, finished: list[Record], tm
 
 
 STUDY_FILE = '''
-from adaptbench.study import Study, Variant
+from adaptbench.contracts.study import Study, Variant
 
 
 class Mine(Study):
