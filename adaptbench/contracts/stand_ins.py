@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_origin
 
 #: Packages with stand-ins: torch, and what imports it.
 HEAVY = frozenset({"torch", "torchvision", "timm", "mmcv", "mmengine", "mmseg", "safetensors"})
@@ -52,6 +52,10 @@ class StandIn:
         """A class that inherits from it is without this base."""
         return ()
 
+    def __eq__(self, other: object) -> bool:
+        """No class that is really here is one of a heavy package; ``Generic[S]`` asks for that among its bases."""
+        return False if isinstance(other, type) or get_origin(other) is not None else self._looked_into()
+
     def _itself(self, _: object) -> StandIn:
         """What it is in an annotation: ``Tensor | None``, ``Parameter[int]``."""
         return self
@@ -60,7 +64,7 @@ class StandIn:
         raise StandInError(f"{self._name} itself is needed.")
 
     __or__ = __ror__ = __getitem__ = _itself
-    __bool__ = __eq__ = __iter__ = __len__ = __str__ = __repr__ = _looked_into
+    __bool__ = __iter__ = __len__ = __str__ = __repr__ = _looked_into
     __hash__ = object.__hash__
 
 
