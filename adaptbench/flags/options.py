@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -10,9 +11,28 @@ import tyro
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 
-def words(metavar: str) -> Any:
+def words(metavar: str, help: str | None = None) -> Any:
     """How --help shows an option whose default is that it is absent."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+    return tyro.conf.arg(metavar=metavar, help=help, help_behavior_hint="")
+
+
+# Options that say the same wherever they stand.
+Out = Annotated[Path, tyro.conf.arg(help="Results folder.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="auto takes the GPU where there is one.")
+]
+Json = Annotated[Flag, tyro.conf.arg(help="Print JSON for programs, and notes to stderr.")]
+DataRoot = Annotated[Path | None, words("PATH", "Parent folder of official datasets.")]
+DataPath = Annotated[
+    tuple[str, ...], words("DATASET=PATH ...", "Folder of single datasets, beside the root.")
+]
+CheckpointProfile = Annotated[
+    Literal["mini", "paper"] | None,
+    words(
+        "{mini,paper}",
+        "Size of images and windows; by default paper for imports and its own for a run.",
+    ),
+]
 
 
 @dataclass(frozen=True)
