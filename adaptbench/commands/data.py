@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adaptbench.commands.output import say
 from adaptbench.commands.progress import Bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark
@@ -101,7 +102,7 @@ def _print_findings(console: Console, report: SplitReport) -> None:
     for finding in report.findings[:SHOWN]:
         style = "yellow" if finding.known else "red"
         text = f"{report.dataset}/{report.split} {finding.name or 'split'}: {finding.kind}. {finding.text}"
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        say(console, text, style)
     if len(report.findings) > SHOWN:
         left = f"{report.dataset}/{report.split}: {len(report.findings) - SHOWN} more."
         console.print(left, style="red", highlight=False)
@@ -118,7 +119,7 @@ def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Datase
                 sources.require_labels(dataset, split, samples)
             except DataError as error:
                 text = f"{dataset.name}/{split} is left out. {error}"
-                console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+                say(console, text, "yellow")
                 break
             with ExitStack() as stack:
                 tell = _announcing(console, stack, dataset.name)(split, len(samples))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adaptbench.commands.output import say
 from adaptbench.commands.progress import Bars
 from adaptbench.commands.run import generate_missing
 from adaptbench.contracts import plugins
@@ -48,7 +49,7 @@ def execute(command: Evaluate) -> int:
     for group in scorings.values():
         console.print(_table([load_evaluation(scoring.file(out)) for scoring in group]))
     page = checkpoints.write_checkpoints(out)
-    console.print(f"All evaluations: {page}", soft_wrap=True, highlight=False)
+    say(console, f"All evaluations: {page}")
     return 0
 
 
@@ -78,7 +79,7 @@ def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list
     labelled.require_any(found, missing, checkpoint.class_set)
     for ref, reason in missing.items():
         text = f"{checkpoint.name}: {ref} is left out. {reason}"
-        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(console, text, "yellow")
     return found
 
 

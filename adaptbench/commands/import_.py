@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
@@ -110,4 +111,4 @@ def _report(console: Console, facts: imported.Imported, place: Path, new: bool) 
         f"  kept in {place}",
         f"Score it: python run_all.py evaluate {facts.name} --data-root DATA",
     ]
-    console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+    say(console, "\n".join(lines))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rich.table import Column, Table
 from rich.text import Text
 
-from adaptbench.commands.output import console, print_json
+from adaptbench.commands.output import console, print_json, say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import PROFILES
 from adaptbench.contracts.protocols import PROTOCOLS
@@ -50,7 +50,7 @@ def execute(command: Ls) -> int:
         for found in shown.values():
             notes.print(_table(found))
     for file, reason in registry.broken:
-        notes.print(f"left out {file}: {reason}", style="yellow", markup=False, soft_wrap=True)
+        say(notes, f"left out {file}: {reason}", "yellow")
     return 0
 
 

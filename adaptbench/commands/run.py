@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.prompt import Confirm
 
 from adaptbench.commands import dry_run
+from adaptbench.commands.output import say
 from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import profile
@@ -45,13 +46,13 @@ def execute(command: Run) -> int:
     left_out = EXIT_UNFINISHED if plan.broken else 0
     chosen = _chosen(plan, command)
     if command.only_failed and not chosen.jobs:
-        console.print(_none_failed(plan), highlight=False, soft_wrap=True)
+        say(console, _none_failed(plan))
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
     concurrency = _concurrency(console, command, machine, len(to_do(chosen.jobs)))
     if command.write_config is not None:
         experiment.save(command, command.write_config)
-        console.print(f"written {command.write_config}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"written {command.write_config}")
     if command.dry_run:
         dry_run.show(console, chosen, command.out, concurrency)
         return left_out
@@ -121,7 +122,7 @@ def request_of(command: Run) -> Request:
 def _say_notes(console: Console, plan: Plan) -> None:
     """Says which plug-in files are left out, and what else the user must know."""
     for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
-        console.print(text, style="yellow", markup=False, soft_wrap=True)
+        say(console, text, "yellow")
 
 
 def _chosen(plan: Plan, command: Run) -> Plan:
@@ -146,7 +147,7 @@ def _wanted(console: Console, command: Run, jobs: Sequence[Job], at_once: int) -
         raise UsageError(
             f"{text} Name some with --methods, show the plan with --dry-run, or say --yes to train them all."
         )
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    say(console, text)
     try:
         return Confirm.ask("Train them all?", console=console, default=False)
     except EOFError:
@@ -167,7 +168,7 @@ def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) ->
     threads = profile(command.profile).threads
     wanted = command.jobs or machine.room(threads)
     if warning := machine.warning(min(wanted, jobs), threads):
-        console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(console, warning, "yellow")
     return wanted
 
 
@@ -176,7 +177,7 @@ def _watched(console: Console, command: Run, jobs: Sequence[Job]) -> Iterator[Vi
     """What shows the jobs while the block runs them; trackers follow them, too."""
 
     def tell(text: str) -> None:
-        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(console, text, "yellow")
 
     folders = [job.folder for job in to_do(jobs)]
     with (
@@ -250,7 +251,7 @@ def _show_images(console: Console, ended: Sequence[JobProgress]) -> None:
             text += "none, since its training was in the store already; --force trains it again."
         else:
             continue
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, text)
 
 
 def _summary(console: Console, ended: Sequence[JobProgress], out: Path, finished: FoundRecords) -> int:
@@ -260,14 +261,8 @@ def _summary(console: Console, ended: Sequence[JobProgress], out: Path, finished
     unfinished = [p for p in ended if p.status.state not in (State.DONE, State.SKIPPED)]
     for progress in unfinished:
         reason = progress.status.reason or "not started"
-        console.print(
-            f"{job_name(progress)}: {progress.status.state}. {reason}",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(console, f"{job_name(progress)}: {progress.status.state}. {reason}", "red")
         trace = progress.job.folder / "traceback.txt"
         if trace.exists():
-            console.print(f"  traceback: {trace}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"  traceback: {trace}")
     return EXIT_UNFINISHED if unfinished else 0
