@@ -24,10 +24,11 @@ from adaptbench.execution.scored_splits import ScoredSplit, ranked_split
 from adaptbench.execution.stages.planned import PlannedStage, plan_stages
 from adaptbench.execution.stages.weights import trained_method
 from adaptbench.flags import Analyse
+from adaptbench.flags.options import require_positive
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.found import scan_records
-from adaptbench.records.jobspec import job_folder, load_job
-from adaptbench.records.record import Record
+from adaptbench.records.jobspec import load_job
+from adaptbench.records.record import Record, folder_of
 from adaptbench.reporting.analyses import boundaries, calibration, class_centers
 from adaptbench.reporting.analyses.analysis import Analysis, Measured
 from adaptbench.reporting.analyses.views import VIEWS, Viewed
@@ -36,8 +37,7 @@ from adaptbench.reporting.matrices import cluster_names
 
 def execute(command: Analyse) -> int:
     """Makes the analysis asked for, with a report per board, and names the files that it writes."""
-    if command.limit is not None and command.limit < 1:
-        raise UsageError(f"--limit {command.limit}: give at least 1.")
+    require_positive(command, "limit")
     (analysis, look), looker = ANALYSES[command.what], Looker(command, partial(say, Console()))
     boards: dict[str, list[Measured]] = {}
     for record in _chosen(command):
@@ -136,7 +136,7 @@ class Looker:
             RunStateError, PluginError, DataError: what it names is gone.
         """
         out = self.command.out.resolve()
-        folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+        folder = folder_of(record, out)
         spec = load_job(folder)
         fix_threads(spec.threads)
         context = open_job_context(spec, folder)

@@ -18,6 +18,7 @@ from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.data.taxonomy import CLASS_SETS, label_map
 from adaptbench.errors import DataError, UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Data
+from adaptbench.flags.options import require_positive
 from adaptbench.inspection.verify import SplitReport, verify_splits
 from adaptbench.planning import sources
 from adaptbench.planning.request import Request, parse_paths
@@ -28,8 +29,7 @@ SHOWN = 20
 
 def execute(command: Data) -> int:
     """Runs one of the actions; 1 if ``verify`` found a defect that the official release does not have."""
-    if command.jobs is not None and command.jobs < 1:
-        raise UsageError(f"--jobs {command.jobs}: give at least 1.")
+    require_positive(command, "jobs")
     console = Console()
     registry = plugins.discover(command.plugins)
     found = _opened(registry, command)

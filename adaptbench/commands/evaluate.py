@@ -21,6 +21,7 @@ from adaptbench.execution.checkpoints.labelled import LabelledSplit
 from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint
 from adaptbench.execution.checkpoints.scoring import Scoring, score_all
 from adaptbench.flags import Evaluate
+from adaptbench.flags.options import require_positive
 from adaptbench.planning.devices import device_name
 from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records.checkpoint_scores import Evaluation, load_evaluation
@@ -57,8 +58,7 @@ def _check(command: Evaluate) -> None:
     if not command.checkpoints:
         known = ", ".join(places.names(command.out)) or "none"
         raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
-    if command.limit is not None and command.limit < 1:
-        raise UsageError(f"--limit {command.limit}: give at least 1.")
+    require_positive(command, "limit")
     named(command.protocol)
 
 

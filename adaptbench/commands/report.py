@@ -77,9 +77,9 @@ def show_studies(
     console: Console, out: Path, finished: FoundRecords, names: Collection[str] | None = None
 ) -> None:
     """Rewrites ``OUT/leaderboards/studies`` and prints the tables (those of the studies ``names``, if given)."""
-    found = find_series(out)
+    found, unreadable = find_series(out)
     tables = []
-    for series in found.series:
+    for series in found:
         try:
             tables.append(study_table(_study(series), series, finished.records))
         except AdaptBenchError as error:
@@ -91,8 +91,8 @@ def show_studies(
                 console.print(drawn)
             for sentence in (circumstances(table), caution(table)):
                 console.print(sentence, style="italic", highlight=False, markup=False)
-    for unreadable in found.unreadable:
-        say(console, f"left out {unreadable.path}: {unreadable.reason}", "yellow")
+    for problem in unreadable:
+        say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     for page in pages:
         say(console, f"Study: {page}")
 
@@ -125,8 +125,8 @@ def show_boards(
             for text in (significance.sentence(board, result), data_sentence(board)):
                 if text:
                     console.print(text, style="italic", highlight=False, markup=False)
-    for unreadable in found.unreadable:
-        console.print(f"left out {unreadable.path}: {unreadable.reason}", style="yellow", markup=False)
+    for problem in found.unreadable:
+        say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     say(console, f"Leaderboard: {written[0]}")
     further = {"Single checkpoints": write_checkpoints(out)}
     further["Checkpoint rules"] = write_checkpoint_rules(found.records, out)

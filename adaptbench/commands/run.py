@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Confirm
 
 from adaptbench.commands import dry_run
 from adaptbench.commands.output import say
+from adaptbench.commands.progress import Bars
 from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import profile
@@ -26,6 +26,7 @@ from adaptbench.execution.launch.machine import Machine, machine_for
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.execution.launch.views import LiveView, LogView, job_name
 from adaptbench.flags import EXIT_UNFINISHED, Run, experiment
+from adaptbench.flags.options import require_positive
 from adaptbench.planning import sources
 from adaptbench.planning.estimates import expected_costs
 from adaptbench.planning.plan import Job, Plan, make_plan
@@ -90,12 +91,7 @@ def request_of(command: Run) -> Request:
             f"--study {command.study} says itself which networks are compared. Put all of it on another one with "
             "--set network=NAME."
         )
-    if command.limit is not None and command.limit < 1:
-        raise UsageError(f"--limit {command.limit}: give at least 1 iteration.")
-    if command.jobs is not None and command.jobs < 1:
-        raise UsageError(f"--jobs {command.jobs}: give at least 1.")
-    if command.debug_images is not None and command.debug_images < 1:
-        raise UsageError(f"--debug-images {command.debug_images}: give at least 1 iteration.")
+    require_positive(command, "limit", "jobs", "debug_images")
     benchmarks, plugin_files = _named(command.benchmarks or ())
     return Request(
         methods=command.methods or Request.methods,
@@ -207,8 +203,8 @@ def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]]) -> None:
     """Generates what the cache lacks of the sources of datasets, and shows how far it is."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
+        bars = Bars(console, stack)
 
         def announce(name: str, count: int) -> Callable[[int, int], None]:
             console.print(
@@ -216,9 +212,8 @@ def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]])
             )
             if not console.is_terminal:
                 return lambda done, total: None
-            bar = stack.enter_context(Progress(*columns, console=console))
-            task = bar.add_task(f"MiniCity {name}", total=count)
-            return lambda done, total: bar.update(task, completed=done)
+            tell = bars.add(f"MiniCity {name}", count)
+            return lambda done, total: tell(done)
 
         sources.generate(wanted, announce)
 

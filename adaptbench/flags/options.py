@@ -8,12 +8,22 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from adaptbench.errors import UsageError
+
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 
 def words(metavar: str, help: str | None = None) -> Any:
     """How --help shows an option whose default is that it is absent."""
     return tyro.conf.arg(metavar=metavar, help=help, help_behavior_hint="")
+
+
+def require_positive(command: object, *names: str) -> None:
+    """Raises UsageError unless the numbers that are given with these options are at least 1."""
+    for name in names:
+        value = getattr(command, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: give at least 1.")
 
 
 # Options that say the same wherever they stand.

@@ -13,7 +13,7 @@ from adaptbench.contracts.benchmark import Benchmark, Provenance, SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.profiles import Profile
 from adaptbench.data import archives, minicity
-from adaptbench.errors import DataError, PluginError, UsageError, unknown_name
+from adaptbench.errors import DataError, UsageError, unknown_name
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import DataSource
 
@@ -129,13 +129,7 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
     Raises:
         PluginError: its class is no `Dataset`.
     """
-    plugin = registry.find("dataset", name)
-    loaded = plugins.load(plugin)
-    if not (isinstance(loaded, type) and issubclass(loaded, Dataset)):
-        raise PluginError(
-            f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.contracts.dataset.Dataset."
-        )
-    return loaded
+    return plugins.load_subclass(registry.find("dataset", name), Dataset)
 
 
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.records.found import Unreadable
+from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row, boards

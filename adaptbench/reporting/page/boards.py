@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptbench.records import formatting
-from adaptbench.records.jobspec import job_folder
-from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.board_columns import Entry
@@ -184,8 +182,3 @@ def _runs(
 ) -> list[tuple[str, Mapping[str, Metric]]]:
     """The lowest seed of every row."""
     return [(row.label, metrics.get(row.first.job_hash, {})) for row in board.rows]
-
-
-def folder_of(record: Record, out: Path) -> Path:
-    """The job's folder."""
-    return job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)

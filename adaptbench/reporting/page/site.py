@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.errors import RunStateError
-from adaptbench.records.found import Unreadable
-from adaptbench.records.record import Record
+from adaptbench.records.documents import Unreadable
+from adaptbench.records.record import Record, folder_of
 from adaptbench.reporting.board import boards
-from adaptbench.reporting.page.boards import board_page, folder_of
+from adaptbench.reporting.page.boards import board_page
 from adaptbench.reporting.page.curves import read_metrics
 from adaptbench.reporting.page.printed import printed_pages
 from adaptbench.reporting.page.runs import run_page

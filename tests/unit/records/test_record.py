@@ -93,9 +93,9 @@ def test_damaged_records_are_reported_and_the_rest_is_kept(
     assert [problem.path.split("/")[3] for problem in found.unreadable] == ["fada", "hrda", "mic"]
     assert all(problem.path.startswith("runs/") for problem in found.unreadable)
     assert not any(str(tmp_path) in problem.reason for problem in found.unreadable)
-    assert "record version 99" in found.unreadable[2].reason
+    assert "version 99" in found.unreadable[2].reason
     assert find_records(tmp_path) == [good]
-    assert "record version 99" in caplog.text
+    assert "version 99" in caplog.text
 
 
 def test_no_folder_is_no_record(tmp_path: Path) -> None:
