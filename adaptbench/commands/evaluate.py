@@ -13,7 +13,8 @@ from adaptbench.commands.output import say
 from adaptbench.commands.progress import Bars
 from adaptbench.commands.run import generate_missing
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import PREFIX, Provenance, SplitRef
+from adaptbench.contracts.benchmark import PREFIX, SplitRef
+from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import named
 from adaptbench.errors import UsageError
 from adaptbench.execution.checkpoints import labelled, places

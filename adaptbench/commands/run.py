@@ -24,7 +24,7 @@ from adaptbench.execution.launch.local import Progress as JobProgress
 from adaptbench.execution.launch.local import View, anew, discard, not_finished, prepared, run_jobs, to_do
 from adaptbench.execution.launch.machine import Machine, machine_for
 from adaptbench.execution.launch.time_limit import TimeLimit
-from adaptbench.execution.launch.views import LiveView, LogView, job_name
+from adaptbench.execution.launch.views import job_name, view_on
 from adaptbench.flags import EXIT_UNFINISHED, Run, experiment
 from adaptbench.flags.options import require_positive
 from adaptbench.planning import sources
@@ -178,7 +178,7 @@ def _watched(console: Console, command: Run, jobs: Sequence[Job]) -> Iterator[Vi
     folders = [job.folder for job in to_do(jobs)]
     with (
         followed(command.tracking, folders, command.out.resolve(), tell),
-        LiveView(console) if console.is_terminal else LogView(console) as view,
+        view_on(console) as view,
     ):
         yield view
 

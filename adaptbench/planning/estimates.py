@@ -124,9 +124,6 @@ class BoardEstimates:
 
     A row counts if it has the method, network, profile and device of the job, and nothing is set in it that decides
     the cost; rows of the same benchmark go before others. Training time is in proportion to the iterations.
-
-    Args:
-        rows: of ``leaderboard.csv``.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, str]]) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import Benchmark, Provenance, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
-from adaptbench.contracts.profiles import Profile
+from adaptbench.contracts.profiles import Profile, Provenance
 from adaptbench.data import archives, minicity
 from adaptbench.errors import DataError, UsageError, unknown_name
 from adaptbench.planning.request import Request
@@ -157,13 +157,6 @@ def generated_source(
     name: str, refs: Sequence[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
 ) -> DataSource:
     """The splits ``refs`` of the dataset ``name`` in a generated world. Nothing is generated yet.
-
-    Args:
-        name: of the dataset.
-        refs: some of its splits.
-        profile: scale and number of images.
-        limit: iterations of a smoke run, which needs few images.
-        dials: of the world, where they are not the default.
 
     Raises:
         UsageError: a split that is not generated.

@@ -9,11 +9,7 @@ from adaptbench.contracts.dataset import Dataset, Sample
 
 
 class PseudoLabelled(Dataset):
-    """A dataset's images with pseudo-labels, whose ids are train ids.
-
-    Args:
-        dataset: whose images they are.
-    """
+    """A dataset's images with pseudo-labels, whose ids are train ids."""
 
     name = "pseudo-labels"
     label_folders = ()

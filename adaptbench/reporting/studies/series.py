@@ -50,14 +50,7 @@ class Series(Part):
 def series_of(
     study: str, file: Path | None, settings: Iterable[str], jobs: Iterable[tuple[str, JobSpec]]
 ) -> list[Series]:
-    """The series that planned jobs make up, one per board and protocol.
-
-    Args:
-        study: name of the study.
-        file: its plug-in file, if it is none of the checkout.
-        settings: the user's --set options.
-        jobs: all jobs, each with the label of its variant.
-    """
+    """The series that planned jobs, each with the label of its variant, make up: one per board and protocol."""
     own = sorted(
         {text for text in settings if not text.startswith("minicity.")}
     )  # dials are in the ranking hash
