@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from adaptbench.commands.output import say
@@ -83,11 +83,9 @@ def _announcing(console: Console, stack: ExitStack, name: str) -> Callable[[str,
 
 
 def _report_table(dataset: Dataset, reports: Sequence[SplitReport]) -> Table:
-    table = Table(
-        title=Text(f"{dataset.name} in {dataset.root}"), title_justify="left", box=None, pad_edge=False
-    )
-    for header in ("split", "images", "expected", "sizes", "ids", "defects", "known"):
-        table.add_column(header)
+    headers = ("split", "images", "expected", "sizes", "ids", "defects", "known")
+    title = Text(f"{dataset.name} in {dataset.root}")
+    table = Table(*headers, title=title, title_justify="left", box=None, pad_edge=False)
     for report in reports:
         sizes = ", ".join(f"{w}x{h}" for (w, h), _ in report.sizes.most_common(3))
         more = f" and {len(report.sizes) - 3} more" if len(report.sizes) > 3 else ""
@@ -124,13 +122,10 @@ def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Datase
             with ExitStack() as stack:
                 tell = _announcing(console, stack, dataset.name)(split, len(samples))
                 found = statistics(plugin, dataset, samples, class_set, tell, jobs)
-            table = Table(
-                title=f"{dataset.name}/{split}, {class_set}, {len(samples)} images",
-                title_justify="left",
-                box=None,
-            )
-            for header in ("class", "pixels", "share", "images", "drawn by rare class sampling"):
-                table.add_column(header, justify="left" if header == "class" else "right")
+            title = f"{dataset.name}/{split}, {class_set}, {len(samples)} images"
+            numbers = ("pixels", "share", "images", "drawn by rare class sampling")
+            columns = ("class", *(Column(header, justify="right") for header in numbers))
+            table = Table(*columns, title=title, title_justify="left", box=None)
             for row in found:
                 table.add_row(*row.cells())
             console.print(table)

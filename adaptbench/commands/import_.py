@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +83,8 @@ def _choices(command: Import, method: type[Method]) -> tuple[str, dict[str, Any]
     network = command.network or overrides.pop("network", method.Settings.model_fields["network"].default)
     overrides.pop("network", None)
     resolved = resolve(method.Settings, profile("paper"), None, {}, str(network), overrides)
-    return str(network), _plain(resolved.settings.model_dump(mode="json"), overrides)
-
-
-def _plain(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Overridden settings as they were understood."""
-    return {key: settings[key] for key in sorted(overrides)}
+    settings = resolved.settings.model_dump(mode="json")  # as they were understood
+    return str(network), {key: settings[key] for key in sorted(overrides)}
 
 
 def _name(method: str, which: Which, digest: str) -> str:

@@ -35,10 +35,8 @@ def execute(command: Predict) -> int:
     found = images.find(command.images)
     folder = out / "predictions" / checkpoint.name / (command.name or command.images.resolve().name)
     _require_apart(folder, command.images)
-    with ExitStack() as stack:
-        kept = stack.enter_context(
-            closing(Kept(folder, FACTS, facts(checkpoint, command.images, box, device)))
-        )
+    said = facts(checkpoint, command.images, box, device)
+    with ExitStack() as stack, closing(Kept(folder, FACTS, said)) as kept:
         tell = Bars(console, stack).add(f"{checkpoint.name} on {command.images}", len(found))
         outcome = predict(scorer_of(checkpoint, device, ()), box, found, kept, tell)
     _report(console, outcome, folder)

@@ -68,10 +68,8 @@ def _submit(
         if getattr(checkpoint, mark):
             text = f"{checkpoint.name} is marked {mark!r}: it is no entry for a public table."
             say(console, text, "yellow")
-    with ExitStack() as stack:
-        kept = stack.enter_context(
-            closing(Kept(folder, submission.FACTS, submission.facts(checkpoint, name, device)))
-        )
+    facts = submission.facts(checkpoint, name, device)
+    with ExitStack() as stack, closing(Kept(folder, submission.FACTS, facts)) as kept:
         tell = Bars(console, stack).add(
             f"{checkpoint.name} on {dataset.name}/{submission.SPLIT}", len(samples)
         )
