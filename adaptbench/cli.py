@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import tyro
 
@@ -115,8 +114,8 @@ def _execute(command: Command) -> int:
 
 def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:
     """``--set a=1 --set b=2`` means ``--set a=1 b=2``; of a flag with one value the last counts."""
-    known = (*fields(verb), *fields(Tracking))
-    several = {f"--{f.name.replace('_', '-')}" for f in known if "tuple[" in str(f.type)}
+    hints = {**get_type_hints(verb), **get_type_hints(Tracking)}
+    several = {f"--{name.replace('_', '-')}" for name, hint in hints.items() if "tuple[" in str(hint)}
     leading: list[str] = []
     values: dict[str, list[str]] = {}
     current = leading

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adaptbench.contracts.benchmark import Benchmark, Provenance, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.profiles import Provenance
 
 
 class MiniCityToCamVid(Benchmark):

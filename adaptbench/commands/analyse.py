@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
-from typing import Any, TypeAlias
+from typing import Any
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.contracts.dataset import Sample
 from adaptbench.errors import UsageError
 from adaptbench.evaluation.boundary import boundary_counts
@@ -23,29 +24,21 @@ from adaptbench.execution.scored_splits import ScoredSplit, ranked_split
 from adaptbench.execution.stages.planned import PlannedStage, plan_stages
 from adaptbench.execution.stages.weights import trained_method
 from adaptbench.flags import Analyse
+from adaptbench.flags.options import require_positive
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.found import scan_records
-from adaptbench.records.jobspec import job_folder, load_job
-from adaptbench.records.record import Record
+from adaptbench.records.jobspec import load_job
+from adaptbench.records.record import Record, folder_of
 from adaptbench.reporting.analyses import boundaries, calibration, class_centers
 from adaptbench.reporting.analyses.analysis import Analysis, Measured
 from adaptbench.reporting.analyses.views import VIEWS, Viewed
 from adaptbench.reporting.matrices import cluster_names
 
-#: Says something to the user, in a style.
-Tell: TypeAlias = Callable[[str, str], None]
-
 
 def execute(command: Analyse) -> int:
     """Makes the analysis asked for, with a report per board, and names the files that it writes."""
-    console = Console()
-
-    def tell(text: str, style: str) -> None:
-        console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
-
-    if command.limit is not None and command.limit < 1:
-        raise UsageError(f"--limit {command.limit}: give at least 1.")
-    (analysis, look), looker = ANALYSES[command.what], Looker(command, tell)
+    require_positive(command, "limit")
+    (analysis, look), looker = ANALYSES[command.what], Looker(command, partial(say, Console()))
     boards: dict[str, list[Measured]] = {}
     for record in _chosen(command):
         for measured in look(looker, record):
@@ -56,7 +49,7 @@ def execute(command: Analyse) -> int:
         )
     for group in boards.values():
         for path in analysis.write(group, command.out / "analyses"):
-            tell(f"Written: {path}", "")
+            looker.tell(f"Written: {path}")
     return 0
 
 
@@ -81,12 +74,12 @@ class Looker:
 
     Attributes:
         command: what the user wants.
-        tell: says something to the user.
+        tell: says something to the user, in a style.
         distances: those of trainings that were looked into, by stage and protocol.
     """
 
     command: Analyse
-    tell: Tell
+    tell: Callable[..., None]
     distances: dict[tuple[str, str], Float] = field(default_factory=dict)
 
     def features(self, record: Record) -> Iterator[class_centers.Measured]:
@@ -143,7 +136,7 @@ class Looker:
             RunStateError, PluginError, DataError: what it names is gone.
         """
         out = self.command.out.resolve()
-        folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+        folder = folder_of(record, out)
         spec = load_job(folder)
         fix_threads(spec.threads)
         context = open_job_context(spec, folder)
@@ -165,7 +158,7 @@ class Looker:
 
     def _scorer(self, opened: Opened, entry: PlannedStage, name: str) -> Scorer:
         """What scores the network that a training has ended with."""
-        self.tell(f"{name}: {len(opened.samples)} images of {opened.split.ref}", "")
+        self.tell(f"{name}: {len(opened.samples)} images of {opened.split.ref}")
         context, method = opened.context, trained_method(opened.context, entry)
         return Scorer(method, entry.stage.settings, context.device, context.closed_folders, lambda: False)
 

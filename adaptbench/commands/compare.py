@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from adaptbench.commands.output import print_json
+from adaptbench.commands.output import print_json, say
 from adaptbench.errors import RunStateError
 from adaptbench.flags import Compare
 from adaptbench.records.found import find_records
@@ -28,17 +28,17 @@ def execute(command: Compare) -> int:
     else:
         _show(console, comparison)
     for path in comparison_page.write_comparison(comparison, command.out / "comparisons"):
-        _say(console, f"written {path}")
+        say(console, f"written {path}")
     return 0
 
 
 def _show(console: Console, comparison: Comparison) -> None:
-    _say(console, comparison_page.sides_sentence(comparison))
-    _say(console, comparison.conclusion, "bold")
+    say(console, comparison_page.sides_sentence(comparison))
+    say(console, comparison.conclusion, "bold")
     for heading, table in comparison_page.tables(comparison):
         if table.lines:
             console.print(table.to_rich(heading))
-    _say(console, comparison_page.note(comparison), "italic")
+    say(console, comparison_page.note(comparison), "italic")
 
 
 def compared(command: Compare) -> Comparison:
@@ -61,7 +61,3 @@ def compared(command: Compare) -> Comparison:
         )
     clusters = cluster_names(command.out, sides[0].first, split, first.names)
     return compare(sides, (first, second), classes, clusters)
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.contracts import plugins
 from adaptbench.errors import RunStateError, UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Contribute
@@ -27,10 +28,10 @@ def execute(command: Contribute) -> int:
         except RunStateError as error:
             wrong = [f"[run] {error}"]
         if not wrong:
-            _say(console, f"{pack(folder, command.to)}")
+            say(console, f"{pack(folder, command.to)}")
         refused += bool(wrong)
         for reason in wrong:
-            _say(console, f"not packed {folder}: {reason}", "yellow")
+            say(console, f"not packed {folder}: {reason}", "yellow")
     return EXIT_UNFINISHED if refused else 0
 
 
@@ -45,7 +46,3 @@ def _jobs(path: Path) -> Iterator[Path]:
             f"{path} is neither the folder of a finished run nor a results folder with finished runs."
         )
     yield from found
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)

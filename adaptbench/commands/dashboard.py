@@ -6,6 +6,7 @@ import importlib.util
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.errors import UsageError
 from adaptbench.flags import Dashboard
 from adaptbench.records.found import find_records
@@ -33,8 +34,8 @@ def execute(command: Dashboard) -> int:
     console = Console()
     if command.spec is not None:
         dashboard.write_specification(found, command.project, command.entity or "", command.spec)
-        console.print(f"Specification: {command.spec}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"Specification: {command.spec}")
         return 0
     for address in dashboard.send(found, command.project, command.entity):
-        console.print(address, soft_wrap=True, highlight=False, markup=False)
+        say(console, address)
     return 0

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from adaptbench.commands.output import say
 from adaptbench.commands.progress import Bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark
@@ -17,6 +18,7 @@ from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.data.taxonomy import CLASS_SETS, label_map
 from adaptbench.errors import DataError, UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Data
+from adaptbench.flags.options import require_positive
 from adaptbench.inspection.verify import SplitReport, verify_splits
 from adaptbench.planning import sources
 from adaptbench.planning.request import Request, parse_paths
@@ -27,8 +29,7 @@ SHOWN = 20
 
 def execute(command: Data) -> int:
     """Runs one of the actions; 1 if ``verify`` found a defect that the official release does not have."""
-    if command.jobs is not None and command.jobs < 1:
-        raise UsageError(f"--jobs {command.jobs}: give at least 1.")
+    require_positive(command, "jobs")
     console = Console()
     registry = plugins.discover(command.plugins)
     found = _opened(registry, command)
@@ -82,11 +83,9 @@ def _announcing(console: Console, stack: ExitStack, name: str) -> Callable[[str,
 
 
 def _report_table(dataset: Dataset, reports: Sequence[SplitReport]) -> Table:
-    table = Table(
-        title=Text(f"{dataset.name} in {dataset.root}"), title_justify="left", box=None, pad_edge=False
-    )
-    for header in ("split", "images", "expected", "sizes", "ids", "defects", "known"):
-        table.add_column(header)
+    headers = ("split", "images", "expected", "sizes", "ids", "defects", "known")
+    title = Text(f"{dataset.name} in {dataset.root}")
+    table = Table(*headers, title=title, title_justify="left", box=None, pad_edge=False)
     for report in reports:
         sizes = ", ".join(f"{w}x{h}" for (w, h), _ in report.sizes.most_common(3))
         more = f" and {len(report.sizes) - 3} more" if len(report.sizes) > 3 else ""
@@ -101,7 +100,7 @@ def _print_findings(console: Console, report: SplitReport) -> None:
     for finding in report.findings[:SHOWN]:
         style = "yellow" if finding.known else "red"
         text = f"{report.dataset}/{report.split} {finding.name or 'split'}: {finding.kind}. {finding.text}"
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        say(console, text, style)
     if len(report.findings) > SHOWN:
         left = f"{report.dataset}/{report.split}: {len(report.findings) - SHOWN} more."
         console.print(left, style="red", highlight=False)
@@ -118,18 +117,15 @@ def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Datase
                 sources.require_labels(dataset, split, samples)
             except DataError as error:
                 text = f"{dataset.name}/{split} is left out. {error}"
-                console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+                say(console, text, "yellow")
                 break
             with ExitStack() as stack:
                 tell = _announcing(console, stack, dataset.name)(split, len(samples))
                 found = statistics(plugin, dataset, samples, class_set, tell, jobs)
-            table = Table(
-                title=f"{dataset.name}/{split}, {class_set}, {len(samples)} images",
-                title_justify="left",
-                box=None,
-            )
-            for header in ("class", "pixels", "share", "images", "drawn by rare class sampling"):
-                table.add_column(header, justify="left" if header == "class" else "right")
+            title = f"{dataset.name}/{split}, {class_set}, {len(samples)} images"
+            numbers = ("pixels", "share", "images", "drawn by rare class sampling")
+            columns = ("class", *(Column(header, justify="right") for header in numbers))
+            table = Table(*columns, title=title, title_justify="left", box=None)
             for row in found:
                 table.add_row(*row.cells())
             console.print(table)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.contracts import plugins
 from adaptbench.flags import EXIT_UNFINISHED, Docs
 from adaptbench.handbook.write import FOLDER, pages, stale, write_pages
@@ -25,4 +26,4 @@ def execute(command: Docs) -> int:
 
 def _list(console: Console, what: str, paths: list[Path]) -> None:
     for path in paths:
-        console.print(f"{what}: {path}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"{what}: {path}")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from adaptbench.commands.output import say
 from adaptbench.planning.estimates import Costs, Total, expected_costs, total
 from adaptbench.planning.plan import Job, Plan
 from adaptbench.records import formatting
@@ -34,7 +35,7 @@ def show(console: Console, plan: Plan, out: Path, at_once: int) -> None:
     for table in _study_tables(plan, costs) if plan.study else [_table(plan, costs)]:
         wide.print(table)
     for line in summary(plan.jobs, costs, at_once, out):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def summary(jobs: Sequence[Job], costs: Costs, at_once: int, out: Path) -> list[str]:

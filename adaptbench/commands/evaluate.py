@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from adaptbench.commands.output import say
 from adaptbench.commands.progress import Bars
 from adaptbench.commands.run import generate_missing
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import PREFIX, Provenance, SplitRef
+from adaptbench.contracts.benchmark import PREFIX, SplitRef
+from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import named
 from adaptbench.errors import UsageError
 from adaptbench.execution.checkpoints import labelled, places
@@ -20,6 +23,7 @@ from adaptbench.execution.checkpoints.labelled import LabelledSplit
 from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint
 from adaptbench.execution.checkpoints.scoring import Scoring, score_all
 from adaptbench.flags import Evaluate
+from adaptbench.flags.options import require_positive
 from adaptbench.planning.devices import device_name
 from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records.checkpoint_scores import Evaluation, load_evaluation
@@ -43,21 +47,25 @@ def execute(command: Evaluate) -> int:
     to_do = [scoring for scoring in wanted if command.force or not scoring.file(out).is_file()]
     generate_missing(console, [(scoring.split.ref.dataset, scoring.split.source) for scoring in to_do])
     for name in scorings:
-        with ExitStack() as stack:
-            score_all([s for s in to_do if s.checkpoint.name == name], out, _announcing(console, stack, name))
+        _score(console, name, [scoring for scoring in to_do if scoring.checkpoint.name == name], out)
     for group in scorings.values():
         console.print(_table([load_evaluation(scoring.file(out)) for scoring in group]))
     page = checkpoints.write_checkpoints(out)
-    console.print(f"All evaluations: {page}", soft_wrap=True, highlight=False)
+    say(console, f"All evaluations: {page}")
     return 0
+
+
+def _score(console: Console, name: str, scorings: Sequence[Scoring], out: Path) -> None:
+    with ExitStack() as stack:
+        bars = Bars(console, stack)
+        score_all(scorings, out, lambda split, count: bars.add(f"{name} on {split.ref}", count))
 
 
 def _check(command: Evaluate) -> None:
     if not command.checkpoints:
         known = ", ".join(places.names(command.out)) or "none"
         raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
-    if command.limit is not None and command.limit < 1:
-        raise UsageError(f"--limit {command.limit}: give at least 1.")
+    require_positive(command, "limit")
     named(command.protocol)
 
 
@@ -78,7 +86,7 @@ def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list
     labelled.require_any(found, missing, checkpoint.class_set)
     for ref, reason in missing.items():
         text = f"{checkpoint.name}: {ref} is left out. {reason}"
-        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(console, text, "yellow")
     return found
 
 
@@ -96,30 +104,14 @@ def _wanted(
     return labelled.benchmark_splits(registry, names, provenance)
 
 
-def _announcing(
-    console: Console, stack: ExitStack, name: str
-) -> Callable[[LabelledSplit, int], Callable[[int], None]]:
-    bars = Bars(console, stack)
-    return lambda split, count: bars.add(f"{name} on {split.ref}", count)
-
-
 def _table(evaluations: Sequence[Evaluation]) -> Table:
     """The scores of one checkpoint, one row per split."""
-    columns: dict[str, Callable[[Evaluation], str]] = {
-        "split": lambda e: e.score.split,
-        "class set": lambda e: e.score.class_set,
-        "data": lambda e: e.score.provenance,
-        "images": lambda e: str(e.score.images),
-        "mIoU": lambda e: f"{e.score.miou:.1f}",
-        "pixel accuracy": lambda e: f"{e.score.accuracy:.1f}",
-    }
     first = evaluations[0]
     title = f"{first.checkpoint}: {checkpoints.origin(first)}; {first.method_title} on {first.network.name}"
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
-    for header in columns:
-        table.add_column(
-            header, justify="right" if header in ("images", "mIoU", "pixel accuracy") else "left"
-        )
-    for evaluation in evaluations:
-        table.add_row(*(Text(cell(evaluation)) for cell in columns.values()))
+    right = (Column(header, justify="right") for header in ("images", "mIoU", "pixel accuracy"))
+    columns = ("split", "class set", "data", *right)
+    table = Table(*columns, title=Text(title), title_justify="left", box=None, pad_edge=False)
+    for score in (evaluation.score for evaluation in evaluations):
+        numbers = (str(score.images), f"{score.miou:.1f}", f"{score.accuracy:.1f}")
+        table.add_row(*map(Text, (score.split, score.class_set, score.provenance, *numbers)))
     return table

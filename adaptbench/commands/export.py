@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.commands.predict import like_dataset
 from adaptbench.errors import UsageError, WeightsError
 from adaptbench.evaluation.sizes import input_size
@@ -41,9 +41,10 @@ def execute(command: Export) -> int:
         else:
             fresh = checkpoint.fill().scored_network()
             difference = tensors.write(scorer.network, fresh, example, path, description)
-        _say(console, path, difference)
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        say(console, f"{path}: {size}, logits differ from the network's by at most {difference:.2g}")
     write_text(folder / "model.json", json.dumps(description, indent=1) + "\n")
-    console.print(f"How to use them: {folder / 'model.json'}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"How to use them: {folder / 'model.json'}")
     return 0
 
 
@@ -64,9 +65,3 @@ def _require_taken(network: torch.nn.Module, example: torch.Tensor) -> None:
             f"The network takes no input of {width}x{height} pixels, which is what it is shown of an image: {error}. "
             "Name a dataset with images of another size with --like."
         ) from error
-
-
-def _say(console: Console, path: Path, difference: float) -> None:
-    size = f"{path.stat().st_size / 1e6:.1f} MB"
-    text = f"{path}: {size}, logits differ from the network's by at most {difference:.2g}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

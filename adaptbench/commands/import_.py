@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
@@ -83,12 +83,8 @@ def _choices(command: Import, method: type[Method]) -> tuple[str, dict[str, Any]
     network = command.network or overrides.pop("network", method.Settings.model_fields["network"].default)
     overrides.pop("network", None)
     resolved = resolve(method.Settings, profile("paper"), None, {}, str(network), overrides)
-    return str(network), _plain(resolved.settings.model_dump(mode="json"), overrides)
-
-
-def _plain(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Overridden settings as they were understood."""
-    return {key: settings[key] for key in sorted(overrides)}
+    settings = resolved.settings.model_dump(mode="json")  # as they were understood
+    return str(network), {key: settings[key] for key in sorted(overrides)}
 
 
 def _name(method: str, which: Which, digest: str) -> str:
@@ -110,4 +106,4 @@ def _report(console: Console, facts: imported.Imported, place: Path, new: bool) 
         f"  kept in {place}",
         f"Score it: python run_all.py evaluate {facts.name} --data-root DATA",
     ]
-    console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+    say(console, "\n".join(lines))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rich.table import Column, Table
 from rich.text import Text
 
-from adaptbench.commands.output import console, print_json
+from adaptbench.commands.output import console, print_json, say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import PROFILES
 from adaptbench.contracts.protocols import PROTOCOLS
@@ -34,10 +34,12 @@ def execute(command: Ls) -> int:
     """Prints the lists asked for."""
     registry = plugins.discover(command.plugins)
     lists: dict[str, Callable[[], _List]] = {
-        "methods": lambda: _methods(registry),
+        "methods": lambda: _plugins(registry, "method", "Methods", paper="paper", tags="tags"),
         "benchmarks": lambda: _benchmarks(registry),
-        "datasets": lambda: _datasets(registry),
-        "studies": lambda: _studies(registry),
+        "datasets": lambda: _plugins(registry, "dataset", "Datasets", licence="licence", homepage="homepage"),
+        "studies": lambda: _plugins(
+            registry, "study", "Studies (--study NAME)", paper="paper", table="table"
+        ),
         "profiles": _profiles,
         "protocols": _protocols,
         "runs": lambda: _runs(command.out),
@@ -50,7 +52,7 @@ def execute(command: Ls) -> int:
         for found in shown.values():
             notes.print(_table(found))
     for file, reason in registry.broken:
-        notes.print(f"left out {file}: {reason}", style="yellow", markup=False, soft_wrap=True)
+        say(notes, f"left out {file}: {reason}", "yellow")
     return 0
 
 
@@ -85,22 +87,10 @@ def _plain(literal: Any) -> Any:
     return list(literal) if isinstance(literal, tuple) else literal
 
 
-def _methods(registry: plugins.Registry) -> _List:
-    return _plugins(registry, "method", "Methods", paper="paper", tags="tags")
-
-
 def _benchmarks(registry: plugins.Registry) -> _List:
     title = "Benchmarks (minicity/NAME: the same on generated data)"
     found = _plugins(registry, "benchmark", title, class_set="class set", setting="setting")
     return found._replace(rows=[{**row, "setting": row["setting"] or "uda"} for row in found.rows])
-
-
-def _datasets(registry: plugins.Registry) -> _List:
-    return _plugins(registry, "dataset", "Datasets", licence="licence", homepage="homepage")
-
-
-def _studies(registry: plugins.Registry) -> _List:
-    return _plugins(registry, "study", "Studies (--study NAME)", paper="paper", table="table")
 
 
 def _profiles() -> _List:

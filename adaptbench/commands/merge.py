@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.contracts import plugins
 from adaptbench.errors import UsageError
 from adaptbench.flags import EXIT_UNFINISHED, Merge
@@ -24,10 +25,10 @@ def execute(command: Merge) -> int:
     console, registry, rejected = Console(), plugins.discover(command.plugins), 0
     for path, outcome in merge(command.files, command.out, registry):
         if isinstance(outcome, Path):
-            console.print(f"merged {path}: {outcome}", soft_wrap=True, highlight=False, markup=False)
+            say(console, f"merged {path}: {outcome}")
             continue
         rejected += 1
         for objection in outcome:
             text = f"rejected {path}: {objection}"
-            console.print(text, style="red", soft_wrap=True, highlight=False, markup=False)
+            say(console, text, "red")
     return EXIT_UNFINISHED if rejected else 0

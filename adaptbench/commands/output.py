@@ -18,6 +18,11 @@ def console(json: bool = False) -> Console:
     return Console(file=file, width=None if file.isatty() else _WIDE)
 
 
+def say(to: Console, text: str, style: str = "") -> None:
+    """A line of plain text, which is neither folded nor read as markup."""
+    to.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+
+
 def print_json(content: Any) -> None:
     """Prints ``content`` as JSON."""
     sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.commands.progress import Bars
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
@@ -34,10 +35,8 @@ def execute(command: Predict) -> int:
     found = images.find(command.images)
     folder = out / "predictions" / checkpoint.name / (command.name or command.images.resolve().name)
     _require_apart(folder, command.images)
-    with ExitStack() as stack:
-        kept = stack.enter_context(
-            closing(Kept(folder, FACTS, facts(checkpoint, command.images, box, device)))
-        )
+    said = facts(checkpoint, command.images, box, device)
+    with ExitStack() as stack, closing(Kept(folder, FACTS, said)) as kept:
         tell = Bars(console, stack).add(f"{checkpoint.name} on {command.images}", len(found))
         outcome = predict(scorer_of(checkpoint, device, ()), box, found, kept, tell)
     _report(console, outcome, folder)
@@ -69,7 +68,7 @@ def _require_apart(folder: Path, images: Path) -> None:
 
 def _report(console: Console, outcome: Outcome, folder: Path) -> None:
     for problem in outcome.unreadable[:SHOWN]:
-        console.print(f"Left out. {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"Left out. {problem}", "red")
     if len(outcome.unreadable) > SHOWN:
         console.print(
             f"{len(outcome.unreadable) - SHOWN} more could not be read.", style="red", highlight=False
@@ -77,8 +76,8 @@ def _report(console: Console, outcome: Outcome, folder: Path) -> None:
     if outcome.turned:
         examples = ", ".join(map(str, outcome.turned[:3]))
         text = f"{len(outcome.turned)} images are turned as their EXIF orientation says, and so are their predictions"
-        console.print(f"{text}: {examples}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"{text}: {examples}", "yellow")
     there = f", {outcome.kept} were there" if outcome.kept else ""
     left = f", {len(outcome.unreadable)} could not be read" if outcome.unreadable else ""
     text = f"{outcome.predicted} images predicted{there}{left}: {folder}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    say(console, text)

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from adaptbench.commands.output import say
+
 
 class Bars:
     """A bar for every piece of work on a terminal, and a line for it elsewhere.
@@ -28,7 +30,7 @@ class Bars:
         """Shows that work on this many images begins; returns what is told how many are done."""
         progress = self._progress
         if progress is None:
-            self._console.print(f"{text}: {images} images", markup=False, highlight=False, soft_wrap=True)
+            say(self._console, f"{text}: {images} images")
             return lambda done: None
         bar = progress.add_task(text, total=images)
         return lambda done: progress.update(bar, completed=done)

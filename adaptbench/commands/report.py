@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptbench.commands.output import print_json
+from adaptbench.commands.output import print_json, say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.study import Study, load_study
 from adaptbench.errors import AdaptBenchError
@@ -35,6 +35,10 @@ from adaptbench.reporting.terminal import leaderboard_table, study_tables
 def execute(command: Report) -> int:
     """Writes leaderboards and studies of ``--out``, and the committed leaderboard with ``--publish``."""
     console = Console(stderr=command.json)
+
+    def warn(text: str) -> None:
+        say(console, text, "yellow")
+
     found = scan_records(command.out)
     shown = () if command.json else None
     tests = show_boards(console, command.out, found, shown)
@@ -48,45 +52,38 @@ def execute(command: Report) -> int:
 
         written += write_published(load_published(), FOLDER)
         for path in [*written, *write_pages(plugins.discover())]:
-            _say(console, f"published {path}")
+            say(console, f"published {path}")
     if command.images:
         from adaptbench.reporting.figures.gallery import draw_all
 
-        for path in draw_all(found.records, command.out, lambda text: _say(console, text, "yellow")):
-            _say(console, f"drawn {path}")
+        for path in draw_all(found.records, command.out, warn):
+            say(console, f"drawn {path}")
     if command.page:
         from adaptbench.reporting.page.site import write_page
 
-        def warn(text: str) -> None:
-            _say(console, text, "yellow")
-
         page = write_page(found.records, command.out, printed_facts(), found.unreadable, warn, tests)
-        _say(console, f"Page: {page}")
+        say(console, f"Page: {page}")
     tracking = command.tracking
     if tracking.wandb != "disabled" or tracking.tensorboard:
         from adaptbench.tracking.backends import trackers
         from adaptbench.tracking.upload import upload
 
         for tracker in trackers(tracking, command.out):
-            _say(console, upload(found.records, command.out, tracker))
+            say(console, upload(found.records, command.out, tracker))
     return 0
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 def show_studies(
     console: Console, out: Path, finished: FoundRecords, names: Collection[str] | None = None
 ) -> None:
     """Rewrites ``OUT/leaderboards/studies`` and prints the tables (those of the studies ``names``, if given)."""
-    found = find_series(out)
+    found, unreadable = find_series(out)
     tables = []
-    for series in found.series:
+    for series in found:
         try:
             tables.append(study_table(_study(series), series, finished.records))
         except AdaptBenchError as error:
-            _say(console, f"left out study {series.study}: {error}", "yellow")
+            say(console, f"left out study {series.study}: {error}", "yellow")
     pages = write_studies(tables, out / "leaderboards" / "studies")
     for table in tables:
         if names is None or table.study.name in names:
@@ -94,10 +91,10 @@ def show_studies(
                 console.print(drawn)
             for sentence in (circumstances(table), caution(table)):
                 console.print(sentence, style="italic", highlight=False, markup=False)
-    for unreadable in found.unreadable:
-        _say(console, f"left out {unreadable.path}: {unreadable.reason}", "yellow")
+    for problem in unreadable:
+        say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     for page in pages:
-        _say(console, f"Study: {page}")
+        say(console, f"Study: {page}")
 
 
 def _study(series: Series) -> type[Study]:
@@ -128,12 +125,12 @@ def show_boards(
             for text in (significance.sentence(board, result), data_sentence(board)):
                 if text:
                     console.print(text, style="italic", highlight=False, markup=False)
-    for unreadable in found.unreadable:
-        console.print(f"left out {unreadable.path}: {unreadable.reason}", style="yellow", markup=False)
-    console.print(f"Leaderboard: {written[0]}", soft_wrap=True, highlight=False)
+    for problem in found.unreadable:
+        say(console, f"left out {problem.path}: {problem.reason}", "yellow")
+    say(console, f"Leaderboard: {written[0]}")
     further = {"Single checkpoints": write_checkpoints(out)}
     further["Checkpoint rules"] = write_checkpoint_rules(found.records, out)
     for title, page in further.items():
         if page is not None:
-            console.print(f"{title}: {page}", soft_wrap=True, highlight=False)
+            say(console, f"{title}: {page}")
     return tests

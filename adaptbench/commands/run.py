@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Confirm
 
 from adaptbench.commands import dry_run
+from adaptbench.commands.output import say
+from adaptbench.commands.progress import Bars
 from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import profile
@@ -23,8 +24,9 @@ from adaptbench.execution.launch.local import Progress as JobProgress
 from adaptbench.execution.launch.local import View, anew, discard, not_finished, prepared, run_jobs, to_do
 from adaptbench.execution.launch.machine import Machine, machine_for
 from adaptbench.execution.launch.time_limit import TimeLimit
-from adaptbench.execution.launch.views import LiveView, LogView, job_name
+from adaptbench.execution.launch.views import job_name, view_on
 from adaptbench.flags import EXIT_UNFINISHED, Run, experiment
+from adaptbench.flags.options import require_positive
 from adaptbench.planning import sources
 from adaptbench.planning.estimates import expected_costs
 from adaptbench.planning.plan import Job, Plan, make_plan
@@ -45,13 +47,13 @@ def execute(command: Run) -> int:
     left_out = EXIT_UNFINISHED if plan.broken else 0
     chosen = _chosen(plan, command)
     if command.only_failed and not chosen.jobs:
-        console.print(_none_failed(plan), highlight=False, soft_wrap=True)
+        say(console, _none_failed(plan))
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
     concurrency = _concurrency(console, command, machine, len(to_do(chosen.jobs)))
     if command.write_config is not None:
         experiment.save(command, command.write_config)
-        console.print(f"written {command.write_config}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"written {command.write_config}")
     if command.dry_run:
         dry_run.show(console, chosen, command.out, concurrency)
         return left_out
@@ -89,12 +91,7 @@ def request_of(command: Run) -> Request:
             f"--study {command.study} says itself which networks are compared. Put all of it on another one with "
             "--set network=NAME."
         )
-    if command.limit is not None and command.limit < 1:
-        raise UsageError(f"--limit {command.limit}: give at least 1 iteration.")
-    if command.jobs is not None and command.jobs < 1:
-        raise UsageError(f"--jobs {command.jobs}: give at least 1.")
-    if command.debug_images is not None and command.debug_images < 1:
-        raise UsageError(f"--debug-images {command.debug_images}: give at least 1 iteration.")
+    require_positive(command, "limit", "jobs", "debug_images")
     benchmarks, plugin_files = _named(command.benchmarks or ())
     return Request(
         methods=command.methods or Request.methods,
@@ -121,7 +118,7 @@ def request_of(command: Run) -> Request:
 def _say_notes(console: Console, plan: Plan) -> None:
     """Says which plug-in files are left out, and what else the user must know."""
     for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
-        console.print(text, style="yellow", markup=False, soft_wrap=True)
+        say(console, text, "yellow")
 
 
 def _chosen(plan: Plan, command: Run) -> Plan:
@@ -146,7 +143,7 @@ def _wanted(console: Console, command: Run, jobs: Sequence[Job], at_once: int) -
         raise UsageError(
             f"{text} Name some with --methods, show the plan with --dry-run, or say --yes to train them all."
         )
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    say(console, text)
     try:
         return Confirm.ask("Train them all?", console=console, default=False)
     except EOFError:
@@ -167,7 +164,7 @@ def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) ->
     threads = profile(command.profile).threads
     wanted = command.jobs or machine.room(threads)
     if warning := machine.warning(min(wanted, jobs), threads):
-        console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(console, warning, "yellow")
     return wanted
 
 
@@ -176,12 +173,12 @@ def _watched(console: Console, command: Run, jobs: Sequence[Job]) -> Iterator[Vi
     """What shows the jobs while the block runs them; trackers follow them, too."""
 
     def tell(text: str) -> None:
-        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(console, text, "yellow")
 
     folders = [job.folder for job in to_do(jobs)]
     with (
         followed(command.tracking, folders, command.out.resolve(), tell),
-        LiveView(console) if console.is_terminal else LogView(console) as view,
+        view_on(console) as view,
     ):
         yield view
 
@@ -206,8 +203,8 @@ def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]]) -> None:
     """Generates what the cache lacks of the sources of datasets, and shows how far it is."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
+        bars = Bars(console, stack)
 
         def announce(name: str, count: int) -> Callable[[int, int], None]:
             console.print(
@@ -215,9 +212,8 @@ def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]])
             )
             if not console.is_terminal:
                 return lambda done, total: None
-            bar = stack.enter_context(Progress(*columns, console=console))
-            task = bar.add_task(f"MiniCity {name}", total=count)
-            return lambda done, total: bar.update(task, completed=done)
+            tell = bars.add(f"MiniCity {name}", count)
+            return lambda done, total: tell(done)
 
         sources.generate(wanted, announce)
 
@@ -250,7 +246,7 @@ def _show_images(console: Console, ended: Sequence[JobProgress]) -> None:
             text += "none, since its training was in the store already; --force trains it again."
         else:
             continue
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, text)
 
 
 def _summary(console: Console, ended: Sequence[JobProgress], out: Path, finished: FoundRecords) -> int:
@@ -260,14 +256,8 @@ def _summary(console: Console, ended: Sequence[JobProgress], out: Path, finished
     unfinished = [p for p in ended if p.status.state not in (State.DONE, State.SKIPPED)]
     for progress in unfinished:
         reason = progress.status.reason or "not started"
-        console.print(
-            f"{job_name(progress)}: {progress.status.state}. {reason}",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(console, f"{job_name(progress)}: {progress.status.state}. {reason}", "red")
         trace = progress.job.folder / "traceback.txt"
         if trace.exists():
-            console.print(f"  traceback: {trace}", markup=False, highlight=False, soft_wrap=True)
+            say(console, f"  traceback: {trace}")
     return EXIT_UNFINISHED if unfinished else 0

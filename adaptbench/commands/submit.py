@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from adaptbench.commands.output import say
 from adaptbench.commands.progress import Bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
@@ -42,9 +43,7 @@ def execute(command: Submit) -> int:
         submission.required_images(dataset, server, checkpoint.class_set)
     for checkpoint in opened:
         _submit(console, command.server, checkpoint, dataset, device, out)
-    console.print(
-        f"Submit at {server.address}, and state the training data.", highlight=False, soft_wrap=True
-    )
+    say(console, f"Submit at {server.address}, and state the training data.")
     return 0
 
 
@@ -68,11 +67,9 @@ def _submit(
     for mark in ("oracle", "smoke"):
         if getattr(checkpoint, mark):
             text = f"{checkpoint.name} is marked {mark!r}: it is no entry for a public table."
-            console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    with ExitStack() as stack:
-        kept = stack.enter_context(
-            closing(Kept(folder, submission.FACTS, submission.facts(checkpoint, name, device)))
-        )
+            say(console, text, "yellow")
+    facts = submission.facts(checkpoint, name, device)
+    with ExitStack() as stack, closing(Kept(folder, submission.FACTS, facts)) as kept:
         tell = Bars(console, stack).add(
             f"{checkpoint.name} on {dataset.name}/{submission.SPLIT}", len(samples)
         )
@@ -81,4 +78,4 @@ def _submit(
         path = folder.with_name(f"{folder.name}.zip")
         submission.pack(folder, files, path)
     size = f"{path.stat().st_size / 1e6:.1f} MB"
-    console.print(f"{len(files)} files, {size}: {path}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"{len(files)} files, {size}: {path}")

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from adaptbench.contracts import stand_ins
 from adaptbench.errors import PluginError, UsageError, unknown_name
+
+Base = TypeVar("Base")
 
 #: The checkout (or installation) that holds methods/, datasets/, benchmarks/ and studies/.
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,6 +142,19 @@ def load(plugin: Plugin) -> Any:
             f"The plug-in file {plugin.file} cannot be imported: {type(error).__name__}: {error}. "
             f"Mend it, or leave out {plugin.name!r}."
         ) from error
+
+
+def load_subclass(plugin: Plugin, base: type[Base]) -> type[Base]:
+    """The plug-in's class, which its kind wants to be a subclass of ``base``.
+
+    Raises:
+        PluginError: it is none, or the file raises on import.
+    """
+    loaded = load(plugin)
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        needed = f"{base.__module__}.{base.__name__}"
+        raise PluginError(f"{plugin.file}: {plugin.class_name} is not a subclass of {needed}.")
+    return loaded
 
 
 def _described() -> ModuleType:

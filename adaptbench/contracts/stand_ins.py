@@ -28,11 +28,7 @@ class StandInError(BaseException):
 
 
 class StandIn:
-    """A name in a heavy package, or what became of it.
-
-    Args:
-        name: for whoever looks for the reason of a `StandInError`.
-    """
+    """A name in a heavy package, or what became of it."""
 
     def __init__(self, name: str) -> None:
         self._name = name

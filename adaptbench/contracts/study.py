@@ -126,11 +126,7 @@ def load_study(registry: plugins.Registry, name: str) -> type[Study]:
         PluginError: its file cannot be imported, or contradicts itself.
     """
     plugin = registry.find("study", name)
-    loaded = plugins.load(plugin)
-    if not (isinstance(loaded, type) and issubclass(loaded, Study)):
-        raise PluginError(
-            f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.contracts.study.Study."
-        )
+    loaded = plugins.load_subclass(plugin, Study)
     for problem in _problems(loaded):
         raise PluginError(f"{plugin.file}: {problem}")
     return loaded

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from adaptbench.contracts import folder_dataset
-from adaptbench.contracts.benchmark import Benchmark, Provenance, Setting, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, Setting, SplitRef
+from adaptbench.contracts.profiles import Provenance
 from adaptbench.errors import UsageError
 from adaptbench.storage import yaml_file
 

@@ -53,9 +53,6 @@ class _Positioned(io.RawIOBase):
 class Archive:
     """A zip archive, opened.
 
-    Args:
-        path: where it lies.
-
     Raises:
         DataError: it cannot be read, or is no zip archive.
     """

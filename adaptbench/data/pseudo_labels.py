@@ -41,9 +41,6 @@ class PseudoLabels:
 
     An image counts as labelled when its line is in the table, which is written after the image. So a pass that is
     killed goes on where it was and ends with the same bytes.
-
-    Args:
-        folder: of the stage.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -158,10 +158,7 @@ class TrainingStream(Dataset[Batch]):
         rare = self.sampling.rare
         if rare is None:
             return None
-        items = [
-            (dataset, sample, table) for dataset, sample, _, table in self.labelled.items if table is not None
-        ]
-        counts = class_counts(items, minicity.cache_folder() / "class-statistics")
+        counts = self._class_counts()
         try:
             return rare_class_sampler(counts, rare.temperature, rare.min_pixels, rare.missing)
         except ValueError as error:
@@ -176,8 +173,7 @@ class TrainingStream(Dataset[Batch]):
         """
         if not self.sampling.balanced:
             return None
-        items = [(data, sample, table) for data, sample, _, table in self.labelled.items if table is not None]
-        counts = class_counts(items, minicity.cache_folder() / "class-statistics")
+        counts = self._class_counts()
         shows = np.zeros((len(counts), 1 + max((c for row in counts for c in row), default=0)), dtype=bool)
         for row, found in zip(shows, counts, strict=True):
             row[[c for c, pixels in found.items() if pixels > 0]] = True
@@ -188,6 +184,11 @@ class TrainingStream(Dataset[Batch]):
         except ValueError as error:
             raise DataError(str(error)) from error
         return rng.permutation(picks)
+
+    def _class_counts(self) -> list[dict[int, int]]:
+        """Pixels by class of every labelled image."""
+        items = [(data, sample, table) for data, sample, _, table in self.labelled.items if table is not None]
+        return class_counts(items, minicity.cache_folder() / "class-statistics")
 
     def _labelled_indices(self, iteration: int) -> list[int]:
         if self.balanced_picks is None:

@@ -17,12 +17,7 @@ from adaptbench.evaluation.scorer import Scorer
 
 
 def feature_moments(scorer: Scorer, dataset: Dataset, samples: Iterable[Sample]) -> ClassMoments:
-    """Moments of the last feature map, by the true class of its cells (labels take the nearest pixel).
-
-    Args:
-        scorer: the network, and how it sees images.
-        dataset: of the images.
-        samples: at least one.
+    """Moments of the last feature map over at least one image, by the true class of its cells (nearest label pixel).
 
     Raises:
         UsageError: the network has no encoder that gives feature maps.

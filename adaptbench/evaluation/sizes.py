@@ -16,12 +16,6 @@ def scored_size(stated: LabelSize, profile: Profile) -> tuple[int, int] | None:
 
 
 def input_size(dataset: Dataset | type[Dataset], resolution: float, profile: Profile) -> tuple[int, int]:
-    """Box an image of ``dataset`` is resized into, (width, height) in pixels of the profile.
-
-    Args:
-        dataset: states the size that trainings use.
-        resolution: factor on it.
-        profile: converts lengths.
-    """
+    """Box an image of ``dataset`` is resized into, (width, height) in pixels of the profile."""
     width, height = dataset.training_size
     return profile.length(int(width * resolution)), profile.length(int(height * resolution))

@@ -49,10 +49,6 @@ def soft_neighbourhood_density(probability: Tensor, temperature: float = _TEMPER
 
     Shape: ``(N, C)`` float, rows sum to 1, at least two.
 
-    Args:
-        probability: predictions.
-        temperature: of the softmax over similarities.
-
     Source: Saito et al.: Tune it the right way: unsupervised validation of domain adaptation via soft neighborhood
         density, ICCV 2021, arXiv 2108.10860, equations 1 to 3.
     """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adaptbench.contracts.benchmark import Provenance, SplitRef
+from adaptbench.contracts.benchmark import SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.contracts.profiles import Provenance
 from adaptbench.execution.job_context import JobContext
 from adaptbench.planning import sources
 

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import tyro
 
 from adaptbench.contracts.protocols import DEFAULT
-from adaptbench.flags.options import Flag, words
+from adaptbench.flags.options import CheckpointProfile, DataPath, DataRoot, Device, Flag, Out, words
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class Import:
     """Also read files that run code when they are read; only if you trust whoever made them."""
     name: Annotated[str | None, words("NAME")] = None
     """Under which to keep it; by default made from method and file."""
-    out: Path = Path("results")
-    """Results folder."""
+    out: Out = Path("results")
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further methods."""
 
@@ -57,21 +56,16 @@ class Evaluate:
     benchmarks: Annotated[tuple[str, ...], words("BENCHMARK ...")] = ()
     """Only the splits that these benchmarks score; by default every labelled split, in generated worlds every one that
     any benchmark scores."""
-    profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
-    """Size of images and windows; by default paper for imports and its own for a run."""
+    profile: CheckpointProfile = None
     data: Annotated[Literal["generated", "official"] | None, words("{generated,official}")] = None
     """Where data comes from; by default official in paper and generated in mini."""
-    data_root: Annotated[Path | None, words("PATH")] = None
-    """Parent folder of official datasets."""
-    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
-    """Folder of single datasets, beside the root."""
+    data_root: DataRoot = None
+    data_path: DataPath = ()
     protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
     """Whose labels and mean count; ls protocols names them. A head of 19 of which 16 are averaged is imported with
     --classes cityscapes16of19."""
-    out: Path = Path("results")
-    """Results folder."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPU where there is one."""
+    out: Out = Path("results")
+    device: Device = "auto"
     limit: Annotated[int | None, words("N")] = None
     """Smoke evaluation: 2 N images per split, at least 4; marked as such."""
     force: Flag = False
@@ -98,12 +92,10 @@ class Predict:
     cityscapes. Predictions have the size of the image in any case."""
     name: Annotated[str | None, words("NAME")] = None
     """Folder of the results; by default that of the images."""
-    profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
-    """Size of images and windows; by default paper for imports and its own for a run."""
+    profile: CheckpointProfile = None
     out: Path = Path("results")
     """Results folder: predictions go to OUT/predictions/CHECKPOINT/NAME."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPU where there is one."""
+    device: Device = "auto"
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further methods and datasets."""
 
@@ -126,8 +118,7 @@ class Export:
     like: Annotated[str | None, words("DATASET")] = None
     """The ONNX graph takes images resized like those of this dataset; by default the one that the run is scored on,
     for imports cityscapes."""
-    profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
-    """Size of images and windows; by default paper for imports and its own for a run."""
+    profile: CheckpointProfile = None
     out: Path = Path("results")
     """Results folder: files go to OUT/exports/CHECKPOINT."""
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
@@ -149,15 +140,11 @@ class Submit:
         Literal["cityscapes", "acdc", "dark_zurich", "bdd100k"], tyro.conf.arg(metavar="SERVER")
     ]
     """cityscapes, acdc, dark_zurich or bdd100k."""
-    profile: Annotated[Literal["mini", "paper"] | None, words("{mini,paper}")] = None
-    """Size of images and windows; by default paper for imports and its own for a run."""
-    data_root: Annotated[Path | None, words("PATH")] = None
-    """Parent folder of official datasets."""
-    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
-    """Folder of single datasets, beside the root."""
+    profile: CheckpointProfile = None
+    data_root: DataRoot = None
+    data_path: DataPath = ()
     out: Path = Path("results")
     """Results folder: archives go to OUT/submissions."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPU where there is one."""
+    device: Device = "auto"
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further methods and datasets."""

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from adaptbench.flags.options import Flag, words
+from adaptbench.flags.options import DataPath, DataRoot, Flag, Json, Out, words
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,8 @@ class Data:
     once and kept in the cache."""
     names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")] = ()
     """Datasets; by default all that are found."""
-    data_root: Annotated[Path | None, words("PATH")] = None
-    """Parent folder of official datasets."""
-    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
-    """Folder of single datasets, beside the root."""
+    data_root: DataRoot = None
+    data_path: DataPath = ()
     jobs: Annotated[int | None, words("N")] = None
     """Processes at once; by default one per core."""
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
@@ -49,8 +47,7 @@ class Ls:
     """What to list."""
     out: Path = Path("results")
     """Results folder whose runs are listed."""
-    json: Flag = False
-    """Print JSON for programs, and notes to stderr."""
+    json: Json = False
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further plug-ins."""
 
@@ -71,13 +68,9 @@ class Doctor:
 
     examples: ClassVar[tuple[str, ...]] = ("", "--data-root DATA", "--data-path gta5=DIR --json")
 
-    data_root: Annotated[Path | None, words("PATH")] = None
-    """Parent folder of official datasets."""
-    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
-    """Folder of single datasets, beside the root."""
-    out: Path = Path("results")
-    """Results folder."""
-    json: Flag = False
-    """Print JSON for programs, and notes to stderr."""
+    data_root: DataRoot = None
+    data_path: DataPath = ()
+    out: Out = Path("results")
+    json: Json = False
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further plug-ins."""

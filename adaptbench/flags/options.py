@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from adaptbench.errors import UsageError
+
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 
-def words(metavar: str) -> Any:
+def words(metavar: str, help: str | None = None) -> Any:
     """How --help shows an option whose default is that it is absent."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+    return tyro.conf.arg(metavar=metavar, help=help, help_behavior_hint="")
+
+
+def require_positive(command: object, *names: str) -> None:
+    """Raises UsageError unless the numbers that are given with these options are at least 1."""
+    for name in names:
+        value = getattr(command, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: give at least 1.")
+
+
+# Options that say the same wherever they stand.
+Out = Annotated[Path, tyro.conf.arg(help="Results folder.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], tyro.conf.arg(help="auto takes the GPU where there is one.")
+]
+Json = Annotated[Flag, tyro.conf.arg(help="Print JSON for programs, and notes to stderr.")]
+DataRoot = Annotated[Path | None, words("PATH", "Parent folder of official datasets.")]
+DataPath = Annotated[
+    tuple[str, ...], words("DATASET=PATH ...", "Folder of single datasets, beside the root.")
+]
+CheckpointProfile = Annotated[
+    Literal["mini", "paper"] | None,
+    words(
+        "{mini,paper}",
+        "Size of images and windows; by default paper for imports and its own for a run.",
+    ),
+]
 
 
 @dataclass(frozen=True)

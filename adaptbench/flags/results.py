@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from adaptbench.flags.options import NO_TRACKING, Flag, TrackingFlags, words
+from adaptbench.flags.options import NO_TRACKING, Flag, Json, Out, TrackingFlags, words
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,7 @@ class Report:
 
     examples: ClassVar[tuple[str, ...]] = ("", "--out results --page", "--json")
 
-    out: Path = Path("results")
-    """Results folder."""
+    out: Out = Path("results")
     publish: Flag = False
     """Also update the committed results/minicity/leaderboard.md and .csv, the pages of results/published, and those
     that docs writes."""
@@ -26,8 +25,7 @@ class Report:
     """Also draw the leaderboards and strips of predictions."""
     page: Flag = False
     """Also write a web page with tables, charts, images and a page per run: OUT/leaderboards/page/index.html."""
-    json: Flag = False
-    """Print JSON for programs, and notes to stderr."""
+    json: Json = False
     tracking: TrackingFlags = NO_TRACKING
 
 
@@ -54,8 +52,7 @@ class Analyse:
     """Only runs with these seeds."""
     limit: Annotated[int | None, words("N")] = None
     """Look at the first N images only."""
-    out: Path = Path("results")
-    """Results folder."""
+    out: Out = Path("results")
 
 
 @dataclass(frozen=True)
@@ -75,10 +72,8 @@ class Compare:
     """Which benchmark, if both were run on several."""
     any_protocol: Flag = False
     """Compare what was run under different protocols, as long as the scored images are the same."""
-    out: Path = Path("results")
-    """Results folder."""
-    json: Flag = False
-    """Print JSON for programs, and notes to stderr."""
+    out: Out = Path("results")
+    json: Json = False
 
 
 @dataclass(frozen=True)
@@ -89,8 +84,7 @@ class Cite:
 
     boards: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="BOARD ...")] = ()
     """Benchmarks of the results folder, by default all; published/KEY means a board of results/published."""
-    out: Path = Path("results")
-    """Results folder."""
+    out: Out = Path("results")
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further plug-ins."""
 
@@ -118,8 +112,7 @@ class Merge:
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ZIP ...")]
     """What contribute wrote."""
-    out: Path = Path("results")
-    """Results folder."""
+    out: Out = Path("results")
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further methods and benchmarks."""
 
@@ -136,5 +129,4 @@ class Dashboard:
     """Whose project it is, by default yours."""
     spec: Annotated[Path | None, words("FILE")] = None
     """Write what would be sent to a file, and send nothing."""
-    out: Path = Path("results")
-    """Results folder."""
+    out: Out = Path("results")

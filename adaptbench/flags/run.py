@@ -10,7 +10,7 @@ import tyro
 
 from adaptbench.contracts.benchmark import CheckpointRule
 from adaptbench.contracts.protocols import DEFAULT
-from adaptbench.flags.options import NO_TRACKING, Flag, TrackingFlags, words
+from adaptbench.flags.options import NO_TRACKING, DataPath, DataRoot, Device, Flag, TrackingFlags, words
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,8 @@ class Run:
     """mini: minutes on two CPU cores. paper: published sizes and hyper-parameters."""
     data: Annotated[Literal["generated", "official"] | None, words("{generated,official}")] = None
     """Where data comes from; by default generated in mini and official in paper."""
-    data_root: Annotated[Path | None, words("PATH")] = None
-    """Parent folder of official datasets."""
-    data_path: Annotated[tuple[str, ...], words("DATASET=PATH ...")] = ()
-    """Folder of single datasets, beside the root."""
+    data_root: DataRoot = None
+    data_path: DataPath = ()
     out: Path = Path("results")
     """Folder for runs, stages and leaderboards."""
     jobs: Annotated[int | None, words("N")] = None
@@ -53,8 +51,7 @@ class Run:
     timeout: Annotated[str | None, words("DURATION")] = None
     """Longest time that a job may run now, like 2h, 1h30m, 90m or 45s; then it saves and stops, the others go on, and
     the same command goes on with it. By default there is none."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPU where there is one."""
+    device: Device = "auto"
     set: Annotated[tuple[str, ...], words("KEY=VALUE ...")] = ()
     """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
     limit: Annotated[int | None, words("ITERATIONS")] = None

@@ -21,11 +21,7 @@ _QUIRKS = re.compile(r"docs/quirks\.md((?:(?:, | and | to )?#\w+)+)")
 
 
 def building_blocks_page(root: Path = plugins.ROOT / "adaptbench") -> str:
-    """All modules of ``adaptation``, and those of ``data`` that do what a paper or its code says.
-
-    Args:
-        root: folder of the package.
-    """
+    """All modules of ``adaptation``, and those of ``data`` that do what a paper or its code says."""
     adaptation = _modules(root / "adaptation")
     data = {file: tree for file, tree in _modules(root / "data").items() if _sources(tree)}
     return page(

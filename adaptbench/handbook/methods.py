@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import csv
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,6 @@ from adaptbench.records import formatting
 from adaptbench.reporting.published.facts import UNVERIFIED, Published
 from adaptbench.reporting.published.published_board import view_of
 
-LEADERBOARD = plugins.ROOT / "results" / "minicity" / "leaderboard.csv"
 _UNITS = (
     "Defaults are those of the method where no paper or network recipe says otherwise, lengths in pixels of the full "
     "size; a profile may scale them."
@@ -50,14 +48,6 @@ def method_page(
             section("Conformance", _conformance(plugin, registry)),
         ],
     )
-
-
-def load_measured() -> list[dict[str, str]]:
-    """The rows of the committed leaderboard; none where there is none."""
-    if not LEADERBOARD.exists():
-        return []
-    with LEADERBOARD.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def index(registry: Registry, names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.plugins import Registry
 from adaptbench.handbook import datasets, methods
 from adaptbench.handbook.building_blocks import building_blocks_page
+from adaptbench.planning.estimates import board_rows
 from adaptbench.reporting.published.facts import load_published
 from adaptbench.storage.atomic import write_text
 
@@ -25,7 +26,7 @@ def pages(registry: Registry, folder: Path = FOLDER, only_there: bool = False) -
         folder: where the pages lie.
         only_there: leave out plug-ins without a page, also in the lists.
     """
-    published, measured = load_published(), methods.load_measured()
+    published, measured = load_published(), board_rows()
     names = {
         kind: [n for n in registry.names(kind) if not only_there or _path(folder, kind, n).exists()]
         for kind in ("method", "dataset")

@@ -57,14 +57,6 @@ def statistics(
 ) -> list[ClassStatistics]:
     """One entry per class of the class set, in its order.
 
-    Args:
-        plugin: of the dataset.
-        dataset: opened.
-        samples: all have a label file.
-        classes: name of the class set.
-        tell: shows how many label files are counted.
-        workers: processes; default one per core.
-
     Raises:
         DataError: a label file is damaged, or there is not one labelled pixel.
     """

@@ -81,13 +81,6 @@ def verify(
 ) -> SplitReport:
     """Looks at every file of ``split``.
 
-    Args:
-        plugin: of the dataset.
-        dataset: opened.
-        split: one of its splits.
-        tell: shows how far it is.
-        workers: processes; default one per core.
-
     Raises:
         DataError: the split is not there at all.
     """

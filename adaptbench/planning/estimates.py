@@ -70,7 +70,7 @@ def expected_costs(jobs: Iterable[Job], out: Path, board: Path = BOARD) -> Costs
     """Estimates of the jobs that are neither done nor skipped, from finished runs in ``out`` or else the board."""
     waiting = [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
     known = Estimates(scan_records(out).records if waiting else ())
-    published = BoardEstimates(_rows(board) if waiting else ())
+    published = BoardEstimates(board_rows(board) if waiting else ())
     return {job.folder: known.of(job.spec) or published.of(job) for job in waiting}
 
 
@@ -124,9 +124,6 @@ class BoardEstimates:
 
     A row counts if it has the method, network, profile and device of the job, and nothing is set in it that decides
     the cost; rows of the same benchmark go before others. Training time is in proportion to the iterations.
-
-    Args:
-        rows: of ``leaderboard.csv``.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, str]]) -> None:
@@ -152,7 +149,7 @@ class BoardEstimates:
         return None if found is None else replace(found, elsewhere=True)
 
 
-def _rows(board: Path) -> list[dict[str, str]]:
+def board_rows(board: Path = BOARD) -> list[dict[str, str]]:
     """Rows of a board; none where the package lies without it."""
     if not board.exists():
         return []

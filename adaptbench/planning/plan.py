@@ -146,7 +146,7 @@ def _load_methods(
     classes = []
     for plugin in [registry.find("method", name) for name in dict.fromkeys(wanted)]:
         try:
-            classes.append(_checked(plugins.load(plugin), plugin))
+            classes.append(_checked(plugin))
         except PluginError as error:
             broken.append((plugin.file, str(error)))
     if not classes:
@@ -161,15 +161,11 @@ def method_class(registry: plugins.Registry, name: str) -> type[Method]:
         UsageError: no such method.
         PluginError: it cannot be used.
     """
-    plugin = registry.find("method", name)
-    return _checked(plugins.load(plugin), plugin)
+    return _checked(registry.find("method", name))
 
 
-def _checked(loaded: Any, plugin: plugins.Plugin) -> type[Method]:
-    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-        raise PluginError(
-            f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.contracts.method.Method."
-        )
+def _checked(plugin: plugins.Plugin) -> type[Method]:
+    loaded = plugins.load_subclass(plugin, Method)
     if (loaded.supervision == "target") != ("oracle" in loaded.tags):
         raise PluginError(f"{plugin.file}: supervision 'target' and the tag 'oracle' go together.")
     return loaded
@@ -185,11 +181,7 @@ def _benchmark(
             raise UsageError(f"{text} is scored on generated data; drop --data official, or ask for {name}.")
         provenance = "generated"
     plugin = registry.find("benchmark", name)
-    loaded = plugins.load(plugin)
-    if not (isinstance(loaded, type) and issubclass(loaded, Benchmark)):
-        raise PluginError(
-            f"The benchmark {name!r} is not a subclass of adaptbench.contracts.benchmark.Benchmark."
-        )
+    loaded = plugins.load_subclass(plugin, Benchmark)
     require_known(plugin, loaded, registry)
     return loaded, provenance
 
@@ -259,17 +251,7 @@ def _job(
             if counts and settings[name] is not None:  # none: as many as of another stage
                 settings[name] = min(settings[name], request.limit)
     device = device_name(request.device)
-    found = networks.start_of(resolved.settings.network, resolved.settings.pretraining)
-    group = {
-        "method": [method.name, method.version],
-        "benchmark": [benchmark.name, benchmark.version],
-        "ranking": ranking,
-        "settings": settings,
-        "start_weights": None if found is None else found.identity(),
-        "threads": chosen.threads,
-        "scale": chosen.scale,
-        "device": device,
-    }
+    group = group_identity([method.name, method.version], benchmark, ranking, settings, chosen, device)
     spec = JobSpec(
         job_hash=content_hash({**group, "seed": seed}),
         group_hash=content_hash(group),
@@ -297,6 +279,32 @@ def _job(
     skip = method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
     job = _with_state(spec, folder, skip)
     return job if skip else replace(job, iterations=_iterations(method, settings))
+
+
+def group_identity(
+    method: list[Any],
+    benchmark: type[Benchmark],
+    ranking: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    chosen: Profile,
+    device: str,
+) -> dict[str, Any]:
+    """Everything that jobs have in common which differ by the seed alone; ``method`` is its name and version.
+
+    Raises:
+        DataError: the start weights are not on this machine.
+    """
+    found = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
+    return {
+        "method": method,
+        "benchmark": [benchmark.name, benchmark.version],
+        "ranking": ranking,
+        "settings": settings,
+        "start_weights": None if found is None else found.identity(),
+        "threads": chosen.threads,
+        "scale": chosen.scale,
+        "device": device,
+    }
 
 
 def _iterations(method: type[Method], settings: Mapping[str, Any]) -> tuple[int, ...]:

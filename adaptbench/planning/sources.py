@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import Benchmark, Provenance, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
-from adaptbench.contracts.profiles import Profile
+from adaptbench.contracts.profiles import Profile, Provenance
 from adaptbench.data import archives, minicity
-from adaptbench.errors import DataError, PluginError, UsageError, unknown_name
+from adaptbench.errors import DataError, UsageError, unknown_name
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import DataSource
 
@@ -129,13 +129,7 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
     Raises:
         PluginError: its class is no `Dataset`.
     """
-    plugin = registry.find("dataset", name)
-    loaded = plugins.load(plugin)
-    if not (isinstance(loaded, type) and issubclass(loaded, Dataset)):
-        raise PluginError(
-            f"{plugin.file}: {plugin.class_name} is not a subclass of adaptbench.contracts.dataset.Dataset."
-        )
-    return loaded
+    return plugins.load_subclass(registry.find("dataset", name), Dataset)
 
 
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
@@ -163,13 +157,6 @@ def generated_source(
     name: str, refs: Sequence[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
 ) -> DataSource:
     """The splits ``refs`` of the dataset ``name`` in a generated world. Nothing is generated yet.
-
-    Args:
-        name: of the dataset.
-        refs: some of its splits.
-        profile: scale and number of images.
-        limit: iterations of a smoke run, which needs few images.
-        dials: of the world, where they are not the default.
 
     Raises:
         UsageError: a split that is not generated.

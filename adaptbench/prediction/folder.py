@@ -91,13 +91,6 @@ def predict(
 ) -> Outcome:
     """Predicts every image whose predictions are not there.
 
-    Args:
-        scorer: of the checkpoint.
-        box: (width, height) in pixels that images are resized into.
-        images: those of the folder.
-        kept: where predictions go.
-        tell: shows how far it is.
-
     Raises:
         RunStateError: a result cannot be written.
     """

@@ -36,11 +36,7 @@ class Server:
     address: str
 
     def files(self, image: str) -> list[str]:
-        """Paths of an image's predictions in the archive; they have the name of the image, as PNG.
-
-        Args:
-            image: file name.
-        """
+        """Paths of an image's predictions in the archive; they have the name of the image, as PNG."""
         name = PurePosixPath(image).with_suffix(".png").name
         return [str(PurePosixPath(folder) / name) for folder in self.folders]
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from adaptbench.errors import RunStateError
-from adaptbench.records.found import Unreadable
-from adaptbench.records.record import NetworkInfo, Part, Score
+from adaptbench.records import documents
+from adaptbench.records.documents import Part, Unreadable
+from adaptbench.records.record import NetworkInfo, Score
 from adaptbench.storage.atomic import write_text
 
 SCHEMA_VERSION = 1
@@ -68,14 +64,6 @@ class Evaluation(Part):
     environment: dict[str, str]
 
 
-@dataclass(frozen=True)
-class FoundEvaluations:
-    """What an output folder holds, in a fixed order, and the files that are no evaluation."""
-
-    evaluations: list[Evaluation]
-    unreadable: list[Unreadable]
-
-
 def file_of(out: Path, checkpoint: str, split: str, evaluation_hash: str) -> Path:
     """``OUT/evaluations/CHECKPOINT/DATASET-SPLIT-HASH8.json``."""
     return out / "evaluations" / checkpoint / f"{split.replace('/', '-')}-{evaluation_hash[:8]}.json"
@@ -92,25 +80,10 @@ def load_evaluation(path: Path) -> Evaluation:
     Raises:
         RunStateError: the file is damaged, or written by a newer version.
     """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        if int(raw["schema_version"]) > SCHEMA_VERSION:
-            raise RunStateError(f"{path} was written by a newer AdaptBench. Update it, or use another --out.")
-        return Evaluation.model_validate(raw)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RunStateError(f"{path} is no evaluation ({reason}). Delete it to score again.") from error
+    return documents.read(Evaluation, path, "an evaluation", "Delete it to score again.")
 
 
-def scan_evaluations(out: Path) -> FoundEvaluations:
-    """Every evaluation in a results folder; files that cannot be read are listed, never raised."""
-    evaluations: list[Evaluation] = []
-    unreadable: list[Unreadable] = []
-    for path in sorted((out / "evaluations").glob("*/*.json")):
-        try:
-            evaluations.append(load_evaluation(path))
-        except RunStateError as error:
-            name = path.relative_to(out).as_posix()
-            unreadable.append(Unreadable(name, str(error).replace(str(path), name)))
-    evaluations.sort(key=lambda e: (e.checkpoint, e.score.split, e.evaluation_hash))
-    return FoundEvaluations(evaluations, unreadable)
+def scan_evaluations(out: Path) -> tuple[list[Evaluation], list[Unreadable]]:
+    """Every evaluation in a results folder, in a fixed order; files that cannot be read are listed, never raised."""
+    found, unreadable = documents.read_all((out / "evaluations").glob("*/*.json"), out, load_evaluation)
+    return sorted(found, key=lambda e: (e.checkpoint, e.score.split, e.evaluation_hash)), unreadable

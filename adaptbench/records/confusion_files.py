@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.errors import DataError, RunStateError
-from adaptbench.records.jobspec import job_folder
-from adaptbench.records.record import Record
+from adaptbench.records.record import Record, folder_of
 from adaptbench.storage.atomic import replacing
 
 Matrix = npt.NDArray[np.int64]
@@ -29,8 +28,7 @@ _UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeE
 
 def matrices_path(out: Path, record: Record, split: str) -> Path:
     """Where the matrices of ``record`` on ``split`` (``dataset/split``) lie."""
-    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
-    return matrices_file(folder, split)
+    return matrices_file(folder_of(record, out), split)
 
 
 def matrices_file(job: Path, split: str) -> Path:

@@ -8,24 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptbench.errors import RunStateError
+from adaptbench.records import documents
+from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record, load_record
 
 _JOB_FOLDER = re.compile(r"\d+-[0-9a-f]{8}")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A record file that cannot be used, and why.
-
-    Attributes:
-        path: the file, relative to the output folder, with forward slashes.
-        reason: one paragraph for the user.
-    """
-
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -42,16 +30,8 @@ def scan_records(out: Path) -> FoundRecords:
     A benchmark name may contain slashes. A file that cannot be read is listed, never raised; a folder
     without records, or no folder at all, gives an empty result.
     """
-    records: list[Record] = []
-    unreadable: list[Unreadable] = []
-    for path in sorted((out / "runs").rglob("record.json")):
-        if not _JOB_FOLDER.fullmatch(path.parent.name):
-            continue
-        try:
-            records.append(load_record(path))
-        except RunStateError as error:
-            name = path.relative_to(out).as_posix()
-            unreadable.append(Unreadable(name, str(error).replace(str(path), name)))
+    paths = [p for p in (out / "runs").rglob("record.json") if _JOB_FOLDER.fullmatch(p.parent.name)]
+    records, unreadable = documents.read_all(paths, out, load_record)
     return FoundRecords(in_order(records), unreadable)
 
 

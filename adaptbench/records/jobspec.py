@@ -10,10 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adaptbench.contracts.profiles import Provenance
-from adaptbench.errors import RunStateError
+from adaptbench.records import documents
+from adaptbench.records.documents import Part
 from adaptbench.storage.atomic import write_text
 
 SCHEMA_VERSION = 2
@@ -31,7 +32,7 @@ class State(StrEnum):
     TIMEOUT = "timeout"
 
 
-class DataSource(BaseModel):
+class DataSource(Part):
     """Where one dataset of a job lies, and which version it is.
 
     Attributes:
@@ -42,23 +43,19 @@ class DataSource(BaseModel):
         counts: images per split, for generated data.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     root: str
     provenance: Provenance
     version: str
-    dials: dict[str, Any] = {}
-    counts: dict[str, int] = {}
+    dials: dict[str, Any] = Field({})
+    counts: dict[str, int] = Field({})
 
     def identity(self) -> dict[str, Any]:
         """What of it may change a result."""
         return {"provenance": self.provenance, "version": self.version, **self.dials}
 
 
-class JobSpec(BaseModel):
+class JobSpec(Part):
     """One method on one benchmark with one seed, fully resolved."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: int = SCHEMA_VERSION
     job_hash: str
@@ -79,7 +76,7 @@ class JobSpec(BaseModel):
     overrides: dict[str, Any]
     data: dict[str, DataSource]
     #: Splits (``dataset/split``) that are scored beside the benchmark's own, where their data is there; in no hash.
-    also: dict[str, DataSource] = {}
+    also: dict[str, DataSource] = Field({})
     #: Iterations from one debug image to the next; in no hash.
     debug_pictures: int | None = None
     #: Whether encoders recompute their activations, with the same bits; in no hash.
@@ -159,23 +156,8 @@ def load_job(folder: Path) -> JobSpec:
     Raises:
         RunStateError: damaged, or written by a newer version.
     """
-    path = folder / "job.json"
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        version = int(raw["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunStateError(
-            f"{path} is not a job file ({error}). Delete its folder to start it again."
-        ) from error
-    if version > SCHEMA_VERSION:
-        raise RunStateError(
-            f"The job folder {folder} was written by a newer AdaptBench (job version {version}, this one knows "
-            f"{SCHEMA_VERSION}). Update AdaptBench, or use another --out folder."
-        )
-    try:
-        return JobSpec.model_validate(raw)
-    except ValidationError as error:
-        raise RunStateError(f"{path} does not fit the job schema: {error}") from error
+    remedy = "Delete its folder to start it again."
+    return documents.read(JobSpec, folder / "job.json", "a job file", remedy)
 
 
 def _alive(pid: int) -> bool:

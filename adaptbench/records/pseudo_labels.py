@@ -15,13 +15,7 @@ _DIGITS = 5
 
 
 def summarise(metrics: Path, iterations: int, classes: Sequence[str]) -> PseudoLabels | None:
-    """Means over what was logged in the last tenth of a training; None where it has no pseudo-labels.
-
-    Args:
-        metrics: ``metrics.jsonl`` of the training.
-        iterations: its length.
-        classes: names in the order of the vectors.
-    """
+    """Means over what was logged in the last tenth of a training; None where it has no pseudo-labels."""
     lines = [line for line in _lines(metrics) if line["iteration"] + 1 > 0.9 * iterations and SHARE in line]
     if not lines:
         return None

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from adaptbench.errors import RunStateError
+from adaptbench.records import documents
+from adaptbench.records.documents import Part
+from adaptbench.records.jobspec import job_folder
 from adaptbench.storage.atomic import write_text
 
 SCHEMA_VERSION = 4
-
-
-class Part(BaseModel):
-    """Base of all parts of a document: nothing unknown, nothing infinite, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Score(Part):
@@ -155,7 +150,7 @@ class Record(Part):
     #: The first score is the ranked one.
     scores: list[Score] = Field(min_length=1)
     #: Splits whose mean is shown, too: all targets, or all unseen domains. None at all in records of version 3.
-    averaged: list[str] = []
+    averaged: list[str] = Field([])
     #: None where nothing is pseudo-labelled, and in records of version 1.
     pseudo_labels: PseudoLabels | None = None
     #: Snapshots of the last training, in order; None where none were kept, and in records of version 2.
@@ -166,6 +161,11 @@ class Record(Part):
     environment: dict[str, str]
     #: Who ran it: whoever keeps the results folder, or somebody else whose record was merged into it.
     origin: Literal["maintainer", "submitted"] = "maintainer"
+
+
+def folder_of(record: Record, out: Path) -> Path:
+    """The folder of the job behind ``record``, in a results folder."""
+    return job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
 
 
 def save_record(record: Record, path: Path) -> None:
@@ -179,28 +179,4 @@ def load_record(path: Path) -> Record:
     Raises:
         RunStateError: the file is damaged, or written by a newer version.
     """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        version = int(raw["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise RunStateError(
-            f"{path} is not a record ({error}). Delete its folder to run the job again."
-        ) from error
-    if version > SCHEMA_VERSION:
-        raise RunStateError(
-            f"{path} has record version {version}, this AdaptBench reads up to {SCHEMA_VERSION}. "
-            "Update AdaptBench, or use another --out folder."
-        )
-    try:
-        return Record.model_validate(raw)
-    except ValidationError as error:
-        raise RunStateError(
-            f"{path} does not fit the record schema ({_first_problems(error)}). "
-            "Delete its folder to run the job again."
-        ) from error
-
-
-def _first_problems(error: ValidationError, limit: int = 3) -> str:
-    problems = [f"{'.'.join(str(key) for key in item['loc'])}: {item['msg']}" for item in error.errors()]
-    more = [f"{len(problems) - limit} more"] if len(problems) > limit else []
-    return "; ".join(problems[:limit] + more)
+    return documents.read(Record, path, "a record", "Delete its folder to run the job again.")

@@ -87,11 +87,6 @@ class Row:
         return f"{self.first.method} ({self.details})" if self.details else self.first.method
 
     @property
-    def rank_text(self) -> str:
-        """The place, or the reason why there is none."""
-        return self.standing if self.rank is None else str(self.rank)
-
-    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds in ascending order."""
         return tuple(record.seed for record in self.records)

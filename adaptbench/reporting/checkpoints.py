@@ -15,7 +15,7 @@ from pathlib import Path
 from adaptbench.contracts.benchmark import Protocol
 from adaptbench.records import formatting
 from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
-from adaptbench.records.found import Unreadable
+from adaptbench.records.documents import Unreadable
 from adaptbench.reporting.columns import NETWORK_PARTS, column, fields, fixed, machine, number
 from adaptbench.reporting.table import Table, write_with_csv
 
@@ -104,9 +104,9 @@ def write_checkpoints(out: Path) -> Path | None:
     Raises:
         RunStateError: the folder cannot be written.
     """
-    found = scan_evaluations(out)
+    found, unreadable = scan_evaluations(out)
     page = out / "leaderboards" / "checkpoints.md"
-    if not found.evaluations and not found.unreadable and not page.exists():
+    if not found and not unreadable and not page.exists():
         return None
-    write_with_csv(page, render_markdown(found.evaluations, found.unreadable), render_csv(found.evaluations))
+    write_with_csv(page, render_markdown(found, unreadable), render_csv(found))
     return page

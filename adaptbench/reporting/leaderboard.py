@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.records.found import Unreadable
+from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row, boards
@@ -217,14 +217,7 @@ def write_leaderboards(
     tests: Significances | None = None,
     facts: Facts | None = None,
 ) -> list[Path]:
-    """Writes ``leaderboard.md`` and ``leaderboard.csv`` into ``folder`` and returns their paths.
-
-    Args:
-        records: any number, in any order.
-        folder: where to; created if missing.
-        unreadable: record files that are not in the tables; listed at the end of the page.
-        tests: what the statistics say about the boards, where it is known.
-        facts: printed numbers to stand beside ours.
+    """Writes ``leaderboard.md`` and ``.csv`` into ``folder`` and returns their paths; see `render_markdown`.
 
     Raises:
         RunStateError: the folder cannot be written.

@@ -14,8 +14,8 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import PluginError, RunStateError, UsageError
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
-from adaptbench.records.jobspec import job_folder, load_job
-from adaptbench.records.record import Record
+from adaptbench.records.jobspec import load_job
+from adaptbench.records.record import Record, folder_of
 from adaptbench.statistics.tallies import Floats, tally
 
 
@@ -76,7 +76,7 @@ def _registry(extra: tuple[Path, ...]) -> plugins.Registry:
 
 
 def _plugins_of(out: Path, record: Record) -> tuple[Path, ...]:
-    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    folder = folder_of(record, out)
     try:
         return tuple(Path(path) for path in load_job(folder).plugins)
     except RunStateError:

@@ -14,13 +14,7 @@ _STYLES: dict[Standing, str] = {"ranked": "", "control": "dim", "oracle": "dim",
 
 
 def leaderboard_table(board: Board, width: int | None = None, found: Significance | None = None) -> Table:
-    """The main table of ``board`` for rich; smoke runs follow in a section of their own.
-
-    Args:
-        board: what to show.
-        width: of the terminal; None shows all columns.
-        found: what the statistics say about the rows.
-    """
+    """The main table of ``board`` for rich; smoke runs follow in a section of their own."""
     return main_table(board, board.all_rows, found).to_rich(
         f"{board.benchmark} · protocol {board.ranking_hash[:8]}",
         width,

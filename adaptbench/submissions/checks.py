@@ -134,24 +134,16 @@ def _protocol(found: Contribution, known: Known) -> Iterator[str]:
 
 def _identity(found: Contribution, known: Known) -> Iterator[str]:
     """Group and job hash are those of the settings."""
-    from adaptbench import networks  # they import torch
+    from adaptbench.planning.plan import group_identity  # which imports torch
 
     record, benchmark = found.record, _benchmark(found.record, known)
-    settings, chosen = record.settings, profile(record.profile)
+    method = [record.method, record.method_version]
     try:
-        start = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
-    except DataError:  # the weights are not on this machine, so that the hashes cannot be made
+        group = group_identity(
+            method, benchmark, record.ranking, record.settings, profile(record.profile), record.cost.device
+        )
+    except DataError:  # the start weights are not on this machine, so that the hashes cannot be made
         return
-    group = {
-        "method": [record.method, record.method_version],
-        "benchmark": [benchmark.name, benchmark.version],
-        "ranking": record.ranking,
-        "settings": settings,
-        "start_weights": None if start is None else start.identity(),
-        "threads": chosen.threads,
-        "scale": chosen.scale,
-        "device": record.cost.device,
-    }
     expected = {"group": content_hash(group), "job": content_hash({**group, "seed": record.seed})}
     for name, stated in (("group", record.group_hash), ("job", record.job_hash)):
         if stated != expected[name]:

@@ -9,12 +9,12 @@ from filelock import FileLock, Timeout
 
 from adaptbench.contracts import plugins
 from adaptbench.errors import RunStateError
-from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_file, matrices_path
 from adaptbench.records.found import find_records
-from adaptbench.records.jobspec import State, Status, job_folder, write_status
-from adaptbench.records.record import Record, save_record
+from adaptbench.records.jobspec import State, Status, write_status
+from adaptbench.records.record import Record, folder_of, save_record
 from adaptbench.submissions.checks import Known, Objection, objections
-from adaptbench.submissions.pack import Contribution, matrices_name, read_zip
+from adaptbench.submissions.pack import Contribution, read_zip
 
 
 def merge(
@@ -58,14 +58,14 @@ def _same_board(record: Record, here: Iterable[Record], out: Path) -> dict[str, 
 def _put(found: Contribution, out: Path) -> Path | list[Objection]:
     """Writes matrices, then the record, as a job does; never over a run that is here."""
     record = found.record
-    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    folder = folder_of(record, out)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
             if (folder / "record.json").exists():
                 return [Objection("already here", f"{folder} holds a finished run of this job")]
             for split, matrices in found.matrices.items():
-                matrices.save(folder / matrices_name(split))
+                matrices.save(matrices_file(folder, split))
             save_record(record.model_copy(update={"origin": "submitted"}), folder / "record.json")
             ranked = record.scores[0]
             scored = f"{ranked.class_set}, {ranked.split}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adaptbench.errors import RunStateError
-from adaptbench.records.confusion_files import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_file
 from adaptbench.records.record import Record, load_record
 from adaptbench.storage.atomic import replacing
 
@@ -33,9 +33,8 @@ class Contribution:
     matrices: Mapping[str, PerImageConfusion]
 
 
-def matrices_name(split: str) -> str:
-    """Where the matrices of ``dataset/split`` lie, in a job's folder as in a zip."""
-    return f"confusion/{split.replace('/', '-', 1)}.npz"
+def _matrices_name(split: str) -> str:
+    return matrices_file(Path(), split).as_posix()
 
 
 def file_name(record: Record) -> str:
@@ -53,7 +52,7 @@ def read_folder(folder: Path) -> Contribution:
     record = load_record(folder / RECORD)
     splits = [score.split for score in record.scores]
     return Contribution(
-        record, {split: PerImageConfusion.load(folder / matrices_name(split)) for split in splits}
+        record, {split: PerImageConfusion.load(matrices_file(folder, split)) for split in splits}
     )
 
 
@@ -65,7 +64,7 @@ def pack(folder: Path, to: Path) -> Path:
     """
     found = read_folder(folder)
     path = to / file_name(found.record)
-    names = [RECORD, *(matrices_name(split) for split in found.matrices)]
+    names = [RECORD, *(_matrices_name(split) for split in found.matrices)]
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:
             archive.writestr(
@@ -83,29 +82,29 @@ def read_zip(path: Path) -> Contribution:
     try:
         with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
             infos = archive.infolist()
-            _require_plain(path, infos)
+            _require_plain(infos)
             for info in infos:
                 target = Path(folder) / info.filename
                 target.parent.mkdir(exist_ok=True)
                 target.write_bytes(archive.read(info))
-            found = _read_unpacked(path, Path(folder))
+            found = _read_unpacked(Path(folder))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise RunStateError(f"it is no readable zip ({error})") from error
-    expected = {RECORD, *(matrices_name(split) for split in found.matrices)}
+    expected = {RECORD, *(_matrices_name(split) for split in found.matrices)}
     if {info.filename for info in infos} != expected:
         extra = sorted({info.filename for info in infos} - expected)
         raise RunStateError(f"it holds files that belong to no score of its record: {', '.join(extra)}")
     return found
 
 
-def _read_unpacked(path: Path, folder: Path) -> Contribution:
+def _read_unpacked(folder: Path) -> Contribution:
     try:
         return read_folder(folder)
     except RunStateError as error:
         raise RunStateError(str(error).replace(f"{folder}/", "")) from error
 
 
-def _require_plain(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+def _require_plain(infos: list[zipfile.ZipInfo]) -> None:
     """No other name than those we write, each once, and no more content than a run has."""
     names = [info.filename for info in infos]
     odd = [name for name in names if name != RECORD and not _is_matrices(name)]

@@ -131,11 +131,6 @@ class Finished:
         return file if file.is_file() else None
 
 
-def file_name(score: Score) -> str:
-    """How the files of a split are called in a job's folder."""
-    return score.split.replace("/", "-", 1)
-
-
 def class_set_of(score: Score) -> ClassSet | None:
     """The class set of a score; None where it is not known here."""
     try:

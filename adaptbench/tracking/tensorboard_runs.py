@@ -16,6 +16,8 @@ from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import UsageError
 from adaptbench.records.jobspec import job_folder
 from adaptbench.reporting.board import Board
+from adaptbench.reporting.figures.canvas import plain_style
+from adaptbench.reporting.figures.class_figures import confusion_image
 from adaptbench.reporting.leaderboard import main_table
 from adaptbench.tracking.content import Finished, Identity, class_set_of, summary
 from adaptbench.tracking.images import Shown
@@ -83,7 +85,9 @@ class TensorboardRun:
                 self._writer.add_image(f"{score.split}/{one.name}", strip, self._last, dataformats="HWC")
             matrix = finished.confusion(score)
             if matrix is not None:
-                self._writer.add_figure(f"confusion/{score.split}", _heat_map(matrix, classes), self._last)
+                with plain_style():
+                    figure = confusion_image(matrix, classes.classes)
+                self._writer.add_figure(f"confusion/{score.split}", figure, self._last)
 
     def close(self, ok: bool) -> None:
         """Flushes and closes the files."""
@@ -106,18 +110,3 @@ def _strip(one: Shown, classes: ClassSet) -> npt.NDArray[np.uint8]:
     parts += [classes.colours[ids] for ids in (one.truth, one.prediction) if ids is not None]
     gap = np.full((one.prediction.shape[0], _SEPARATOR, 3), 255, dtype=np.uint8)
     return np.hstack([part for pair in zip(parts, [gap] * len(parts), strict=True) for part in pair][:-1])
-
-
-def _heat_map(matrix: npt.NDArray[np.int64], classes: ClassSet) -> Any:
-    """Where the pixels of every true class go; rows sum to 1."""
-    from matplotlib.figure import Figure
-
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
-    axes.set_xticks(range(len(classes)), classes.classes, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(classes)), classes.classes, fontsize=7)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    return figure

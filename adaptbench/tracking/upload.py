@@ -7,8 +7,7 @@ from pathlib import Path
 
 from adaptbench.errors import AdaptBenchError, RunStateError, UsageError
 from adaptbench.records import curves
-from adaptbench.records.jobspec import job_folder
-from adaptbench.records.record import Record
+from adaptbench.records.record import Record, folder_of
 from adaptbench.reporting.board import boards
 from adaptbench.tracking.content import Finished, Identity, Tracker
 from adaptbench.tracking.failures import sync_line, told
@@ -43,7 +42,7 @@ def upload(records: Sequence[Record], out: Path, tracker: Tracker) -> str:
 
 
 def _upload(record: Record, out: Path, tracker: Tracker) -> None:
-    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    folder = folder_of(record, out)
     identity = Identity.of_record(record)
     run = tracker.open(identity)
     for step, values in curves.history(folder / "metrics.jsonl", identity.classes):

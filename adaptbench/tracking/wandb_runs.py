@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adaptbench.errors import UsageError
+from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.record import Score
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.board_columns import entries, tracked_columns
 from adaptbench.reporting.columns import Column
 from adaptbench.reporting.table import Table
-from adaptbench.tracking.content import Finished, Identity, class_set_of, file_name, summary
+from adaptbench.tracking.content import Finished, Identity, class_set_of, summary
 from adaptbench.tracking.images import Shown
 
 if TYPE_CHECKING:
@@ -227,11 +228,9 @@ def _artifact(finished: Finished) -> wandb.Artifact:
         "ranking_hash": record.ranking_hash,
     }
     artifact = wandb.Artifact(f"{record.method}-{record.job_hash}", type="run", metadata=facts)
-    files = {"record.json": finished.folder / "record.json"}
-    files |= {
-        f"confusion/{file_name(s)}.npz": finished.folder / f"confusion/{file_name(s)}.npz"
-        for s in record.scores
-    }
+    matrices = [matrices_file(finished.folder, score.split) for score in record.scores]
+    kept = [finished.folder / "record.json", *matrices]
+    files = {path.relative_to(finished.folder).as_posix(): path for path in kept}
     if finished.weights is not None:
         files["weights.safetensors"] = finished.weights
     for name, path in files.items():

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 from torch import Tensor
 
 from adaptbench.contracts.method import Method, Stage
@@ -22,14 +21,15 @@ from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError, UsageError
 from adaptbench.execution.checkpoints.places import FACTS, folder, is_import
+from adaptbench.records import documents
+from adaptbench.records.documents import Part
 from adaptbench.storage.atomic import write_text
 from adaptbench.training import checkpoint
 
-SCHEMA_VERSION = 1
 _WEIGHTS = "weights.safetensors"
 
 
-class Imported(BaseModel):
+class Imported(Part):
     """What imported weights are.
 
     Attributes:
@@ -46,9 +46,7 @@ class Imported(BaseModel):
         plugins: paths given with --plugins, needed to find the method again.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = 1
     name: str
     method: str
     network: str
@@ -59,7 +57,7 @@ class Imported(BaseModel):
     source_sha256: str
     weights_sha256: str
     parameters: int
-    plugins: list[str] = []
+    plugins: list[str] = Field([])
 
     def same(self, other: Imported) -> bool:
         """Whether both are the same weights of the same file, taken for the same network."""
@@ -113,21 +111,8 @@ def load_facts(place: Path) -> Imported:
     Raises:
         RunStateError: damaged, or written by a newer version.
     """
-    path = place / FACTS
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        version = int(raw["schema_version"])
-        if version > SCHEMA_VERSION:
-            raise RunStateError(
-                f"{path} has version {version}, this AdaptBench reads up to {SCHEMA_VERSION}. Update AdaptBench, or "
-                "import the file again under another name."
-            )
-        return Imported.model_validate(raw)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RunStateError(
-            f"{path} does not say what was imported ({reason}). Delete {place} and import the file again."
-        ) from error
+    remedy = f"Delete {place} and import the file again."
+    return documents.read(Imported, place / FACTS, "the description of an import", remedy)
 
 
 def load_weights(place: Path, imported: Imported) -> dict[str, Tensor]:

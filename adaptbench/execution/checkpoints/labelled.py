@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import Benchmark, Provenance, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
-from adaptbench.contracts.profiles import Profile
+from adaptbench.contracts.profiles import Profile, Provenance
 from adaptbench.data.taxonomy import label_map
 from adaptbench.errors import AdaptBenchError, DataError, UsageError
 from adaptbench.planning import sources

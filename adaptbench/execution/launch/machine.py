@@ -61,11 +61,6 @@ def gpu_names(visible: str | None, count: int) -> tuple[str, ...]:
 
 
 def least_busy(gpus: Sequence[str], taken: Iterable[str | None]) -> str | None:
-    """The GPU with the fewest jobs, the first of several; None if there is nothing to choose.
-
-    Args:
-        gpus: to choose from.
-        taken: GPU of every running job.
-    """
+    """The GPU with the fewest jobs, the first of several; None if there is nothing to choose."""
     jobs = Counter(taken)
     return min(gpus, key=lambda gpu: jobs[gpu]) if len(gpus) > 1 else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from adaptbench.execution.launch.local import Progress
+from adaptbench.execution.launch.local import Progress, View
 from adaptbench.records.formatting import duration
 from adaptbench.records.jobspec import State, Status
 
@@ -67,12 +67,6 @@ class LogView:
         self._clock = _Clock()
         self._said: dict[str, tuple[State, float]] = {}
 
-    def __enter__(self) -> LogView:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
-
     def show(self, jobs: Sequence[Progress]) -> None:
         """Prints what is new."""
         for progress in jobs:
@@ -89,21 +83,22 @@ class LogView:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+@contextmanager
+def view_on(console: Console) -> Iterator[View]:
+    """A live table on a terminal, else plain lines; while the block runs."""
+    if not console.is_terminal:
+        yield LogView(console)
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        yield LiveView(live)
+
+
 class LiveView:
     """A table on the terminal with one line per job: stage, progress, loss, time left, then score."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, live: Live) -> None:
         self._clock = _Clock()
-        self._live = Live(console=console, refresh_per_second=4)
-
-    def __enter__(self) -> LiveView:
-        self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.__exit__(kind, error, trace)
+        self._live = live
 
     def show(self, jobs: Sequence[Progress]) -> None:
         """Redraws the table."""

@@ -59,11 +59,7 @@ def weights_name(selection: Selection | None) -> str:
 
 
 def choosing(head: str) -> Iterator[tuple[str, Protocol]]:
-    """Class sets of a head, and the rules of a protocol that chooses by target labels in each; with repetitions.
-
-    Args:
-        head: name of a class set that is trained.
-    """
+    """Class sets of a head, and the rules of a protocol that chooses by target labels in each; with repetitions."""
     for protocol in PROTOCOLS.values():
         if protocol.rules is not None and protocol.rules.checkpoint == "oracle-best":
             names = (head, *protocol.class_sets.values())

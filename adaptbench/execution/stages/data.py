@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from adaptbench.contracts.benchmark import SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
@@ -17,8 +18,26 @@ from adaptbench.data.taxonomy import label_map
 from adaptbench.draws import derive_seed
 from adaptbench.errors import DataError
 from adaptbench.execution.job_context import JobContext
-from adaptbench.execution.stages.pseudo_labelled import PseudoLabelled
 from adaptbench.planning import sources
+
+
+class PseudoLabelled(Dataset):
+    """A dataset's images with pseudo-labels, whose ids are train ids."""
+
+    name = "pseudo-labels"
+    label_folders = ()
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(dataset.root)
+        self._dataset = dataset
+
+    def samples(self, split: str) -> list[Sample]:
+        """All samples of ``split``, without their pseudo-labels."""
+        return self._dataset.samples(split)
+
+    def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """The image. Shape: ``(H, W, 3)`` RGB uint8."""
+        return self._dataset.read_image(sample)
 
 
 def training_data(

@@ -94,14 +94,6 @@ def draw_sheet(
 ) -> None:
     """Draws the first and the last images with what the network made of them.
 
-    Args:
-        ranking: the order.
-        kept: where the pseudo-labels are.
-        images: reads the image of a name, RGB.
-        classes: names and colours of labels.
-        title: what is trained, for the heading.
-        path: the PNG file.
-
     Raises:
         DataError: an image or pseudo-label cannot be read.
         RunStateError: ``path`` cannot be written.

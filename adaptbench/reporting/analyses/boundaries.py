@@ -25,7 +25,6 @@ _LEGEND = (
     "true boundary between two classes (trimap); *beyond*: of those outside of the widest band. Pixels are those of "
     "the label files. Counts are summed over the images before they are divided."
 )
-_WHOLE, _BOUNDARY = "mIoU", "boundary IoU"
 
 
 @dataclass(frozen=True)
@@ -47,24 +46,15 @@ class Measured(analysis.Measured):
         return float(100 * self.counts.overlap.iou[number])
 
 
-def _whole(one: Measured) -> float:
-    return 100 * miou(one.counts.whole)
-
-
-def _boundary(one: Measured) -> float:
-    return 100 * float(Average().mean(one.counts.overlap.iou))
-
-
-def _band(one: Measured, name: str) -> float:
-    return one.bands[name]
-
-
-_SCORES = (Quantity(_WHOLE, _whole), Quantity(_BOUNDARY, _boundary))
+_SCORES: tuple[Quantity[Measured], ...] = (
+    Quantity("mIoU", lambda one: 100 * miou(one.counts.whole)),
+    Quantity("boundary IoU", lambda one: 100 * float(Average().mean(one.counts.overlap.iou))),
+)
 
 
 def quantities(one: Measured) -> list[Quantity[Measured]]:
     """Its scores, and those of every class."""
-    bands = [Quantity(name, partial(_band, name=name)) for name in one.bands]
+    bands = [Quantity(name, lambda one, name=name: one.bands[name]) for name in one.bands]
     per_class = [
         Quantity(
             name,

@@ -124,15 +124,7 @@ def compare(
     clusters: Sequence[str],
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Compares two sides that were scored on the same images.
-
-    Args:
-        sides: what is compared.
-        tallied: their tallies.
-        classes: names of the classes.
-        clusters: the cluster of every image.
-        resamples: of the bootstrap.
-    """
+    """Compares two sides that were scored on the same images."""
     first, second = (one.tallies for one in tallied)
     average = Average.of(sides[0].first.ranking)
     overall, *per_class = _lines(first, second, clusters, resamples, average)

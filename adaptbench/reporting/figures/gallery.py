@@ -17,8 +17,8 @@ from adaptbench.errors import AdaptBenchError, DataError, RunStateError
 from adaptbench.planning.sources import dataset_class
 from adaptbench.records import formatting
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
-from adaptbench.records.jobspec import JobSpec, job_folder, load_job, predictions_folder
-from adaptbench.records.record import Record
+from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder
+from adaptbench.records.record import Record, folder_of
 from adaptbench.reporting.board import Board, Row, View, boards
 from adaptbench.reporting.figures.canvas import plain_style, save
 from adaptbench.reporting.figures.class_figures import class_bars, confusion_image, where
@@ -142,7 +142,7 @@ def _own(row: Row) -> list[Record]:
 
 
 def _column(board: Board, record: Record, out: Path) -> _Column:
-    folder = job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)
+    folder = folder_of(record, out)
     return _Column(record.method, predictions_folder(folder, board.view.split), folder)
 
 

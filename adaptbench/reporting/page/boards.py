@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.records.jobspec import job_folder
-from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.board_columns import Entry
@@ -17,10 +16,10 @@ from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_table, cost_tabl
 from adaptbench.reporting.page import charts, curves, names
 from adaptbench.reporting.page.charts import Chart, Item, Writer
 from adaptbench.reporting.page.curves import Metric
-from adaptbench.reporting.page.strips import Strips, board_strips
+from adaptbench.reporting.page.strips import board_strips
 from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.published import comparison
-from adaptbench.reporting.published.comparison import Facts, Pair
+from adaptbench.reporting.published.comparison import Facts
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significance
 from adaptbench.reporting.table import Table
@@ -31,43 +30,6 @@ _Quantity = Callable[[Row], "float | None"]
 _CURVES = ("loss", "acc_seg", "mix.confidence")
 
 
-@dataclass(frozen=True)
-class BoardPage:
-    """What the template of a board shows.
-
-    Attributes:
-        href: file name of the page.
-        sentence: what a reader must know about the data; empty where all of it is official.
-        protocol: its points, in words.
-        significance: who wins, or why nobody does; empty where nothing is ranked.
-    """
-
-    board: Board
-    href: str
-    sentence: str
-    protocol: tuple[str, ...]
-    significance: str
-    main: PageTable[Entry] | None
-    classes: PageTable[Entry] | None
-    bars: Chart | None
-    published: PageTable[Pair] | None
-    smoke: PageTable[Entry] | None
-    costs: PageTable[Entry] | None
-    scatters: tuple[Chart, ...]
-    curves: tuple[Chart, ...]
-    strips: Strips
-
-    @property
-    def best(self) -> Row | None:
-        """The first of the ranked rows."""
-        return next(iter(self.board.ranked), None)
-
-    @property
-    def introduction(self) -> str:
-        """How published values beside ours are read."""
-        return comparison.INTRODUCTION
-
-
 def board_page(
     board: Board,
     out: Path,
@@ -75,40 +37,30 @@ def board_page(
     facts: Facts,
     metrics: Mapping[str, Mapping[str, Metric]],
     found: Significance | None,
-) -> BoardPage:
-    """Everything of one board; its images are written below ``folder``.
-
-    Args:
-        board: the board.
-        out: the results folder.
-        folder: the page's folder.
-        facts: printed numbers.
-        metrics: learning curves by job hash.
-        found: what the statistics say, where it is known.
-    """
+) -> dict[str, Any]:
+    """What the template shows of one board; its images are written below ``folder``, the page's."""
     slug = names.of_board(board)
     pairs = comparison.pairs(board, facts)
     caption = f"{board.benchmark}: {board.images} images of {board.view.split}, {board.view.class_set}"
-    return BoardPage(
-        board=board,
-        href=f"board-{slug}.html",
-        sentence=data_sentence(board) or "",
-        protocol=tuple(board.protocol.split("; ")),
-        significance=significance.sentence(board, found),
-        main=_main(board, board.rows, "leaderboard", caption, found),
-        classes=_of_entries(
-            class_table(board), "classes", f"IoU per class in percent, mean over seeds. {caption}"
-        ),
-        bars=charts.class_bars(board),
-        published=PageTable(comparison.table(pairs), "published", "Printed values beside ours")
-        if pairs
-        else None,
-        smoke=_main(board, board.smoke, "smoke", SMOKE_TITLE),
-        costs=_of_entries(cost_table(board), "costs", "Costs, mean over seeds"),
-        scatters=_scatters(board),
-        curves=tuple(curves.charts(_runs(board, metrics), only=_CURVES)),
-        strips=board_strips(board, out, folder, slug),
-    )
+    classes = f"IoU per class in percent, mean over seeds. {caption}"
+    return {
+        "board": board,
+        "best": next(iter(board.ranked), None),
+        "href": f"board-{slug}.html",
+        "sentence": data_sentence(board) or "",
+        "protocol": board.protocol.split("; "),
+        "significance": significance.sentence(board, found),
+        "main": _main(board, board.rows, "leaderboard", caption, found),
+        "classes": _of_entries(class_table(board), "classes", classes),
+        "bars": charts.class_bars(board),
+        "introduction": comparison.INTRODUCTION,
+        "published": pairs and PageTable(comparison.table(pairs), "published", "Printed values beside ours"),
+        "smoke": _main(board, board.smoke, "smoke", SMOKE_TITLE),
+        "costs": _of_entries(cost_table(board), "costs", "Costs, mean over seeds"),
+        "scatters": _scatters(board),
+        "curves": curves.charts(_runs(board, metrics), only=_CURVES),
+        "strips": board_strips(board, out, folder, slug),
+    }
 
 
 def _main(
@@ -184,8 +136,3 @@ def _runs(
 ) -> list[tuple[str, Mapping[str, Metric]]]:
     """The lowest seed of every row."""
     return [(row.label, metrics.get(row.first.job_hash, {})) for row in board.rows]
-
-
-def folder_of(record: Record, out: Path) -> Path:
-    """The job's folder."""
-    return job_folder(out, record.benchmark, record.method, record.seed, record.job_hash)

@@ -209,12 +209,7 @@ def class_bars(board: Board) -> Chart | None:
 
 
 def confusion(file: Path, score: Score) -> Chart | None:
-    """The confusion matrix of a score; None where its file is gone, damaged or of other classes.
-
-    Args:
-        file: matrices of the scored images.
-        score: what they were scored as.
-    """
+    """The confusion matrix of a score; None where its file is gone, damaged or of other classes."""
     try:
         total = PerImageConfusion.load(file).total()
     except RunStateError:

@@ -54,12 +54,7 @@ def thinned(steps: Sequence[float], numbers: Sequence[float], points: int = POIN
 def charts(
     runs: Sequence[tuple[str, Mapping[str, Metric]]], only: Sequence[str] | None = None
 ) -> list[Chart]:
-    """One chart per metric, with a curve per run that has it.
-
-    Args:
-        runs: label and metrics.
-        only: metrics to show; by default all.
-    """
+    """One chart per metric (of ``only``, if given), with a curve per run that has it; runs are labels with metrics."""
     names = {name for _, metrics in runs for name in metrics if only is None or name in only}
     first = [name for name in _FIRST if name in names]
     drawn = [

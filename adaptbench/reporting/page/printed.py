@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from adaptbench.reporting.columns import column
 from adaptbench.reporting.page import names
 from adaptbench.reporting.page.tables import PageTable
-from adaptbench.reporting.published.facts import Paper, Published, Result
+from adaptbench.reporting.published.facts import Published, Result
 from adaptbench.reporting.published.published_board import (
     LEGEND,
     class_table,
@@ -23,39 +23,22 @@ from adaptbench.reporting.table import Table
 _KINDS = {"main": "by its paper", "reference": "point of reference", "other": "by others"}
 
 
-@dataclass(frozen=True)
-class PrintedPage:
-    """What the template of a published benchmark shows.
-
-    Attributes:
-        tables: one per split and number of classes, each followed by its classes where there are any.
-    """
-
-    benchmark: str
-    href: str
-    legend: str
-    tables: tuple[PageTable[Result], ...]
-    papers: tuple[Paper, ...]
-    results: int
-
-
-def printed_pages(published: Published) -> list[PrintedPage]:
-    """One page per benchmark with printed numbers."""
+def printed_pages(published: Published) -> list[dict[str, Any]]:
+    """What the template shows of every benchmark with printed numbers."""
     return [_page(published, benchmark) for benchmark in published.benchmarks]
 
 
-def _page(published: Published, benchmark: str) -> PrintedPage:
+def _page(published: Published, benchmark: str) -> dict[str, Any]:
     found = sections(published, benchmark)
-    tables = [t for i, (view, results) in enumerate(found) for t in _tables(i, view, results)]
     listed = [result for _, results in found for result in results]
-    return PrintedPage(
-        benchmark,
-        names.published_href(benchmark),
-        LEGEND,
-        tuple(tables),
-        tuple(papers_of(listed)),
-        len(listed),
-    )
+    return {
+        "benchmark": benchmark,
+        "href": names.published_href(benchmark),
+        "legend": LEGEND,
+        "tables": [t for i, (view, results) in enumerate(found) for t in _tables(i, view, results)],
+        "papers": papers_of(listed),
+        "results": len(listed),
+    }
 
 
 _KIND = column("kind", lambda result: _KINDS[kind_of(result)], filtered=True)

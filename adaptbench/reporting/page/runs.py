@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -11,78 +10,42 @@ from typing import Any
 from adaptbench.records import formatting
 from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.jobspec import predictions_folder
-from adaptbench.records.record import Record, Score
+from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import standing
 from adaptbench.reporting.columns import column, fixed, number
 from adaptbench.reporting.page import curves, names
-from adaptbench.reporting.page.charts import Chart, confusion
+from adaptbench.reporting.page.charts import confusion
 from adaptbench.reporting.page.curves import Metric
-from adaptbench.reporting.page.strips import PageImage, Swatches, run_images
+from adaptbench.reporting.page.strips import run_images
 from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.table import Table
-
-Facts = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class RunPage:
-    """What the template of a run shows.
-
-    Attributes:
-        board_href: page of the board it stands on.
-        standing: whether it is ranked, and if not, as what it is shown.
-    """
-
-    record: Record
-    href: str
-    board_href: str
-    standing: str
-    scores: PageTable[Score]
-    classes: PageTable[str]
-    confusion: Chart | None
-    facts: Facts
-    settings: PageTable[tuple[str, Any]]
-    environment: Facts
-    data: Facts
-    curves: tuple[Chart, ...]
-    images: tuple[PageImage, ...]
-    legend: Swatches
 
 
 def run_page(
     record: Record, job: Path, folder: Path, board_href: str, metrics: Mapping[str, Metric]
-) -> RunPage:
-    """Everything of one run; its images are written below ``folder``.
-
-    Args:
-        record: the run.
-        job: its job folder.
-        folder: the page's folder.
-        board_href: page of its board.
-        metrics: its learning curves.
-    """
+) -> dict[str, Any]:
+    """What the template shows of one run; its images are written below ``folder``, the page's."""
     first = record.scores[0]
     predictions = predictions_folder(job, first.split)
     images, legend = run_images(predictions, first.class_set, folder, names.of_run(record))
-    return RunPage(
-        record=record,
-        href=names.run_href(record),
-        board_href=board_href,
-        standing=standing(record),
-        scores=PageTable(
-            Table(_SCORES, record.scores), "scores", "Scores; the first split is the ranked one"
-        ),
-        classes=_classes(record),
-        confusion=confusion(matrices_file(job, first.split), first),
-        facts=_facts(record),
-        settings=_settings(record),
-        environment=tuple(sorted(record.environment.items())),
-        data=tuple((name, formatting.assignments(facts)) for name, facts in sorted(record.data.items())),
-        curves=tuple(curves.charts([(f"seed {record.seed}", metrics)])),
-        images=images,
-        legend=legend,
-    )
+    caption = "Scores; the first split is the ranked one"
+    return {
+        "record": record,
+        "href": names.run_href(record),
+        "board_href": board_href,
+        "standing": standing(record),
+        "scores": PageTable(Table(_SCORES, record.scores), "scores", caption),
+        "classes": _classes(record),
+        "confusion": confusion(matrices_file(job, first.split), first),
+        "facts": _facts(record),
+        "settings": _settings(record),
+        "environment": sorted(record.environment.items()),
+        "data": [(name, formatting.assignments(facts)) for name, facts in sorted(record.data.items())],
+        "curves": curves.charts([(f"seed {record.seed}", metrics)]),
+        "images": images,
+        "legend": legend,
+    }
 
 
 _SCORES = [
@@ -100,7 +63,7 @@ def _classes(record: Record) -> PageTable[str]:
     return PageTable(Table([column("class", str), *ious], listed), "classes", caption)
 
 
-def _facts(record: Record) -> Facts:
+def _facts(record: Record) -> tuple[tuple[str, str], ...]:
     cost, network = record.cost, record.network
     return (
         ("method", f"{record.method_title} ({record.method}), version {record.method_version}"),

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.errors import RunStateError
-from adaptbench.records.found import Unreadable
-from adaptbench.records.record import Record
+from adaptbench.records.documents import Unreadable
+from adaptbench.records.record import Record, folder_of
 from adaptbench.reporting.board import boards
-from adaptbench.reporting.page.boards import board_page, folder_of
+from adaptbench.reporting.page.boards import board_page
 from adaptbench.reporting.page.curves import read_metrics
 from adaptbench.reporting.page.printed import printed_pages
 from adaptbench.reporting.page.runs import run_page
@@ -97,16 +97,17 @@ def _write(
     ]
     printed = printed_pages(facts.published)
     for page in pages:
-        if page.strips.reason:
-            say(f"{page.board.benchmark}: no images on the page. {page.strips.reason}")
-        same = [other for other in pages if other.board.benchmark == page.board.benchmark]
-        writer.write(page.href, "board.html.j2", page=page, protocols=same)
-        for record in page.board.records:
+        board, href, reason = page["board"], page["href"], page["strips"].reason
+        if reason:
+            say(f"{board.benchmark}: no images on the page. {reason}")
+        same = [other for other in pages if other["board"].benchmark == board.benchmark]
+        writer.write(href, "board.html.j2", page=page, protocols=same)
+        for record in board.records:
             job = folder_of(record, out)
-            run = run_page(record, job, writer.folder, page.href, metrics[record.job_hash])
-            writer.write(run.href, "run.html.j2", page=run)
+            run = run_page(record, job, writer.folder, href, metrics[record.job_hash])
+            writer.write(run["href"], "run.html.j2", page=run)
     for printed_page in printed:
-        writer.write(printed_page.href, "published.html.j2", page=printed_page)
+        writer.write(printed_page["href"], "published.html.j2", page=printed_page)
     writer.write("index.html", "index.html.j2", pages=pages, printed=printed, unreadable=unreadable)
 
 

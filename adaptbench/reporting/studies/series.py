@@ -7,19 +7,15 @@ what it is, and a series says which group hash is which variant.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from adaptbench.records.found import Unreadable
+from adaptbench.records import documents
+from adaptbench.records.documents import Part, Unreadable
 from adaptbench.records.jobspec import JobSpec, content_hash
 from adaptbench.storage.atomic import write_text
 
-SCHEMA_VERSION = 1
 
-
-class Series(BaseModel):
+class Series(Part):
     """The variants of a study, run under equal circumstances; only they are compared with each other.
 
     Attributes:
@@ -34,9 +30,7 @@ class Series(BaseModel):
         variants: group hash of every variant, by label.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = 1
     study: str
     file: str | None
     board: str
@@ -53,25 +47,10 @@ class Series(BaseModel):
         return out / "studies" / self.study.replace("/", "-") / f"{content_hash(identity)}.json"
 
 
-@dataclass(frozen=True)
-class FoundSeries:
-    """All series of an output folder in a fixed order, and the files that are none."""
-
-    series: list[Series]
-    unreadable: list[Unreadable]
-
-
 def series_of(
     study: str, file: Path | None, settings: Iterable[str], jobs: Iterable[tuple[str, JobSpec]]
 ) -> list[Series]:
-    """The series that planned jobs make up, one per board and protocol.
-
-    Args:
-        study: name of the study.
-        file: its plug-in file, if it is none of the checkout.
-        settings: the user's --set options.
-        jobs: all jobs, each with the label of its variant.
-    """
+    """The series that planned jobs, each with the label of its variant, make up: one per board and protocol."""
     own = sorted(
         {text for text in settings if not text.startswith("minicity.")}
     )  # dials are in the ranking hash
@@ -101,17 +80,12 @@ def save_series(series: Series, out: Path) -> None:
     write_text(series.path(out), series.model_dump_json(indent=1) + "\n")
 
 
-def find_series(out: Path) -> FoundSeries:
-    """Reads every series of ``out``. A file that cannot be read is listed, never raised."""
-    series: list[Series] = []
-    unreadable: list[Unreadable] = []
-    for path in sorted((out / "studies").glob("*/*.json")):
-        try:
-            series.append(Series.model_validate_json(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, ValidationError) as error:
-            reason = (
-                f"it is no list of a study's variants ({str(error).splitlines()[0]}). Run the study again."
-            )
-            unreadable.append(Unreadable(path.relative_to(out).as_posix(), reason))
+def find_series(out: Path) -> tuple[list[Series], list[Unreadable]]:
+    """Reads every series of ``out``, in a fixed order. A file that cannot be read is listed, never raised."""
+
+    def load(path: Path) -> Series:
+        return documents.read(Series, path, "a list of a study's variants", "Run the study again.")
+
+    series, unreadable = documents.read_all((out / "studies").glob("*/*.json"), out, load)
     series.sort(key=lambda one: (one.study, one.board, one.limit is not None, one.settings, one.path(out)))
-    return FoundSeries(series, unreadable)
+    return series, unreadable

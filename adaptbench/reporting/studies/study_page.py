@@ -32,31 +32,10 @@ class Line:
     table: StudyTable
     row: StudyRow
 
-    @property
-    def resolved(self) -> str:
-        """What the study and the user changed, as it was run."""
-        return formatting.assignments(self.row.records[0].overrides) if self.row.records else ""
 
-    @property
-    def settings(self) -> str:
-        """What the study changes."""
-        return formatting.assignments(self.row.variant.settings)
-
-    @property
-    def seeds(self) -> list[int]:
-        """Those that have finished."""
-        return [record.seed for record in self.row.records]
-
-    @property
-    def peak_memory_mib(self) -> float | None:
-        """Of any seed."""
-        return max((record.cost.peak_memory_mib for record in self.row.records), default=None)
-
-    @property
-    def published_memory_gb(self) -> float | None:
-        """None where it is not printed."""
-        printed = self.row.variant.published
-        return printed.memory_gb if printed else None
+def _resolved(line: Line) -> str:
+    """What the study and the user changed, as it was run."""
+    return formatting.assignments(line.row.records[0].overrides) if line.row.records else ""
 
 
 def _printed(published: Published) -> str:
@@ -71,9 +50,18 @@ def _points(value: float) -> str:
 
 _VARIANT = column("variant", "row.variant.label", key="variant")
 _METHOD = column("method", "row.variant.method", key="method", terminal=None)
-_SETTINGS = column("settings", "settings", lambda text: text or "as published", "settings", terminal=None)
+_SETTINGS = column(
+    "settings",
+    lambda line: formatting.assignments(line.row.variant.settings),
+    lambda text: text or "as published",
+    "settings",
+    terminal=None,
+)
 _SEEDS = column(
-    "seeds", "seeds", lambda seeds: formatting.seed_list(seeds) if seeds else "0", parts=SEED_PARTS
+    "seeds",
+    lambda line: [record.seed for record in line.row.records],
+    lambda seeds: formatting.seed_list(seeds) if seeds else "0",
+    parts=SEED_PARTS,
 )
 _MIOU = number("mIoU", "row.miou", parts=mean_and_std("miou"))
 _DIFFERENCE = number(
@@ -90,9 +78,18 @@ _PUBLISHED = number("published", "row.variant.published", _printed, parts=_PUBLI
 _PUBLISHED_DIFFERENCE = number(
     "published difference", "row.published_difference", _points, "published_difference"
 )
-_MEMORY = number("peak memory", "peak_memory_mib", formatting.memory, "peak_memory_mib", terminal=None)
+_MEMORY = number(
+    "peak memory",
+    lambda line: max((record.cost.peak_memory_mib for record in line.row.records), default=None),
+    formatting.memory,
+    "peak_memory_mib",
+    terminal=None,
+)
 _PUBLISHED_MEMORY = number(
-    *("published memory", "published_memory_gb", lambda memory: f"{memory:g} GB", "published_memory_gb"),
+    "published memory",
+    lambda line: line.row.variant.published and line.row.variant.published.memory_gb,
+    lambda memory: f"{memory:g} GB",
+    "published_memory_gb",
     terminal=None,
 )
 
@@ -184,7 +181,7 @@ def render_csv(tables: Iterable[StudyTable]) -> str:
         ),
         machine("set", lambda line: " ".join(line.table.series.settings)),
         *(_VARIANT, _METHOD, _SETTINGS),
-        machine("resolved", "resolved"),
+        machine("resolved", _resolved),
         machine("group_hash", lambda line: line.table.series.variants.get(line.row.variant.label)),
         column("", "table.view", parts={key: attrgetter(key) for key in ("class_set", "split")}),
         *(_SEEDS, _MIOU, *fields("table.study", "reference"), _DIFFERENCE),

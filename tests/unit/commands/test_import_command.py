@@ -159,7 +159,7 @@ def test_damage_is_noticed(call: Call, file: Path, out: Path) -> None:
     with pytest.raises(RunStateError, match="has changed since its import"):
         imported.load_weights(place, kept)
     for text, message in (
-        ("{", "does not say what was imported"),
+        ("{", "is not the description of an import"),
         ('{"schema_version": 2}', "has version 2"),
     ):
         (place / "imported.json").write_text(text)

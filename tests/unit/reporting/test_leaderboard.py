@@ -14,7 +14,7 @@ from rich.console import Console
 
 from adaptbench.errors import RunStateError
 from adaptbench.records import formatting
-from adaptbench.records.found import Unreadable
+from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.leaderboard import (
@@ -35,7 +35,7 @@ def only_board(records: list[Record]) -> Board:
 
 
 def places(board: Board) -> dict[str, str]:
-    return {row.label: row.rank_text for row in board.rows}
+    return {row.label: str(row.rank or row.standing) for row in board.rows}
 
 
 def csv_lines(records: list[Record]) -> list[dict[str, str]]:
@@ -116,7 +116,7 @@ def test_smoke_runs_are_listed_apart_and_never_averaged_in(record: Maker) -> Non
     ]
     board = only_board(made)
     assert places(board) == {"dacs": "1"}
-    assert [(row.first.method, row.rank_text) for row in board.smoke] == [
+    assert [(row.first.method, str(row.rank or row.standing)) for row in board.smoke] == [
         ("dacs", "smoke"),
         ("dacs", "smoke"),
         ("fada", "smoke"),

@@ -17,7 +17,7 @@ from PIL import Image
 from adaptbench.cli import main
 from adaptbench.contracts import plugins
 from adaptbench.records.confusion_files import PerImageConfusion
-from adaptbench.records.found import Unreadable
+from adaptbench.records.documents import Unreadable
 from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Record, save_record
 from adaptbench.reporting.page.site import write_page

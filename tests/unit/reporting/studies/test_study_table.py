@@ -257,10 +257,10 @@ def test_a_series_is_kept_under_its_circumstances(finished: list[Record], tmp_pa
         first.model_copy(update={"variants": {"full": "new"}}), tmp_path
     )  # a method's version was raised
     save_series(first.model_copy(update={"device": "cuda"}), tmp_path)
-    found = find_series(tmp_path)
-    kept = {one.device: "off" in one.variants for one in found.series}
-    assert kept == {"cpu": False, "cuda": True} and len(found.series) == 2
-    assert found.unreadable == []
+    found, unreadable = find_series(tmp_path)
+    kept = {one.device: "off" in one.variants for one in found}
+    assert kept == {"cpu": False, "cuda": True} and len(found) == 2
+    assert unreadable == []
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"schema_version": 99, "study": "x", "new": 1}'])
@@ -268,9 +268,8 @@ def test_a_file_that_is_no_series_is_named(text: str, finished: list[Record], tm
     save_series(series(finished), tmp_path)
     (tmp_path / "studies" / "bad").mkdir()
     (tmp_path / "studies" / "bad" / "file.json").write_text(text)
-    found = find_series(tmp_path)
-    assert len(found.series) == 1
-    (unreadable,) = found.unreadable
+    found, (unreadable,) = find_series(tmp_path)
+    assert len(found) == 1
     assert unreadable.path == "studies/bad/file.json"
 
 

@@ -1,0 +1,82 @@
+"""JSON documents of results: with a version, read strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adaptbench.errors import RunStateError
+
+T = TypeVar("T")
+
+
+class Part(BaseModel):
+    """Base of documents and of all their parts: nothing unknown, nothing infinite, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that cannot be used, and why.
+
+    Attributes:
+        path: the file, relative to the output folder, with forward slashes.
+        reason: one paragraph for the user.
+    """
+
+    path: str
+    reason: str
+
+
+def read(model: type[Model], path: Path, what: str, remedy: str) -> Model:
+    """Reads and validates a document, whose newest version is the default of its ``schema_version``.
+
+    Args:
+        model: of the document.
+        path: the file.
+        what: should be in it.
+        remedy: what to do about a damaged one.
+
+    Raises:
+        RunStateError: the file is damaged, or written by a newer version.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version, newest = int(raw["schema_version"]), model.model_fields["schema_version"].default
+        if version > newest:
+            raise RunStateError(
+                f"{path} has version {version}, of a newer AdaptBench; this one reads up to {newest}. Update "
+                "AdaptBench, or use another --out folder."
+            )
+        return model.model_validate(raw)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        reason = _first_problems(error) if isinstance(error, ValidationError) else error
+        raise RunStateError(f"{path} is not {what} ({reason}). {remedy}") from error
+
+
+def read_all(paths: Iterable[Path], out: Path, load: Callable[[Path], T]) -> tuple[list[T], list[Unreadable]]:
+    """What ``load`` makes of each of the files in ``out``; those that cannot be read are listed, never raised."""
+    found: list[T] = []
+    unreadable: list[Unreadable] = []
+    for path in sorted(paths):
+        try:
+            found.append(load(path))
+        except RunStateError as error:
+            name = path.relative_to(out).as_posix()
+            unreadable.append(Unreadable(name, str(error).replace(str(path), name)))
+    return found, unreadable
+
+
+def _first_problems(error: ValidationError, limit: int = 3) -> str:
+    problems = [f"{'.'.join(str(key) for key in item['loc'])}: {item['msg']}" for item in error.errors()]
+    more = [f"{len(problems) - limit} more"] if len(problems) > limit else []
+    return "; ".join(problems[:limit] + more)
