@@ -62,7 +62,8 @@ def test_nobody_looks_into_one(look: Callable[[Any], object]) -> None:
 
 def attempted(work: str, folder: Path) -> str:
     """What ``print(attempt(work))`` prints in a new process."""
-    code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom adaptbench.contracts import plugins, stand_ins\n{work}\n"
+    code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+    code += f"from adaptbench.contracts import plugins, stand_ins\n{work}\n"
     code += "print(stand_ins.attempt(work), 'torch' in sys.modules)\n"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True
