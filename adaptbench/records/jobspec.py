@@ -46,8 +46,8 @@ class DataSource(Part):
     root: str
     provenance: Provenance
     version: str
-    dials: dict[str, Any] = Field({})
-    counts: dict[str, int] = Field({})
+    dials: dict[str, Any] = Field(default={})
+    counts: dict[str, int] = Field(default={})
 
     def identity(self) -> dict[str, Any]:
         """What of it may change a result."""

@@ -52,9 +52,13 @@ _SCORES: tuple[Quantity[Measured], ...] = (
 )
 
 
+def _band(one: Measured, name: str) -> float:
+    return one.bands[name]
+
+
 def quantities(one: Measured) -> list[Quantity[Measured]]:
     """Its scores, and those of every class."""
-    bands = [Quantity(name, lambda one, name=name: one.bands[name]) for name in one.bands]
+    bands = [Quantity(name, partial(_band, name=name)) for name in one.bands]
     per_class = [
         Quantity(
             name,
