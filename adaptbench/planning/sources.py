@@ -129,7 +129,7 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
     Raises:
         PluginError: its class is no `Dataset`.
     """
-    return plugins.load_subclass(registry.find("dataset", name), Dataset)
+    return plugins.load_subclass(registry.find("dataset", name), Dataset)  # type: ignore[type-abstract]
 
 
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
