@@ -124,8 +124,8 @@ def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Datase
                 found = statistics(plugin, dataset, samples, class_set, tell, jobs)
             title = f"{dataset.name}/{split}, {class_set}, {len(samples)} images"
             numbers = ("pixels", "share", "images", "drawn by rare class sampling")
-            columns = ("class", *(Column(header, justify="right") for header in numbers))
-            table = Table(*columns, title=title, title_justify="left", box=None)
+            right = (Column(header, justify="right") for header in numbers)
+            table = Table("class", *right, title=title, title_justify="left", box=None)
             for row in found:
                 table.add_row(*row.cells())
             console.print(table)

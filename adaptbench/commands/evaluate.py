@@ -109,8 +109,16 @@ def _table(evaluations: Sequence[Evaluation]) -> Table:
     first = evaluations[0]
     title = f"{first.checkpoint}: {checkpoints.origin(first)}; {first.method_title} on {first.network.name}"
     right = (Column(header, justify="right") for header in ("images", "mIoU", "pixel accuracy"))
-    columns = ("split", "class set", "data", *right)
-    table = Table(*columns, title=Text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        "split",
+        "class set",
+        "data",
+        *right,
+        title=Text(title),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     for score in (evaluation.score for evaluation in evaluations):
         numbers = (str(score.images), f"{score.miou:.1f}", f"{score.accuracy:.1f}")
         table.add_row(*map(Text, (score.split, score.class_set, score.provenance, *numbers)))

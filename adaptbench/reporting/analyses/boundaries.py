@@ -46,6 +46,10 @@ class Measured(analysis.Measured):
         return float(100 * self.counts.overlap.iou[number])
 
 
+def _band(one: Measured, name: str) -> float:
+    return one.bands[name]
+
+
 _SCORES: tuple[Quantity[Measured], ...] = (
     Quantity("mIoU", lambda one: 100 * miou(one.counts.whole)),
     Quantity("boundary IoU", lambda one: 100 * float(Average().mean(one.counts.overlap.iou))),
@@ -54,7 +58,7 @@ _SCORES: tuple[Quantity[Measured], ...] = (
 
 def quantities(one: Measured) -> list[Quantity[Measured]]:
     """Its scores, and those of every class."""
-    bands = [Quantity(name, lambda one, name=name: one.bands[name]) for name in one.bands]
+    bands = [Quantity(name, partial(_band, name=name)) for name in one.bands]
     per_class = [
         Quantity(
             name,
