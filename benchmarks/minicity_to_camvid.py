@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from adaptbench.contracts.benchmark import Benchmark, SplitRef
-from adaptbench.contracts.profiles import Provenance
+from adaptbench.contracts.benchmark import Benchmark, Provenance, SplitRef
 
 
 class MiniCityToCamVid(Benchmark):

@@ -8,6 +8,18 @@ from typing import ClassVar, Literal
 
 from adaptbench.contracts.profiles import Provenance
 
+__all__ = [
+    "PREFIX",
+    "AbsentClasses",
+    "Benchmark",
+    "CheckpointRule",
+    "LabelSize",
+    "Protocol",
+    "Provenance",
+    "Setting",
+    "SplitRef",
+]
+
 Setting = Literal["uda", "dg"]
 LabelSize = Literal["native", "1280x640"]
 AbsentClasses = Literal["skip", "zero"]

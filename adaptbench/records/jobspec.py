@@ -76,7 +76,7 @@ class JobSpec(Part):
     overrides: dict[str, Any]
     data: dict[str, DataSource]
     #: Splits (``dataset/split``) that are scored beside the benchmark's own, where their data is there; in no hash.
-    also: dict[str, DataSource] = Field({})
+    also: dict[str, DataSource] = Field(default={})
     #: Iterations from one debug image to the next; in no hash.
     debug_pictures: int | None = None
     #: Whether encoders recompute their activations, with the same bits; in no hash.

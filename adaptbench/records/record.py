@@ -150,7 +150,7 @@ class Record(Part):
     #: The first score is the ranked one.
     scores: list[Score] = Field(min_length=1)
     #: Splits whose mean is shown, too: all targets, or all unseen domains. None at all in records of version 3.
-    averaged: list[str] = Field([])
+    averaged: list[str] = Field(default=[])
     #: None where nothing is pseudo-labelled, and in records of version 1.
     pseudo_labels: PseudoLabels | None = None
     #: Snapshots of the last training, in order; None where none were kept, and in records of version 2.

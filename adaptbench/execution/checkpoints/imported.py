@@ -57,7 +57,7 @@ class Imported(Part):
     source_sha256: str
     weights_sha256: str
     parameters: int
-    plugins: list[str] = Field([])
+    plugins: list[str] = Field(default=[])
 
     def same(self, other: Imported) -> bool:
         """Whether both are the same weights of the same file, taken for the same network."""
