@@ -46,10 +46,6 @@ class Measured(analysis.Measured):
         return float(100 * self.counts.overlap.iou[number])
 
 
-def _band(one: Measured, name: str) -> float:
-    return one.bands[name]
-
-
 _SCORES: tuple[Quantity[Measured], ...] = (
     Quantity("mIoU", lambda one: 100 * miou(one.counts.whole)),
     Quantity("boundary IoU", lambda one: 100 * float(Average().mean(one.counts.overlap.iou))),
