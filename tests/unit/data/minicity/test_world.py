@@ -92,10 +92,10 @@ def test_the_scale_changes_the_sampling_not_the_street() -> None:
 
 def test_without_a_gap_the_domains_are_one() -> None:
     def colourfulness(spec: WorldSpec, dataset: str) -> Any:
-        images = [draw_image(spec, dataset, TRAINING[dataset], i)[0] for i in range(40)]
+        images = [draw_image(spec, dataset, TRAINING[dataset], i)[0] for i in range(80)]
         return np.mean([np.ptp(image.astype(int), axis=2).mean() for image in images])
 
-    none, full = WorldSpec(gap=0.0, scale=0.06), WorldSpec(scale=0.06)
+    none, full = WorldSpec(gap=0.0, scale=0.125), WorldSpec(scale=0.125)
     source = colourfulness(none, "gta5")
     assert abs(colourfulness(none, "cityscapes") - source) < 4
     assert colourfulness(full, "cityscapes") < source - 9
