@@ -108,9 +108,9 @@ def _table(evaluations: Sequence[Evaluation]) -> Table:
     """The scores of one checkpoint, one row per split."""
     first = evaluations[0]
     title = f"{first.checkpoint}: {checkpoints.origin(first)}; {first.method_title} on {first.network.name}"
-    right = (Column(header, justify="right") for header in ("images", "mIoU", "pixel accuracy"))
-    table = Table("split", "class set", "data", *right, title=Text(title), box=None)
-    table.title_justify, table.pad_edge = "left", False
+    headers: list[str | Column] = ["split", "class set", "data"]
+    headers += [Column(header, justify="right") for header in ("images", "mIoU", "pixel accuracy")]
+    table = Table(*headers, title=Text(title), title_justify="left", box=None, pad_edge=False)
     for score in (evaluation.score for evaluation in evaluations):
         numbers = (str(score.images), f"{score.miou:.1f}", f"{score.accuracy:.1f}")
         table.add_row(*map(Text, (score.split, score.class_set, score.provenance, *numbers)))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import archives
 from adaptbench.data.taxonomy import raw_ids
 from adaptbench.errors import DataError
-from adaptbench.evaluation.scorer import Scorer
 from adaptbench.evaluation.sizes import input_size
-from adaptbench.execution.checkpoints.scored import Checkpoint
 from adaptbench.prediction.partial_output import Kept
 from adaptbench.prediction.servers import Server
 from adaptbench.storage.atomic import replacing
+
+if TYPE_CHECKING:
+    from adaptbench.evaluation.scorer import Scorer
+    from adaptbench.execution.checkpoints.scored import Checkpoint
 
 FACTS, SPLIT = "submission.json", "test"
 #: The earliest date that a zip archive can hold: equal predictions give equal archives.

@@ -35,7 +35,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--me", "--methods"),
         ("--methods dacs --se", "--seeds --set"),
         ("run --write", "--write-config"),
-        ("report --p", "--publish --images --page"),
+        ("report --p", "--publish --page"),
         ("report --wandb on", "online"),
         ("ls --j", "--json"),
     ],
