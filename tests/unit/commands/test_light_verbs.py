@@ -81,7 +81,10 @@ def test_a_plan_is_what_it_is_with_torch(
 
 @pytest.mark.parametrize(
     "module",
-    ["jobspec", "request", "estimates", "devices", "launch.local", "reporting.record", "reporting.records"],
+    [
+        *("records.jobspec", "records.record", "records.found", "planning.request", "planning.estimates"),
+        *("planning.devices", "execution.launch.local"),
+    ],
 )
 def test_modules_that_say_what_a_job_is(python: Callable[..., Answer], module: str) -> None:
     done = python("-c", f"import adaptbench.{module}")
