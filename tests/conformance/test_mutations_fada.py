@@ -75,8 +75,8 @@ def trained_norms(module: nn.Module) -> None:
     pass
 
 
-def decay_to_the_last_iteration(wrapper: Any, settings: Any, iterations: int | None = None) -> list[Any]:
-    return SCHEDULE(wrapper, settings)
+def decay_to_the_last_iteration(wrapper: Any, settings: Any, iterations: int) -> list[Any]:
+    return SCHEDULE(wrapper, settings, settings.iterations)
 
 
 def constant_rate(wrapper: Any, power: float, iterations: int) -> Any:

@@ -66,10 +66,8 @@ def unmasked_weight(weight: Tensor, *_: object) -> Tensor:
     return weight
 
 
-def warm_up_delays_the_decay(wrapper: Any, settings: Settings) -> list[Any]:
-    return SCHEDULE(
-        wrapper, settings.model_copy(update={"iterations": settings.iterations + settings.warmup})
-    )
+def warm_up_delays_the_decay(wrapper: Any, settings: Settings, iterations: int) -> list[Any]:
+    return SCHEDULE(wrapper, settings, iterations + settings.warmup)
 
 
 def hidden_before_augmentation(self: mic.MaskedConsistency, image: Tensor, draws: mic.MaskDraws) -> Tensor:
