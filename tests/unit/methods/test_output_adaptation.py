@@ -141,7 +141,7 @@ def test_the_rerun(method: type[OutputAdaptation], origin: type[Method] | None) 
     assert (rerun.iterations, rerun.warmup, rerun.poly_power, rerun.batch_size) == (40_000, 1500, 1.0, 2)
     sampling = method.sampling(rerun)
     assert sampling.framing == Crops() and sampling.distortion
-    made = make(method, images="crops", align_corners=False)
+    made = make(method, pictures="crops", align_corners=False)
     assert made.inference() == Whole()
     if origin is None:
         assert method.Settings() == rerun

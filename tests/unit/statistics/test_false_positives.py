@@ -16,7 +16,7 @@ from benchmarks.statistics.world import World
 
 def test_few_false_positives_where_the_shortcuts_find_many() -> None:
     world, rng = World(), np.random.default_rng(0)
-    counts = study((world.board(2, 5, rng) for _ in range(40)), world.clusters, miou_only, resamples=200)
+    counts = study((world.board(2, 5, rng) for _ in range(40)), world.clusters, resamples=200)
     boards, pairs, mean_images, checkpoints = counts.values()
     assert boards.of == pairs.of == mean_images.of == checkpoints.of == 40
     assert boards.found <= pairs.found <= 5  # 2 expected at most
