@@ -12,7 +12,7 @@ A training step (sections of the paper); each output of the network has a discri
 The settings are those of the re-run in the HRDA framework with the least squares loss (ECCV 2022, table 2: 44.2 mIoU on
 GTA5 to Cityscapes, cityscapes19, val; mean of 3 seeds). The original release trains a network with two outputs and the
 logistic loss, in the framework that `methods/minent.py` describes: `network` ``deeplabv2-multi-r101``,
-`discriminator_loss` ``bce``, `images` ``whole``, `align_corners` true, `batch_size` 1.
+`discriminator_loss` ``bce``, `pictures` ``whole``, `align_corners` true, `batch_size` 1.
 
 Quirks of the published behaviour, kept as defaults:
 

@@ -21,7 +21,7 @@ and options elsewhere:
 
 Quirks that are defaults:
 
-- images are stretched to the training size and seen whole, one per domain (`images` ``whole``, `batch_size` 1);
+- images are stretched to the training size and seen whole, one per domain (`pictures` ``whole``, `batch_size` 1);
 - logits are resized with aligned corners (`align_corners`), in tests at once to the size of the label;
 - the network's batch norms use the statistics of the one image, and their scale and shift stay as they are.
 
