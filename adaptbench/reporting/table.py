@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -60,10 +62,14 @@ class Table(Generic[R]):
 
     def to_csv(self, decimals: int = 4) -> str:
         """All columns with a name for machines, numbers unrounded to so many decimals."""
-        import pandas as pd
-
         keyed = Table([column for column in self.columns if column.key or column.parts], self.lines)
         names = [key for column in keyed.columns for key in column.parts or [column.key]]
+        if not self.lines:  # not worth a second of importing pandas
+            header = StringIO()
+            csv.writer(header, lineterminator="\n").writerow(names)
+            return header.getvalue()
+        import pandas as pd
+
         lines = keyed._dicts(Column.values)
         return pd.DataFrame(lines, columns=names).to_csv(
             index=False, float_format=f"%.{decimals}f", lineterminator="\n"
