@@ -147,7 +147,7 @@ def _end_of_help(name: str) -> str:
     if verb is Run:
         lines += ["", "verbs, each with --help:"]
         lines += [f"  {other:<11}{_summary(_VERBS[other])}" for other in _VERBS]
-        lines += ["", f"  {_NAME} --version", f"  {_NAME} --print-completion {{bash,zsh,tcsh}}"]
+        lines += ["", f"  {_NAME} --version", f"  {_NAME} --print-completion {{bash,fish,zsh}}"]
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ import tyro
 
 from adaptbench.errors import unknown_name
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "fish", "zsh")
 
 
 def script(program: str, default: type[Any], verbs: Mapping[str, type[Any]], shell: str) -> str:

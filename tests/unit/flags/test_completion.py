@@ -55,4 +55,4 @@ def test_every_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("words", [["fishy"], []])
 def test_an_unknown_shell(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--print-completion", *words]) == 2
-    assert "Known: bash, tcsh, zsh" in capsys.readouterr().err
+    assert "Known: bash, fish, zsh" in capsys.readouterr().err
