@@ -10,8 +10,9 @@ import ast
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -174,14 +175,19 @@ def _files(extra: Iterable[Path]) -> list[Path]:
     return [path for path in dict.fromkeys(paths) if not path.name.startswith("_")]
 
 
-def _read(file: Path) -> list[Plugin]:
+def _read(file: Path) -> Sequence[Plugin]:
     """Plug-in classes of a file: those whose literals hold all that their kind requires."""
     if file.suffix in DESCRIPTIONS:
         kind, name, shown = _described().facts(file)
         return [Plugin(kind, name, file, "", shown)]
-    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    return _in_source(file, file.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1024)  # a process that plans often looks at the same files again
+def _in_source(file: Path, text: str) -> Sequence[Plugin]:
+    """The same of Python source."""
     plugins = []
-    for node in tree.body:
+    for node in ast.parse(text, filename=str(file)).body:
         if isinstance(node, ast.ClassDef):
             literals = _literals(node)
             kind = _kind(literals)

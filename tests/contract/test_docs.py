@@ -4,14 +4,13 @@ are up to date; links lead somewhere."""
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forks import fork_jobs
 
+from adaptbench.cli import main
 from adaptbench.contracts import plugins
 from adaptbench.handbook.write import stale, write_pages
 
@@ -26,21 +25,16 @@ def test_the_pages_hold_the_examples() -> None:
     assert len((found.example_folder() / f"{MINENT}.py").read_text().splitlines()) < 60
 
 
-def test_all_examples_run_together(my_city: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        str(plugins.ROOT / "run_all.py"),
-        "--methods",
-        MINENT,
-        WARM_START,
-        "--limit",
-        "2",
-    ]
+def test_all_examples_run_together(
+    my_city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["--methods", MINENT, WARM_START, "--limit", "2", "--device", "cpu"]
     command += ["--benchmarks", "gta5_to_my_city", "--plugins", *map(str, found.examples())]
-    command += ["--data-path", f"my_city={my_city}", "--out", str(tmp_path / "out"), "--device", "cpu"]
-    environment = {**os.environ, "ADAPTBENCH_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    command += ["--data-path", f"my_city={my_city}", "--out", str(tmp_path / "out")]
+    monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    fork_jobs(monkeypatch)
+    assert main(command) == 0
     records = sorted((tmp_path / "out" / "runs").rglob("record.json"))
     found_records = {record["method"]: record for record in (json.loads(p.read_text()) for p in records)}
     assert found_records.keys() == {MINENT, WARM_START}

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from forks import Fork, fork_command, fork_jobs
 from safetensors import safe_open
 from torch import Tensor
 
@@ -47,8 +48,14 @@ class Bench:
     settings: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
-    def start(self, *methods: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        """Starts ``run_all.py``; its output can be read from ``stdout``."""
+    def start(self, *methods: str, options: tuple[str, ...] = ()) -> Fork:
+        """Starts the command; `ended` waits for it."""
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        said = self.out.with_name(f"{self.out.name}-{time.monotonic_ns()}.txt")
+        return fork_command(self.arguments(methods, options), self.variables(), said)
+
+    def start_interpreter(self, *methods: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """Starts ``run_all.py`` in a new interpreter, and so its jobs, as users do."""
         return subprocess.Popen(
             [sys.executable, str(REPOSITORY / "run_all.py"), *self.arguments(methods, options)],
             stdout=subprocess.PIPE,
@@ -58,7 +65,7 @@ class Bench:
         )
 
     def run(self, *methods: str, options: tuple[str, ...] = ()) -> Ended:
-        """Runs the command to its end, in this process: jobs have processes of their own anyway."""
+        """Runs the command to its end, in this process."""
         return call(self.arguments(methods, options), self.variables())
 
     def arguments(self, methods: tuple[str, ...], options: tuple[str, ...]) -> list[str]:
@@ -90,18 +97,15 @@ class Bench:
         return (self.folder(method) / "stages" / stage).resolve(strict=True)
 
     def processes(self) -> list[int]:
-        """The job processes that work in the results folder, trainings included."""
+        """The job processes that work in the results folder, trainings included: they print to its log files."""
         pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
         return [pid for pid in pids if self._works_here(pid)]
 
     def _works_here(self, pid: int) -> bool:
         try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            return Path(f"/proc/{pid}/fd/1").readlink().is_relative_to(self.out)
         except OSError:
             return False
-        return "adaptbench.execution.job" in arguments and any(
-            a.startswith(f"{self.out}/") for a in arguments
-        )
 
 
 @dataclass(frozen=True)
@@ -113,20 +117,23 @@ class Ended:
 
 
 def call(arguments: Sequence[str], variables: Mapping[str, str]) -> Ended:
-    """Runs a command line in this process, and leaves the process as it was."""
+    """Runs a command line in this process, its jobs as forks of it, and leaves the process as it was."""
     said = io.StringIO()
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
         for name, value in variables.items():
             patch.setenv(name, value)
+        fork_jobs(patch)
         code = main(arguments)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
     return Ended(code, said.getvalue())
 
 
-def ended(process: subprocess.Popen[str]) -> Ended:
+def ended(process: Fork | subprocess.Popen[str]) -> Ended:
     """Waits for a command."""
+    if isinstance(process, Fork):
+        return Ended(process.wait(PATIENCE_SECONDS), process.said.read_text(encoding="utf-8"))
     output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return Ended(process.returncode, output)
 

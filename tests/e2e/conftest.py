@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from adaptbench.contracts.profiles import profile
-
-from .bench import PLUGINS, SETTINGS, Bench, ended
+from .bench import PLUGINS, SETTINGS, Bench
 
 METHODS = ("source_only", "dacs", "after_source", "after_oracle")
-#: Not that of jobs, which have to set their own.
-THREADS_OF_THE_COMMAND = str(profile("mini").threads + 2)
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +24,11 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         common / "cache",
         plugins=(PLUGINS / "tiny.py", PLUGINS / "chained.py"),
         settings=SETTINGS,
-        environment={"OMP_NUM_THREADS": THREADS_OF_THE_COMMAND},
     )
     finished = common / "reference-finished"
     with FileLock(common / "reference.lock"):
         if not finished.exists():
-            answer = ended(made.start(*METHODS, options=("--jobs", "2")))
+            answer = made.run(*METHODS, options=("--jobs", "2"))
             assert answer.code == 0, answer.output
             assert "generated data" in answer.output
             assert not made.processes(), "orphans"

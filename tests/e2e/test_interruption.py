@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 import torch
+from forks import Fork
 
 from .bench import (
     ITERATIONS,
@@ -57,7 +57,7 @@ def history(reference: Bench, bench: Callable[[str], Bench]) -> History:
         process = seen.bench.start("dacs")
         _wait_for_progress(seen)
         kill(process, seen.bench)
-        process.communicate()
+        process.wait()
         wait_until(lambda: not seen.bench.processes(), "the end of the job")
         seen.iterations.append(iteration(seen.bench.out))
     (seen.bench.stage("dacs") / ".checkpoint.safetensors.x.tmp").write_text("cut off by a kill")
@@ -80,12 +80,12 @@ def _wait_for_progress(seen: History) -> None:
     wait_until(lambda: iteration(seen.bench.out) > before, "a checkpoint")
 
 
-def _kill_everything(process: subprocess.Popen[str], bench: Bench) -> None:
+def _kill_everything(process: Fork, bench: Bench) -> None:
     for pid in (process.pid, *bench.processes()):
         os.kill(pid, signal.SIGKILL)
 
 
-def _kill_only_the_command(process: subprocess.Popen[str], bench: Bench) -> None:
+def _kill_only_the_command(process: Fork, bench: Bench) -> None:
     assert len(bench.processes()) == 2, "the job and its training"
     process.kill()
 

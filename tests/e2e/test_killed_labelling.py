@@ -45,7 +45,7 @@ def killed(bench: Callable[[str], Bench]) -> Killed:
     wait_until(lambda: len(noted(made.out)) >= 2, "two labels")
     for pid in (process.pid, *made.processes()):
         os.kill(pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
     wait_until(lambda: not made.processes(), "the end of the job")
     lines = noted(made.out)
     (table,) = made.out.glob(f"stages/*/{TABLE}")

@@ -29,7 +29,7 @@ def together(reference: Bench, bench: Callable[[str], Bench]) -> tuple[Bench, li
 
     poller = threading.Thread(target=poll)
     poller.start()
-    started = [shared.start("dacs"), shared.start("dacs")]
+    started = [shared.start_interpreter("dacs") for _ in range(2)]
     answers = [ended(process) for process in started]
     over.set()
     poller.join()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,7 @@ class Witness(Hook):
             file.write(json.dumps({"point": point, "iter": runner.iter, **seen}) + "\n")
 
     def before_train(self, runner: Any) -> None:
-        threads = {"OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"], "torch": torch.get_num_threads()}
-        self._note(runner, "before_train", max_iters=runner.max_iters, threads=threads)
+        self._note(runner, "before_train", max_iters=runner.max_iters, threads=torch.get_num_threads())
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         self._note(runner, "before_train_iter", batch_idx=batch_idx, names=list(data_batch.labelled.names))

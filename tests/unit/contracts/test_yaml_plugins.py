@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forks import fork_jobs
 from PIL import Image
 
 from adaptbench import cli
@@ -125,15 +126,9 @@ def test_a_benchmark_of_a_yaml_file_runs_from_its_file_alone(
     polyps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path / "cache"))
-    command = [
-        "--methods",
-        "source_only",
-        "oracle",
-        "--benchmarks",
-        str(tmp_path / "a_to_b.yaml"),
-        "--limit",
-        "1",
-    ]
+    fork_jobs(monkeypatch)
+    file = str(tmp_path / "a_to_b.yaml")
+    command = ["--methods", "source_only", "oracle", "--benchmarks", file, "--limit", "1"]
     before = sorted(polyps.rglob("*"))
     assert cli.main([*command, "--out", str(tmp_path / "out"), "--device", "cpu", "--jobs", "1"]) == 0
     assert sorted(polyps.rglob("*")) == before

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from forks import fork_jobs
 
 from adaptbench.cli import main
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE
@@ -153,10 +154,8 @@ def damaged(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     command += ["--benchmarks", *(f"from_{name}" for name in names), "--plugins", str(base)]
     command += ["--data", "official", "--data-path", *paths, "--device", "cpu", "--out", str(base / "out")]
     said = io.StringIO()
-    with (
-        redirect_stdout(said),
-        redirect_stderr(said),
-    ):  # in this process: jobs have processes of their own anyway
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
+        fork_jobs(patch)
         code = main(command)
     return base, code, said.getvalue()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -170,6 +170,20 @@ def test_no_more_jobs_than_asked_for_run_at_once_each_on_its_gpu(scripted: Scrip
     local.run_jobs(jobs, 2, seen, ("5", "3"), TimeLimit.parse("1.5s"))
     assert seen.most == 2
     assert [(job.folder / "gpu").read_text().strip() for job in jobs] == ["5", "3", "5", "3"]
+
+
+def test_a_process_is_given_its_threads_and_its_gpu_before_torch_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: dict[str, Any] = {}
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: started.update(how, command=command))
+    job = Job(cast("JobSpec", SimpleNamespace(threads=3)), tmp_path, State.PLANNED)
+    local._start(job, "5")
+    given = {name: started["env"][name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    assert given == {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}
+    assert started["env"]["CUDA_VISIBLE_DEVICES"] == "5"
+    assert started["command"][-2:] == [str(tmp_path), str(os.getpid())]
+    assert started["start_new_session"], "Ctrl-C reaches the command alone"
 
 
 def _before(state: State, folder: Path) -> Job:
