@@ -90,24 +90,38 @@ def keep_matrix(job: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def records(record: Maker, tmp_path: Path) -> list[Record]:
+def keep_some(record: Maker, out: Path) -> list[Record]:
+    """Runs of four methods, one of them a smoke run."""
     made = [record("dacs", 50.0, seed=s, further={"gta5/heldout": 60.0}) for s in range(2)]
     made += [record("hrda", 40.0, network="daformer-mini"), record("oracle", 70.0, tags=("oracle",))]
     made += [record("source_only", 30.0, tags=("control",)), record("dacs", 5.0, smoke=True)]
+    for one in made:
+        keep_matrix(keep(one, out))
+    return made
+
+
+@pytest.fixture
+def records(record: Maker, tmp_path: Path) -> list[Record]:
+    """Two of them, for a page of one's own."""
+    made = [
+        record("dacs", 50.0, further={"gta5/heldout": 60.0}),
+        record("hrda", 40.0, network="daformer-mini"),
+    ]
     for one in made:
         keep_matrix(keep(one, tmp_path))
     return made
 
 
-@pytest.fixture
-def index(records: list[Record], tmp_path: Path) -> Path:
-    return write_page(records, tmp_path, NOTHING)
+@pytest.fixture(scope="module")
+def index(record: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of such runs; not to be changed."""
+    out = tmp_path_factory.mktemp("page")
+    return write_page(keep_some(record, out), out, NOTHING)
 
 
-def test_there_is_a_page_per_board_and_run(index: Path, records: list[Record]) -> None:
+def test_there_is_a_page_per_board_and_run(index: Path) -> None:
     found = documents(index)
-    assert len([name for name in found if name.startswith("run-")]) == len(records)
+    assert len([name for name in found if name.startswith("run-")]) == 6
     assert len([name for name in found if name.startswith("board-")]) == 1
     text = next(index.parent.glob("board-*")).read_text(encoding="utf-8")
     assert "50.0 ± 0.0" in text and "generated world" in text and "Smoke runs" in text
@@ -201,7 +215,8 @@ def test_the_same_folder_gives_the_same_bytes(records: list[Record], tmp_path: P
     assert [p.name for p in (tmp_path / "leaderboards").iterdir()] == ["page"]
 
 
-def test_what_is_gone_leaves_the_page(records: list[Record], index: Path, tmp_path: Path) -> None:
+def test_what_is_gone_leaves_the_page(records: list[Record], tmp_path: Path) -> None:
+    index = write_page(records, tmp_path, NOTHING)
     (index.parent / "run-old.html").write_text("old")
     write_page(records[:1], tmp_path, NOTHING)
     assert len(list(index.parent.glob("run-*.html"))) == 1

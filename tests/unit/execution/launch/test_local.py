@@ -169,7 +169,9 @@ def test_no_more_jobs_than_asked_for_run_at_once_each_on_its_gpu(scripted: Scrip
     jobs, seen = scripted(*[SAVES_WHEN_ASKED] * 4), Seen()
     local.run_jobs(jobs, 2, seen, ("5", "3"), TimeLimit.parse("1.5s"))
     assert seen.most == 2
-    assert [(job.folder / "gpu").read_text().strip() for job in jobs] == ["5", "3", "5", "3"]
+    given = [(job.folder / "gpu").read_text().strip() for job in jobs]
+    assert given[:2] == ["5", "3"]
+    assert sorted(given[2:]) == ["3", "5"], "each where one has ended"
 
 
 def test_a_process_is_given_its_threads_and_its_gpu_before_torch_starts(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+from functools import cache
 from typing import Any
 
 import torch
@@ -45,3 +48,15 @@ def train(made: Method, iterations: int = 1, side: int = CROP) -> list[dict[str,
         log = made.train().train_step(batch, optimizers)
         logs.append({name: float(value) for name, value in log.items()})
     return logs
+
+
+def require_effect(method: type[Method], usual: dict[str, Any], option: dict[str, Any]) -> None:
+    """Fails unless a step with ``option`` is finite and other than the one with ``usual`` alone."""
+    (changed,) = train(build(method, **{**usual, **option}))
+    assert all(math.isfinite(value) for value in changed.values()), changed
+    assert changed != _first_step(method, json.dumps(usual))
+
+
+@cache
+def _first_step(method: type[Method], usual: str) -> dict[str, float]:
+    return train(build(method, **json.loads(usual)))[0]

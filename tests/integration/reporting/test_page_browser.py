@@ -37,12 +37,14 @@ ROWS = (
 )
 
 
-@pytest.fixture
-def page(record: Maker, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def page(record: Maker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be changed."""
+    out = tmp_path_factory.mktemp("page")
     for number, (method, miou, seconds, network, tags) in enumerate(ROWS):
         cost = Cost(training_seconds=seconds, evaluation_seconds=1.0, peak_memory_mib=700.0, device="cpu")
         made = record(method, miou, network=network, tags=tags, cost=cost)
-        folder = job_folder(tmp_path, made.benchmark, method, made.seed, made.job_hash)
+        folder = job_folder(out, made.benchmark, method, made.seed, made.job_hash)
         (folder / "pictures/cityscapes-val").mkdir(parents=True)
         Image.new("L", (64, 32), number).save(folder / "pictures/cityscapes-val/one.png")
         curve = [json.dumps({"iteration": 10 * i, "loss": number + 3 / (i + 1)}) for i in range(40)]
@@ -52,7 +54,7 @@ def page(record: Maker, tmp_path: Path) -> Path:
         PerImageConfusion.collect({"one": matrix}).save(folder / "confusion/cityscapes-val.npz")
         save_record(made, folder / "record.json")
     facts = gather(load_published(), plugins.discover())
-    return write_page(scan_records(tmp_path).records, tmp_path, facts)
+    return write_page(scan_records(out).records, out, facts)
 
 
 @pytest.fixture(scope="module")

@@ -119,12 +119,12 @@ def make_camvid_record(method: str = "dacs", miou: float = 40.0, seed: int = 0, 
     return make_record(method, miou, seed, **(base | fields))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> RecordMaker:
     return make_record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def camvid_record() -> RecordMaker:
     return make_camvid_record
 

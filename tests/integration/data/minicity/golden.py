@@ -1,6 +1,6 @@
 """Records what images of MiniCity look like.
 
-After a change of VERSION: `python tests/unit/data/minicity/golden.py`.
+After a change of VERSION: `python tests/integration/data/minicity/golden.py`.
 """
 
 from __future__ import annotations
