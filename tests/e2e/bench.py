@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -40,6 +37,7 @@ class Bench:
         cache: where generated data is kept.
         plugins: files given with --plugins.
         settings: the --set options.
+        iterations: of every stage, and images per split (--limit).
     """
 
     out: Path
@@ -47,22 +45,13 @@ class Bench:
     plugins: tuple[Path, ...] = (PLUGINS / "tiny.py",)
     settings: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    iterations: int = ITERATIONS
 
     def start(self, *methods: str, options: tuple[str, ...] = ()) -> Fork:
         """Starts the command; `ended` waits for it."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
         said = self.out.with_name(f"{self.out.name}-{time.monotonic_ns()}.txt")
         return fork_command(self.arguments(methods, options), self.variables(), said)
-
-    def start_interpreter(self, *methods: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        """Starts ``run_all.py`` in a new interpreter, and so its jobs, as users do."""
-        return subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "run_all.py"), *self.arguments(methods, options)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **self.variables()},
-        )
 
     def run(self, *methods: str, options: tuple[str, ...] = ()) -> Ended:
         """Runs the command to its end, in this process."""
@@ -71,7 +60,7 @@ class Bench:
     def arguments(self, methods: tuple[str, ...], options: tuple[str, ...]) -> list[str]:
         """The command line."""
         arguments = ["--methods", *methods] if methods else []
-        arguments += ["--benchmarks", "tiny", "--out", str(self.out), "--limit", str(ITERATIONS)]
+        arguments += ["--benchmarks", "tiny", "--out", str(self.out), "--limit", str(self.iterations)]
         arguments += ["--device", "cpu", "--plugins", *map(str, self.plugins), *options]
         return arguments + (["--set", *self.settings] if self.settings else [])
 
@@ -130,12 +119,9 @@ def call(arguments: Sequence[str], variables: Mapping[str, str]) -> Ended:
     return Ended(code, said.getvalue())
 
 
-def ended(process: Fork | subprocess.Popen[str]) -> Ended:
+def ended(process: Fork) -> Ended:
     """Waits for a command."""
-    if isinstance(process, Fork):
-        return Ended(process.wait(PATIENCE_SECONDS), process.said.read_text(encoding="utf-8"))
-    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    return Ended(process.returncode, output)
+    return Ended(process.wait(PATIENCE_SECONDS), process.said.read_text(encoding="utf-8"))
 
 
 def wait_until(happened: Callable[[], Any], what: str) -> None:

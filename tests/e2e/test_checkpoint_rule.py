@@ -13,17 +13,19 @@ from adaptbench.execution.stages.choice import selection_by, weights_name
 from adaptbench.records.jobspec import load_job
 from adaptbench.training import checkpoint
 
-from .bench import ITERATIONS, PLUGINS, Bench, read_json
+from .bench import PLUGINS, Bench, read_json
 
 RULE = ("--checkpoint", "oracle-best")
 LABEL_FREE = ("--checkpoint", "entropy")
+#: As many as there are snapshots, each of which is scored.
+ITERATIONS = 3
 
 
 @pytest.fixture(scope="module")
 def chosen(bench: Callable[[str], Bench]) -> Bench:
     """First without the rule, whose training is then repeated for its snapshots; then two stages with it; then one
     stage again by another rule, whose choice was made along with the first."""
-    made = replace(bench("checkpoint-rule"), settings=("crop=64",))
+    made = replace(bench("checkpoint-rule"), settings=("crop=64",), iterations=ITERATIONS)
     made = replace(made, plugins=(*made.plugins, PLUGINS / "chained.py"))
     calls = ((["source_only"], ()), (["source_only", "after_source"], RULE), (["source_only"], LABEL_FREE))
     for methods, options in calls:
@@ -113,7 +115,9 @@ def test_agreement_needs_a_teacher(chosen: Bench) -> None:
 def test_a_label_free_choice_is_the_same_where_there_are_no_target_labels(
     chosen: Bench, bench: Callable[[str], Bench], unlabelled_cache: Path
 ) -> None:
-    blind = replace(bench("blind-choice"), cache=unlabelled_cache, settings=chosen.settings)
+    blind = replace(
+        bench("blind-choice"), cache=unlabelled_cache, settings=chosen.settings, iterations=ITERATIONS
+    )
     answer = blind.run("source_only", options=LABEL_FREE)
     assert answer.code == 1 and "images" in blind.status("source_only")["reason"], "scoring needs labels"
     (file,) = (blind.stage("source_only") / "snapshots").glob("label-free-*.json")

@@ -27,9 +27,9 @@ def together(reference: Bench, bench: Callable[[str], Bench]) -> tuple[Bench, li
                 if status.state is State.FAILED:
                     problems.append(status.reason)
 
+    started = [shared.start("dacs") for _ in range(2)]
     poller = threading.Thread(target=poll)
     poller.start()
-    started = [shared.start_interpreter("dacs") for _ in range(2)]
     answers = [ended(process) for process in started]
     over.set()
     poller.join()
