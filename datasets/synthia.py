@@ -48,7 +48,7 @@ class Synthia(Dataset):
             for image in self._images(images, "*.png")
         ]
 
-    def read_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
+    def decode_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """Class ids from the red channel of 16 bits. Shape: ``(H, W)`` uint8.
 
         Raises:

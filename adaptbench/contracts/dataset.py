@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from adaptbench.data import files
 from adaptbench.data.archives import Archive, archive
+from adaptbench.data.label_ids import histogram, likely_space, listed, unknown_ids
 from adaptbench.data.sample import Sample
+from adaptbench.data.taxonomy import known_ids
 from adaptbench.errors import DataError, unknown_name
 
 __all__ = ["Dataset", "Sample", "Split"]
@@ -39,7 +41,7 @@ class Dataset(ABC):
     """A dataset in its official layout under ``root``. Nothing is converted and nothing written there.
 
     A plug-in sets the class attributes below as literals (they are read without importing the file)
-    and implements `samples`. `read_label` is overridden only where labels are not 8-bit index images.
+    and implements `samples`. `decode_label` is overridden only where labels are not 8-bit index images.
 
     Args:
         root: the dataset's folder.
@@ -108,12 +110,34 @@ class Dataset(ABC):
         return files.read_image(sample.image)
 
     def read_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
-        """Raw label ids in the dataset's id space. Shape: ``(H, W)`` uint8.
+        """Raw label ids, all of which the dataset's id space has. Shape: ``(H, W)`` uint8.
+
+        Raises:
+            DataError: the file is missing, damaged, in another encoding, or holds an id that is not known, which
+                would count as nothing and change scores; names the ids and where they are likely to come from.
+        """
+        label = self.decode_label(sample)
+        if unknown := unknown_ids(label, known_ids(self.id_space)):
+            raise DataError(self.unknown_ids_in(sample, unknown))
+        return label
+
+    def decode_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """What the file holds, known or not. Shape: ``(H, W)`` uint8.
 
         Raises:
             DataError: the file is missing, damaged or not an index image.
         """
         return files.read_index_image(sample.label)
+
+    def unknown_ids_in(self, sample: Sample, unknown: Mapping[int, int]) -> str:
+        """What a user should know about ids (with their pixels) of a label file that `id_space` does not have."""
+        space = likely_space(histogram(self.decode_label(sample)), self.id_space)
+        cause = f"They look like {space}" if space else "It may be of another dataset, or made by a converter"
+        return (
+            f"Label file {sample.label} of {self.name} holds ids that {self.id_space} does not have: "
+            f"{listed(unknown)}. {cause}. Put the dataset's official label files there; own numberings are listed "
+            "in the YAML file of a dataset."
+        )
 
     @classmethod
     def cluster(cls, name: str) -> str:

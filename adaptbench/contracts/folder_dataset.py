@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from adaptbench.contracts.dataset import Dataset, Sample, Split
 from adaptbench.data import files, taxonomy
+from adaptbench.data.label_ids import listed
 from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import UsageError
 from adaptbench.storage import yaml_file
@@ -59,8 +60,7 @@ class Labels(_Part):
         ids: 8-bit value (grey or palette index) -> class.
         colours: ``"#rrggbb"`` -> class.
         id_space: a known numbering, like ``cityscapes``, where the classes are a known class set.
-        ignore: values or colours that are not counted; others that are not listed are ignored, too, but
-            ``data verify`` reports them.
+        ignore: values or colours that are not counted; others that are not listed stop whatever reads them.
     """
 
     ids: dict[Byte, str] | None = None
@@ -105,7 +105,7 @@ class FolderDataset(Dataset):
         images = self._images(folder, pattern)
         return [Sample(self._name(image, folder), image, self.root / _mask(place, image)) for image in images]
 
-    def read_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
+    def decode_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """Ids of a mask; of a coloured one, the number of each colour, and 255 where it is not listed.
 
         Shape: ``(H, W)`` uint8.
@@ -115,16 +115,40 @@ class FolderDataset(Dataset):
         """
         if self.coloured is None:
             return files.read_index_image(sample.label)
-        mask = files.read_image(sample.label).astype(np.uint32)
-        codes = (mask[..., 0] << 16) | (mask[..., 1] << 8) | mask[..., 2]
+        codes = _codes(sample.label)
         ids = np.full(codes.shape, taxonomy.IGNORE, np.uint8)
         for code, number in self.coloured.items():
             ids[codes == code] = number
         return ids
 
+    def unknown_ids_in(self, sample: Sample, unknown: Mapping[int, int]) -> str:
+        """Which values or colours of a mask the description does not list, and where to list them."""
+        if self.description.labels.id_space is not None:
+            return super().unknown_ids_in(sample, unknown)
+        if self.coloured is None:
+            what, place = f"ids that are not listed: {listed(unknown)}", "ids"
+        else:
+            codes, counts = np.unique(_codes(sample.label), return_counts=True)
+            pixels = {
+                f"#{c:06x}": int(n) for c, n in zip(codes, counts, strict=True) if c not in self.coloured
+            }
+            what, place = f"colours that are not listed: {listed(pixels)}", "colours"
+        return (
+            f"Mask {sample.label} of {self.name} holds {what}. List them under labels.{place}, or under labels.ignore "
+            "where they are not to count."
+        )
+
     def _name(self, image: Path, folder: str) -> str:
         """Path of the image below the fixed part of its pattern, without suffix: unique in the split."""
         return "_".join(image.relative_to(self.root / folder).with_suffix("").parts)
+
+
+def _codes(mask: Path) -> npt.NDArray[np.uint32]:
+    """Colours of a mask as one number each. Shape: ``(H, W)``."""
+    image = files.read_image(mask).astype(np.uint32)
+    red, green, blue = np.moveaxis(image, 2, 0)
+    codes: npt.NDArray[np.uint32] = np.bitwise_or.reduce([red << np.uint32(16), green << np.uint32(8), blue])
+    return codes
 
 
 def read(path: Path) -> Description:

@@ -205,6 +205,16 @@ _IDS: dict[str, frozenset[int]] = {
     "camvid_nearest": frozenset(range(12)),
 }
 
+#: Id space -> what people call such ids. (Those of CamVid are too few to be told apart.)
+ID_SPACE_TITLES = {
+    "cityscapes": "label ids of Cityscapes (labelIds)",
+    "cityscapes_train": "train ids of Cityscapes (labelTrainIds)",
+    "synthia": "ids of SYNTHIA",
+    "bdd100k_labels": "ids of BDD100K's colour maps",
+    "mapillary": "ids of Mapillary Vistas 1.2",
+    "mapillary_v2": "ids of Mapillary Vistas 2.0",
+}
+
 LabelMap = npt.NDArray[np.uint8]
 
 

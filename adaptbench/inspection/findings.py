@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.contracts.dataset import Dataset, Sample
+from adaptbench.data.label_ids import histogram, unknown_ids
 from adaptbench.errors import DataError
 
 Size = tuple[int, int]
@@ -60,12 +61,6 @@ class Seen:
     findings: tuple[Finding, ...] = ()
 
 
-def histogram(label: npt.NDArray[np.uint8]) -> dict[int, int]:
-    """Pixels by raw id, ascending ids that occur."""
-    counts = np.bincount(label.ravel(), minlength=256)
-    return {int(raw): int(counts[raw]) for raw in np.flatnonzero(counts)}
-
-
 def label_ids(dataset: Dataset, sample: Sample) -> dict[int, int]:
     """Pixels by raw id of a sample's label.
 
@@ -85,7 +80,9 @@ def inspect(dataset: Dataset, sample: Sample, labelled: bool, known_ids: frozens
         known_ids: every id that the label may hold.
     """
     image, findings = _read(lambda: dataset.read_image(sample), "image", sample.name)
-    label, more = _read(lambda: dataset.read_label(sample), "label", sample.name) if labelled else (None, [])
+    label, more = (
+        _read(lambda: dataset.decode_label(sample), "label", sample.name) if labelled else (None, [])
+    )
     findings += more
     if image is not None and image.min() == image.max():
         findings.append(Finding("blank", sample.name, f"{sample.image} shows a single colour."))
@@ -93,11 +90,8 @@ def inspect(dataset: Dataset, sample: Sample, labelled: bool, known_ids: frozens
         text = f"The image has {_text(_size(image))} pixels and {sample.label} {_text(_size(label))}."
         findings.append(Finding("size", sample.name, text))
     ids = {} if label is None else histogram(label)
-    unknown = {raw: pixels for raw, pixels in ids.items() if raw not in known_ids}
-    if unknown:
-        listed = ", ".join(f"{raw} ({pixels} pixels)" for raw, pixels in list(unknown.items())[:5])
-        text = f"{sample.label} holds ids that {dataset.id_space} does not have: {listed}."
-        findings.append(Finding("ids", sample.name, text))
+    if label is not None and (unknown := unknown_ids(label, known_ids)):
+        findings.append(Finding("ids", sample.name, dataset.unknown_ids_in(sample, unknown)))
     return Seen(sample.name, None if image is None else _size(image), ids, tuple(findings))
 
 

@@ -123,7 +123,7 @@ def _check_official_pair(case: Case, entry: dict[str, Any]) -> None:
 def _check_file(case: Case, entry: dict[str, Any], arrays: dict[str, Array]) -> None:
     """The file decodes to the recorded ids, or, where it holds train ids already, to the recorded result."""
     dataset, path = reader(entry["dataset"])(case.path), case.path / entry["file"]
-    found = dataset.read_label(Sample(name="any", image=path, label=path))
+    found = dataset.decode_label(Sample(name="any", image=path, label=path))
     converted = entry["raw"] in _ID_SPACE and dataset.id_space == "cityscapes_train"
     # Ids above 255 do not occur in official files; all of them are ignored, and so is 255.
     expected = np.minimum(arrays[entry["expected" if converted else "raw"]], 255)

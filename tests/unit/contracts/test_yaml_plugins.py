@@ -106,9 +106,12 @@ def test_coloured_masks_of_a_known_class_set(tmp_path: Path) -> None:
         '  ignore: ["#000000"]\nsplits:\n  val: {images: images/*.png, labels: "masks/{stem}.png"}\n'
     )
     dataset = opened(file)
-    raw = dataset.read_label(dataset.samples("val")[0])
+    (sample,) = dataset.samples("val")
+    raw = dataset.decode_label(sample)
     assert label_map("town", "cityscapes19")[raw].tolist() == [[0, 13, IGNORE, IGNORE]]
     assert known_ids("town") == {0, 1, 2} and raw[0, 2] not in known_ids("town")
+    with pytest.raises(DataError, match=r"colours that are not listed: #010203 \(1 pixels\)"):
+        dataset.read_label(sample)
 
 
 def test_a_known_numbering(tmp_path: Path) -> None:

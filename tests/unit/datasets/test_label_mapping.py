@@ -21,15 +21,18 @@ def test_camvid_void_is_ignored() -> None:
     assert label_map("camvid", "camvid11")[:13].tolist() == [*range(11), IGNORE, IGNORE]
 
 
-def test_synthia_ids_beyond_a_byte_are_ignored(dataset_class: Reader, tmp_path: Path) -> None:
+def test_synthia_ids_beyond_a_byte_are_none_that_are_known(dataset_class: Reader, tmp_path: Path) -> None:
     wide = np.zeros((1, 4, 3), np.uint16)
     wide[0, :, 2] = (3, 255, 256, 65535)
     wide[0, :, 1] = 5  # the instance
     cv2.imwrite(str(tmp_path / "label.png"), wide)
     sample = Sample("any", tmp_path / "label.png", tmp_path / "label.png")
-    raw = dataset_class("synthia")(tmp_path).read_label(sample)
+    dataset = dataset_class("synthia")(tmp_path)
+    raw = dataset.decode_label(sample)
     assert raw.tolist() == [[3, 255, 255, 255]]
     assert label_map("synthia", "cityscapes16")[raw].tolist() == [[0, IGNORE, IGNORE, IGNORE]]
+    with pytest.raises(DataError, match=r"255 \(3 pixels\)"):
+        dataset.read_label(sample)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])

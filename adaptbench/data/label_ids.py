@@ -1,0 +1,56 @@
+"""Ids in label files: whether an id space has them, and where others are likely to come from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from adaptbench.data import taxonomy
+
+#: How many unknown ids a message lists.
+_LISTED = 5
+
+
+def unknown_ids(label: npt.NDArray[np.uint8], known: frozenset[int]) -> dict[int, int]:
+    """Pixels of every id of a label that is not ``known``, in ascending order of the ids.
+
+    Args:
+        label: raw ids. Shape: ``(H, W)``.
+        known: all ids that it may hold.
+    """
+    if cv2.countNonZero(cv2.LUT(label, _strangers(known))) == 0:
+        return {}
+    return {raw: pixels for raw, pixels in histogram(label).items() if raw not in known}
+
+
+def histogram(label: npt.NDArray[np.uint8]) -> dict[int, int]:
+    """Pixels by raw id, ascending ids that occur."""
+    counts = np.bincount(label.ravel(), minlength=256)
+    return {int(raw): int(counts[raw]) for raw in np.flatnonzero(counts)}
+
+
+def listed(unknown: Mapping[Any, int]) -> str:
+    """Ids with their pixels, in words."""
+    shown = ", ".join(f"{raw} ({pixels} pixels)" for raw, pixels in list(unknown.items())[:_LISTED])
+    return shown if len(unknown) <= _LISTED else f"{shown} and {len(unknown) - _LISTED} more"
+
+
+def likely_space(ids: Collection[int], id_space: str) -> str:
+    """The title of the smallest other known id space that has all ``ids``; empty if none has."""
+    fitting = [
+        (len(taxonomy.known_ids(space)), title)
+        for space, title in taxonomy.ID_SPACE_TITLES.items()
+        if space != id_space and taxonomy.known_ids(space).issuperset(ids)
+    ]
+    return min(fitting)[1] if fitting else ""
+
+
+@lru_cache
+def _strangers(known: frozenset[int]) -> npt.NDArray[np.uint8]:
+    """Lookup table that is not 0 where an id is not known. Shape: ``(256,)``."""
+    return np.array([raw not in known for raw in range(256)], np.uint8)
