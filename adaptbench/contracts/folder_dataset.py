@@ -22,6 +22,8 @@ from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import UsageError
 from adaptbench.storage import yaml_file
 
+#: What changes nothing that is read.
+_NO_DEFINITION = {"root", "title", "licence", "homepage"}
 NAME = r"^[a-z_][a-z0-9_]*$"
 #: Colours of classes that state none, in turn; made to be told apart.
 _COLOURS = ((60, 60, 60), (230, 60, 60), (70, 160, 230), (90, 190, 90), (240, 180, 50), (160, 90, 200),
@@ -77,7 +79,12 @@ class Place(_Part):
 
 
 class Description(_Part):
-    """What the YAML file of a dataset says; the key ``dataset`` is its name."""
+    """What the YAML file of a dataset says.
+
+    Attributes:
+        dataset: its name.
+        range: the values of images of more than 8 bits that are black and white.
+    """
 
     dataset: str = Field(pattern=NAME)
     title: str = ""
@@ -85,6 +92,7 @@ class Description(_Part):
     homepage: str = "not stated"
     root: Path = Path()
     size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]]
+    range: tuple[int, int] | None = None
     classes: str | list[str | NamedClass] = Field(min_length=1)
     labels: Labels
     splits: dict[Annotated[str, Field(pattern=NAME)], Place] = Field(min_length=1)
@@ -104,6 +112,16 @@ class FolderDataset(Dataset):
         folder, pattern = _fixed(place.images)
         images = self._images(folder, pattern)
         return [Sample(self._name(image, folder), image, self.root / _mask(place, image)) for image in images]
+
+    def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """The image, of more than 8 bits only where the description states their range.
+
+        Shape: ``(H, W, 3)`` RGB uint8.
+
+        Raises:
+            DataError: the file is missing, damaged or no image that can be read.
+        """
+        return files.read_image(sample.image, self.description.range)
 
     def decode_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """Ids of a mask; of a coloured one, the number of each colour, and 255 where it is not listed.
@@ -190,7 +208,7 @@ def dataset_class(path: Path) -> type[FolderDataset]:
             dict.fromkeys(_fixed(place.labels)[0] for place in found.splits.values() if place.labels)
         ),
         "default_root": (path.parent / found.root).resolve(),
-        "definition": found.model_dump_json(exclude={"root", "title", "licence", "homepage"}),
+        "definition": found.model_dump_json(exclude=_NO_DEFINITION | (set() if found.range else {"range"})),
         "description": found,
         "coloured": None if colours is None else _numbered(found),
     }
@@ -199,6 +217,8 @@ def dataset_class(path: Path) -> type[FolderDataset]:
 
 def _check(found: Description, path: Path) -> None:
     """What spans several keys."""
+    if found.range is not None and found.range[0] >= found.range[1]:
+        raise yaml_file.wrong(path, ["range"], "it needs two values, the smaller one first.")
     labels = found.labels
     ways = [key for key in ("ids", "colours", "id_space") if getattr(labels, key) is not None]
     if len(ways) != 1:

@@ -8,11 +8,12 @@ container first: 1.5 ms beside 34 ms of decoding for a PNG of 1914x1052 pixels.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -34,28 +35,73 @@ _JPEG_END = b"\xff\xd9"
 _REPLACE = "Copy or unpack the file again; no other sample is taken in its place."
 
 
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
+def read_image(path: Path, value_range: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """Reads an image. The orientation tag of EXIF is not applied: label files know nothing of it.
 
-    Grey and palette images become RGB, an alpha channel is dropped, 16 bits become 8.
+    Grey and palette images become RGB, and an alpha channel is dropped. Values of more than 8 bits need a stated range:
+    a camera's 12 bits in a file of 16 would otherwise be nearly black. CMYK is refused: it is RGB only by a profile.
 
     Shape: ``(H, W, 3)`` RGB uint8.
 
+    Args:
+        path: the file.
+        value_range: values of images of more than 8 bits that become 0 and 255; what is beyond is cut.
+
     Raises:
-        DataError: the file is missing, truncated, damaged or no image. (JPEG has no checksums: changed
-            bytes within its pixel data cannot be noticed.)
+        DataError: the file is missing, truncated, damaged or no image, in CMYK, or of more than 8 bits without a
+            stated range. (JPEG has no checksums: changed bytes within its pixel data cannot be noticed.)
     """
     data = _read_bytes(path)
     _require_whole(data, path)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise _damaged(path, str(error).strip()) from error
-    if image is None:
-        raise _damaged(path, f"it cannot be decoded ({len(data)} bytes, the first are {data[:8]!r})")
+    _require_colours(data, path)
+    image = _decoded(data, path)
+    if image.dtype != np.uint8:
+        image = _eight_bits(image, value_range, path)
     rgb: npt.NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return rgb
+
+
+def _decoded(data: bytes, path: Path) -> npt.NDArray[Any]:
+    """Shape: ``(H, W, 3)`` BGR, in the type of the file."""
+    encoded, colour = np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        for flags in (
+            colour | cv2.IMREAD_IGNORE_ORIENTATION,
+            cv2.IMREAD_UNCHANGED,
+        ):  # grey floats need the second
+            image = cv2.imdecode(encoded, flags)
+            if image is not None:
+                found: npt.NDArray[Any] = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+                return found[..., :3]
+    except cv2.error as error:
+        raise _damaged(path, str(error).strip()) from error
+    raise _damaged(path, f"it cannot be decoded ({len(data)} bytes, the first are {data[:8]!r})")
+
+
+def _require_colours(data: bytes, path: Path) -> None:
+    with contextlib.suppress(
+        OSError, SyntaxError, ValueError, Image.DecompressionBombError
+    ):  # the decoder says why
+        with Image.open(io.BytesIO(data)) as image:  # reads the header alone
+            mode = image.mode
+        if mode == "CMYK":
+            raise DataError(f"Image {path} is in CMYK, whose colours depend on a profile. Convert it to RGB.")
+
+
+def _eight_bits(
+    image: npt.NDArray[Any], value_range: tuple[int, int] | None, path: Path
+) -> npt.NDArray[np.uint8]:
+    """Values of a range as 0 to 255."""
+    if value_range is None:
+        raise DataError(
+            f"Image {path} has values of type {image.dtype}, from {image.min()} to {image.max()}. Networks see 8 bits: "
+            "convert it, or state in the dataset's YAML file which values are black and white, for example "
+            "'range: [0, 4095]' for 12 bits."
+        )
+    low, high = value_range
+    scaled = (image.astype(np.float32) - low) * (255 / (high - low))
+    eight: npt.NDArray[np.uint8] = np.clip(np.nan_to_num(scaled), 0, 255).round().astype(np.uint8)
+    return eight
 
 
 def read_index_image(path: Path) -> npt.NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,22 @@ def test_coloured_masks_of_a_known_class_set(tmp_path: Path) -> None:
     assert known_ids("town") == {0, 1, 2} and raw[0, 2] not in known_ids("town")
     with pytest.raises(DataError, match=r"colours that are not listed: #010203 \(1 pixels\)"):
         dataset.read_label(sample)
+
+
+def test_a_range_of_values(polyps: Path, tmp_path: Path) -> None:
+    file = polyps / "polyps.yaml"
+    before = opened(file).definition
+    assert "range" not in before, "what states none is the data that it was"
+    file.write_text(file.read_text().replace("size:", "range: [0, 4095]\nsize:"))
+    dataset = opened(file)
+    assert dataset.definition != before
+    sample = dataset.samples("train")[0]
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.array([[0, 4095]], np.uint16)).save(deep)
+    assert dataset.read_image(replace(sample, image=deep)).tolist() == [[[0] * 3, [255] * 3]]
+    file.write_text(file.read_text().replace("range: [0, 4095]", "range: [9, 9]"))
+    with pytest.raises(UsageError, match=r"key 'range': it needs two values"):
+        opened(file)
 
 
 def test_a_known_numbering(tmp_path: Path) -> None:

@@ -59,6 +59,44 @@ def test_the_orientation_tag_is_not_applied(tmp_path: Path) -> None:
     assert read_image(path).shape == (40, 60, 3)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_more_than_8_bits_need_a_range(suffix: str, tmp_path: Path) -> None:
+    """A camera's 12 bits in a file of 16, which would be nearly black."""
+    path = tmp_path / f"image.{suffix}"
+    values = np.array([[0, 1000, 2048, 4095, 5000]], np.uint16)
+    cv2.imwrite(str(path), np.repeat(values[..., None], 3, axis=2))
+    with pytest.raises(
+        DataError, match=rf"{path} has values of type uint16, from 0 to 5000\. .*'range: \[0, 4095\]'"
+    ):
+        read_image(path)
+    assert read_image(path, (0, 4095))[0, :, 0].tolist() == [0, 62, 128, 255, 255]
+    assert read_image(path, (1000, 4095))[0, :, 0].tolist() == [0, 0, 86, 255, 255]
+
+
+def test_grey_values_of_16_bits_and_floats(tmp_path: Path) -> None:
+    grey, real = tmp_path / "grey.png", tmp_path / "real.tiff"
+    cv2.imwrite(str(grey), np.array([[0, 300]], np.uint16))
+    cv2.imwrite(str(real), np.array([[0, 0.5, 1, np.nan]], np.float32))
+    for path in (grey, real):
+        with pytest.raises(DataError, match="convert it, or state"):
+            read_image(path)
+    assert read_image(grey, (0, 300)).tolist() == [[[0] * 3, [255] * 3]]
+    assert read_image(real, (0, 1))[0, :, 0].tolist() == [0, 128, 255, 0]
+
+
+def test_cmyk_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "image.jpg"
+    Image.fromarray(street()).convert("CMYK").save(path)
+    with pytest.raises(DataError, match=rf"{path} is in CMYK.*Convert it to RGB"):
+        read_image(path)
+
+
+def test_grey_with_alpha_and_transparent_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    Image.merge("LA", [Image.new("L", (3, 2), 77), Image.new("L", (3, 2), 0)]).save(path)
+    assert (read_image(path) == 77).all()
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
 def test_other_image_modes_become_rgb(mode: str, tmp_path: Path) -> None:
     path = tmp_path / "image.png"
