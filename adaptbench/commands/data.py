@@ -69,12 +69,16 @@ def _verify(console: Console, plugin: Plugin, dataset: Dataset, jobs: int | None
     console.print(_report_table(dataset, reports))
     if absent:
         console.print(f"not there: {', '.join(absent)}", style="yellow", highlight=False)
+    if not reports:
+        say(console, next(iter(absent.values())), "red")
+        console.print(f"{dataset.name}: nothing found", style="red", highlight=False)
+        return EXIT_UNFINISHED
     for report in reports:
         _print_findings(console, report)
     wrong = sum(len(report.new) for report in reports)
     text = f"{dataset.name}: {wrong} defects" if wrong else f"{dataset.name}: no defects"
     console.print(text, style="red" if wrong else "green", highlight=False)
-    return EXIT_UNFINISHED if wrong or not reports else 0
+    return EXIT_UNFINISHED if wrong else 0
 
 
 def _announcing(console: Console, stack: ExitStack, name: str) -> Callable[[str, int], Callable[[int], None]]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from adaptbench.data import files
 from adaptbench.data.archives import Archive, archive
 from adaptbench.data.label_ids import histogram, likely_space, listed, unknown_ids
+from adaptbench.data.layout import cause_of_no_image
 from adaptbench.data.sample import Sample
 from adaptbench.data.taxonomy import known_ids
 from adaptbench.errors import DataError, unknown_name
@@ -75,6 +76,8 @@ class Dataset(ABC):
     default_root: ClassVar[Path | None] = None
     #: What beside its files decides what is read; part of the data's version.
     definition: ClassVar[str] = ""
+    #: Folders that are taken for the dataset but are not: path -> what lies there.
+    not_it: ClassVar[Mapping[str, str]] = {}
     #: Samples of the official release that are known to be unusable: name -> what is wrong with it.
     broken: ClassVar[Mapping[str, str]] = {}
 
@@ -179,8 +182,10 @@ class Dataset(ABC):
         paths = (path for path in self._glob(folder, pattern) if not path.name.startswith("."))
         found = sorted(paths, key=Path.as_posix)
         if not found:
+            other = next((text for place, text in self.not_it.items() if (self.root / place).is_dir()), "")
+            cause = other or cause_of_no_image(self.root, folder, pattern)
             raise DataError(
-                f"{self.name}: no image matches {folder}/{pattern} under {self.root}. "
+                f"{self.name}: no image matches {folder}/{pattern} under {self.root}. {cause} "
                 f"Expected the official layout. {self.where_to_get()}"
             )
         return found

@@ -72,10 +72,15 @@ class Labels(_Part):
 
 
 class Place(_Part):
-    """A split: a pattern of its images, and where the mask of an image lies; no masks, no ``labels``."""
+    """A split: a pattern of its images, and where the mask of an image lies; no masks, no ``labels``.
+
+    Attributes:
+        replace: parts of the name of an image and what stands in the name of its mask instead, in turn.
+    """
 
     images: str
     labels: str | None = None
+    replace: dict[Annotated[str, Field(min_length=1)], str] = {}
 
 
 class Description(_Part):
@@ -111,7 +116,10 @@ class FolderDataset(Dataset):
         place = self.description.splits[split]
         folder, pattern = _fixed(place.images)
         images = self._images(folder, pattern)
-        return [Sample(self._name(image, folder), image, self.root / _mask(place, image)) for image in images]
+        return [
+            Sample(self._name(image, folder), image, self.root / _mask(place, image, self.root / folder))
+            for image in images
+        ]
 
     def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """The image, of more than 8 bits only where the description states their range.
@@ -208,11 +216,18 @@ def dataset_class(path: Path) -> type[FolderDataset]:
             dict.fromkeys(_fixed(place.labels)[0] for place in found.splits.values() if place.labels)
         ),
         "default_root": (path.parent / found.root).resolve(),
-        "definition": found.model_dump_json(exclude=_NO_DEFINITION | (set() if found.range else {"range"})),
+        "definition": _definition(found),
         "description": found,
         "coloured": None if colours is None else _numbered(found),
     }
     return type(found.dataset.title().replace("_", ""), (FolderDataset,), attributes)
+
+
+def _definition(found: Description) -> str:
+    """What decides what is read; keys that came later are left out where they are not used."""
+    plain = {name: {"replace"} for name, place in found.splits.items() if not place.replace}
+    exclude: dict[str, Any] = {**dict.fromkeys(_NO_DEFINITION, True), "splits": plain}
+    return found.model_dump_json(exclude=exclude if found.range else {**exclude, "range": True})
 
 
 def _check(found: Description, path: Path) -> None:
@@ -275,12 +290,13 @@ def _check_place(path: Path, name: str, place: Place) -> None:
             raise yaml_file.wrong(path, ["splits", name, key], "write a path below the root.")
     if place.labels is None:
         return
-    if "{stem}" not in place.labels or re.sub(r"\{(stem|parent)\}", "", place.labels).count("{"):
+    if "{stem}" not in place.labels or re.sub(r"\{(stem|parent|folders)\}", "", place.labels).count("{"):
         raise yaml_file.wrong(
             path,
             ["splits", name, "labels"],
             "write {stem} where the name of the image (without suffix) goes, as in masks/{stem}.png; {parent} is "
-            "the name of its folder.",
+            "the name of its folder, and {folders} all folders from the first wildcard on. What else differs between "
+            "the names is for the key 'replace'.",
         )
     masks, images = PurePosixPath(_fixed(place.labels)[0]), PurePosixPath(_fixed(place.images)[0])
     if images.is_relative_to(masks):
@@ -335,6 +351,12 @@ def _fixed(pattern: str) -> tuple[str, str]:
     return PurePosixPath(*parts[:fixed]).as_posix(), PurePosixPath(*parts[fixed:]).as_posix()
 
 
-def _mask(place: Place, image: Path) -> str:
-    """Path of the mask of an image below the root; for a split without masks, one that is never read."""
-    return (place.labels or "no masks/{stem}.png").format(stem=image.stem, parent=image.parent.name)
+def _mask(place: Place, image: Path, folder: Path) -> str:
+    """Path of the mask of an image in ``folder`` below the root; for a split without masks, one that is never read."""
+    stem = image.stem
+    for part, other in place.replace.items():
+        stem = stem.replace(part, other)
+    folders = image.parent.relative_to(folder).as_posix()
+    return (place.labels or "no masks/{stem}.png").format(
+        stem=stem, parent=image.parent.name, folders=folders
+    )

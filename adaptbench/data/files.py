@@ -71,7 +71,9 @@ def _decoded(data: bytes, path: Path) -> npt.NDArray[Any]:
         ):  # grey floats need the second
             image = cv2.imdecode(encoded, flags)
             if image is not None:
-                found: npt.NDArray[Any] = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+                found: npt.NDArray[Any] = (
+                    cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+                )
                 return found[..., :3]
     except cv2.error as error:
         raise _damaged(path, str(error).strip()) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.plugins import Plugin
-from adaptbench.data import archives, minicity
+from adaptbench.data import archives, layout, minicity
 from adaptbench.data.minicity.generate import MARKER
 from adaptbench.data.taxonomy import known_ids
 from adaptbench.errors import DataError
@@ -119,11 +119,15 @@ def _wrong_size(seen: Seen, expected: Expected) -> list[Finding]:
 def _pairing(dataset: Dataset, split: str, samples: Sequence[Sample]) -> list[Finding]:
     """Images without label, and labels without image."""
     missing = [
-        Finding("missing label", sample.name, f"{sample.label} does not exist. Unpack the labels, too.")
+        Finding("missing label", sample.name, f"{sample.label} does not exist.{_way_out(sample)}")
         for sample in samples
         if not archives.is_file(sample.label)
     ]
     return [*missing, *_orphans(dataset, samples)]
+
+
+def _way_out(sample: Sample) -> str:
+    return layout.beside(sample.label) or " Unpack the labels, too."
 
 
 def _orphans(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]:
@@ -175,8 +179,8 @@ def _marked(finding: Finding, dataset: Dataset) -> Finding:
 
 def verify_splits(
     plugin: Plugin, dataset: Dataset, announce: Callable[[str, int], Tell], workers: int | None = None
-) -> tuple[list[SplitReport], list[str]]:
-    """Reports of all splits that are there, and the names of the others.
+) -> tuple[list[SplitReport], dict[str, str]]:
+    """Reports of all splits that are there, and of the others why they are not.
 
     Args:
         plugin: of the dataset.
@@ -184,12 +188,12 @@ def verify_splits(
         announce: called with a split and its number of images; returns what is told how far it is.
         workers: processes; default one per core.
     """
-    reports, absent = [], []
+    reports, absent = [], {}
     for split in dataset.splits:
         try:
             count = len(dataset.samples(split))
-        except DataError:
-            absent.append(split)
+        except DataError as error:
+            absent[split] = str(error)
             continue
         reports.append(verify(plugin, dataset, split, announce(split, count), workers))
     return reports, absent

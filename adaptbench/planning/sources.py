@@ -12,7 +12,7 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.profiles import Profile, Provenance
-from adaptbench.data import archives, minicity
+from adaptbench.data import archives, layout, minicity
 from adaptbench.errors import DataError, UsageError, unknown_name
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import DataSource
@@ -132,6 +132,9 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
     return plugins.load_subclass(registry.find("dataset", name), Dataset)  # type: ignore[type-abstract]
 
 
+_UNPACK = " Unpack the labels of the official release beside the images."
+
+
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
     """Raises DataError unless the split has labels and every sample's file exists: says how many lack one."""
     facts = dataset.splits[split]
@@ -144,7 +147,7 @@ def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> N
         examples = ", ".join(str(path) for path in missing[:3])
         raise DataError(
             f"{dataset.name}/{split}: {len(missing)} of {len(everything)} images under {dataset.root} have no "
-            f"label file, for example {examples}. Unpack the labels of the official release beside the images."
+            f"label file, for example {examples}.{layout.beside(missing[0]) or _UNPACK}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -48,9 +48,7 @@ def validated(model: type[Model], path: Path) -> Model:
     except ValidationError as error:
         # Where a value may be of several kinds, each of them complains; who looked deepest knows best.
         deepest = max(error.errors(), key=lambda found: len(_keys(tree, found["loc"])))
-        raise UsageError(
-            _sentence(path, tree, _keys(tree, deepest["loc"]), deepest, model.model_fields)
-        ) from error
+        raise UsageError(_sentence(path, tree, _keys(tree, deepest["loc"]), deepest, model)) from error
 
 
 def wrong(path: Path, keys: Sequence[str | int], problem: str) -> UsageError:
@@ -65,14 +63,32 @@ def problem(error: Any) -> str:
     return {"extra_forbidden": "there is no such key."}.get(error["type"], f"{error['msg']}{found}.")
 
 
-def _sentence(path: Path, tree: yaml.Node, keys: list[str | int], error: Any, known: Iterable[str]) -> str:
+def _sentence(path: Path, tree: yaml.Node, keys: list[str | int], error: Any, model: type[BaseModel]) -> str:
     place = f"{path}, line {_line(tree, keys)}"
     if error["type"] == "missing":
         key = ".".join(map(str, [*keys, error["loc"][-1]]))
         return f"{place}, key {key!r}: it is missing."
-    top = error["type"] == "extra_forbidden" and len(keys) == 1
-    meant = did_you_mean(str(keys[0]), known) if top else ""
+    unknown = error["type"] == "extra_forbidden" and keys
+    meant = did_you_mean(str(keys[-1]), _known_keys(model, keys[:-1])) if unknown else ""
     return f"{place}, key {'.'.join(map(str, keys)) or 'file'!r}: {problem(error)}{meant}"
+
+
+def _known_keys(model: type[BaseModel], keys: Sequence[str | int]) -> Iterable[str]:
+    """The keys that a model has below some keys."""
+    for key in keys:
+        if key in model.model_fields:  # else it is a name, or a number in a list
+            inner = _model_in(model.model_fields[str(key)].annotation)
+            if inner is None:
+                return ()
+            model = inner
+    return model.model_fields
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model of a field, or of the items or values of one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def _keys(tree: yaml.Node, location: Sequence[str | int]) -> list[str | int]:

@@ -115,6 +115,37 @@ def test_coloured_masks_of_a_known_class_set(tmp_path: Path) -> None:
         dataset.read_label(sample)
 
 
+PLACES = [
+    # Foggy Cityscapes, IDD and ACDC: what the mask's name drops or has instead, and trees of any depth
+    (
+        "fog/val/ulm/ulm_7_leftImg8bit_foggy_beta_0.02.png",
+        '{images: "fog/val/*/*_beta_0.02.png", labels: "gt/val/{parent}/{stem}_gtFine_labelIds.png", '
+        'replace: {_leftImg8bit_foggy_beta_0.02: ""}}',
+        "gt/val/ulm/ulm_7_gtFine_labelIds.png",
+    ),
+    (
+        "rgb/snow/val/GP01/GP01_f1_rgb_anon.png",
+        '{images: "rgb/*/val/*/*_rgb_anon.png", labels: "gt/{folders}/{stem}.png", replace: {_rgb_anon: _gt_labelIds}}',
+        "gt/snow/val/GP01/GP01_f1_gt_labelIds.png",
+    ),
+    ("images/a.png", '{images: "images/*.png", labels: "masks/{folders}/{stem}.png"}', "masks/a.png"),
+]
+
+
+@pytest.mark.parametrize(("image", "split", "mask"), PLACES)
+def test_masks_with_other_names(image: str, split: str, mask: str, tmp_path: Path) -> None:
+    (tmp_path / image).parent.mkdir(parents=True)
+    Image.new("RGB", (8, 4)).save(tmp_path / image)
+    file = tmp_path / "town.yaml"
+    file.write_text(
+        "dataset: town\nsize: [64, 32]\nclasses: cityscapes19\nlabels: {id_space: cityscapes}\n"
+        f"splits:\n  val: {split}\n"
+    )
+    (sample,) = opened(file).samples("val")
+    assert sample.label == tmp_path / mask
+    assert ("replace" in opened(file).definition) == ("replace" in split)
+
+
 def test_a_range_of_values(polyps: Path, tmp_path: Path) -> None:
     file = polyps / "polyps.yaml"
     before = opened(file).definition
@@ -195,7 +226,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("classes: [", "classes: [[", r"line \d+: this is no YAML"),
     ("{name: polyp,", "{name: background,", r"line 5, key 'classes': a class is stated twice"),
     ("dataset: polyps", "dataset: Polyps 2", r"line 1, key 'dataset'.*pattern"),
-    ("colour: ", "color: ", r"line 5, key 'classes\.1\.color': there is no such key"),
+    ("colour: ", "color: ", r"line 5, key 'classes\.1\.color': there is no such key\. Did you mean 'colour'"),
     ("dataset: polyps", "data: polyps", r"expected a key 'dataset' or 'benchmark'"),
 ]  # fmt: skip
 
