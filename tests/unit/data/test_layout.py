@@ -79,8 +79,9 @@ def half_converted(tmp_path: Path) -> Path:
 
 def test_the_output_of_a_converter_beside_a_missing_label(half_converted: Path) -> None:
     dataset = opened("cityscapes", half_converted)
-    expected = r"1 of 2 images .* have no label file.*Beside it lies ulm_1_gtFine_labelTrainIds\.png, which has another name"
-    with pytest.raises(DataError, match=expected):
+    with pytest.raises(
+        DataError, match=r"1 of 2 images .* have no label file.*Beside it lies ulm_1_gtFine_labelTrainIds"
+    ):
         require_labels(dataset, "val", dataset.samples("val"))
 
 
