@@ -39,11 +39,7 @@ def execute(command: Data) -> int:
 
 
 def _opened(registry: Registry, command: Data) -> list[tuple[Plugin, Dataset]]:
-    """The datasets asked for; without names, those that are there.
-
-    Raises:
-        DataError: one that is named is not there, or none is.
-    """
+    """The datasets asked for; without names, those that are there."""
     request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
     for name in request.data_paths:
         registry.find("dataset", name)

@@ -22,14 +22,7 @@ _WIDE = 10_000
 
 
 def show(console: Console, plan: Plan, out: Path, at_once: int) -> None:
-    """Prints the plan.
-
-    Args:
-        console: where; in a file or a pipe, no line is folded.
-        plan: whatever is to be shown.
-        out: results folder whose finished jobs tell what others will cost.
-        at_once: how many jobs would run at once.
-    """
+    """Prints the plan and what it will cost; outside of a terminal no line is folded."""
     costs = expected_costs(plan.jobs, out)
     wide = console if console.is_terminal else Console(file=console.file, width=_WIDE)
     for table in _study_tables(plan, costs) if plan.study else [_table(plan, costs)]:

@@ -70,11 +70,7 @@ def _check(command: Evaluate) -> None:
 
 
 def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list[LabelledSplit]:
-    """The splits that ``checkpoint`` can be scored on; says which are left out, and why.
-
-    Raises:
-        DataError: there is none.
-    """
+    """The splits that ``checkpoint`` can be scored on; says which are left out, and why."""
     registry = plugins.discover(command.plugins)
     request = Request(
         data_root=command.data_root, data_paths=parse_paths(command.data_path), limit=command.limit

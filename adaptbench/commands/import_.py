@@ -68,11 +68,7 @@ def execute(command: Import) -> int:
 
 
 def _choices(command: Import, method: type[Method]) -> tuple[str, dict[str, Any]]:
-    """The network, and the settings that differ from the method's defaults.
-
-    Raises:
-        UsageError: no such setting, or a value of the wrong type or range.
-    """
+    """The network, and the settings that differ from the method's defaults."""
     overrides = {}
     for text in command.set:
         key, separator, value = text.partition("=")

@@ -14,11 +14,7 @@ from adaptbench.submissions.merging import merge
 
 
 def execute(command: Merge) -> int:
-    """Adds what holds and names the check that anything else fails; 0 if all were added.
-
-    Raises:
-        UsageError: a file does not exist; nothing was added.
-    """
+    """Adds what holds and names the check that anything else fails; 0 if all were added."""
     for path in command.files:
         if not path.is_file():
             raise UsageError(f"merge {path}: no such file. Nothing was merged.")

@@ -76,11 +76,7 @@ def execute(command: Run) -> int:
 
 
 def request_of(command: Run) -> Request:
-    """The plan request behind the flags.
-
-    Raises:
-        UsageError: a flag's value makes no sense.
-    """
+    """The plan request behind the flags; a UsageError if one makes no sense."""
     for flag in ("methods", "benchmarks", "seeds", "networks"):
         if getattr(command, flag) == ():
             raise UsageError(f"--{flag}: give at least one.")
@@ -128,11 +124,7 @@ def _chosen(plan: Plan, command: Run) -> Plan:
 
 
 def _wanted(console: Console, command: Run, jobs: Sequence[Job], at_once: int) -> bool:
-    """Whether all methods are to be trained; asks where the user named neither methods nor a study.
-
-    Raises:
-        UsageError: there is nobody to ask.
-    """
+    """Whether all methods are to be trained; asks where the user named neither methods nor a study."""
     named = command.methods is not None or command.study is not None or command.only_failed
     if named or command.yes or not to_do(jobs):
         return True

@@ -33,8 +33,6 @@ class SplitRef:
     """A split of a dataset, written ``dataset/split`` in tables.
 
     Attributes:
-        dataset: name of a dataset plug-in.
-        split: one of its splits.
         generated_only: the split exists in generated worlds only and is left out on official data.
     """
 

@@ -41,9 +41,6 @@ class Dataset(ABC):
     A plug-in sets the class attributes below as literals (they are read without importing the file)
     and implements `samples`. `read_label` is overridden only where labels are not 8-bit index images.
 
-    Args:
-        root: the dataset's folder.
-
     Raises:
         DataError: ``root`` is not a folder.
     """

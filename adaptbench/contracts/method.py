@@ -72,10 +72,6 @@ class Method(nn.Module, Generic[S]):
 
     A plug-in sets ``name``, ``title``, ``paper`` and ``tags`` as literals. Tags with a meaning for the
     harness: ``control`` (listed, never ranked) and ``oracle`` (trains on target labels).
-
-    Args:
-        task: the problem.
-        settings: an instance of the class's ``Settings``.
     """
 
     name: ClassVar[str]
@@ -135,11 +131,8 @@ class Method(nn.Module, Generic[S]):
     def partition(cls, settings: S, images: Mapping[str, Facts]) -> tuple[Collection[str], Collection[str]]:
         """Which images of a labelling stage are trained on with their pseudo-labels, and which as unlabelled ones.
 
-        Default: all, as both. What a method does not use as target images counts for nothing.
-
-        Args:
-            settings: of the training.
-            images: what was noted of each, by name, in the order of the benchmark.
+        Default: all, as both. What a method does not use as target images counts for nothing. ``images`` says what was
+        noted of each, by name, in the order of the benchmark.
         """
         return images.keys(), images.keys()
 
@@ -223,10 +216,6 @@ class Method(nn.Module, Generic[S]):
         count. What a teacher labels is the ``label`` of the group ``pseudo``.
 
         Shape: ``(B, H, W)`` or ``(B, channels, H, W)``, of any size.
-
-        Args:
-            group: what was made, for example ``"mixed"``.
-            parts: tensors by name.
         """
         detached = {name: part.detach() for name, part in parts.items()}
         for observer in self.observers:

@@ -49,10 +49,6 @@ class Plugin:
     """A plug-in file, as far as it can be known without running it.
 
     Attributes:
-        kind: ``method``, ``dataset``, ``benchmark`` or ``study``.
-        name: the name users type.
-        file: where it is defined.
-        class_name: the class in that file.
         literals: its class attributes that are literals.
     """
 
@@ -80,11 +76,7 @@ class Registry:
         return sorted(self.plugins[kind])
 
     def find(self, kind: str, name: str) -> Plugin:
-        """The plug-in called ``name``.
-
-        Raises:
-            UsageError: no such plug-in; says what was meant and lists all.
-        """
+        """The plug-in called ``name``; a UsageError that lists all if there is none."""
         if name not in self.plugins[kind]:
             error = unknown_name(kind, name, self.plugins[kind])
             if not self.broken:
@@ -127,11 +119,7 @@ def discover(extra: Iterable[Path] = ()) -> Registry:
 
 
 def load(plugin: Plugin) -> Any:
-    """Imports the plug-in's file and returns its class.
-
-    Raises:
-        PluginError: the file raises on import; names the file and the error.
-    """
+    """Imports the plug-in's file and returns its class; a PluginError names a file that raises."""
     if plugin.file.suffix in DESCRIPTIONS:
         return _described().load(plugin.file)
     try:
@@ -146,11 +134,7 @@ def load(plugin: Plugin) -> Any:
 
 
 def load_subclass(plugin: Plugin, base: type[Base]) -> type[Base]:
-    """The plug-in's class, which its kind wants to be a subclass of ``base``.
-
-    Raises:
-        PluginError: it is none, or the file raises on import.
-    """
+    """The plug-in's class; a PluginError if it is no subclass of ``base``, or its file raises on import."""
     loaded = load(plugin)
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         needed = f"{base.__module__}.{base.__name__}"

@@ -150,11 +150,7 @@ PROFILES: dict[str, Profile] = {
 
 
 def profile(name: str) -> Profile:
-    """The profile called ``name``.
-
-    Raises:
-        UsageError: no such profile.
-    """
+    """The profile called ``name``; a UsageError if there is none."""
     if name not in PROFILES:
         raise unknown_name("profile", name, PROFILES)
     return PROFILES[name]

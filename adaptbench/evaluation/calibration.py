@@ -90,12 +90,7 @@ def calibration_counts(
 ) -> CalibrationCounts:
     """Counts of one image.
 
-    Shape: probability ``(C, H, W)``, label ``(H, W)``; 255 = ignore.
-
-    Args:
-        probability: of every class, sums to 1.
-        label: true train ids.
-        bins: how many.
+    Shape: probability ``(C, H, W)``, sums to 1 over the classes; label ``(H, W)``, train ids with 255 = ignore.
     """
     valid = label != IGNORE
     shares, truth = probability[:, valid], label[valid]

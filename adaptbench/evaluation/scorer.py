@@ -41,9 +41,7 @@ class Scorer:
     """The scored network of a method, and the labels that it must not read.
 
     Attributes:
-        method: has its final weights.
         settings: those it was trained with; they say how it sees an image.
-        device: where it runs.
         label_folders: out of reach while code of the method runs.
         stop: called before every image; true = end.
         label_size: at which labels are scored.
@@ -161,11 +159,9 @@ class Scorer:
         return self.framed(image, box), label_map(dataset.id_space, self._classes.name)[raw]
 
     def framed(self, image: UInt8, box: tuple[int, int]) -> Tensor:
-        """An image as the network gets it, on the device. Shape: ``(H, W, 3)`` to float ``(1, 3, h, w)``.
+        """An image as the network gets it, on the device; it is resized into ``box``, (width, height) in pixels.
 
-        Args:
-            image: RGB.
-            box: (width, height) in pixels that it is resized into.
+        Shape: ``(H, W, 3)`` RGB to float ``(1, 3, h, w)``.
         """
         with firewall.closed(self.label_folders):
             framing = self.method.sampling(self.settings).framing
@@ -173,13 +169,9 @@ class Scorer:
             return transforms.normalise(resized, self.method.normalisation)[None].to(self.device)
 
     def predicted(self, image: UInt8, box: tuple[int, int]) -> tuple[UInt8, npt.NDArray[np.float32]]:
-        """Predicted train ids of an image at its own size, and the probability of each.
+        """Predicted train ids of an image at its own size, and the probability of each; for ``box`` see `framed`.
 
-        Shape: ``(H, W, 3)`` to ``(H, W)`` uint8 and float32 in [0, 1].
-
-        Args:
-            image: RGB.
-            box: (width, height) in pixels that it is resized into.
+        Shape: ``(H, W, 3)`` RGB to ``(H, W)`` uint8 and float32 in [0, 1].
         """
         pixels = self.framed(image, box)
         with firewall.closed(self.label_folders):

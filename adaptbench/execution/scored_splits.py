@@ -17,9 +17,6 @@ class ScoredSplit:
     """A split that is scored.
 
     Attributes:
-        ref: dataset and split.
-        dataset: the dataset, opened.
-        provenance: of its images.
         samples: those that are scored; all of them have a label file.
     """
 
@@ -44,11 +41,7 @@ def scored_splits(context: JobContext) -> list[ScoredSplit]:
 
 
 def ranked_split(context: JobContext) -> ScoredSplit:
-    """The split that is ranked.
-
-    Raises:
-        DataError: labels are missing (says how many).
-    """
+    """The split that is ranked."""
     return _own_split(context, _own_refs(context)[0])
 
 

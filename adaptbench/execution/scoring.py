@@ -55,10 +55,6 @@ class Scored:
     """What evaluation found.
 
     Attributes:
-        scores: one per evaluation split.
-        weights_sha256: identity of the scored weights.
-        parameters: number of parameters of the scored network.
-        seconds: time it took.
         images_per_second: of segmenting the ranked split.
         flops: of segmenting its first image.
     """

@@ -40,9 +40,6 @@ class SplitReport:
     """What was found in a split.
 
     Attributes:
-        dataset, split: which.
-        images: number found.
-        expected: what it should hold.
         sizes: images by size.
         ids: pixels by raw id, over all labels.
         findings: what is wrong; known defects of the official release are marked.
@@ -79,11 +76,7 @@ def _generated(name: str, count: int | None, scale: float) -> Expected:
 def verify(
     plugin: Plugin, dataset: Dataset, split: str, tell: Tell, workers: int | None = None
 ) -> SplitReport:
-    """Looks at every file of ``split``.
-
-    Raises:
-        DataError: the split is not there at all.
-    """
+    """Looks at every file of ``split``; a DataError if it is not there at all."""
     samples = dataset.samples(split)
     labelled = dataset.splits[split].labelled
     expected = expected_of(dataset, split)
@@ -178,11 +171,7 @@ def verify_splits(
 ) -> tuple[list[SplitReport], list[str]]:
     """Reports of all splits that are there, and the names of the others.
 
-    Args:
-        plugin: of the dataset.
-        dataset: opened.
-        announce: called with a split and its number of images; returns what is told how far it is.
-        workers: processes; default one per core.
+    ``announce`` is told a split and its number of images, and returns what is told how many are done.
     """
     reports, absent = [], []
     for split in dataset.splits:

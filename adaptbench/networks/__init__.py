@@ -79,10 +79,7 @@ def start_of(name: str, pretraining: str) -> start_weights.Found | None:
 def build(name: str, num_classes: int, pretraining: str = "none") -> nn.Module:
     """The network called ``name``; random weights are drawn from torch's global generator.
 
-    Args:
-        name: of the network.
-        num_classes: number of logits.
-        pretraining: start weights of the encoder: ``default``, ``none`` (random) or a file; see `start_weights`.
+    Its encoder starts as ``pretraining`` says; see `start_weights`.
 
     Shape: images ``(B, 3, H, W)`` float to logits ``(B, num_classes, h, w)`` float.
 

@@ -33,12 +33,6 @@ class ASPP(nn.Module):
     Every convolution is followed by batch norm and ReLU. At dilation 1 it is a 1x1 convolution, elsewhere a 3x3
     one, as separable as asked for (depthwise 3x3, then pointwise, each with batch norm and ReLU).
 
-    Args:
-        in_channels: channels of the map read.
-        channels: channels of each branch and of the result.
-        dilations: one branch each.
-        separable: whether the 3x3 branches are depthwise separable.
-
     Source: DAFormer, arXiv 2111.14887, section 3.2; docs/quirks.md#s4.
     """
 

@@ -34,12 +34,6 @@ class _Branch(nn.Module):
 class DeepLabV2Head(nn.Module):
     """Sum of dilated 3x3 convolutions: no normalisation, no activation, no dropout.
 
-    Args:
-        in_channels: channels of the feature map read.
-        num_classes: number of logits.
-        dilations: one branch each.
-        in_index: which feature map is read.
-
     Source: DeepLab, arXiv 1606.00915, section 3.2 (ASPP); initial weights N(0, 0.01).
     """
 

@@ -3,6 +3,8 @@
 The arithmetic is that of mmsegmentation unless a mode says otherwise: logits are resized bilinearly
 (align_corners=False) to the size of the network's input, overlapping windows are averaged as raw logits, and the
 result is resized once more where the label file has another size. No softmax comes in between.
+
+Images are normalised. Networks map ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
 """
 
 from __future__ import annotations
@@ -91,11 +93,6 @@ def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
     """Logits at the size of the image. The network should be in evaluation mode.
 
     Shape: ``(1, 3, H, W)`` to ``(1, C, H, W)``.
-
-    Args:
-        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution.
-        image: normalised image.
-        mode: whole or sliding.
     """
     with torch.no_grad():
         if isinstance(mode, Averaged):
@@ -110,18 +107,12 @@ def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor
 
 
 def segment_to(network: nn.Module, image: Tensor, mode: Mode, sizes: Sequence[Size]) -> list[Tensor]:
-    """Predicted train ids at several sizes, for which the network runs once.
+    """Predicted train ids at several sizes, for which the network runs once; `Averaged` runs it once per size.
 
     Equal to `predict`, `resize` and argmax over the classes, but one class at a time, so that the logits at
     full size (160 MB for 19 classes at 2048x1024) never exist.
 
     Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8 each.
-
-    Args:
-        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
-        image: normalised image.
-        mode: whole or sliding; averaged ones run the network once per size.
-        sizes: (height, width) of the label files.
     """
     with torch.no_grad():
         if isinstance(mode, Averaged):
@@ -135,12 +126,6 @@ def segment_confidently(network: nn.Module, image: Tensor, mode: Mode, size: Siz
     """The train ids of `segment`, and the probability that the network gives to each.
 
     Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8 and ``(*size,)`` float in [0, 1].
-
-    Args:
-        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
-        image: normalised image.
-        mode: whole or sliding.
-        size: (height, width) of the result.
     """
     with torch.no_grad():
         if isinstance(mode, Averaged):
@@ -156,12 +141,6 @@ def probability(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Te
     """Class probabilities at the size of the label file; their argmax is what `segment` gives.
 
     Shape: ``(1, 3, H, W)`` to ``(C, *size)``.
-
-    Args:
-        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution.
-        image: normalised image.
-        mode: how the network sees it.
-        size: (height, width) of the label file.
     """
     with torch.no_grad():
         if isinstance(mode, Averaged):
@@ -225,13 +204,7 @@ def _planes(logits: Tensor, sizes: Sequence[Size], aligned: bool) -> Iterator[Te
 
 
 def windows(image: Size, crop: Size, stride: Size) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each window, left to right, then top to bottom.
-
-    Args:
-        image: size of the image.
-        crop: size of a window.
-        stride: step between windows.
-    """
+    """Rows and columns of each window, left to right, then top to bottom."""
     columns = list(_steps(image[1], crop[1], stride[1]))
     for rows in _steps(image[0], crop[0], stride[0]):
         for column in columns:

@@ -30,9 +30,6 @@ MapSize = tuple[int, int]
 class DropPath(nn.Module):
     """Stochastic depth: in training, drops a residual branch for whole samples and scales the kept ones.
 
-    Args:
-        rate: probability of dropping a sample's branch.
-
     Source: Huang et al., arXiv 1603.09382.
     """
 
@@ -54,14 +51,7 @@ class DropPath(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Overlapping patches: a strided convolution and a layer norm. Sizes are rounded up.
-
-    Args:
-        in_channels: channels of the map read.
-        channels: width of the tokens.
-        kernel: side of a patch in pixels.
-        stride: distance of the patches in pixels.
-    """
+    """Overlapping patches: a strided convolution and a layer norm. Sizes are rounded up."""
 
     def __init__(self, in_channels: int, channels: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -81,11 +71,7 @@ class PatchEmbed(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention with keys and values from a spatially reduced map.
 
-    Args:
-        channels: width of the tokens.
-        heads: attention heads.
-        reduction: side of the patches merged before keys and values; a remainder is dropped. 1 = none.
-        qkv_bias: whether queries, keys and values have a bias.
+    Patches with sides of ``reduction`` tokens are merged before keys and values; a remainder is dropped.
 
     Source: SegFormer, arXiv 2105.15203, equations 1 and 2.
     """
@@ -172,21 +158,11 @@ class Block(nn.Module):
 class MiT(nn.Module):
     """Mix transformer: four stages of overlapping patches and transformer blocks, at strides 4, 8, 16, 32.
 
-    Each stage reads the normalised map of the one before.
-
-    Args:
-        channels: width of each stage.
-        depths: blocks of each stage.
-        heads: attention heads of each stage.
-        reductions: spatial reduction of keys and values in each stage.
-        mlp_ratios: hidden width of the feed-forward networks over the width of the stage.
-        qkv_bias: whether queries, keys and values have a bias.
-        drop_path: stochastic depth of the last block, rising linearly from 0. The published trainings of
-            DAFormer and HRDA leave it at 0.1.
-        checkpointing: recompute blocks in the backward pass: less memory, more time, equal numbers.
+    Each stage reads the normalised map of the one before. Stochastic depth rises linearly to ``drop_path`` in the
+    last block; the published trainings of DAFormer and HRDA leave it at 0.1. With ``checkpointing`` blocks are
+    recomputed in the backward pass: less memory, more time, equal numbers.
 
     Attributes:
-        channels: width of each stage.
         style_hallucination: None, or a module between stages 1 and 2 that is called in training mode and may
             enlarge the batch (SHADE).
 

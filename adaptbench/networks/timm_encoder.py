@@ -103,11 +103,7 @@ def _daformer(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @lru_cache(maxsize=64)
 def _pyramid(model: str, output_stride: int | None = None) -> _Pyramid:
-    """What an encoder gives, found out on the meta device: shapes without weights.
-
-    Raises:
-        UsageError: it gives no feature maps, or takes images of one size only.
-    """
+    """What an encoder gives, found out on the meta device: shapes without weights."""
     dilated = {} if output_stride is None else {"output_stride": output_stride}
     for any_size in _ANY_SIZE:
         try:

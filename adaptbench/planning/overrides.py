@@ -14,13 +14,7 @@ from adaptbench.planning import sources
 
 @dataclass(frozen=True)
 class Overrides:
-    """Parsed ``--set`` options.
-
-    Attributes:
-        common: values for every method.
-        by_method: values for one method, by its name.
-        world: dials of the generated world.
-    """
+    """Parsed ``--set`` options."""
 
     common: Mapping[str, Any]
     by_method: Mapping[str, Mapping[str, Any]]
@@ -28,11 +22,7 @@ class Overrides:
 
     @classmethod
     def parse(cls, texts: Iterable[str], methods: Sequence[type[Method]]) -> Overrides:
-        """Reads ``KEY=VALUE``, ``METHOD.KEY=VALUE`` and ``minicity.DIAL=VALUE``; values are checked with the settings.
-
-        Raises:
-            UsageError: another form, or an unknown method, key or dial.
-        """
+        """Reads ``KEY=VALUE``, ``METHOD.KEY=VALUE`` and ``minicity.DIAL=VALUE``; checks keys and dials."""
         common: dict[str, Any] = {}
         by_method: dict[str, dict[str, Any]] = {m.name: {} for m in methods}
         world: dict[str, Any] = {}
@@ -56,11 +46,7 @@ class Overrides:
         return cls(common, by_method, world)
 
     def on(self, network: str | None) -> Overrides:
-        """The same with a network for every method; None = as it is.
-
-        Raises:
-            UsageError: a network is set already.
-        """
+        """The same with a network for every method; None = as it is. A UsageError if one is set already."""
         if network is None:
             return self
         if any("network" in values for values in (self.common, *self.by_method.values())):

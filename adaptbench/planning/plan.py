@@ -41,8 +41,6 @@ class Job:
     """A planned job.
 
     Attributes:
-        spec: what it is.
-        folder: where it lives.
         state: where it stands: done, interrupted, failed or planned, or skipped.
         reason: why it is skipped, or why it failed before.
         iterations: of the trainings of its stages, in order; none of a job that is skipped.
@@ -136,12 +134,7 @@ def _require_paths_used(
 def _load_methods(
     registry: plugins.Registry, names: Sequence[str], broken: list[tuple[Path, str]]
 ) -> list[type[Method]]:
-    """Method classes; files that raise on import are left out and noted in ``broken``.
-
-    Raises:
-        UsageError: no such method.
-        PluginError: none of the methods can be used.
-    """
+    """Method classes; files that raise on import are left out and noted in ``broken``."""
     wanted = [n for name in names for n in (registry.names("method") if name == "all" else [name])]
     classes = []
     for plugin in [registry.find("method", name) for name in dict.fromkeys(wanted)]:
@@ -155,12 +148,7 @@ def _load_methods(
 
 
 def method_class(registry: plugins.Registry, name: str) -> type[Method]:
-    """The method called ``name``.
-
-    Raises:
-        UsageError: no such method.
-        PluginError: it cannot be used.
-    """
+    """The method called ``name``; a UsageError or PluginError if there is none that can be used."""
     return _checked(registry.find("method", name))
 
 
@@ -215,11 +203,7 @@ def _resolve(
 
 
 def _with_start_weights(method: type[Method], resolved: Resolved, *, smoke: bool) -> tuple[Resolved, str]:
-    """``resolved`` once its start weights are found; a smoke run goes on without them, and a note says so.
-
-    Raises:
-        UsageError, DataError: the start weights are not on this machine.
-    """
+    """``resolved`` once its start weights are found; a smoke run goes on without them, and a note says so."""
     try:
         networks.start_of(resolved.settings.network, resolved.settings.pretraining)
     except DataError as error:
@@ -289,11 +273,7 @@ def group_identity(
     chosen: Profile,
     device: str,
 ) -> dict[str, Any]:
-    """Everything that jobs have in common which differ by the seed alone; ``method`` is its name and version.
-
-    Raises:
-        DataError: the start weights are not on this machine.
-    """
+    """What jobs have in common that differ by the seed alone; ``method`` is its name and version."""
     found = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
     return {
         "method": method,

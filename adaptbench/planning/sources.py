@@ -26,11 +26,7 @@ SMOKE_IMAGES_AT_LEAST = 4
 
 
 def check_dial(name: str, value: Any) -> Any:
-    """``value`` if ``minicity.name`` is a dial and the value fits it.
-
-    Raises:
-        UsageError: no such dial, or a value of the wrong type or range.
-    """
+    """``value`` if ``minicity.name`` is a dial and the value fits it, else a UsageError."""
     if name not in DIALS:
         raise unknown_name("dial of minicity", name, DIALS)
     return getattr(minicity.WorldSpec(**{name: value}), name)
@@ -112,10 +108,7 @@ def generate(
 ) -> None:
     """Generates every generated source that the cache lacks.
 
-    Args:
-        sources: dataset names with their sources; duplicates are fine.
-        announce: called with the dataset and the number of images before generating; returns the
-            progress callback (images done, images in all).
+    ``announce`` is told a dataset and its number of images, and returns what is told how many of how many are done.
     """
     for name, source in {source.root: (name, source) for name, source in sources}.values():
         if source.provenance == "generated" and not Path(source.root).is_dir():
@@ -124,11 +117,7 @@ def generate(
 
 
 def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
-    """The dataset plug-in called ``name``.
-
-    Raises:
-        PluginError: its class is no `Dataset`.
-    """
+    """The dataset plug-in called ``name``."""
     return plugins.load_subclass(registry.find("dataset", name), Dataset)  # type: ignore[type-abstract]
 
 
@@ -156,11 +145,7 @@ def refs(benchmark: type[Benchmark]) -> list[SplitRef]:
 def generated_source(
     name: str, refs: Sequence[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
 ) -> DataSource:
-    """The splits ``refs`` of the dataset ``name`` in a generated world. Nothing is generated yet.
-
-    Raises:
-        UsageError: a split that is not generated.
-    """
+    """The splits ``refs`` of a dataset in a generated world, which need not be there yet."""
     missing = [str(ref) for ref in refs if str(ref) not in profile.generated]
     if missing:
         raise UsageError(
@@ -177,11 +162,7 @@ def generated_source(
 
 
 def official_root(registry: plugins.Registry, name: str, request: Request) -> Path:
-    """Folder of the official dataset ``name``: its --data-path, else a known name under --data-root.
-
-    Raises:
-        DataError: there is none.
-    """
+    """Folder of a dataset: its --data-path, else a known name under --data-root, else a DataError."""
     dataset = dataset_class(registry, name)
     if name in request.data_paths:
         return request.data_paths[name].resolve()

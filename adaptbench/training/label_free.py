@@ -30,12 +30,6 @@ def scores(
 ) -> dict[str, float]:
     """What the validators say of a method's networks, by the name of the checkpoint rule.
 
-    Args:
-        method: has the weights of a snapshot.
-        items: images of the target.
-        device: where to compute.
-        stop: asked before every image; True raises.
-
     Raises:
         InterruptedTrainingError: asked to stop.
         DataError: an image cannot be read.

@@ -27,18 +27,10 @@ def label_images(
     report: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Labels every image of ``items`` that has no label in ``kept`` yet, in order.
-
-    Args:
-        method: its student labels, on whatever device it is.
-        labeller: in which way.
-        items: the images.
-        kept: where the labels go.
-        report: called with (number, total) before every image.
-        should_stop: asked before every image; True raises.
+    """Labels every image of ``items`` that has no label in ``kept`` yet, in order, with the student of ``method``.
 
     Raises:
-        InterruptedTrainingError: asked to stop; what is labelled is saved.
+        InterruptedTrainingError: asked to stop, before any image; what is labelled is saved.
         DataError: an image cannot be read.
     """
     method.eval()

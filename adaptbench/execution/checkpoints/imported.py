@@ -33,16 +33,11 @@ class Imported(Part):
     """What imported weights are.
 
     Attributes:
-        name: under which they are kept.
         method: whose scored network they fill.
-        network: its network.
         class_set: the classes of its logits, in their order.
         weights: which of the networks in the file.
         overrides: settings that differ from the method's defaults, as full-size numbers.
-        source_file: name of the file.
-        source_sha256: of the file.
         weights_sha256: identity of the converted weights, as in records.
-        parameters: number of parameters.
         plugins: paths given with --plugins, needed to find the method again.
     """
 
@@ -106,21 +101,13 @@ def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
 
 
 def load_facts(place: Path) -> Imported:
-    """What the weights in the folder ``place`` are.
-
-    Raises:
-        RunStateError: damaged, or written by a newer version.
-    """
+    """What the weights in the folder ``place`` are."""
     remedy = f"Delete {place} and import the file again."
     return documents.read(Imported, place / FACTS, "the description of an import", remedy)
 
 
 def load_weights(place: Path, imported: Imported) -> dict[str, Tensor]:
-    """The weights in the folder ``place``.
-
-    Raises:
-        RunStateError: they are damaged, or not those that were imported.
-    """
+    """The weights in the folder ``place``; a RunStateError if they are not those that were imported."""
     state, _ = checkpoint.load(place / _WEIGHTS)
     if checkpoint.digest(state) != imported.weights_sha256:
         raise RunStateError(

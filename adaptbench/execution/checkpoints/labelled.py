@@ -24,8 +24,6 @@ class LabelledSplit:
     """A split that can be scored.
 
     Attributes:
-        ref: dataset and split.
-        dataset: the dataset's class.
         source: where it lies; a generated one need not be there yet.
         limit: as in smoke runs: use few images.
     """
@@ -36,11 +34,7 @@ class LabelledSplit:
     limit: int | None
 
     def open(self) -> tuple[Dataset, list[Sample]]:
-        """The dataset and the samples to score; all of them have a label file.
-
-        Raises:
-            DataError: the folder, images or labels are missing.
-        """
+        """The dataset and the samples to score; all of them have a label file."""
         dataset = self.dataset(Path(self.source.root))
         samples = dataset.usable(self.ref.split)
         samples = samples[: sources.scored_cap(len(samples), self.limit)]
@@ -53,9 +47,6 @@ class Search:
     """Where and what to look for.
 
     Attributes:
-        registry: datasets and benchmarks.
-        request: folders of official data, and the limit.
-        profile: scale and number of generated images.
         class_set: labels must be expressible in it.
         dials: of the generated world, where they are not the default.
     """
@@ -120,11 +111,7 @@ def all_splits(
 def benchmark_splits(
     registry: plugins.Registry, names: Iterable[str], provenance: Provenance
 ) -> dict[SplitRef, Provenance]:
-    """The splits that benchmarks score, with the provenance that each pins.
-
-    Raises:
-        UsageError: no such benchmark, or two of them want one split from different places.
-    """
+    """The splits that benchmarks score, with the provenance that each pins."""
     wanted: dict[SplitRef, Provenance] = {}
     for name in names:
         benchmark = _benchmark(registry, name)

@@ -26,11 +26,7 @@ def is_import(path: Path) -> bool:
 
 
 def find(text: str, out: Path) -> Path:
-    """The folder of the checkpoint called ``text``: the name of an import, or the folder of an import or of a run.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The folder of the import called ``text``, or ``text`` itself as folder of an import or a run."""
     imports = [path for path in (folder(out, text), Path(text)) if is_import(path)]
     runs = [path for path in (Path(text), out / "runs" / text) if (path / "job.json").is_file()]
     for found in (*imports, *runs):

@@ -29,20 +29,12 @@ class Checkpoint:
     """Weights with everything that decides how they are scored.
 
     Attributes:
-        name: for tables and folders.
-        origin: where they come from.
-        method: whose they are.
         settings: in sizes of the profile.
-        network: name of the network.
         pretraining: what the network started from.
-        oracle: whether target labels were used.
-        smoke: whether it was trained with --limit.
         class_set: of the logits.
-        profile: in which they are scored.
         scored_on: dataset whose images its benchmark scores first; empty for imports.
         dials: of the generated world they were trained in, where they are not the default.
         overrides: settings that differ from the defaults, for tables.
-        weights_sha256: identity of the weights.
         plugins: paths of plug-ins that its training was given.
         fill: the method with its weights.
     """
@@ -68,11 +60,7 @@ class Checkpoint:
 def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple[Path, ...]) -> Checkpoint:
     """The checkpoint called ``text``: the name of an import, or the folder of an import or of a finished run.
 
-    Args:
-        text: what the user said.
-        out: results folder.
-        profile_name: asked for; None = that of the training, and paper for imports.
-        extra: further plug-in paths.
+    Without a ``profile_name`` it is in that of the training; imports are in paper.
 
     Raises:
         UsageError: there is no such checkpoint, or it cannot be scored in that profile.

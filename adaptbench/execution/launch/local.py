@@ -74,17 +74,10 @@ def run_jobs(
     gpus: Sequence[str] = (),
     limit: TimeLimit | None = None,
 ) -> list[Progress]:
-    """Runs every job that is not done or skipped and returns where all of them stand in the end.
+    """Runs every job of a `prepared` plan that is not done or skipped; returns where all stand in the end.
 
-    Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them.
-
-    Args:
-        jobs: the plan, while it is `prepared`.
-        concurrency: how many run at once.
-        view: shows the progress.
-        gpus: over which jobs are spread, each seeing one alone.
-        limit: after which a job is asked to save and stop, while the others go on.
-
+    Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them. Jobs are spread
+    over ``gpus``, each seeing one alone; one that takes longer than ``limit`` is asked to save and stop.
     """
     pending = to_do(jobs)
     running: dict[Path, _Running] = {}
@@ -141,11 +134,7 @@ def anew(job: Job) -> Job:
 
 
 def discard(jobs: Iterable[Job], out: Path) -> None:
-    """Deletes what jobs and their stages left, so that they run from the beginning (--force).
-
-    Raises:
-        RunStateError: another run is working on the job or one of its stages.
-    """
+    """Deletes what jobs and their stages left (--force), unless another run is working on them."""
     for job in jobs:
         stages = job.folder / "stages"
         links = list(stages.iterdir()) if stages.is_dir() else []
@@ -257,11 +246,7 @@ def _settle(
 ) -> None:
     """Writes the status of a job whose process ended without doing so itself.
 
-    Args:
-        folder: the job's.
-        process: what ran it.
-        asked: whether jobs were asked to stop.
-        limit: why this one was asked to, if it ran for too long; the job itself cannot tell why.
+    ``limit`` is why this one was asked to stop, if it ran for too long; the job itself cannot tell.
     """
     status, code = read_status(folder), process.returncode
     ended_itself = status.state not in (State.PLANNED, State.INTERRUPTED)

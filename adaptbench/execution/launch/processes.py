@@ -25,11 +25,7 @@ _LOCK_POLL_SECONDS = 0.5
 
 
 def end_with_parent(parent: int) -> None:
-    """Asks the kernel to kill this process when the one that started it ends (Linux; elsewhere nothing).
-
-    Args:
-        parent: the process that started this one; it may have ended before the kernel was asked.
-    """
+    """Asks the kernel to kill this process when the one that started it ends (Linux; elsewhere nothing)."""
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -39,11 +35,7 @@ def end_with_parent(parent: int) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, stop: Callable[[], bool]) -> Iterator[None]:
-    """Holds the lock file ``path``, after waiting for whoever has it.
-
-    Raises:
-        InterruptedTrainingError: asked to stop while waiting.
-    """
+    """Holds the lock file ``path``, after waiting for whoever has it, unless asked to stop."""
     lock = FileLock(path)
     while not lock.is_locked:
         if stop():

@@ -99,11 +99,7 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -
 
 
 def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
-    """Keeps the last iterate. A training that was repeated for its snapshots must have come to the same one.
-
-    Raises:
-        RunStateError: it has not.
-    """
+    """Keeps the last iterate. A training that was repeated for its snapshots must come to the same one."""
     state = loop.model_state()
     if entry.trained:
         if checkpoint.digest(state) != checkpoint.digest(checkpoint.load(entry.last_weights)[0]):

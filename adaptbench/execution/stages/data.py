@@ -53,11 +53,7 @@ def training_data(
 
 
 def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) -> tuple[Domain, Domain | None]:
-    """The target's images with pseudo-labels, and without, as far as the method wants them.
-
-    Raises:
-        DataError: a pseudo-label is missing or of another size, or the method chooses no or unknown images.
-    """
+    """The target's images with pseudo-labels, and without, as far as the method wants them."""
     images = target_images(context)
     facts = {name: entry.facts for name, entry in labels.entries().items()}
     with firewall.closed(context.closed_folders):
@@ -81,11 +77,7 @@ def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) ->
 
 
 def _few(context: JobContext, stage: Stage, labelled: Domain) -> Domain:
-    """As many labelled images as the method wants, in their order. More of them include fewer of the same seed.
-
-    Raises:
-        DataError: there are not as many.
-    """
+    """As many labelled images as the method wants, in their order; more of them include fewer of the seed."""
     count, there = stage.method.label_count(stage.settings), len(labelled.items)
     if count is None:
         return labelled
@@ -120,13 +112,7 @@ def labelled_refs(context: JobContext, stage: Stage) -> tuple[SplitRef, ...]:
 
 
 class TargetImage(NamedTuple):
-    """A training image of the target.
-
-    Attributes:
-        ref: its split.
-        dataset: reads it.
-        sample: its files.
-    """
+    """A training image of the target."""
 
     ref: SplitRef
     dataset: Dataset

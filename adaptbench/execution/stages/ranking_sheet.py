@@ -30,7 +30,6 @@ class Ranking:
     Attributes:
         labelled: trained on with their pseudo-labels.
         unlabelled: trained on without.
-        entries: what is known of every image, by name.
     """
 
     labelled: Collection[str]
@@ -67,11 +66,7 @@ def keep(
 
 
 def write_table(ranking: Ranking, path: Path) -> None:
-    """Writes a line per image: place, name, whether its pseudo-label is used, and what was noted of it.
-
-    Raises:
-        RunStateError: ``path`` cannot be written.
-    """
+    """Writes a line per image: place, name, whether its pseudo-label is used, and what was noted of it."""
     facts = sorted({key for entry in ranking.entries.values() for key in entry.facts})
     labelled = set(ranking.labelled)
     text = io.StringIO()
@@ -92,12 +87,7 @@ def draw_sheet(
     title: str,
     path: Path,
 ) -> None:
-    """Draws the first and the last images with what the network made of them.
-
-    Raises:
-        DataError: an image or pseudo-label cannot be read.
-        RunStateError: ``path`` cannot be written.
-    """
+    """Draws the first and the last images with what the network made of them."""
     painter, places = Painter(classes, IMAGENET), {name: i for i, name in enumerate(ranking.order, start=1)}
 
     def columns(word: str, names: Sequence[str]) -> list[Column]:

@@ -47,11 +47,7 @@ class Cutouts:
 def cutouts(split: str, frames: range, each: int, side: int) -> Cutouts:
     """``each`` cut-outs of every image, the classes an image shows drawn equally often.
 
-    Args:
-        split: images of two splits have nothing in common.
-        frames: numbers of the images.
-        each: cut-outs per image.
-        side: side of the cut-outs, pixels.
+    Images of two splits have nothing in common, whatever their numbers.
     """
     images, classes = [], []
     table = label_map("cityscapes", CITYSCAPES19.name)

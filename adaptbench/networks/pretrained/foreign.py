@@ -50,10 +50,6 @@ _HEAD = 64
 def read_tensors(path: Path, trust_pickle: bool = False) -> dict[str, Tensor]:
     """The tensors of one network in a file, by the names they have there.
 
-    Args:
-        path: safetensors, or a file that ``torch.save`` wrote.
-        trust_pickle: also unpickle objects other than tensors, which may run any code.
-
     Raises:
         WeightsError: the file is missing, damaged, no file of weights, or holds no or several networks.
         UsageError: it holds more than tensors and plain values, and ``trust_pickle`` is off.
@@ -81,10 +77,6 @@ def read_content(path: Path, trust_pickle: bool = False) -> Content:
 
 def look_through(content: Content, origin: Path) -> dict[str, Tensor]:
     """The tensors of the one network in ``content``; containers such as ``state_dict`` are opened.
-
-    Args:
-        content: of a file.
-        origin: the file, for messages.
 
     Raises:
         WeightsError: several parts may be meant; lists them.

@@ -94,14 +94,6 @@ def published_state(
 ) -> dict[str, Tensor]:
     """The state dict of our scored network, from a published checkpoint.
 
-    Args:
-        content: of the file.
-        layout: how the family's files are laid out.
-        which: student or teacher.
-        network: the state dict of the scored network; only names, shapes and types are read.
-        origin: the file, for messages.
-        title: the network in words, for messages.
-
     Raises:
         WeightsError: the file does not hold that network, or names are missing or surplus, or shapes differ.
     """
