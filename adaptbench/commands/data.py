@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from adaptbench.commands.output import say
-from adaptbench.commands.progress import Bars
+from adaptbench.commands.progress import bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark
 from adaptbench.contracts.dataset import Dataset
@@ -21,7 +20,6 @@ from adaptbench.flags import EXIT_UNFINISHED, Data
 from adaptbench.flags.options import require_positive
 from adaptbench.inspection.verify import SplitReport, verify_splits
 from adaptbench.planning import sources
-from adaptbench.planning.request import Request, parse_paths
 
 #: Findings of one split that are printed; all are counted.
 SHOWN = 20
@@ -40,13 +38,11 @@ def execute(command: Data) -> int:
 
 def _opened(registry: Registry, command: Data) -> list[tuple[Plugin, Dataset]]:
     """The datasets asked for; without names, those that are there."""
-    request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
-    for name in request.data_paths:
-        registry.find("dataset", name)
+    request = sources.folders(registry, command.data_root, command.data_path)
     found = []
     for name in command.names or registry.names("dataset"):
         try:
-            found.append((registry.find("dataset", name), _open(registry, name, request)))
+            found.append((registry.find("dataset", name), sources.open_official(registry, name, request)))
         except DataError:
             if command.names:
                 raise
@@ -55,13 +51,11 @@ def _opened(registry: Registry, command: Data) -> list[tuple[Plugin, Dataset]]:
     return found
 
 
-def _open(registry: Registry, name: str, request: Request) -> Dataset:
-    return sources.dataset_class(registry, name)(sources.official_root(registry, name, request))
-
-
 def _verify(console: Console, plugin: Plugin, dataset: Dataset, jobs: int | None) -> int:
-    with ExitStack() as stack:
-        reports, absent = verify_splits(plugin, dataset, _announcing(console, stack, dataset.name), jobs)
+    with bars(console) as add:
+        reports, absent = verify_splits(
+            plugin, dataset, lambda split, count: add(f"{dataset.name}/{split}", count), jobs
+        )
     console.print(_report_table(dataset, reports))
     if absent:
         console.print(f"not there: {', '.join(absent)}", style="yellow", highlight=False)
@@ -71,11 +65,6 @@ def _verify(console: Console, plugin: Plugin, dataset: Dataset, jobs: int | None
     text = f"{dataset.name}: {wrong} defects" if wrong else f"{dataset.name}: no defects"
     console.print(text, style="red" if wrong else "green", highlight=False)
     return EXIT_UNFINISHED if wrong or not reports else 0
-
-
-def _announcing(console: Console, stack: ExitStack, name: str) -> Callable[[str, int], Callable[[int], None]]:
-    bars = Bars(console, stack)
-    return lambda split, count: bars.add(f"{name}/{split}", count)
 
 
 def _report_table(dataset: Dataset, reports: Sequence[SplitReport]) -> Table:
@@ -112,11 +101,10 @@ def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Datase
                 samples = dataset.usable(split)
                 sources.require_labels(dataset, split, samples)
             except DataError as error:
-                text = f"{dataset.name}/{split} is left out. {error}"
-                say(console, text, "yellow")
+                say(console, f"{dataset.name}/{split} is left out. {error}", "yellow")
                 break
-            with ExitStack() as stack:
-                tell = _announcing(console, stack, dataset.name)(split, len(samples))
+            with bars(console) as add:
+                tell = add(f"{dataset.name}/{split}", len(samples))
                 found = statistics(plugin, dataset, samples, class_set, tell, jobs)
             title = f"{dataset.name}/{split}, {class_set}, {len(samples)} images"
             numbers = ("pixels", "share", "images", "drawn by rare class sampling")

@@ -86,7 +86,7 @@ def _datasets(command: Doctor) -> dict[str, dict[str, Any]]:
 
 def _dataset(registry: plugins.Registry, name: str, request: Request) -> dict[str, Any]:
     try:
-        dataset = sources.dataset_class(registry, name)(sources.official_root(registry, name, request))
+        dataset = sources.open_official(registry, name, request)
     except AdaptBenchError as error:
         looked_for = request.data_root or request.data_paths
         missing = f"not found ({error})" if looked_for else "not looked for (--data-root)"

@@ -68,18 +68,8 @@ def _why_unknown(jobs: Sequence[Job], out: Path) -> str:
 
 
 def _table(plan: Plan, costs: Costs) -> Table:
-    headers = (
-        "method",
-        "benchmark",
-        "seed",
-        "network",
-        "iterations",
-        "time",
-        "peak memory",
-        "state",
-        "folder",
-    )
-    table = Table(*(Column(header, overflow="fold") for header in headers), box=None, pad_edge=False)
+    shown = ("method", "benchmark", "seed", "network", "iterations", "time", "peak memory", "state", "folder")
+    table = Table(*(Column(header, overflow="fold") for header in shown), box=None, pad_edge=False)
     for job in plan.jobs:
         spec = job.spec
         table.add_row(

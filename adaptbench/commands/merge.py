@@ -25,6 +25,5 @@ def execute(command: Merge) -> int:
             continue
         rejected += 1
         for objection in outcome:
-            text = f"rejected {path}: {objection}"
-            say(console, text, "red")
+            say(console, f"rejected {path}: {objection}", "red")
     return EXIT_UNFINISHED if rejected else 0

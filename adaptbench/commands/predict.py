@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 
 from adaptbench.commands.output import say
-from adaptbench.commands.progress import Bars
+from adaptbench.commands.progress import bars
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
 from adaptbench.evaluation.sizes import input_size
@@ -34,10 +34,13 @@ def execute(command: Predict) -> int:
     box = input_size(dataset, checkpoint.settings.resolution, checkpoint.profile)
     found = images.find(command.images)
     folder = out / "predictions" / checkpoint.name / (command.name or command.images.resolve().name)
-    _require_apart(folder, command.images)
+    if folder.is_relative_to(command.images.resolve()):
+        raise UsageError(
+            f"The predictions would go to {folder}, among the images themselves. Choose another folder with --out."
+        )
     said = facts(checkpoint, command.images, box, device)
-    with ExitStack() as stack, closing(Kept(folder, FACTS, said)) as kept:
-        tell = Bars(console, stack).add(f"{checkpoint.name} on {command.images}", len(found))
+    with bars(console) as add, closing(Kept(folder, FACTS, said)) as kept:
+        tell = add(f"{checkpoint.name} on {command.images}", len(found))
         outcome = predict(scorer_of(checkpoint, device, ()), box, found, kept, tell)
     _report(console, outcome, folder)
     return EXIT_UNFINISHED if outcome.unreadable else 0
@@ -59,13 +62,6 @@ def like_dataset(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ..
     return sources.dataset_class(registry_with(checkpoint.plugins, extra), name)
 
 
-def _require_apart(folder: Path, images: Path) -> None:
-    if folder.is_relative_to(images.resolve()):
-        raise UsageError(
-            f"The predictions would go to {folder}, among the images themselves. Choose another folder with --out."
-        )
-
-
 def _report(console: Console, outcome: Outcome, folder: Path) -> None:
     for problem in outcome.unreadable[:SHOWN]:
         say(console, f"Left out. {problem}", "red")
@@ -79,5 +75,4 @@ def _report(console: Console, outcome: Outcome, folder: Path) -> None:
         say(console, f"{text}: {examples}", "yellow")
     there = f", {outcome.kept} were there" if outcome.kept else ""
     left = f", {len(outcome.unreadable)} could not be read" if outcome.unreadable else ""
-    text = f"{outcome.predicted} images predicted{there}{left}: {folder}"
-    say(console, text)
+    say(console, f"{outcome.predicted} images predicted{there}{left}: {folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -35,10 +36,7 @@ from adaptbench.reporting.terminal import leaderboard_table, study_tables
 def execute(command: Report) -> int:
     """Writes leaderboards and studies of ``--out``, and the committed leaderboard with ``--publish``."""
     console = Console(stderr=command.json)
-
-    def warn(text: str) -> None:
-        say(console, text, "yellow")
-
+    warn = partial(say, console, style="yellow")
     found = scan_records(command.out)
     shown = () if command.json else None
     tests = show_boards(console, command.out, found, shown)
@@ -128,9 +126,8 @@ def show_boards(
     for problem in found.unreadable:
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     say(console, f"Leaderboard: {written[0]}")
-    further = {"Single checkpoints": write_checkpoints(out)}
-    further["Checkpoint rules"] = write_checkpoint_rules(found.records, out)
-    for title, page in further.items():
+    rules = write_checkpoint_rules(found.records, out)
+    for title, page in (("Single checkpoints", write_checkpoints(out)), ("Checkpoint rules", rules)):
         if page is not None:
             say(console, f"{title}: {page}")
     return tests

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -15,13 +15,13 @@ from rich.prompt import Confirm
 
 from adaptbench.commands import dry_run
 from adaptbench.commands.output import say
-from adaptbench.commands.progress import Bars
+from adaptbench.commands.progress import bars
 from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import profile
 from adaptbench.errors import UsageError
 from adaptbench.execution.launch.local import Progress as JobProgress
-from adaptbench.execution.launch.local import View, anew, discard, not_finished, prepared, run_jobs, to_do
+from adaptbench.execution.launch.local import anew, discard, not_finished, prepared, run_jobs, to_do
 from adaptbench.execution.launch.machine import Machine, machine_for
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.execution.launch.views import job_name, view_on
@@ -40,10 +40,11 @@ from adaptbench.tracking.follower import followed
 
 def execute(command: Run) -> int:
     """Runs the request; 0 if every job is done or skipped by rule, and no plug-in file was left out."""
-    console = Console(stderr=False)
+    console = Console()
     limit = None if command.timeout is None else TimeLimit.parse(command.timeout)
     plan = make_plan(request_of(command))
-    _say_notes(console, plan)
+    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
+        say(console, text, "yellow")
     left_out = EXIT_UNFINISHED if plan.broken else 0
     chosen = _chosen(plan, command)
     if command.only_failed and not chosen.jobs:
@@ -64,7 +65,9 @@ def execute(command: Run) -> int:
     _note_study(plan, command)
     with prepared(chosen.jobs):
         generate_missing(console, [entry for job in to_do(chosen.jobs) for entry in _sources(job)])
-        with _watched(console, command, chosen.jobs) as view:
+        folders = [job.folder for job in to_do(chosen.jobs)]
+        tell = partial(say, console, style="yellow")
+        with followed(command.tracking, folders, command.out.resolve(), tell), view_on(console) as view:
             ended = run_jobs(chosen.jobs, concurrency, view, machine.gpus, limit)
     if command.debug_images is not None:
         _show_images(console, ended)
@@ -111,12 +114,6 @@ def request_of(command: Run) -> Request:
     )
 
 
-def _say_notes(console: Console, plan: Plan) -> None:
-    """Says which plug-in files are left out, and what else the user must know."""
-    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
-        say(console, text, "yellow")
-
-
 def _chosen(plan: Plan, command: Run) -> Plan:
     """The plan with the jobs that --only-failed leaves, and with --force all as if they had never been run."""
     jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
@@ -160,21 +157,6 @@ def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) ->
     return wanted
 
 
-@contextmanager
-def _watched(console: Console, command: Run, jobs: Sequence[Job]) -> Iterator[View]:
-    """What shows the jobs while the block runs them; trackers follow them, too."""
-
-    def tell(text: str) -> None:
-        say(console, text, "yellow")
-
-    folders = [job.folder for job in to_do(jobs)]
-    with (
-        followed(command.tracking, folders, command.out.resolve(), tell),
-        view_on(console) as view,
-    ):
-        yield view
-
-
 def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Names of benchmarks, and the YAML files among ``benchmarks``, which are plug-ins to be found."""
     from adaptbench.contracts import yaml_plugins
@@ -195,8 +177,7 @@ def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]]) -> None:
     """Generates what the cache lacks of the sources of datasets, and shows how far it is."""
-    with ExitStack() as stack:
-        bars = Bars(console, stack)
+    with bars(console) as add:
 
         def announce(name: str, count: int) -> Callable[[int, int], None]:
             console.print(
@@ -204,7 +185,7 @@ def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]])
             )
             if not console.is_terminal:
                 return lambda done, total: None
-            tell = bars.add(f"MiniCity {name}", count)
+            tell = add(f"MiniCity {name}", count)
             return lambda done, total: tell(done)
 
         sources.generate(wanted, announce)

@@ -29,8 +29,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTIONS = (".yaml", ".yml")
 KINDS = ("method", "dataset", "benchmark", "study")
 _FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks", "study": "studies"}
-#: Studies lie in folders, one per paper; the other folders may hold folders of something else.
-_PATTERNS = {"method": "*.py", "dataset": "*.py", "benchmark": "*.py", "study": "**/*.py"}
 #: Literals a class must have to count as a plug-in of the kind.
 _REQUIRED = {
     "method": ("name", "title", "tags"),
@@ -148,7 +146,9 @@ def _described() -> ModuleType:
 
 
 def _files(extra: Iterable[Path]) -> list[Path]:
-    paths = [file for kind in KINDS for file in sorted((ROOT / _FOLDERS[kind]).glob(_PATTERNS[kind]))]
+    # Studies lie in folders, one per paper; the other folders may hold folders of something else.
+    folders = [(ROOT / name, "**/*.py" if name == "studies" else "*.py") for name in _FOLDERS.values()]
+    paths = [file for folder, pattern in folders for file in sorted(folder.glob(pattern))]
     for path in extra:
         if path.is_dir():
             paths += sorted(path.glob("*.py"))
@@ -174,17 +174,10 @@ def _in_source(file: Path, text: str) -> Sequence[Plugin]:
     for node in ast.parse(text, filename=str(file)).body:
         if isinstance(node, ast.ClassDef):
             literals = _literals(node)
-            kind = _kind(literals)
-            if kind is not None:
+            kinds = (kind for kind in sorted(KINDS) if literals.keys() >= set(_REQUIRED[kind]))
+            if (kind := next(kinds, None)) is not None:
                 plugins.append(Plugin(kind, str(literals["name"]), file, node.name, literals))
     return plugins
-
-
-def _kind(literals: Mapping[str, Any]) -> str | None:
-    for kind in ("benchmark", "dataset", "method", "study"):
-        if all(key in literals for key in _REQUIRED[kind]):
-            return kind
-    return None
 
 
 def _literals(node: ast.ClassDef) -> dict[str, Any]:
@@ -215,18 +208,14 @@ def _import(plugin: Plugin) -> ModuleType:
     if plugin.kind == "method" and folder == ROOT / "methods":
         return importlib.import_module(f"methods.{plugin.file.stem}")
     if in_checkout(plugin.file):
-        return _import_file(plugin.file, "_".join(("adaptbench", *_place(plugin.file))))
+        place = plugin.file.relative_to(ROOT).with_suffix("").parts
+        return _import_file(plugin.file, "_".join(("adaptbench", *place)))
     return _import_file(plugin.file, f"adaptbench_external_{_FOLDERS[plugin.kind]}_{plugin.file.stem}")
 
 
 def in_checkout(file: Path) -> bool:
     """Whether ``file`` lies in one of the checkout's plug-in folders."""
     return any(file.is_relative_to(ROOT / folder) for folder in _FOLDERS.values())
-
-
-def _place(file: Path) -> tuple[str, ...]:
-    """Folders and name of a file of the checkout, without suffix."""
-    return file.relative_to(ROOT).with_suffix("").parts
 
 
 def _import_file(file: Path, name: str) -> ModuleType:

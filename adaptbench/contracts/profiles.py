@@ -10,20 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adaptbench.data.units import Channels, ImageCount, Iterations, Length, PixelCount
+from adaptbench.data.units import Channels as Channels
+from adaptbench.data.units import ImageCount as ImageCount
+from adaptbench.data.units import Iterations as Iterations
+from adaptbench.data.units import Length as Length
+from adaptbench.data.units import PixelCount as PixelCount
 from adaptbench.errors import unknown_name
-
-__all__ = [
-    "PROFILES",
-    "Channels",
-    "ImageCount",
-    "Iterations",
-    "Length",
-    "PixelCount",
-    "Profile",
-    "Provenance",
-    "profile",
-]
 
 Provenance = Literal["generated", "official"]
 

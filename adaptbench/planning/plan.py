@@ -13,7 +13,7 @@ from adaptbench.contracts import plugins, protocols
 from adaptbench.contracts.benchmark import PREFIX, Benchmark, CheckpointRule
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import Profile, Provenance, profile
-from adaptbench.contracts.settings import Resolved, resolve
+from adaptbench.contracts.settings import Resolved, resolve, stated_iterations
 from adaptbench.contracts.study import Study, load_study
 from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
@@ -24,15 +24,8 @@ from adaptbench.planning.devices import device_name
 from adaptbench.planning.overrides import Overrides
 from adaptbench.planning.request import Request
 from adaptbench.planning.study_plan import Asked, asked_for, methods_of, require_distinct
-from adaptbench.records.jobspec import (
-    DataSource,
-    JobSpec,
-    State,
-    content_hash,
-    job_folder,
-    load_job,
-    read_status,
-)
+from adaptbench.records import jobspec
+from adaptbench.records.jobspec import DataSource, JobSpec, State, content_hash, load_job, read_status
 from adaptbench.records.record import load_record
 
 
@@ -230,10 +223,8 @@ def _job(
     ranking["test_time_augmentation"] = method.test_time_augmentation(resolved.settings)
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
-        for name in settings:  # those of every stage; where a schedule would end is another matter
-            counts = name.endswith("iterations") and "schedule" not in name
-            if counts and settings[name] is not None:  # none: as many as of another stage
-                settings[name] = min(settings[name], request.limit)
+        stated = stated_iterations(settings)
+        settings.update({name: min(number, request.limit) for name, number in stated.items()})
     device = device_name(request.device)
     group = group_identity([method.name, method.version], benchmark, ranking, settings, chosen, device)
     spec = JobSpec(
@@ -258,7 +249,7 @@ def _job(
         activation_checkpointing=request.activation_checkpointing,
         plugins=[str(path.resolve()) for path in request.plugins],
     )
-    folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
+    folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
     skip = method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
     job = _with_state(spec, folder, skip)

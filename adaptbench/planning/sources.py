@@ -14,7 +14,7 @@ from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.profiles import Profile, Provenance
 from adaptbench.data import archives, minicity
 from adaptbench.errors import DataError, UsageError, unknown_name
-from adaptbench.planning.request import Request
+from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records.jobspec import DataSource
 
 #: Dials of a generated world that a user may set; the scale is the profile's.
@@ -48,12 +48,11 @@ def locate(
     """
     found = {}
     for name in benchmark.datasets():
-        kind = benchmark.provenance.get(name, provenance)
         used = [ref for ref in refs(benchmark) if ref.dataset == name]
-        if kind == "generated":
+        if benchmark.provenance.get(name, provenance) == "generated":
             found[name] = generated_source(name, used, profile, request.limit, dials)
         else:
-            dataset = dataset_class(registry, name)(official_root(registry, name, request))
+            dataset = open_official(registry, name, request)
             labelled = {*benchmark.source, *benchmark.evaluation}
             found[name] = official_source(dataset, [ref for ref in used if not ref.generated_only], labelled)
     return found
@@ -75,7 +74,7 @@ def locate_also(
             if benchmark.provenance.get(ref.dataset, provenance) == "generated":
                 found[str(ref)] = generated_source(ref.dataset, [ref], profile, request.limit, dials)
             else:
-                dataset = dataset_class(registry, ref.dataset)(official_root(registry, ref.dataset, request))
+                dataset = open_official(registry, ref.dataset, request)
                 found[str(ref)] = official_source(dataset, [ref], [ref])
         except (DataError, UsageError):
             missing.append(str(ref))
@@ -119,6 +118,21 @@ def generate(
 def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
     """The dataset plug-in called ``name``."""
     return plugins.load_subclass(registry.find("dataset", name), Dataset)  # type: ignore[type-abstract]
+
+
+def open_official(registry: plugins.Registry, name: str, request: Request) -> Dataset:
+    """The official dataset ``name`` where `official_root` finds it."""
+    return dataset_class(registry, name)(official_root(registry, name, request))
+
+
+def folders(
+    registry: plugins.Registry, data_root: Path | None, data_path: Sequence[str], limit: int | None = None
+) -> Request:
+    """A request for official data alone; a UsageError for a folder of an unknown dataset."""
+    request = Request(data_root=data_root, data_paths=parse_paths(data_path), limit=limit)
+    for name in request.data_paths:
+        registry.find("dataset", name)
+    return request
 
 
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
@@ -174,7 +188,7 @@ def official_root(registry: plugins.Registry, name: str, request: Request) -> Pa
     for folder in candidates:
         if folder.is_dir():
             return folder.resolve()
-    looked = ", ".join(str(folder) for folder in candidates)
+    looked = ", ".join(map(str, candidates))
     raise DataError(f"{name}: not found; looked for {looked}. {dataset.where_to_get()}")
 
 

@@ -73,7 +73,7 @@ class Search:
         if provenance == "generated":
             label_map(dataset.id_space, self.class_set)
             return LabelledSplit(ref, dataset, self._generated(ref), self.request.limit)
-        opened = dataset(sources.official_root(self.registry, ref.dataset, self.request))
+        opened = sources.open_official(self.registry, ref.dataset, self.request)
         label_map(opened.id_space, self.class_set)
         return LabelledSplit(ref, dataset, sources.official_source(opened, [ref], [ref]), self.request.limit)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from adaptbench.errors import UsageError, unknown_name
@@ -23,6 +24,13 @@ def names(out: Path) -> list[str]:
 def is_import(path: Path) -> bool:
     """Whether ``path`` is the folder of an import."""
     return (path / FACTS).is_file()
+
+
+def require_some(checkpoints: Sequence[str], out: Path) -> None:
+    """Raises UsageError if the user has named none."""
+    if not checkpoints:
+        known = ", ".join(names(out)) or "none"
+        raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
 
 
 def find(text: str, out: Path) -> Path:

@@ -124,11 +124,7 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
     return Checkpoint(
         name=f"{spec.method}-{folder.name}",
         origin=Origin(
-            kind="run",
-            weights=_weights(selection),
-            source=spec.board,
-            seed=spec.seed,
-            job_hash=spec.job_hash,
+            kind="run", weights=_weights(selection), source=spec.board, seed=spec.seed, job_hash=spec.job_hash
         ),
         method=stage.method,
         settings=stage.settings,

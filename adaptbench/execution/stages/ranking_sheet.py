@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adaptbench.contracts.labelling import Facts
-from adaptbench.contracts.settings import Settings
 from adaptbench.data import files
 from adaptbench.data.normalisation import IMAGENET
 from adaptbench.data.pseudo_labels import Entry, PseudoLabels
@@ -40,29 +38,6 @@ class Ranking:
     def order(self) -> list[str]:
         """Names of all images that are used, those with pseudo-labels first."""
         return list(dict.fromkeys([*self.labelled, *self.unlabelled]))
-
-
-def of(
-    partition: Callable[[Settings, Mapping[str, Facts]], tuple[Collection[str], Collection[str]]],
-    settings: Settings,
-    entries: Mapping[str, Entry],
-) -> Ranking:
-    """The ranking that a method's ``partition`` makes of what is known of the images."""
-    labelled, unlabelled = partition(settings, {name: entry.facts for name, entry in entries.items()})
-    return Ranking(labelled, unlabelled, entries)
-
-
-def keep(
-    ranking: Ranking,
-    kept: PseudoLabels,
-    images: Mapping[str, Callable[[], Pixels]],
-    classes: ClassSet,
-    title: str,
-    folder: Path,
-) -> None:
-    """Writes the table and the contact sheet into a folder; see `write_table` and `draw_sheet`."""
-    write_table(ranking, folder / TABLE)
-    draw_sheet(ranking, kept, images, classes, title, folder / SHEET)
 
 
 def write_table(ranking: Ranking, path: Path) -> None:

@@ -16,11 +16,7 @@ _LISTED = 20
 
 
 def fitted(
-    tensors: Mapping[str, Tensor],
-    expected: Mapping[str, Tensor],
-    origin: Path,
-    network: str,
-    hint: str = "",
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], origin: Path, network: str, hint: str = ""
 ) -> dict[str, Tensor]:
     """``tensors`` as a state dict of the network, in its order and types.
 
