@@ -64,7 +64,7 @@ def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list
     """The splits that ``checkpoint`` can be scored on; says which are left out, and why."""
     registry = plugins.discover(command.plugins)
     request = sources.folders(registry, command.data_root, command.data_path, command.limit)
-    search = labelled.Search(registry, request, checkpoint.profile, checkpoint.class_set, checkpoint.dials)
+    search = labelled.Search(checkpoint.profile, registry, request, checkpoint.dials, checkpoint.class_set)
     found, missing = search.find(_wanted(command, registry, checkpoint))
     labelled.require_any(found, missing, checkpoint.class_set)
     for ref, reason in missing.items():

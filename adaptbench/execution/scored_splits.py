@@ -59,7 +59,5 @@ def _own_split(context: JobContext, ref: SplitRef) -> ScoredSplit:
 
 
 def _split(context: JobContext, ref: SplitRef, dataset: Dataset, provenance: Provenance) -> ScoredSplit:
-    samples = dataset.usable(ref.split)
-    samples = samples[: sources.scored_cap(len(samples), context.spec.limit)]
-    sources.require_labels(dataset, ref.split, samples)
+    samples = sources.scored_samples(dataset, ref.split, context.spec.limit)
     return ScoredSplit(ref, dataset, provenance, samples)

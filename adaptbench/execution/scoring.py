@@ -144,7 +144,8 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
 
 def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
     costs = [result.cost() for result in results]
-    joules = [result.cost().get("joules") for result in results if _trains(result)]
+    trainings = [result for result in results if result.stage.labeller is None]
+    joules = [result.cost().get("joules") for result in trainings]
     known = [value for value in joules if value is not None]
     return Cost(
         training_seconds=sum(cost["seconds"] for cost in costs),
@@ -152,14 +153,10 @@ def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
         peak_memory_mib=max(cost["peak_memory_mib"] for cost in costs),
         device=spec.device,
         flops=scored.flops,
-        training_pictures_per_second=_training_speed([result for result in results if _trains(result)]),
+        training_pictures_per_second=_training_speed(trainings),
         inference_pictures_per_second=scored.images_per_second,
         training_joules=sum(known) if known and len(known) == len(joules) else None,
     )
-
-
-def _trains(result: PlannedStage) -> bool:
-    return result.stage.labeller is None
 
 
 def _training_speed(trainings: list[PlannedStage]) -> float | None:

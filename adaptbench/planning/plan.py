@@ -76,6 +76,7 @@ def make_plan(request: Request) -> Plan:
     overrides = Overrides.parse(request.settings, methods)
     asked = asked_for(study, methods, broken, overrides.of)
     chosen = profile(request.profile)
+    search = sources.Search(chosen, registry, request, overrides.world)
     jobs: dict[Path, Job] = {}  # two names of one benchmark are one job
     variants: dict[Path, str] = {}
     located: list[Mapping[str, DataSource]] = []
@@ -84,10 +85,10 @@ def make_plan(request: Request) -> Plan:
         benchmark, provenance = _benchmark(
             registry, text, request.data or chosen.data, request.data is not None
         )
-        data = sources.locate(benchmark, provenance, chosen, registry, request, overrides.world)
+        data = search.locate(benchmark, provenance)
         if overrides.world and not any(source.provenance == "generated" for source in data.values()):
             raise UsageError(f"--set minicity...: {text} uses no generated data. Leave the dials out.")
-        also, missing = sources.locate_also(benchmark, provenance, chosen, registry, request, overrides.world)
+        also, missing = search.locate_also(benchmark, provenance)
         located += [data, {ref.partition("/")[0]: source for ref, source in also.items()}]
         if missing:
             notes.append(f"{benchmark.name}: not scored beside, since not there: {', '.join(missing)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,53 +32,66 @@ def check_dial(name: str, value: Any) -> Any:
     return getattr(minicity.WorldSpec(**{name: value}), name)
 
 
-def locate(
-    benchmark: type[Benchmark],
-    provenance: Provenance,
-    profile: Profile,
-    registry: plugins.Registry,
-    request: Request,
-    dials: Mapping[str, Any],
-) -> dict[str, DataSource]:
-    """The data source of every dataset of ``benchmark``. Nothing is generated yet.
+@dataclass(frozen=True)
+class Search:
+    """Where data is looked for: in the folders of a request, or in the generated world with these dials."""
 
-    Raises:
-        DataError: an official folder, its images, or labels of the source or the evaluation are missing.
-        UsageError: a dataset that cannot be generated is wanted as generated.
-    """
-    found = {}
-    for name in benchmark.datasets():
-        used = [ref for ref in refs(benchmark) if ref.dataset == name]
-        if benchmark.provenance.get(name, provenance) == "generated":
-            found[name] = generated_source(name, used, profile, request.limit, dials)
-        else:
-            dataset = open_official(registry, name, request)
-            labelled = {*benchmark.source, *benchmark.evaluation}
-            found[name] = official_source(dataset, [ref for ref in used if not ref.generated_only], labelled)
-    return found
+    profile: Profile
+    registry: plugins.Registry
+    request: Request
+    dials: Mapping[str, Any]
 
+    def locate(self, benchmark: type[Benchmark], provenance: Provenance) -> dict[str, DataSource]:
+        """The data source of every dataset of ``benchmark``. Nothing is generated yet.
 
-def locate_also(
-    benchmark: type[Benchmark],
-    provenance: Provenance,
-    profile: Profile,
-    registry: plugins.Registry,
-    request: Request,
-    dials: Mapping[str, Any],
-) -> tuple[dict[str, DataSource], list[str]]:
-    """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits."""
-    found: dict[str, DataSource] = {}
-    missing: list[str] = []
-    for ref in benchmark.also:
-        try:
-            if benchmark.provenance.get(ref.dataset, provenance) == "generated":
-                found[str(ref)] = generated_source(ref.dataset, [ref], profile, request.limit, dials)
-            else:
-                dataset = open_official(registry, ref.dataset, request)
-                found[str(ref)] = official_source(dataset, [ref], [ref])
-        except (DataError, UsageError):
-            missing.append(str(ref))
-    return found, missing
+        Raises:
+            DataError: an official folder, its images, or labels of the source or the evaluation are missing.
+            UsageError: a dataset that cannot be generated is wanted as generated.
+        """
+        labelled, found = {*benchmark.source, *benchmark.evaluation}, {}
+        for name in benchmark.datasets():
+            kind = benchmark.provenance.get(name, provenance)
+            used = [ref for ref in refs(benchmark) if ref.dataset == name]
+            existing = [ref for ref in used if kind == "generated" or not ref.generated_only]
+            found[name] = self._source(kind, name, existing, labelled)
+        return found
+
+    def locate_also(
+        self, benchmark: type[Benchmark], provenance: Provenance
+    ) -> tuple[dict[str, DataSource], list[str]]:
+        """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits."""
+        found: dict[str, DataSource] = {}
+        missing: list[str] = []
+        for ref in benchmark.also:
+            kind = benchmark.provenance.get(ref.dataset, provenance)
+            try:
+                found[str(ref)] = self._source(kind, ref.dataset, [ref], [ref])
+            except (DataError, UsageError):
+                missing.append(str(ref))
+        return found, missing
+
+    def generated(self, name: str, refs: Sequence[SplitRef]) -> DataSource:
+        """The splits ``refs`` of a dataset in the generated world, which need not be there yet."""
+        missing = [str(ref) for ref in refs if str(ref) not in self.profile.generated]
+        if missing:
+            raise UsageError(
+                f"MiniCity does not generate {', '.join(dict.fromkeys(missing))} (profile {self.profile.name}). "
+                "Use --data official with the real dataset."
+            )
+        counts = {ref.split: cap(self.profile.generated[str(ref)], self.request.limit) for ref in refs}
+        world = minicity.WorldSpec(scale=self.profile.scale, **self.dials)
+        version = minicity.fingerprint(world, name, counts)
+        root = str(minicity.cache_folder() / "minicity" / f"{name}-{version}")
+        return DataSource(
+            root=root, provenance="generated", version=version, dials=asdict(world), counts=counts
+        )
+
+    def _source(
+        self, kind: Provenance, name: str, refs: Sequence[SplitRef], labelled: Collection[SplitRef]
+    ) -> DataSource:
+        if kind == "generated":
+            return self.generated(name, refs)
+        return official_source(open_official(self.registry, name, self.request), refs, labelled)
 
 
 def unlabelled_targets(benchmark: type[Benchmark], registry: plugins.Registry) -> list[str]:
@@ -135,6 +148,14 @@ def folders(
     return request
 
 
+def scored_samples(dataset: Dataset, split: str, limit: int | None) -> list[Sample]:
+    """The samples of a split that are scored; a DataError says how many of them have no label file."""
+    samples = dataset.usable(split)
+    samples = samples[: scored_cap(len(samples), limit)]
+    require_labels(dataset, split, samples)
+    return samples
+
+
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
     """Raises DataError unless the split has labels and every sample's file exists: says how many lack one."""
     facts = dataset.splits[split]
@@ -154,25 +175,6 @@ def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> N
 def refs(benchmark: type[Benchmark]) -> list[SplitRef]:
     """Every split that training or ranking needs."""
     return [*benchmark.source, *benchmark.target, *benchmark.evaluation]
-
-
-def generated_source(
-    name: str, refs: Sequence[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
-) -> DataSource:
-    """The splits ``refs`` of a dataset in a generated world, which need not be there yet."""
-    missing = [str(ref) for ref in refs if str(ref) not in profile.generated]
-    if missing:
-        raise UsageError(
-            f"MiniCity does not generate {', '.join(dict.fromkeys(missing))} (profile {profile.name}). "
-            "Use --data official with the real dataset."
-        )
-    counts = {ref.split: cap(profile.generated[str(ref)], limit) for ref in refs}
-    world = minicity.WorldSpec(scale=profile.scale, **dials)
-    version = minicity.fingerprint(world, name, counts)
-    root = minicity.cache_folder() / "minicity" / f"{name}-{version}"
-    return DataSource(
-        root=str(root), provenance="generated", version=version, dials=asdict(world), counts=counts
-    )
 
 
 def official_root(registry: plugins.Registry, name: str, request: Request) -> Path:

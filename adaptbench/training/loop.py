@@ -12,8 +12,9 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ from adaptbench.training.energy import energy_meter
 
 #: Called with the iterations that are done, their total, and the last losses that were logged: sum, and by name.
 Report: TypeAlias = Callable[[int, int, float | None, Mapping[str, float]], None]
+
+AnyImages = TypeVar("AnyImages", bound=Images)
 
 
 class TrainingLoop:
@@ -236,20 +239,14 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with its tensors on ``device``."""
     if device.type == "cpu":
         return batch
-    from dataclasses import replace
-
-    labelled = replace(
-        batch.labelled,
-        image=batch.labelled.image.to(device, non_blocking=True),
-        label=batch.labelled.label.to(device, non_blocking=True),
-    )
-    return replace(batch, labelled=labelled, target=batch.target and _target_to(batch.target, device))
+    target = None if batch.target is None else _moved(batch.target, device)
+    return replace(batch, labelled=_moved(batch.labelled, device), target=target)
 
 
-def _target_to(target: Images, device: torch.device) -> Images:
-    image = target.image.to(device, non_blocking=True)
-    trusted = None if target.trusted is None else target.trusted.to(device, non_blocking=True)
-    return Images(image, target.names, trusted=trusted)
+def _moved(images: AnyImages, device: torch.device) -> AnyImages:
+    tensors = {name: value for name, value in vars(images).items() if isinstance(value, Tensor)}
+    moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
+    return replace(images, **moved)
 
 
 def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:

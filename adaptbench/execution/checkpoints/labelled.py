@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
-from adaptbench.contracts.profiles import Profile, Provenance
+from adaptbench.contracts.profiles import Provenance
 from adaptbench.data.taxonomy import label_map
 from adaptbench.errors import AdaptBenchError, DataError, UsageError
 from adaptbench.planning import sources
@@ -36,26 +35,14 @@ class LabelledSplit:
     def open(self) -> tuple[Dataset, list[Sample]]:
         """The dataset and the samples to score; all of them have a label file."""
         dataset = self.dataset(Path(self.source.root))
-        samples = dataset.usable(self.ref.split)
-        samples = samples[: sources.scored_cap(len(samples), self.limit)]
-        sources.require_labels(dataset, self.ref.split, samples)
-        return dataset, samples
+        return dataset, sources.scored_samples(dataset, self.ref.split, self.limit)
 
 
 @dataclass(frozen=True)
-class Search:
-    """Where and what to look for.
+class Search(sources.Search):
+    """Looks for splits whose labels the class set can express."""
 
-    Attributes:
-        class_set: labels must be expressible in it.
-        dials: of the generated world, where they are not the default.
-    """
-
-    registry: plugins.Registry
-    request: Request
-    profile: Profile
     class_set: str
-    dials: Mapping[str, Any]
 
     def find(self, wanted: Mapping[SplitRef, Provenance]) -> tuple[list[LabelledSplit], dict[SplitRef, str]]:
         """The splits of ``wanted`` that exist, and for every other one why it does not count."""
@@ -82,7 +69,7 @@ class Search:
         default = _benchmark(self.registry, Request.benchmarks[0])
         refs = [one for one in sources.refs(default) if one.dataset == ref.dataset]
         wanted = refs if str(ref) in map(str, refs) else [ref]
-        return sources.generated_source(ref.dataset, wanted, self.profile, self.request.limit, self.dials)
+        return self.generated(ref.dataset, wanted)
 
 
 def all_splits(
