@@ -47,11 +47,7 @@ def execute(command: Predict) -> int:
 
 
 def like_dataset(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ...]) -> type[Dataset]:
-    """The dataset whose images others are resized like: ``like``, the one that a run is scored on, or Cityscapes.
-
-    Raises:
-        UsageError: no such dataset, or an import of other classes without ``like``.
-    """
+    """Whose images others are resized like: ``like``, the dataset a run is scored on, or Cityscapes."""
     street = "cityscapes" if checkpoint.class_set.startswith("cityscapes") else ""
     name = like or checkpoint.scored_on or street
     if not name:

@@ -88,12 +88,7 @@ class Dataset(ABC):
         """
 
     def usable(self, split: str) -> list[Sample]:
-        """The samples of ``split`` without those listed in `broken`.
-
-        Raises:
-            UsageError: no such split.
-            DataError: the folder of the split is missing or holds no image.
-        """
+        """The samples of ``split`` without those listed in `broken`."""
         return [sample for sample in self.samples(split) if sample.name not in self.broken]
 
     def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:

@@ -80,12 +80,7 @@ class Scorer:
     def totals(
         self, dataset: Dataset, samples: Sequence[Sample], label_sizes: Sequence[ScoredSize]
     ) -> list[Matrix]:
-        """Confusion matrices over all samples, one per size of the labels; the network sees each image once.
-
-        Raises:
-            InterruptedTrainingError: asked to stop.
-            DataError: an image or label cannot be used.
-        """
+        """Confusion matrices over all samples, one per label size; the network sees each image once."""
         totals = [np.zeros((len(self._classes),) * 2, np.int64) for _ in label_sizes]
         for sample in samples:
             self._go_on()
@@ -144,9 +139,6 @@ class Scorer:
         """An image as the network gets it, and its true train ids.
 
         Shape: float ``(1, 3, h, w)`` on the device, and ``(H, W)``, the size that is scored.
-
-        Raises:
-            DataError: the image or its label cannot be used.
         """
         pixels, truth = self._seen(dataset, sample)
         return pixels, _reduced(truth, self.label_size)

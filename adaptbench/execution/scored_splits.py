@@ -27,11 +27,7 @@ class ScoredSplit:
 
 
 def scored_splits(context: JobContext) -> list[ScoredSplit]:
-    """The splits that exist in this job's data, the ranked one first; those that are scored beside come last.
-
-    Raises:
-        DataError: labels are missing (says how many).
-    """
+    """The splits that exist in this job's data, the ranked one first, those that are scored beside last."""
     also = context.spec.also
     beside = [(SplitRef.parse(text), dataset, also[text]) for text, dataset in context.also.items()]
     return [

@@ -49,9 +49,6 @@ def spec(name: str) -> NetworkSpec:
     """The network called ``name``: one of ours, an encoder of timm, or the path of an mmsegmentation config.
 
     ``timm:ENCODER`` is under the DeepLabV2 head, ``daformer-timm:ENCODER`` under the DAFormer decoder.
-
-    Raises:
-        UsageError: no such network.
     """
     if name in _NETWORKS:
         return _NETWORKS[name]
@@ -67,12 +64,7 @@ def spec(name: str) -> NetworkSpec:
 
 
 def start_of(name: str, pretraining: str) -> start_weights.Found | None:
-    """Start weights of the network called ``name`` by the setting `pretraining`; None = random ones.
-
-    Raises:
-        UsageError: no such network, or the user's file does not exist.
-        DataError: the start weights are not on this machine; says which file goes where.
-    """
+    """Start weights of the network called ``name`` by the setting `pretraining`; None = random ones."""
     return start_weights.find(name, spec(name).start, pretraining)
 
 

@@ -349,12 +349,7 @@ def hrda_head(head: nn.Module, config: Mapping[str, Any], num_classes: int, opti
 def build_hrda(
     network: str, num_classes: int, options: HRDAOptions, pretraining: str = "none"
 ) -> HRDASegmentor:
-    """HRDA around one of our networks, whose encoder starts as `networks.build` says.
-
-    Raises:
-        UsageError: no such network, or HRDA cannot go around it.
-        DataError: the start weights are not on this machine.
-    """
+    """HRDA around one of our networks, whose encoder starts as `networks.build` says."""
     from adaptbench import networks  # the package imports this module
 
     base = networks.build(network, num_classes, pretraining)

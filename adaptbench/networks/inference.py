@@ -89,15 +89,15 @@ def resize(logits: Tensor, size: Size, aligned: bool = False) -> Tensor:
     return functional.interpolate(logits, size, mode="bilinear", align_corners=aligned)
 
 
+@torch.no_grad()
 def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
     """Logits at the size of the image. The network should be in evaluation mode.
 
     Shape: ``(1, 3, H, W)`` to ``(1, C, H, W)``.
     """
-    with torch.no_grad():
-        if isinstance(mode, Averaged):
-            return averaged_probability(network, image, mode, _size(image)).log()
-        return resize(_coarse(network, image, mode), _size(image), _aligned(mode))
+    if isinstance(mode, Averaged):
+        return averaged_probability(network, image, mode, _size(image)).log()
+    return resize(_coarse(network, image, mode), _size(image), _aligned(mode))
 
 
 def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor:
@@ -106,6 +106,7 @@ def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor
     return found
 
 
+@torch.no_grad()
 def segment_to(network: nn.Module, image: Tensor, mode: Mode, sizes: Sequence[Size]) -> list[Tensor]:
     """Predicted train ids at several sizes, for which the network runs once; `Averaged` runs it once per size.
 
@@ -114,41 +115,40 @@ def segment_to(network: nn.Module, image: Tensor, mode: Mode, sizes: Sequence[Si
 
     Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8 each.
     """
-    with torch.no_grad():
-        if isinstance(mode, Averaged):
-            averages = (averaged_probability(network, image, mode, size) for size in sizes)
-            return [average.argmax(dim=1)[0].to(torch.uint8) for average in averages]
-        coarse, aligned = _coarse(network, image, mode), _aligned(mode)
-        return [resized_argmax(coarse, *_steps_to(size, image, mode), aligned=aligned)[0] for size in sizes]
+    if isinstance(mode, Averaged):
+        averages = (averaged_probability(network, image, mode, size) for size in sizes)
+        return [average.argmax(dim=1)[0].to(torch.uint8) for average in averages]
+    coarse, aligned = _coarse(network, image, mode), _aligned(mode)
+    return [resized_argmax(coarse, *_steps_to(size, image, mode), aligned=aligned)[0] for size in sizes]
 
 
+@torch.no_grad()
 def segment_confidently(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> tuple[Tensor, Tensor]:
     """The train ids of `segment`, and the probability that the network gives to each.
 
     Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8 and ``(*size,)`` float in [0, 1].
     """
-    with torch.no_grad():
-        if isinstance(mode, Averaged):
-            probability = averaged_probability(network, image, mode, size)
-            ids = probability.argmax(dim=1, keepdim=True)
-            return ids[0, 0].to(torch.uint8), probability.gather(1, ids)[0, 0]
-        logits, sizes, aligned = _coarse(network, image, mode), _steps_to(size, image, mode), _aligned(mode)
-        winner = resized_argmax(logits, *sizes, aligned=aligned)
-        return winner[0], resized_confidence(logits, winner, *sizes, aligned=aligned)[0]
+    if isinstance(mode, Averaged):
+        probability = averaged_probability(network, image, mode, size)
+        ids = probability.argmax(dim=1, keepdim=True)
+        return ids[0, 0].to(torch.uint8), probability.gather(1, ids)[0, 0]
+    logits, sizes, aligned = _coarse(network, image, mode), _steps_to(size, image, mode), _aligned(mode)
+    winner = resized_argmax(logits, *sizes, aligned=aligned)
+    return winner[0], resized_confidence(logits, winner, *sizes, aligned=aligned)[0]
 
 
+@torch.no_grad()
 def probability(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor:
     """Class probabilities at the size of the label file; their argmax is what `segment` gives.
 
     Shape: ``(1, 3, H, W)`` to ``(C, *size)``.
     """
-    with torch.no_grad():
-        if isinstance(mode, Averaged):
-            return averaged_probability(network, image, mode, size)[0]
-        logits = _coarse(network, image, mode)
-        if not _aligned(mode):
-            logits = resize(logits, _size(image))
-        return resize(logits, size, _aligned(mode)).softmax(dim=1)[0]
+    if isinstance(mode, Averaged):
+        return averaged_probability(network, image, mode, size)[0]
+    logits = _coarse(network, image, mode)
+    for step in _steps_to(size, image, mode):
+        logits = resize(logits, step, _aligned(mode))
+    return logits.softmax(dim=1)[0]
 
 
 def averaged_probability(network: nn.Module, image: Tensor, mode: Averaged, size: Size) -> Tensor:

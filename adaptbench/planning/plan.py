@@ -98,9 +98,7 @@ def make_plan(request: Request) -> Plan:
             resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
             notes += [note] if note and note not in notes else []
             for seed in request.seeds:
-                job = _job(
-                    request, one.method, benchmark, data, also, chosen, resolved, overrides.world, seed
-                )
+                job = _job(search, one.method, benchmark, data, also, resolved, seed)
                 if unlabelled and one.method.supervision == "target":
                     reason = f"It trains on target labels, and {', '.join(unlabelled)} has none."
                     job = replace(job, state=State.SKIPPED, reason=reason)
@@ -209,16 +207,15 @@ def _with_start_weights(method: type[Method], resolved: Resolved, *, smoke: bool
 
 
 def _job(
-    request: Request,
+    search: sources.Search,
     method: type[Method],
     benchmark: type[Benchmark],
     data: Mapping[str, DataSource],
     also: Mapping[str, DataSource],
-    chosen: Profile,
     resolved: Resolved,
-    dials: Mapping[str, Any],
     seed: int,
 ) -> Job:
+    request, chosen = search.request, search.profile
     board = board_name(benchmark, data)
     ranking = _ranking(request, benchmark, data, chosen)
     ranking["test_time_augmentation"] = method.test_time_augmentation(resolved.settings)
@@ -243,7 +240,10 @@ def _job(
         threads=chosen.threads,
         settings=settings,
         settings_origin=resolved.origin,
-        overrides={**resolved.overrides, **{f"minicity.{dial}": value for dial, value in dials.items()}},
+        overrides={
+            **resolved.overrides,
+            **{f"minicity.{dial}": value for dial, value in search.dials.items()},
+        },
         data=dict(data),
         also=dict(also),
         debug_pictures=request.debug_images,

@@ -195,11 +195,7 @@ def official_root(registry: plugins.Registry, name: str, request: Request) -> Pa
 
 
 def official_source(dataset: Dataset, refs: Iterable[SplitRef], labelled: Collection[SplitRef]) -> DataSource:
-    """The splits ``refs`` of an official dataset; its version is the list of their images.
-
-    Raises:
-        DataError: images are missing, or label files of a split in ``labelled``.
-    """
+    """The splits ``refs`` of an official dataset; its version is the list of their images."""
     listing = hashlib.sha256(dataset.definition.encode())
     for ref in sorted(set(refs), key=str):
         samples = dataset.usable(ref.split)

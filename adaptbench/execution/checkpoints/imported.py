@@ -65,9 +65,6 @@ def stage_of(method: type[Method], network: str, overrides: Mapping[str, Any], p
 
     The training settings among the method's defaults and ``overrides`` do not matter; those that say how the network
     sees an image do.
-
-    Raises:
-        UsageError: a value of the wrong type or range.
     """
     settings = resolve(method.Settings, profile, overrides, {}, network, {}).settings
     last = method.stages(settings)[-1]

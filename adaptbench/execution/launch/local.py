@@ -114,9 +114,6 @@ def prepared(jobs: Sequence[Job]) -> Iterator[None]:
     """Makes the folders of all jobs that are to do, for the block that runs them.
 
     Jobs whose turn never came get the state back that they had, so that --only-failed finds them again.
-
-    Raises:
-        RunStateError: a folder cannot be written.
     """
     try:
         for job in to_do(jobs):

@@ -53,10 +53,7 @@ class Layout:
     def tensors(self, content: Content, which: Which, origin: Path) -> dict[str, Tensor]:
         """The tensors of the student or the teacher, by the names of our scored network.
 
-        Names outside of all prefixes are kept, so that they are noticed as surplus.
-
-        Raises:
-            WeightsError: the file does not hold that network.
+        Names outside of all prefixes are kept, so that they are noticed as surplus. A WeightsError if there is none.
         """
         everything = self._everything(content, origin)
         known = [prefix for prefix in self.prefixes if any(name.startswith(prefix) for name in everything)]
