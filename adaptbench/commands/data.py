@@ -14,8 +14,9 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.contracts.plugins import Plugin, Registry
-from adaptbench.data.taxonomy import CLASS_SETS, label_map
-from adaptbench.errors import DataError, UsageError
+from adaptbench.data.taxonomy import CLASS_SETS
+from adaptbench.errors import DataError
+from adaptbench.execution.checkpoints.labelled import expressible
 from adaptbench.flags import EXIT_UNFINISHED, Data
 from adaptbench.flags.options import require_positive
 from adaptbench.inspection.verify import SplitReport, verify_splits
@@ -126,16 +127,4 @@ def _wanted(registry: Registry, dataset: Dataset) -> dict[str, list[str]]:
         for ref in benchmark.source:
             if ref.dataset == dataset.name and benchmark.class_set not in used.setdefault(ref.split, []):
                 used[ref.split].append(benchmark.class_set)
-    return used or {split: _class_sets(dataset) for split in labelled}
-
-
-def _class_sets(dataset: Dataset) -> list[str]:
-    """Class sets that the dataset's labels can be mapped to."""
-    found = []
-    for name in CLASS_SETS:
-        try:
-            label_map(dataset.id_space, name)
-            found.append(name)
-        except UsageError:
-            continue
-    return found
+    return used or {split: [name for name in CLASS_SETS if expressible(dataset, name)] for split in labelled}

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from adaptbench.commands.output import print_json, say
 from adaptbench.contracts import plugins
-from adaptbench.contracts.study import Study, load_study
+from adaptbench.contracts.study import load_study
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
 from adaptbench.records.found import FoundRecords, publishable, scan_records
@@ -27,7 +27,7 @@ from adaptbench.reporting.published.published_board import write_published
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.cached_tests import tests_of
 from adaptbench.reporting.standing.significance import Significances
-from adaptbench.reporting.studies.series import Series, find_series
+from adaptbench.reporting.studies.series import find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.studies.study_table import study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
@@ -79,7 +79,11 @@ def show_studies(
     tables = []
     for series in found:
         try:
-            tables.append(study_table(_study(series), series, finished.records))
+            extra = (
+                [] if series.file is None else [Path(series.file)]
+            )  # which may lie outside of the checkout
+            study = load_study(plugins.discover(extra), series.study)
+            tables.append(study_table(study, series, finished.records))
         except AdaptBenchError as error:
             say(console, f"left out study {series.study}: {error}", "yellow")
     pages = write_studies(tables, out / "leaderboards" / "studies")
@@ -93,12 +97,6 @@ def show_studies(
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     for page in pages:
         say(console, f"Study: {page}")
-
-
-def _study(series: Series) -> type[Study]:
-    """The declaration behind a series, which may lie outside of the checkout."""
-    extra = [] if series.file is None else [Path(series.file)]
-    return load_study(plugins.discover(extra), series.study)
 
 
 def printed_facts() -> Facts:

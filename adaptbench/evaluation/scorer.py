@@ -156,9 +156,7 @@ class Scorer:
         Shape: ``(H, W, 3)`` RGB to float ``(1, 3, h, w)``.
         """
         with firewall.closed(self.label_folders):
-            framing = self.method.sampling(self.settings).framing
-            resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
-            return transforms.normalise(resized, self.method.normalisation)[None].to(self.device)
+            return framed(self.method, self.settings, image, box).to(self.device)
 
     def predicted(self, image: UInt8, box: tuple[int, int]) -> tuple[UInt8, npt.NDArray[np.float32]]:
         """Predicted train ids of an image at its own size, and the probability of each; for ``box`` see `framed`.
@@ -170,6 +168,13 @@ class Scorer:
             size = (image.shape[0], image.shape[1])
             ids, confidence = segment_confidently(self.network, pixels, self.method.inference(), size)
         return ids.cpu().numpy(), confidence.float().cpu().numpy()
+
+
+def framed(method: Method, settings: Settings, image: UInt8, box: tuple[int, int]) -> Tensor:
+    """See `Scorer.framed`; on the CPU."""
+    framing = method.sampling(settings).framing
+    resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
+    return transforms.normalise(resized, method.normalisation)[None]
 
 
 def _reduced(truth: UInt8, size: ScoredSize) -> UInt8:

@@ -64,13 +64,11 @@ def expected_of(dataset: Dataset, split: str) -> Expected:
     marker = dataset.root / MARKER
     if marker.is_file():
         world = json.loads(marker.read_text(encoding="utf-8"))
-        return _generated(dataset.name, world["counts"].get(split), float(world["world"]["scale"]))
+        scale = float(world["world"]["scale"])
+        made = frozenset(minicity.image_size(dataset.name, scale, index) for index in range(60))
+        return Expected(world["counts"].get(split), made)
     sizes = None if dataset.other_sizes is None else frozenset((dataset.image_size, *dataset.other_sizes))
     return Expected(dataset.splits[split].count, sizes)
-
-
-def _generated(name: str, count: int | None, scale: float) -> Expected:
-    return Expected(count, frozenset(minicity.image_size(name, scale, index) for index in range(60)))
 
 
 def verify(

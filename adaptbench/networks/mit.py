@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -44,10 +45,6 @@ class DropPath(nn.Module):
         kept = torch.empty((branch.shape[0],) + (1,) * (branch.dim() - 1), device=branch.device)
         kept.bernoulli_(1.0 - self.rate)
         return branch * (kept / (1.0 - self.rate)).to(branch.dtype)
-
-    def extra_repr(self) -> str:
-        """The rate."""
-        return f"rate={self.rate:.3f}"
 
 
 class PatchEmbed(nn.Module):
@@ -183,7 +180,9 @@ class MiT(nn.Module):
         super().__init__()
         self.checkpointing = checkpointing
         self.channels = tuple(channels)
-        self._add_embeddings(channels)
+        for stage, (before, width) in enumerate(pairwise((3, *channels))):
+            kernel, stride = (7, 4) if stage == 0 else (3, 2)
+            setattr(self, f"patch_embed{stage + 1}", PatchEmbed(before, width, kernel, stride))
         rates = iter(_linear(drop_path, sum(depths)))
         for stage, (width, depth) in enumerate(zip(channels, depths, strict=True)):
             options = (heads[stage], reductions[stage], mlp_ratios[stage], qkv_bias)
@@ -193,13 +192,6 @@ class MiT(nn.Module):
         self.style_hallucination: nn.Module | None
         self.register_module("style_hallucination", None)
         self.apply(_initialise)
-
-    def _add_embeddings(self, channels: Sequence[int]) -> None:
-        previous = 3
-        for stage, width in enumerate(channels):
-            kernel, stride = (7, 4) if stage == 0 else (3, 2)
-            setattr(self, f"patch_embed{stage + 1}", PatchEmbed(previous, width, kernel, stride))
-            previous = width
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Feature maps, fine to coarse. Shape: ``(B, 3, H, W)`` to four ``(B, c, ceil(H / s), ceil(W / s))``."""

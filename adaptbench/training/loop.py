@@ -167,7 +167,7 @@ class TrainingLoop:
     def _log(self, log: Mapping[str, Tensor]) -> None:
         scalars = {key: float(value) for key, value in sorted(log.items()) if value.numel() == 1}
         self._losses = {k: v for k, v in scalars.items() if k.rsplit(".", 1)[-1].startswith("loss")}
-        rate = next(iter(self._optimizers().values())).optimizer.param_groups[0]["lr"]
+        rate = next(iter(by_name(self.optim_wrapper).values())).optimizer.param_groups[0]["lr"]
         line = {"iteration": self.iter, "loss": self._loss(), "learning_rate": rate, **scalars}
         finite = {k: (v if math.isfinite(v) else None) for k, v in line.items()}
         vectors = {key: _rounded(value) for key, value in sorted(log.items()) if value.numel() != 1}
@@ -182,9 +182,6 @@ class TrainingLoop:
         for hook in self.hooks:
             getattr(hook, point)(self, **arguments)
 
-    def _optimizers(self) -> Mapping[str, Any]:
-        return by_name(self.optim_wrapper)
-
     def _save(self) -> None:
         state = self.model.state_dict()
         if not all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point()):
@@ -194,7 +191,7 @@ class TrainingLoop:
             )
         tensors = self.model_state()
         rest = {
-            "optimizers": {k: o.state_dict() for k, o in self._optimizers().items()},
+            "optimizers": {k: o.state_dict() for k, o in by_name(self.optim_wrapper).items()},
             "schedulers": [s.state_dict() for s in self.param_schedulers],
         }
         facts = {
@@ -216,7 +213,7 @@ class TrainingLoop:
             raise RunStateError(f"{self.checkpoint_file} belongs to another training. Delete its folder.")
         load_method(self.model, tensors)
         rest = checkpoint.unflatten(facts["state"], tensors)
-        for name, optimizer in self._optimizers().items():
+        for name, optimizer in by_name(self.optim_wrapper).items():
             optimizer.load_state_dict(rest["optimizers"][name])
         for scheduler, state in zip(self.param_schedulers, rest["schedulers"], strict=True):
             scheduler.load_state_dict(state)
@@ -251,8 +248,8 @@ def _moved(images: AnyImages, device: torch.device) -> AnyImages:
 
 def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Loads the ``method.`` part of a checkpoint; missing or surplus keys are an error."""
-    prefix = "method."
-    method.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith("method.")}
+    method.load_state_dict({name.removeprefix("method."): tensor for name, tensor in own.items()})
 
 
 def seed_global_generators(seed: int) -> None:

@@ -87,7 +87,7 @@ def all_splits(
         SplitRef(name, split)
         for name in registry.names("dataset")
         for split, facts in sources.dataset_class(registry, name).splits.items()
-        if facts.labelled and _expressible(sources.dataset_class(registry, name), class_set)
+        if facts.labelled and expressible(sources.dataset_class(registry, name), class_set)
     ]
     if provenance == "generated":
         refs = [ref for ref in refs if str(ref) in scored]
@@ -114,7 +114,7 @@ def benchmark_splits(
     return wanted
 
 
-def _expressible(dataset: type[Dataset], class_set: str) -> bool:
+def expressible(dataset: type[Dataset] | Dataset, class_set: str) -> bool:
     """Whether labels of the dataset can be scored in the class set, as far as it is known without its folder."""
     try:
         return not hasattr(dataset, "id_space") or label_map(dataset.id_space, class_set) is not None

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import torch
@@ -70,17 +69,9 @@ def keep_freed_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
-class StopFlag:
-    """Becomes true when this process is asked to end (SIGTERM or SIGINT)."""
-
-    def __init__(self) -> None:
-        self._raised = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._raise)
-
-    def __call__(self) -> bool:
-        """Whether it was asked."""
-        return self._raised
-
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self._raised = True
+def stop_flag() -> Callable[[], bool]:
+    """What becomes true when this process is asked to end (SIGTERM or SIGINT)."""
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda came, _: asked.append(came))
+    return lambda: bool(asked)

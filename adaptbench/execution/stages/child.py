@@ -43,7 +43,7 @@ EXIT_INTERRUPTED = 130
 def main(folder: Path, index: int, parent: int) -> None:
     """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
     processes.end_with_parent(parent)
-    stop = processes.StopFlag()
+    stop = processes.stop_flag()
     try:
         spec = load_job(folder)
         processes.fix_threads(spec.threads)
