@@ -110,7 +110,11 @@ def _protocols() -> _List:
 def _runs(out: Path) -> _List:
     headers = {key: key for key in ("method", "benchmark", "seed", "state", "miou", "folder")}
     headers["miou"] = "mIoU (class set, split)"
-    texts = {"state": _state, "miou": _score, "folder": lambda row: Path(row["folder"]).name}
+    texts: dict[str, Callable[[_Row], str]] = {
+        "state": lambda row: str(row["reason"] if row["state"] == "unreadable" else row["state"]),
+        "miou": lambda row: "" if row.get("miou") is None else f"{row['miou']:.2f} ({row['scored']})",
+        "folder": lambda row: Path(row["folder"]).name,
+    }
     files = sorted((out / "runs").glob("**/job.json"))
     return _List(f"Runs in {out}", headers, [_run(file.parent) for file in files], texts)
 
@@ -132,11 +136,3 @@ def _run(folder: Path) -> _Row:
         "job_hash": spec.job_hash,
         "folder": str(folder),
     }
-
-
-def _state(row: _Row) -> str:
-    return str(row["reason"] if row["state"] == "unreadable" else row["state"])
-
-
-def _score(row: _Row) -> str:
-    return "" if row.get("miou") is None else f"{row['miou']:.2f} ({row['scored']})"

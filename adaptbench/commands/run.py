@@ -46,7 +46,8 @@ def execute(command: Run) -> int:
     for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
         say(console, text, "yellow")
     left_out = EXIT_UNFINISHED if plan.broken else 0
-    chosen = _chosen(plan, command)
+    jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
+    chosen = replace(plan, jobs=[anew(job) for job in jobs] if command.force else jobs)
     if command.only_failed and not chosen.jobs:
         say(console, _none_failed(plan))
         return left_out
@@ -112,12 +113,6 @@ def request_of(command: Run) -> Request:
         plugins=(*command.plugins, *plugin_files),
         study=command.study,
     )
-
-
-def _chosen(plan: Plan, command: Run) -> Plan:
-    """The plan with the jobs that --only-failed leaves, and with --force all as if they had never been run."""
-    jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
-    return replace(plan, jobs=[anew(job) for job in jobs] if command.force else jobs)
 
 
 def _wanted(console: Console, command: Run, jobs: Sequence[Job], at_once: int) -> bool:

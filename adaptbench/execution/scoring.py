@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -197,7 +196,8 @@ def _score(context: JobContext, scorer: Scorer, split: ScoredSplit, further: int
 
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number in kept:
-            _keep(prediction, predictions / f"{sample.name}.png")
+            with replacing(predictions / f"{sample.name}.png") as temporary:
+                temporary.write_bytes(cv2.imencode(".png", prediction)[1].tobytes())
         progress.report(number + 1, total)
 
     with Progress(context.folder, f"score {split.ref}") as progress:
@@ -218,11 +218,6 @@ def _data(spec: JobSpec) -> dict[str, dict[str, Any]]:
     beside = {SplitRef.parse(text).dataset: source for text, source in sorted(spec.also.items())}
     everything = {**beside, **spec.data}
     return {name: everything[name].identity() for name in sorted(everything)}
-
-
-def _keep(prediction: UInt8, path: Path) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", prediction)[1].tobytes())
 
 
 def _installed(name: str) -> bool:

@@ -106,8 +106,10 @@ class Estimates:
         self._finished: dict[Hashable, list[_Finished]] = defaultdict(list)
         for record in records:
             if record.origin == "maintainer":
+                cost, iterations = record.cost, iterations_of(record.settings)
+                seconds = cost.training_seconds, cost.evaluation_seconds
                 for key in _record_keys(record):
-                    self._finished[key].append(_finished(record))
+                    self._finished[key].append(_Finished(iterations, *seconds, cost.peak_memory_mib))
 
     def of(self, spec: JobSpec) -> Estimate | None:
         """The estimate for a job; None if no finished one is like it.
@@ -132,8 +134,10 @@ class BoardEstimates:
             overrides = [part.split("=")[0] for part in row["overrides"].split(", ") if part]
             if row["ranked_split"] == "True" and _usual(overrides):
                 work = (row["method"], row["network"], row["profile"], row["device"])
+                seconds = float(row["training_seconds"]), float(row["evaluation_seconds"])
+                done = _Finished(int(row["iterations"]), *seconds, float(row["peak_memory_mib"]))
                 for key in (row["benchmark"], work), work:
-                    self._finished[key].append(_finished_row(row))
+                    self._finished[key].append(done)
 
     def of(self, job: Job) -> Estimate | None:
         """The estimate for a job; None if no row is like it, or the job is scored in another way."""
@@ -161,11 +165,6 @@ def _usual(overrides: Iterable[str]) -> bool:
     return all(_is_free(key) or key == "network" or key.startswith("minicity.") for key in overrides)
 
 
-def _finished_row(row: Mapping[str, str]) -> _Finished:
-    seconds = float(row["training_seconds"]), float(row["evaluation_seconds"])
-    return _Finished(int(row["iterations"]), *seconds, float(row["peak_memory_mib"]))
-
-
 def iterations_of(settings: Mapping[str, Any]) -> int:
     """Training iterations of all stages whose number is a setting."""
     return sum(stated_iterations(settings).values())
@@ -188,13 +187,6 @@ def _estimate(
 def _seconds(job: _Finished, iterations: int) -> float:
     share = iterations / job.iterations if job.iterations else 1.0
     return job.training_seconds * share + job.evaluation_seconds
-
-
-def _finished(record: Record) -> _Finished:
-    cost = record.cost
-    return _Finished(
-        iterations_of(record.settings), cost.training_seconds, cost.evaluation_seconds, cost.peak_memory_mib
-    )
 
 
 def _record_keys(record: Record) -> list[Hashable]:

@@ -254,7 +254,10 @@ def _job(
     task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
     skip = method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
     job = _with_state(spec, folder, skip)
-    return job if skip else replace(job, iterations=_iterations(method, settings))
+    if skip:
+        return job
+    stages = method.stages(method.Settings.model_validate(settings))
+    return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.labeller is None))
 
 
 def group_identity(
@@ -277,11 +280,6 @@ def group_identity(
         "scale": chosen.scale,
         "device": device,
     }
-
-
-def _iterations(method: type[Method], settings: Mapping[str, Any]) -> tuple[int, ...]:
-    stages = method.stages(method.Settings.model_validate(settings))
-    return tuple(stage.settings.iterations for stage in stages if stage.labeller is None)
 
 
 def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Benchmark]) -> str | None:

@@ -87,7 +87,12 @@ def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
         RunStateError: the folder cannot be written.
     """
     place = folder(out, imported.name)
-    _make(place.parent)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunStateError(
+            f"Cannot write {place.parent}: {error.strerror}. Choose another folder with --out."
+        ) from error
     with FileLock(place.parent / f".{imported.name}.lock"):
         if is_import(place):
             _require_same(load_facts(place), imported, place)
@@ -119,12 +124,3 @@ def _require_same(kept: Imported, imported: Imported, place: Path) -> None:
             f"The name {imported.name!r} is taken: {place} holds the {kept.weights} of {kept.source_file} (sha256 "
             f"{kept.source_sha256[:8]}) for {kept.method} on {kept.network}. Give another --name, or delete it."
         )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunStateError(
-            f"Cannot write {folder}: {error.strerror}. Choose another folder with --out."
-        ) from error

@@ -20,8 +20,8 @@ from adaptbench.execution.stages.planned import selection_of
 from adaptbench.execution.stages.weights import filled_method
 from adaptbench.planning.plan import method_class
 from adaptbench.records.checkpoint_scores import Origin
-from adaptbench.records.jobspec import JobSpec, load_job
-from adaptbench.records.record import Record, load_record
+from adaptbench.records.jobspec import load_job
+from adaptbench.records.record import load_record
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,20 @@ def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Ch
 
 
 def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -> Checkpoint:
-    spec, record = load_job(folder), _finished(folder)
+    spec = load_job(folder)
+    if not (folder / "record.json").is_file():
+        raise RunStateError(
+            f"The run {folder} is not finished. Call its run_all.py command again to finish it."
+        )
+    record = load_record(folder / "record.json")
     if profile_name not in (None, spec.profile):
         raise UsageError(
             f"--profile {profile_name}: the run {folder} was trained in profile {spec.profile}, and its network "
             "is scored in that only. Leave the flag out."
         )
     method = method_class(registry_with(spec.plugins, extra), spec.method)
-    stage = method.stages(method.Settings.model_validate(spec.settings))[-1]
+    chosen, stage = profile(spec.profile), method.stages(method.Settings.model_validate(spec.settings))[-1]
+    task = Task(spec.benchmark, spec.ranking["setting"], class_set(spec.class_set), chosen)
     selection = selection_of(spec, stage)
     weights = folder / "stages" / stage.name / weights_name(selection)
     dials = {
@@ -133,13 +139,13 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         oracle=record.oracle,
         smoke=record.smoke,
         class_set=spec.class_set,
-        profile=profile(spec.profile),
+        profile=chosen,
         scored_on=spec.ranking["splits"][0].partition("/")[0],
         dials=dials,
         overrides=spec.overrides,
         weights_sha256=record.weights_sha256,
         plugins=tuple(map(Path, spec.plugins)),
-        fill=lambda: filled_method(_task(spec), stage, weights),
+        fill=lambda: filled_method(task, stage, weights),
     )
 
 
@@ -147,18 +153,6 @@ def _weights(selection: Selection | None) -> str:
     if selection is None:
         return "last iterate"
     return "best on target labels" if selection.rule == "oracle-best" else f"chosen by {selection.rule}"
-
-
-def _task(spec: JobSpec) -> Task:
-    return Task(spec.benchmark, spec.ranking["setting"], class_set(spec.class_set), profile(spec.profile))
-
-
-def _finished(folder: Path) -> Record:
-    if not (folder / "record.json").is_file():
-        raise RunStateError(
-            f"The run {folder} is not finished. Call its run_all.py command again to finish it."
-        )
-    return load_record(folder / "record.json")
 
 
 def registry_with(paths: Iterable[str | Path], extra: Iterable[Path]) -> plugins.Registry:

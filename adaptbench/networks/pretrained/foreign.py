@@ -65,7 +65,10 @@ def read_content(path: Path, trust_pickle: bool = False) -> Content:
         UsageError: it holds more than tensors and plain values, and ``trust_pickle`` is off.
     """
     if _kind(path) == "safetensors":
-        return _read_safetensors(path)
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise WeightsError(_damaged(path, error)) from error
     loaded = _read_torch(path, trust_pickle)
     content = _tensors_in(loaded)
     if not content:
@@ -141,13 +144,6 @@ def _no_weights(head: bytes) -> str:
             "or a login). Open the address in a browser and save the file itself."
         )
     return f"is neither a safetensors file nor one that torch.save wrote (it begins with {head[:8]!r})."
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(_damaged(path, error)) from error
 
 
 def _read_torch(path: Path, trust_pickle: bool) -> Any:
