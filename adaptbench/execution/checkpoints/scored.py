@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,16 @@ class Checkpoint:
     settings: Settings
     network: str
     pretraining: str
-    oracle: bool
-    smoke: bool
     class_set: str
     profile: Profile
-    scored_on: str
-    dials: Mapping[str, Any]
     overrides: Mapping[str, Any]
     weights_sha256: str
     plugins: tuple[Path, ...]
     fill: Callable[[], Method]
+    oracle: bool = False
+    smoke: bool = False
+    scored_on: str = ""
+    dials: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple[Path, ...]) -> Checkpoint:
@@ -94,12 +94,8 @@ def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Ch
         settings=stage.settings,
         network=facts.network,
         pretraining="as published",
-        oracle=False,
-        smoke=False,
         class_set=facts.class_set,
         profile=chosen,
-        scored_on="",
-        dials={},
         overrides=facts.overrides,
         weights_sha256=facts.weights_sha256,
         plugins=tuple(map(Path, facts.plugins)),
