@@ -73,8 +73,6 @@ class Looker:
     """Looks into finished runs.
 
     Attributes:
-        command: what the user wants.
-        tell: says something to the user, in a style.
         distances: those of trainings that were looked into, by stage and protocol.
     """
 
@@ -130,11 +128,7 @@ class Looker:
             yield Viewed(record, score.split, len(kept.names), tuple(score.iou), score.class_set, kept)
 
     def _open(self, record: Record) -> Opened:
-        """Everything that a job names, with the number of threads that it had.
-
-        Raises:
-            RunStateError, PluginError, DataError: what it names is gone.
-        """
+        """Everything that a job names, with the number of threads that it had."""
         out = self.command.out.resolve()
         folder = folder_of(record, out)
         spec = load_job(folder)
@@ -173,11 +167,7 @@ ANALYSES: dict[str, tuple[Analysis[Any], Callable[[Looker, Record], Iterator[Mea
 
 
 def _chosen(command: Analyse) -> list[Record]:
-    """The records asked for.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The records asked for."""
     records = scan_records(command.out).records
     wanted = [
         record

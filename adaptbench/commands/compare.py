@@ -15,12 +15,7 @@ from adaptbench.reporting.matrices import cluster_names, load_tallies
 
 
 def execute(command: Compare) -> int:
-    """Prints the comparison and writes it to ``OUT/comparisons``.
-
-    Raises:
-        UsageError: a name means nothing or too much, or the two were scored on other splits or under other protocols.
-        RunStateError: matrices are missing, or of other images.
-    """
+    """Prints the comparison and writes it to ``OUT/comparisons``."""
     comparison = compared(command)
     console = Console(stderr=command.json)
     if command.json:

@@ -16,11 +16,7 @@ from adaptbench.submissions.pack import pack, read_folder
 
 
 def execute(command: Contribute) -> int:
-    """Packs every run that would be taken, and says why another would not; 0 if all were packed.
-
-    Raises:
-        UsageError: a folder holds no finished run.
-    """
+    """Packs every run that would be taken, and says why another would not; 0 if all were packed."""
     console, registry, refused = Console(), plugins.discover(), 0
     for folder in (folder for path in command.runs for folder in _jobs(path)):
         try:

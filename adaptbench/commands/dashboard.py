@@ -14,11 +14,7 @@ from adaptbench.reporting.board import boards
 
 
 def execute(command: Dashboard) -> int:
-    """Makes the dashboard on the server, or writes its specification.
-
-    Raises:
-        UsageError: there are no runs, the extra is not installed, or the server refuses.
-    """
+    """Makes the dashboard on the server, or writes its specification."""
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UsageError(
             "dashboard needs the package wandb-workspaces, which is not installed. "

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from adaptbench.commands.output import say
-from adaptbench.commands.progress import Bars
+from adaptbench.commands.progress import bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.contracts.plugins import Plugin, Registry
-from adaptbench.data.taxonomy import CLASS_SETS, label_map
-from adaptbench.errors import DataError, UsageError
+from adaptbench.data.taxonomy import CLASS_SETS
+from adaptbench.errors import DataError
+from adaptbench.execution.checkpoints.labelled import expressible
 from adaptbench.flags import EXIT_UNFINISHED, Data
 from adaptbench.flags.options import require_positive
 from adaptbench.inspection.verify import SplitReport, verify_splits
 from adaptbench.planning import sources
-from adaptbench.planning.request import Request, parse_paths
 
 #: Findings of one split that are printed; all are counted.
 SHOWN = 20
@@ -39,18 +38,12 @@ def execute(command: Data) -> int:
 
 
 def _opened(registry: Registry, command: Data) -> list[tuple[Plugin, Dataset]]:
-    """The datasets asked for; without names, those that are there.
-
-    Raises:
-        DataError: one that is named is not there, or none is.
-    """
-    request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
-    for name in request.data_paths:
-        registry.find("dataset", name)
+    """The datasets asked for; without names, those that are there."""
+    request = sources.folders(registry, command.data_root, command.data_path)
     found = []
     for name in command.names or registry.names("dataset"):
         try:
-            found.append((registry.find("dataset", name), _open(registry, name, request)))
+            found.append((registry.find("dataset", name), sources.open_official(registry, name, request)))
         except DataError:
             if command.names:
                 raise
@@ -59,13 +52,11 @@ def _opened(registry: Registry, command: Data) -> list[tuple[Plugin, Dataset]]:
     return found
 
 
-def _open(registry: Registry, name: str, request: Request) -> Dataset:
-    return sources.dataset_class(registry, name)(sources.official_root(registry, name, request))
-
-
 def _verify(console: Console, plugin: Plugin, dataset: Dataset, jobs: int | None) -> int:
-    with ExitStack() as stack:
-        reports, absent = verify_splits(plugin, dataset, _announcing(console, stack, dataset.name), jobs)
+    with bars(console) as add:
+        reports, absent = verify_splits(
+            plugin, dataset, lambda split, count: add(f"{dataset.name}/{split}", count), jobs
+        )
     console.print(_report_table(dataset, reports))
     if absent:
         console.print(f"not there: {', '.join(absent)}", style="yellow", highlight=False)
@@ -79,11 +70,6 @@ def _verify(console: Console, plugin: Plugin, dataset: Dataset, jobs: int | None
     text = f"{dataset.name}: {wrong} defects" if wrong else f"{dataset.name}: no defects"
     console.print(text, style="red" if wrong else "green", highlight=False)
     return EXIT_UNFINISHED if wrong else 0
-
-
-def _announcing(console: Console, stack: ExitStack, name: str) -> Callable[[str, int], Callable[[int], None]]:
-    bars = Bars(console, stack)
-    return lambda split, count: bars.add(f"{name}/{split}", count)
 
 
 def _report_table(dataset: Dataset, reports: Sequence[SplitReport]) -> Table:
@@ -120,11 +106,10 @@ def _stats(console: Console, registry: Registry, plugin: Plugin, dataset: Datase
                 samples = dataset.usable(split)
                 sources.require_labels(dataset, split, samples)
             except DataError as error:
-                text = f"{dataset.name}/{split} is left out. {error}"
-                say(console, text, "yellow")
+                say(console, f"{dataset.name}/{split} is left out. {error}", "yellow")
                 break
-            with ExitStack() as stack:
-                tell = _announcing(console, stack, dataset.name)(split, len(samples))
+            with bars(console) as add:
+                tell = add(f"{dataset.name}/{split}", len(samples))
                 found = statistics(plugin, dataset, samples, class_set, tell, jobs)
             title = f"{dataset.name}/{split}, {class_set}, {len(samples)} images"
             numbers = ("pixels", "share", "images", "drawn by rare class sampling")
@@ -146,16 +131,4 @@ def _wanted(registry: Registry, dataset: Dataset) -> dict[str, list[str]]:
         for ref in benchmark.source:
             if ref.dataset == dataset.name and benchmark.class_set not in used.setdefault(ref.split, []):
                 used[ref.split].append(benchmark.class_set)
-    return used or {split: _class_sets(dataset) for split in labelled}
-
-
-def _class_sets(dataset: Dataset) -> list[str]:
-    """Class sets that the dataset's labels can be mapped to."""
-    found = []
-    for name in CLASS_SETS:
-        try:
-            label_map(dataset.id_space, name)
-            found.append(name)
-        except UsageError:
-            continue
-    return found
+    return used or {split: [name for name in CLASS_SETS if expressible(dataset, name)] for split in labelled}

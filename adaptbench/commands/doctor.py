@@ -35,6 +35,8 @@ def execute(command: Doctor) -> int:
 
 
 def _found(command: Doctor) -> dict[str, Any]:
+    registry = plugins.discover(command.plugins)
+    request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
     packages = {package: _version(package) for package in _PACKAGES}
     folders = {"results": command.out, "generated data": minicity.cache_folder()}
     return {
@@ -44,7 +46,7 @@ def _found(command: Doctor) -> dict[str, Any]:
         "cpu_cores": len(os.sched_getaffinity(0)),
         "gpu": next(iter(gpus()), None),
         "folders": {name: _folder(folder) for name, folder in folders.items()},
-        "datasets": _datasets(command),
+        "datasets": {name: _dataset(registry, name, request) for name in registry.names("dataset")},
     }
 
 
@@ -77,16 +79,10 @@ def _folder(folder: Path) -> dict[str, Any]:
     return {"path": str(folder), "free_bytes": free, "writable": os.access(existing, os.W_OK)}
 
 
-def _datasets(command: Doctor) -> dict[str, dict[str, Any]]:
-    """Per dataset: its folder and images per split, or why it is not usable."""
-    registry = plugins.discover(command.plugins)
-    request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
-    return {name: _dataset(registry, name, request) for name in registry.names("dataset")}
-
-
 def _dataset(registry: plugins.Registry, name: str, request: Request) -> dict[str, Any]:
+    """Folder of a dataset and images per split, or why it is not usable."""
     try:
-        dataset = sources.dataset_class(registry, name)(sources.official_root(registry, name, request))
+        dataset = sources.open_official(registry, name, request)
     except AdaptBenchError as error:
         looked_for = request.data_root or request.data_paths
         missing = f"not found ({error})" if looked_for else "not looked for (--data-root)"

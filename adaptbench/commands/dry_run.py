@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from adaptbench.commands.output import say
+from adaptbench.commands.output import WIDE, say
 from adaptbench.planning.estimates import Costs, Total, expected_costs, total
 from adaptbench.planning.plan import Job, Plan
 from adaptbench.records import formatting
@@ -17,21 +17,12 @@ from adaptbench.records import formatting
 _UNKNOWN = "unknown"
 #: Behind a cost that comes from the committed board.
 _ELSEWHERE = "*"
-#: Wide enough for every line where nobody looks at a terminal.
-_WIDE = 10_000
 
 
 def show(console: Console, plan: Plan, out: Path, at_once: int) -> None:
-    """Prints the plan.
-
-    Args:
-        console: where; in a file or a pipe, no line is folded.
-        plan: whatever is to be shown.
-        out: results folder whose finished jobs tell what others will cost.
-        at_once: how many jobs would run at once.
-    """
+    """Prints the plan and what it will cost; outside of a terminal no line is folded."""
     costs = expected_costs(plan.jobs, out)
-    wide = console if console.is_terminal else Console(file=console.file, width=_WIDE)
+    wide = console if console.is_terminal else Console(file=console.file, width=WIDE)
     for table in _study_tables(plan, costs) if plan.study else [_table(plan, costs)]:
         wide.print(table)
     for line in summary(plan.jobs, costs, at_once, out):
@@ -75,18 +66,8 @@ def _why_unknown(jobs: Sequence[Job], out: Path) -> str:
 
 
 def _table(plan: Plan, costs: Costs) -> Table:
-    headers = (
-        "method",
-        "benchmark",
-        "seed",
-        "network",
-        "iterations",
-        "time",
-        "peak memory",
-        "state",
-        "folder",
-    )
-    table = Table(*(Column(header, overflow="fold") for header in headers), box=None, pad_edge=False)
+    shown = ("method", "benchmark", "seed", "network", "iterations", "time", "peak memory", "state", "folder")
+    table = Table(*(Column(header, overflow="fold") for header in shown), box=None, pad_edge=False)
     for job in plan.jobs:
         spec = job.spec
         table.add_row(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from adaptbench.commands.output import say
-from adaptbench.commands.progress import Bars
+from adaptbench.commands.progress import bars
 from adaptbench.commands.run import generate_missing
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import PREFIX, SplitRef
@@ -24,8 +23,8 @@ from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint
 from adaptbench.execution.checkpoints.scoring import Scoring, score_all
 from adaptbench.flags import Evaluate
 from adaptbench.flags.options import require_positive
+from adaptbench.planning import sources
 from adaptbench.planning.devices import device_name
-from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records.checkpoint_scores import Evaluation, load_evaluation
 from adaptbench.reporting import checkpoints
 
@@ -33,7 +32,9 @@ from adaptbench.reporting import checkpoints
 def execute(command: Evaluate) -> int:
     """Scores what is not scored yet, and shows everything that was asked for."""
     console = Console()
-    _check(command)
+    places.require_some(command.checkpoints, command.out)
+    require_positive(command, "limit")
+    named(command.protocol)
     device, out = device_name(command.device), command.out.resolve()
     opened = [open_checkpoint(text, out, command.profile, command.plugins) for text in command.checkpoints]
     scorings = {
@@ -50,43 +51,24 @@ def execute(command: Evaluate) -> int:
         _score(console, name, [scoring for scoring in to_do if scoring.checkpoint.name == name], out)
     for group in scorings.values():
         console.print(_table([load_evaluation(scoring.file(out)) for scoring in group]))
-    page = checkpoints.write_checkpoints(out)
-    say(console, f"All evaluations: {page}")
+    say(console, f"All evaluations: {checkpoints.write_checkpoints(out)}")
     return 0
 
 
 def _score(console: Console, name: str, scorings: Sequence[Scoring], out: Path) -> None:
-    with ExitStack() as stack:
-        bars = Bars(console, stack)
-        score_all(scorings, out, lambda split, count: bars.add(f"{name} on {split.ref}", count))
-
-
-def _check(command: Evaluate) -> None:
-    if not command.checkpoints:
-        known = ", ".join(places.names(command.out)) or "none"
-        raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
-    require_positive(command, "limit")
-    named(command.protocol)
+    with bars(console) as add:
+        score_all(scorings, out, lambda split, count: add(f"{name} on {split.ref}", count))
 
 
 def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list[LabelledSplit]:
-    """The splits that ``checkpoint`` can be scored on; says which are left out, and why.
-
-    Raises:
-        DataError: there is none.
-    """
+    """The splits that ``checkpoint`` can be scored on; says which are left out, and why."""
     registry = plugins.discover(command.plugins)
-    request = Request(
-        data_root=command.data_root, data_paths=parse_paths(command.data_path), limit=command.limit
-    )
-    for name in request.data_paths:
-        registry.find("dataset", name)
-    search = labelled.Search(registry, request, checkpoint.profile, checkpoint.class_set, checkpoint.dials)
+    request = sources.folders(registry, command.data_root, command.data_path, command.limit)
+    search = labelled.Search(checkpoint.profile, registry, request, checkpoint.dials, checkpoint.class_set)
     found, missing = search.find(_wanted(command, registry, checkpoint))
     labelled.require_any(found, missing, checkpoint.class_set)
     for ref, reason in missing.items():
-        text = f"{checkpoint.name}: {ref} is left out. {reason}"
-        say(console, text, "yellow")
+        say(console, f"{checkpoint.name}: {ref} is left out. {reason}", "yellow")
     return found
 
 

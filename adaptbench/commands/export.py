@@ -32,7 +32,8 @@ def execute(command: Export) -> int:
     scorer = scorer_of(checkpoint, "cpu", ())
     folder = out / "exports" / checkpoint.name
     description = describe(checkpoint, scorer, box, dataset.image_size)
-    example = _example(network_size(scorer, box, dataset.image_size))
+    width, height = network_size(scorer, box, dataset.image_size)
+    example = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))  # to compare on
     _require_taken(scorer.network, example)
     for name in dict.fromkeys(command.format):
         path = folder / f"model.{name}"
@@ -46,12 +47,6 @@ def execute(command: Export) -> int:
     write_text(folder / "model.json", json.dumps(description, indent=1) + "\n")
     say(console, f"How to use them: {folder / 'model.json'}")
     return 0
-
-
-def _example(size: tuple[int, int]) -> torch.Tensor:
-    """An input to compare on. Shape: ``(1, 3, H, W)``, normalised."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(1, 3, size[1], size[0], generator=generator)
 
 
 def _require_taken(network: torch.nn.Module, example: torch.Tensor) -> None:

@@ -19,7 +19,7 @@ from adaptbench.errors import UsageError
 from adaptbench.execution.checkpoints import imported, places
 from adaptbench.flags import Import
 from adaptbench.networks.pretrained.foreign import read_content
-from adaptbench.networks.pretrained.published import Which, published_state
+from adaptbench.networks.pretrained.published import published_state
 from adaptbench.planning.plan import method_class
 from adaptbench.training import checkpoint
 
@@ -39,18 +39,14 @@ def execute(command: Import) -> int:
     paper = profile("paper")
     stage = imported.stage_of(method, network, overrides, paper)
     target = imported.build(stage, command.classes, paper).scored_network()
-    state = published_state(
-        content,
-        method.published_files,
-        which,
-        target.state_dict(),
-        command.file,
-        f"the scored network of {method.name} on {network}",
-    )
+    title = f"the scored network of {method.name} on {network}"
+    state = published_state(content, method.published_files, which, target.state_dict(), command.file, title)
     target.load_state_dict(state, strict=True)
-    digest = _sha256(command.file)
+    with command.file.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    of = "" if which == "student" else f"-{which}"
     facts = imported.Imported(
-        name=command.name or _name(command.method, which, digest),
+        name=command.name or f"{command.method}{of}-{digest[:8]}",
         method=method.name,
         network=network,
         class_set=command.classes,
@@ -68,11 +64,7 @@ def execute(command: Import) -> int:
 
 
 def _choices(command: Import, method: type[Method]) -> tuple[str, dict[str, Any]]:
-    """The network, and the settings that differ from the method's defaults.
-
-    Raises:
-        UsageError: no such setting, or a value of the wrong type or range.
-    """
+    """The network, and the settings that differ from the method's defaults."""
     overrides = {}
     for text in command.set:
         key, separator, value = text.partition("=")
@@ -85,16 +77,6 @@ def _choices(command: Import, method: type[Method]) -> tuple[str, dict[str, Any]
     resolved = resolve(method.Settings, profile("paper"), None, {}, str(network), overrides)
     settings = resolved.settings.model_dump(mode="json")  # as they were understood
     return str(network), {key: settings[key] for key in sorted(overrides)}
-
-
-def _name(method: str, which: Which, digest: str) -> str:
-    """Method, which network if not the student, and the beginning of the file's sha256."""
-    return f"{method}{'' if which == 'student' else f'-{which}'}-{digest[:8]}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _report(console: Console, facts: imported.Imported, place: Path, new: bool) -> None:

@@ -70,7 +70,7 @@ def _text(found: _List, row: _Row, key: str) -> str:
     if key in found.texts:
         return found.texts[key](row)
     value = row.get(key)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(value)
     return "" if value is None else str(value)
 
@@ -79,12 +79,8 @@ def _plugins(registry: plugins.Registry, kind: str, title: str, **headers: str) 
     """Plug-ins of a kind, with the literals that ``headers`` names."""
     shown = {"name": "name", "title": "title", **headers}
     found = registry.plugins[kind]
-    rows = [{key: _plain(found[name].literals.get(key)) for key in shown} for name in registry.names(kind)]
+    rows = [{key: found[name].literals.get(key) for key in shown} for name in registry.names(kind)]
     return _List(title, shown, rows)
-
-
-def _plain(literal: Any) -> Any:
-    return list(literal) if isinstance(literal, tuple) else literal
 
 
 def _benchmarks(registry: plugins.Registry) -> _List:
@@ -99,30 +95,26 @@ def _profiles() -> _List:
 
 
 def _protocols() -> _List:
-    headers = {
-        "name": "name",
+    facts = {
         "title": "what",
         "training": "training of the paper",
         "inference": "its test",
         "source": "source",
     }
     rows = [
-        {"name": name, **{key: getattr(protocol, key) for key in headers if key != "name"}}
-        for name, protocol in PROTOCOLS.items()
+        {"name": name, **{key: getattr(known, key) for key in facts}} for name, known in PROTOCOLS.items()
     ]
-    return _List("Protocols (--protocol NAME)", headers, rows)
+    return _List("Protocols (--protocol NAME)", {"name": "name", **facts}, rows)
 
 
 def _runs(out: Path) -> _List:
-    headers = {
-        "method": "method",
-        "benchmark": "benchmark",
-        "seed": "seed",
-        "state": "state",
-        "miou": "mIoU (class set, split)",
-        "folder": "folder",
+    headers = {key: key for key in ("method", "benchmark", "seed", "state", "miou", "folder")}
+    headers["miou"] = "mIoU (class set, split)"
+    texts: dict[str, Callable[[_Row], str]] = {
+        "state": lambda row: str(row["reason"] if row["state"] == "unreadable" else row["state"]),
+        "miou": lambda row: "" if row.get("miou") is None else f"{row['miou']:.2f} ({row['scored']})",
+        "folder": lambda row: Path(row["folder"]).name,
     }
-    texts = {"state": _state, "miou": _score, "folder": lambda row: Path(row["folder"]).name}
     files = sorted((out / "runs").glob("**/job.json"))
     return _List(f"Runs in {out}", headers, [_run(file.parent) for file in files], texts)
 
@@ -144,11 +136,3 @@ def _run(folder: Path) -> _Row:
         "job_hash": spec.job_hash,
         "folder": str(folder),
     }
-
-
-def _state(row: _Row) -> str:
-    return str(row["reason"] if row["state"] == "unreadable" else row["state"])
-
-
-def _score(row: _Row) -> str:
-    return "" if row.get("miou") is None else f"{row['miou']:.2f} ({row['scored']})"

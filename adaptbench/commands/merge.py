@@ -14,11 +14,7 @@ from adaptbench.submissions.merging import merge
 
 
 def execute(command: Merge) -> int:
-    """Adds what holds and names the check that anything else fails; 0 if all were added.
-
-    Raises:
-        UsageError: a file does not exist; nothing was added.
-    """
+    """Adds what holds and names the check that anything else fails; 0 if all were added."""
     for path in command.files:
         if not path.is_file():
             raise UsageError(f"merge {path}: no such file. Nothing was merged.")
@@ -29,6 +25,5 @@ def execute(command: Merge) -> int:
             continue
         rejected += 1
         for objection in outcome:
-            text = f"rejected {path}: {objection}"
-            say(console, text, "red")
+            say(console, f"rejected {path}: {objection}", "red")
     return EXIT_UNFINISHED if rejected else 0

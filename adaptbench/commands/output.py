@@ -9,13 +9,13 @@ from typing import Any
 from rich.console import Console
 
 #: Wide enough for every line where nobody looks at a terminal.
-_WIDE = 10_000
+WIDE = 10_000
 
 
 def console(json: bool = False) -> Console:
     """Where tables and notes go: to stderr where stdout is for JSON. In a file or a pipe no line is folded."""
     file = sys.stderr if json else sys.stdout
-    return Console(file=file, width=None if file.isatty() else _WIDE)
+    return Console(file=file, width=None if file.isatty() else WIDE)
 
 
 def say(to: Console, text: str, style: str = "") -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 
 from adaptbench.commands.output import say
-from adaptbench.commands.progress import Bars
+from adaptbench.commands.progress import bars
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import UsageError
 from adaptbench.evaluation.sizes import input_size
@@ -34,21 +34,20 @@ def execute(command: Predict) -> int:
     box = input_size(dataset, checkpoint.settings.resolution, checkpoint.profile)
     found = images.find(command.images)
     folder = out / "predictions" / checkpoint.name / (command.name or command.images.resolve().name)
-    _require_apart(folder, command.images)
+    if folder.is_relative_to(command.images.resolve()):
+        raise UsageError(
+            f"The predictions would go to {folder}, among the images themselves. Choose another folder with --out."
+        )
     said = facts(checkpoint, command.images, box, device)
-    with ExitStack() as stack, closing(Kept(folder, FACTS, said)) as kept:
-        tell = Bars(console, stack).add(f"{checkpoint.name} on {command.images}", len(found))
+    with bars(console) as add, closing(Kept(folder, FACTS, said)) as kept:
+        tell = add(f"{checkpoint.name} on {command.images}", len(found))
         outcome = predict(scorer_of(checkpoint, device, ()), box, found, kept, tell)
     _report(console, outcome, folder)
     return EXIT_UNFINISHED if outcome.unreadable else 0
 
 
 def like_dataset(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ...]) -> type[Dataset]:
-    """The dataset whose images others are resized like: ``like``, the one that a run is scored on, or Cityscapes.
-
-    Raises:
-        UsageError: no such dataset, or an import of other classes without ``like``.
-    """
+    """Whose images others are resized like: ``like``, the dataset a run is scored on, or Cityscapes."""
     street = "cityscapes" if checkpoint.class_set.startswith("cityscapes") else ""
     name = like or checkpoint.scored_on or street
     if not name:
@@ -57,13 +56,6 @@ def like_dataset(checkpoint: Checkpoint, like: str | None, extra: tuple[Path, ..
             "images yours are resized like."
         )
     return sources.dataset_class(registry_with(checkpoint.plugins, extra), name)
-
-
-def _require_apart(folder: Path, images: Path) -> None:
-    if folder.is_relative_to(images.resolve()):
-        raise UsageError(
-            f"The predictions would go to {folder}, among the images themselves. Choose another folder with --out."
-        )
 
 
 def _report(console: Console, outcome: Outcome, folder: Path) -> None:
@@ -79,5 +71,4 @@ def _report(console: Console, outcome: Outcome, folder: Path) -> None:
         say(console, f"{text}: {examples}", "yellow")
     there = f", {outcome.kept} were there" if outcome.kept else ""
     left = f", {len(outcome.unreadable)} could not be read" if outcome.unreadable else ""
-    text = f"{outcome.predicted} images predicted{there}{left}: {folder}"
-    say(console, text)
+    say(console, f"{outcome.predicted} images predicted{there}{left}: {folder}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,26 +11,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from adaptbench.commands.output import say
 
 
-class Bars:
-    """A bar for every piece of work on a terminal, and a line for it elsewhere.
+@contextmanager
+def bars(console: Console) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """A bar for every piece of work on a terminal, and a line for it elsewhere; while the block runs.
 
-    Args:
-        console: where they are shown.
-        stack: takes them away when it is left.
+    The block is given what shows that work on so many images begins, and returns what is told how many are done.
     """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) if console.is_terminal else nullcontext() as progress:
 
-    def __init__(self, console: Console, stack: ExitStack) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._console = console
-        self._progress = (
-            stack.enter_context(Progress(*columns, console=console)) if console.is_terminal else None
-        )
+        def add(text: str, images: int) -> Callable[[int], None]:
+            if progress is None:
+                say(console, f"{text}: {images} images")
+                return lambda done: None
+            bar = progress.add_task(text, total=images)
+            return lambda done: progress.update(bar, completed=done)
 
-    def add(self, text: str, images: int) -> Callable[[int], None]:
-        """Shows that work on this many images begins; returns what is told how many are done."""
-        progress = self._progress
-        if progress is None:
-            say(self._console, f"{text}: {images} images")
-            return lambda done: None
-        bar = progress.add_task(text, total=images)
-        return lambda done: progress.update(bar, completed=done)
+        yield add

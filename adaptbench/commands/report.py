@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from adaptbench.commands.output import print_json, say
 from adaptbench.contracts import plugins
-from adaptbench.contracts.study import Study, load_study
+from adaptbench.contracts.study import load_study
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import Report
 from adaptbench.records.found import FoundRecords, publishable, scan_records
@@ -26,7 +27,7 @@ from adaptbench.reporting.published.published_board import write_published
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.cached_tests import tests_of
 from adaptbench.reporting.standing.significance import Significances
-from adaptbench.reporting.studies.series import Series, find_series
+from adaptbench.reporting.studies.series import find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.studies.study_table import study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
@@ -35,10 +36,7 @@ from adaptbench.reporting.terminal import leaderboard_table, study_tables
 def execute(command: Report) -> int:
     """Writes leaderboards and studies of ``--out``, and the committed leaderboard with ``--publish``."""
     console = Console(stderr=command.json)
-
-    def warn(text: str) -> None:
-        say(console, text, "yellow")
-
+    warn = partial(say, console, style="yellow")
     found = scan_records(command.out)
     shown = () if command.json else None
     tests = show_boards(console, command.out, found, shown)
@@ -81,7 +79,11 @@ def show_studies(
     tables = []
     for series in found:
         try:
-            tables.append(study_table(_study(series), series, finished.records))
+            extra = (
+                [] if series.file is None else [Path(series.file)]
+            )  # which may lie outside of the checkout
+            study = load_study(plugins.discover(extra), series.study)
+            tables.append(study_table(study, series, finished.records))
         except AdaptBenchError as error:
             say(console, f"left out study {series.study}: {error}", "yellow")
     pages = write_studies(tables, out / "leaderboards" / "studies")
@@ -95,12 +97,6 @@ def show_studies(
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     for page in pages:
         say(console, f"Study: {page}")
-
-
-def _study(series: Series) -> type[Study]:
-    """The declaration behind a series, which may lie outside of the checkout."""
-    extra = [] if series.file is None else [Path(series.file)]
-    return load_study(plugins.discover(extra), series.study)
 
 
 def printed_facts() -> Facts:
@@ -128,9 +124,8 @@ def show_boards(
     for problem in found.unreadable:
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     say(console, f"Leaderboard: {written[0]}")
-    further = {"Single checkpoints": write_checkpoints(out)}
-    further["Checkpoint rules"] = write_checkpoint_rules(found.records, out)
-    for title, page in further.items():
+    rules = write_checkpoint_rules(found.records, out)
+    for title, page in (("Single checkpoints", write_checkpoints(out)), ("Checkpoint rules", rules)):
         if page is not None:
             say(console, f"{title}: {page}")
     return tests

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -15,13 +15,13 @@ from rich.prompt import Confirm
 
 from adaptbench.commands import dry_run
 from adaptbench.commands.output import say
-from adaptbench.commands.progress import Bars
+from adaptbench.commands.progress import bars
 from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import profile
 from adaptbench.errors import UsageError
 from adaptbench.execution.launch.local import Progress as JobProgress
-from adaptbench.execution.launch.local import View, anew, discard, not_finished, prepared, run_jobs, to_do
+from adaptbench.execution.launch.local import anew, discard, not_finished, prepared, run_jobs, to_do
 from adaptbench.execution.launch.machine import Machine, machine_for
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.execution.launch.views import job_name, view_on
@@ -40,12 +40,14 @@ from adaptbench.tracking.follower import followed
 
 def execute(command: Run) -> int:
     """Runs the request; 0 if every job is done or skipped by rule, and no plug-in file was left out."""
-    console = Console(stderr=False)
+    console = Console()
     limit = None if command.timeout is None else TimeLimit.parse(command.timeout)
     plan = make_plan(request_of(command))
-    _say_notes(console, plan)
+    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
+        say(console, text, "yellow")
     left_out = EXIT_UNFINISHED if plan.broken else 0
-    chosen = _chosen(plan, command)
+    jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
+    chosen = replace(plan, jobs=[anew(job) for job in jobs] if command.force else jobs)
     if command.only_failed and not chosen.jobs:
         say(console, _none_failed(plan))
         return left_out
@@ -64,7 +66,9 @@ def execute(command: Run) -> int:
     _note_study(plan, command)
     with prepared(chosen.jobs):
         generate_missing(console, [entry for job in to_do(chosen.jobs) for entry in _sources(job)])
-        with _watched(console, command, chosen.jobs) as view:
+        folders = [job.folder for job in to_do(chosen.jobs)]
+        tell = partial(say, console, style="yellow")
+        with followed(command.tracking, folders, command.out.resolve(), tell), view_on(console) as view:
             ended = run_jobs(chosen.jobs, concurrency, view, machine.gpus, limit)
     if command.debug_images is not None:
         _show_images(console, ended)
@@ -76,11 +80,7 @@ def execute(command: Run) -> int:
 
 
 def request_of(command: Run) -> Request:
-    """The plan request behind the flags.
-
-    Raises:
-        UsageError: a flag's value makes no sense.
-    """
+    """The plan request behind the flags; a UsageError if one makes no sense."""
     for flag in ("methods", "benchmarks", "seeds", "networks"):
         if getattr(command, flag) == ():
             raise UsageError(f"--{flag}: give at least one.")
@@ -115,24 +115,8 @@ def request_of(command: Run) -> Request:
     )
 
 
-def _say_notes(console: Console, plan: Plan) -> None:
-    """Says which plug-in files are left out, and what else the user must know."""
-    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
-        say(console, text, "yellow")
-
-
-def _chosen(plan: Plan, command: Run) -> Plan:
-    """The plan with the jobs that --only-failed leaves, and with --force all as if they had never been run."""
-    jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
-    return replace(plan, jobs=[anew(job) for job in jobs] if command.force else jobs)
-
-
 def _wanted(console: Console, command: Run, jobs: Sequence[Job], at_once: int) -> bool:
-    """Whether all methods are to be trained; asks where the user named neither methods nor a study.
-
-    Raises:
-        UsageError: there is nobody to ask.
-    """
+    """Whether all methods are to be trained; asks where the user named neither methods nor a study."""
     named = command.methods is not None or command.study is not None or command.only_failed
     if named or command.yes or not to_do(jobs):
         return True
@@ -168,21 +152,6 @@ def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) ->
     return wanted
 
 
-@contextmanager
-def _watched(console: Console, command: Run, jobs: Sequence[Job]) -> Iterator[View]:
-    """What shows the jobs while the block runs them; trackers follow them, too."""
-
-    def tell(text: str) -> None:
-        say(console, text, "yellow")
-
-    folders = [job.folder for job in to_do(jobs)]
-    with (
-        followed(command.tracking, folders, command.out.resolve(), tell),
-        view_on(console) as view,
-    ):
-        yield view
-
-
 def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Names of benchmarks, and the YAML files among ``benchmarks``, which are plug-ins to be found."""
     from adaptbench.contracts import yaml_plugins
@@ -203,8 +172,7 @@ def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]]) -> None:
     """Generates what the cache lacks of the sources of datasets, and shows how far it is."""
-    with ExitStack() as stack:
-        bars = Bars(console, stack)
+    with bars(console) as add:
 
         def announce(name: str, count: int) -> Callable[[int, int], None]:
             console.print(
@@ -212,7 +180,7 @@ def generate_missing(console: Console, wanted: Sequence[tuple[str, DataSource]])
             )
             if not console.is_terminal:
                 return lambda done, total: None
-            tell = bars.add(f"MiniCity {name}", count)
+            tell = add(f"MiniCity {name}", count)
             return lambda done, total: tell(done)
 
         sources.generate(wanted, announce)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from adaptbench.commands.output import say
-from adaptbench.commands.progress import Bars
+from adaptbench.commands.progress import bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
-from adaptbench.errors import UsageError
 from adaptbench.execution.checkpoints import places
 from adaptbench.flags import Submit
 from adaptbench.planning import sources
 from adaptbench.planning.devices import device_name
-from adaptbench.planning.request import Request, parse_paths
 from adaptbench.prediction import submission
 from adaptbench.prediction.partial_output import Kept
-from adaptbench.prediction.servers import SERVERS, Server
+from adaptbench.prediction.servers import SERVERS
 
 if TYPE_CHECKING:
     from adaptbench.execution.checkpoints.scored import Checkpoint
@@ -29,31 +27,22 @@ if TYPE_CHECKING:
 def execute(command: Submit) -> int:
     """Predicts what is not there yet and packs an archive per checkpoint. Nothing is sent."""
     console, out, server = Console(), command.out.resolve(), SERVERS[command.server]
-    if not command.checkpoints:
-        known = ", ".join(places.names(command.out)) or "none"
-        raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
+    places.require_some(command.checkpoints, out)
     for text in command.checkpoints:
         places.find(text, out)
     from adaptbench.execution.checkpoints.scored import open_checkpoint  # which imports torch
 
     device = device_name(command.device)
     opened = [open_checkpoint(text, out, command.profile, command.plugins) for text in command.checkpoints]
-    dataset = _dataset(command, server)
+    registry = plugins.discover(command.plugins)
+    request = sources.folders(registry, command.data_root, command.data_path)
+    dataset = sources.open_official(registry, server.dataset, request)
     for checkpoint in opened:
         submission.required_images(dataset, server, checkpoint.class_set)
     for checkpoint in opened:
         _submit(console, command.server, checkpoint, dataset, device, out)
     say(console, f"Submit at {server.address}, and state the training data.")
     return 0
-
-
-def _dataset(command: Submit, server: Server) -> Dataset:
-    registry = plugins.discover(command.plugins)
-    request = Request(data_root=command.data_root, data_paths=parse_paths(command.data_path))
-    for name in request.data_paths:
-        registry.find("dataset", name)
-    root = sources.official_root(registry, server.dataset, request)
-    return sources.dataset_class(registry, server.dataset)(root)
 
 
 def _submit(
@@ -69,10 +58,8 @@ def _submit(
             text = f"{checkpoint.name} is marked {mark!r}: it is no entry for a public table."
             say(console, text, "yellow")
     facts = submission.facts(checkpoint, name, device)
-    with ExitStack() as stack, closing(Kept(folder, submission.FACTS, facts)) as kept:
-        tell = Bars(console, stack).add(
-            f"{checkpoint.name} on {dataset.name}/{submission.SPLIT}", len(samples)
-        )
+    with bars(console) as add, closing(Kept(folder, submission.FACTS, facts)) as kept:
+        tell = add(f"{checkpoint.name} on {dataset.name}/{submission.SPLIT}", len(samples))
         scorer = scorer_of(checkpoint, device, dataset.label_places)
         files = submission.predict(scorer, dataset, samples, server, kept, tell)
         path = folder.with_name(f"{folder.name}.zip")

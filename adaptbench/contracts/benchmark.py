@@ -6,19 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from adaptbench.contracts.profiles import Provenance
-
-__all__ = [
-    "PREFIX",
-    "AbsentClasses",
-    "Benchmark",
-    "CheckpointRule",
-    "LabelSize",
-    "Protocol",
-    "Provenance",
-    "Setting",
-    "SplitRef",
-]
+from adaptbench.contracts.profiles import Provenance as Provenance
 
 Setting = Literal["uda", "dg"]
 LabelSize = Literal["native", "1280x640"]
@@ -33,8 +21,6 @@ class SplitRef:
     """A split of a dataset, written ``dataset/split`` in tables.
 
     Attributes:
-        dataset: name of a dataset plug-in.
-        split: one of its splits.
         generated_only: the split exists in generated worlds only and is left out on official data.
     """
 

@@ -44,9 +44,6 @@ class Dataset(ABC):
     A plug-in sets the class attributes below as literals (they are read without importing the file)
     and implements `samples`. `decode_label` is overridden only where labels are not 8-bit index images.
 
-    Args:
-        root: the dataset's folder.
-
     Raises:
         DataError: ``root`` is not a folder.
     """
@@ -96,12 +93,7 @@ class Dataset(ABC):
         """
 
     def usable(self, split: str) -> list[Sample]:
-        """The samples of ``split`` without those listed in `broken`.
-
-        Raises:
-            UsageError: no such split.
-            DataError: the folder of the split is missing or holds no image.
-        """
+        """The samples of ``split`` without those listed in `broken`."""
         return [sample for sample in self.samples(split) if sample.name not in self.broken]
 
     def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
@@ -120,9 +112,14 @@ class Dataset(ABC):
                 would count as nothing and change scores; names the ids and where they are likely to come from.
         """
         label = self.decode_label(sample)
-        if unknown := unknown_ids(label, known_ids(self.id_space)):
+        if unknown := unknown_ids(label, self.known_ids):
             raise DataError(self.unknown_ids_in(sample, unknown))
         return label
+
+    @property
+    def known_ids(self) -> frozenset[int]:
+        """Every id that labels may hold, ignored ones included."""
+        return known_ids(self.id_space)
 
     def decode_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """What the file holds, known or not. Shape: ``(H, W)`` uint8.

@@ -178,11 +178,7 @@ def _codes(mask: Path) -> npt.NDArray[np.uint32]:
 
 
 def read(path: Path) -> Description:
-    """The description in a YAML file; its class set and ids are known from then on.
-
-    Raises:
-        UsageError: it does not fit; names line and key.
-    """
+    """The description in a YAML file; its class set and ids are known from then on."""
     found = yaml_file.validated(Description, path)
     _check(found, path)
     _register(found)
@@ -190,11 +186,7 @@ def read(path: Path) -> Description:
 
 
 def dataset_class(path: Path) -> type[FolderDataset]:
-    """The dataset that a YAML file describes.
-
-    Raises:
-        UsageError: it does not fit; names line and key.
-    """
+    """The dataset that a YAML file describes; a UsageError names line and key of what does not fit."""
     found = read(path)
     colours = found.labels.colours
     attributes = {

@@ -10,7 +10,7 @@ a type variable on instead, as ``methods/dacs.py`` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeAlias
@@ -72,10 +72,6 @@ class Method(nn.Module, Generic[S]):
 
     A plug-in sets ``name``, ``title``, ``paper`` and ``tags`` as literals. Tags with a meaning for the
     harness: ``control`` (listed, never ranked) and ``oracle`` (trains on target labels).
-
-    Args:
-        task: the problem.
-        settings: an instance of the class's ``Settings``.
     """
 
     name: ClassVar[str]
@@ -135,11 +131,8 @@ class Method(nn.Module, Generic[S]):
     def partition(cls, settings: S, images: Mapping[str, Facts]) -> tuple[Collection[str], Collection[str]]:
         """Which images of a labelling stage are trained on with their pseudo-labels, and which as unlabelled ones.
 
-        Default: all, as both. What a method does not use as target images counts for nothing.
-
-        Args:
-            settings: of the training.
-            images: what was noted of each, by name, in the order of the benchmark.
+        Default: all, as both. What a method does not use as target images counts for nothing. ``images`` says what was
+        noted of each, by name, in the order of the benchmark.
         """
         return images.keys(), images.keys()
 
@@ -175,11 +168,8 @@ class Method(nn.Module, Generic[S]):
 
     def schedules(self, optimizers: Optimizers) -> list[Any]:
         """Mmengine schedulers, stepped after every iteration. Default: for every optimiser that of the settings."""
-        return [
-            s
-            for o in by_name(optimizers).values()
-            for s in build_schedule(o, self.settings, self.settings.iterations)
-        ]
+        settings, several = self.settings, by_name(optimizers).values()
+        return [s for one in several for s in build_schedule(one, settings, settings.iterations)]
 
     def hooks(self) -> list[Hook]:
         """Mmengine hooks to call during training. Default: none."""
@@ -206,7 +196,8 @@ class Method(nn.Module, Generic[S]):
         for wrapper in wrappers:
             wrapper.zero_grad()
         log: dict[str, Tensor] = {}
-        for group in _groups(self.losses(batch)):
+        losses = self.losses(batch)
+        for group in [losses] if isinstance(losses, Mapping) else losses:
             total = total_loss(group)
             if total.requires_grad:
                 wrappers[0].backward(total)
@@ -223,10 +214,6 @@ class Method(nn.Module, Generic[S]):
         count. What a teacher labels is the ``label`` of the group ``pseudo``.
 
         Shape: ``(B, H, W)`` or ``(B, channels, H, W)``, of any size.
-
-        Args:
-            group: what was made, for example ``"mixed"``.
-            parts: tensors by name.
         """
         detached = {name: part.detach() for name, part in parts.items()}
         for observer in self.observers:
@@ -253,10 +240,3 @@ def total_loss(group: LossGroup) -> Tensor:
     if not parts:
         raise ValueError(f"A loss group needs a key that starts with 'loss'; this one has {sorted(group)}.")
     return torch.stack([part.mean() for part in parts]).sum()
-
-
-def _groups(losses: Iterable[LossGroup] | LossGroup) -> Iterator[LossGroup]:
-    if isinstance(losses, Mapping):
-        yield losses
-    else:
-        yield from losses

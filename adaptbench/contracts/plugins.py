@@ -29,8 +29,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTIONS = (".yaml", ".yml")
 KINDS = ("method", "dataset", "benchmark", "study")
 _FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks", "study": "studies"}
-#: Studies lie in folders, one per paper; the other folders may hold folders of something else.
-_PATTERNS = {"method": "*.py", "dataset": "*.py", "benchmark": "*.py", "study": "**/*.py"}
 #: Literals a class must have to count as a plug-in of the kind.
 _REQUIRED = {
     "method": ("name", "title", "tags"),
@@ -49,10 +47,6 @@ class Plugin:
     """A plug-in file, as far as it can be known without running it.
 
     Attributes:
-        kind: ``method``, ``dataset``, ``benchmark`` or ``study``.
-        name: the name users type.
-        file: where it is defined.
-        class_name: the class in that file.
         literals: its class attributes that are literals.
     """
 
@@ -80,11 +74,7 @@ class Registry:
         return sorted(self.plugins[kind])
 
     def find(self, kind: str, name: str) -> Plugin:
-        """The plug-in called ``name``.
-
-        Raises:
-            UsageError: no such plug-in; says what was meant and lists all.
-        """
+        """The plug-in called ``name``; a UsageError that lists all if there is none."""
         if name not in self.plugins[kind]:
             error = unknown_name(kind, name, self.plugins[kind])
             if not self.broken:
@@ -127,11 +117,7 @@ def discover(extra: Iterable[Path] = ()) -> Registry:
 
 
 def load(plugin: Plugin) -> Any:
-    """Imports the plug-in's file and returns its class.
-
-    Raises:
-        PluginError: the file raises on import; names the file and the error.
-    """
+    """Imports the plug-in's file and returns its class; a PluginError names a file that raises."""
     if plugin.file.suffix in DESCRIPTIONS:
         return _described().load(plugin.file)
     try:
@@ -146,11 +132,7 @@ def load(plugin: Plugin) -> Any:
 
 
 def load_subclass(plugin: Plugin, base: type[Base]) -> type[Base]:
-    """The plug-in's class, which its kind wants to be a subclass of ``base``.
-
-    Raises:
-        PluginError: it is none, or the file raises on import.
-    """
+    """The plug-in's class; a PluginError if it is no subclass of ``base``, or its file raises on import."""
     loaded = load(plugin)
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         needed = f"{base.__module__}.{base.__name__}"
@@ -164,7 +146,9 @@ def _described() -> ModuleType:
 
 
 def _files(extra: Iterable[Path]) -> list[Path]:
-    paths = [file for kind in KINDS for file in sorted((ROOT / _FOLDERS[kind]).glob(_PATTERNS[kind]))]
+    # Studies lie in folders, one per paper; the other folders may hold folders of something else.
+    folders = [(ROOT / name, "**/*.py" if name == "studies" else "*.py") for name in _FOLDERS.values()]
+    paths = [file for folder, pattern in folders for file in sorted(folder.glob(pattern))]
     for path in extra:
         if path.is_dir():
             paths += sorted(path.glob("*.py"))
@@ -190,17 +174,10 @@ def _in_source(file: Path, text: str) -> Sequence[Plugin]:
     for node in ast.parse(text, filename=str(file)).body:
         if isinstance(node, ast.ClassDef):
             literals = _literals(node)
-            kind = _kind(literals)
-            if kind is not None:
+            kinds = (kind for kind in sorted(KINDS) if literals.keys() >= set(_REQUIRED[kind]))
+            if (kind := next(kinds, None)) is not None:
                 plugins.append(Plugin(kind, str(literals["name"]), file, node.name, literals))
     return plugins
-
-
-def _kind(literals: Mapping[str, Any]) -> str | None:
-    for kind in ("benchmark", "dataset", "method", "study"):
-        if all(key in literals for key in _REQUIRED[kind]):
-            return kind
-    return None
 
 
 def _literals(node: ast.ClassDef) -> dict[str, Any]:
@@ -231,18 +208,14 @@ def _import(plugin: Plugin) -> ModuleType:
     if plugin.kind == "method" and folder == ROOT / "methods":
         return importlib.import_module(f"methods.{plugin.file.stem}")
     if in_checkout(plugin.file):
-        return _import_file(plugin.file, "_".join(("adaptbench", *_place(plugin.file))))
+        place = plugin.file.relative_to(ROOT).with_suffix("").parts
+        return _import_file(plugin.file, "_".join(("adaptbench", *place)))
     return _import_file(plugin.file, f"adaptbench_external_{_FOLDERS[plugin.kind]}_{plugin.file.stem}")
 
 
 def in_checkout(file: Path) -> bool:
     """Whether ``file`` lies in one of the checkout's plug-in folders."""
     return any(file.is_relative_to(ROOT / folder) for folder in _FOLDERS.values())
-
-
-def _place(file: Path) -> tuple[str, ...]:
-    """Folders and name of a file of the checkout, without suffix."""
-    return file.relative_to(ROOT).with_suffix("").parts
 
 
 def _import_file(file: Path, name: str) -> ModuleType:

@@ -10,20 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adaptbench.data.units import Channels, ImageCount, Iterations, Length, PixelCount
+from adaptbench.data.units import Channels as Channels
+from adaptbench.data.units import ImageCount as ImageCount
+from adaptbench.data.units import Iterations as Iterations
+from adaptbench.data.units import Length as Length
+from adaptbench.data.units import PixelCount as PixelCount
 from adaptbench.errors import unknown_name
-
-__all__ = [
-    "PROFILES",
-    "Channels",
-    "ImageCount",
-    "Iterations",
-    "Length",
-    "PixelCount",
-    "Profile",
-    "Provenance",
-    "profile",
-]
 
 Provenance = Literal["generated", "official"]
 
@@ -81,13 +73,16 @@ class Profile:
         return int(iterations * self.iterations / published_total + 0.5)
 
 
-def _other_splits(trained: int, scored: int) -> dict[str, int]:
-    """Generated images of every split of the further datasets: trained on, or scored."""
+def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> dict[str, int]:
+    """Generated images of every split: trained on, or scored; of GTA5's heldout and Cityscapes' val apart."""
     training = ("synthia/all", "synscapes/all", "acdc/train", "bdd100k/train", "mapillary/training")
     scoring = ("acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation")
     hours = [f"dark_zurich/train_{time}" for time in ("day", "twilight", "night")]
     cities = ("rio", "rome", "taipei", "tokyo")
     return {
+        **dict.fromkeys(("gta5/all", "cityscapes/train"), trained),
+        "gta5/heldout": heldout,
+        "cityscapes/val": validated,
         **dict.fromkeys((*training, *hours, *(f"crosscity/{city}_train" for city in cities)), trained),
         **dict.fromkeys((*scoring, *(f"crosscity/{city}_test" for city in cities)), scored),
         "mapillary_v2/training": trained,
@@ -119,13 +114,7 @@ PROFILES: dict[str, Profile] = {
                 "deeplabv2-fada-vgg16": "deeplabv2-mini",
                 **{f"{name}-mit_b5": f"{name}-mini" for name in _MIT_DECODERS},
             },
-            generated={
-                "gta5/all": 240,
-                "gta5/heldout": 48,
-                "cityscapes/train": 240,
-                "cityscapes/val": 72,
-                **_other_splits(240, 48),
-            },
+            generated=_generated(240, 48, heldout=48, validated=72),
         ),
         Profile(
             name="paper",
@@ -137,24 +126,14 @@ PROFILES: dict[str, Profile] = {
             threads=8,
             workers=4,
             checkpoint_every=1000,
-            generated={
-                "gta5/all": 500,
-                "gta5/heldout": 50,
-                "cityscapes/train": 500,
-                "cityscapes/val": 100,
-                **_other_splits(500, 100),
-            },
+            generated=_generated(500, 100, heldout=50, validated=100),
         ),
     )
 }
 
 
 def profile(name: str) -> Profile:
-    """The profile called ``name``.
-
-    Raises:
-        UsageError: no such profile.
-    """
+    """The profile called ``name``; a UsageError if there is none."""
     if name not in PROFILES:
         raise unknown_name("profile", name, PROFILES)
     return PROFILES[name]

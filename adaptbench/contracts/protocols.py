@@ -85,26 +85,17 @@ PROTOCOLS: Mapping[str, NamedProtocol] = {
 
 
 def named(name: str) -> NamedProtocol:
-    """The protocol called ``name``.
-
-    Raises:
-        UsageError: no such protocol.
-    """
+    """The protocol called ``name``; a UsageError if there is none."""
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
 
 
 def rules_of(name: str, benchmark: type[Benchmark], checkpoint: CheckpointRule | None) -> Protocol:
-    """How networks are chosen and scored.
-
-    Args:
-        name: of the protocol.
-        benchmark: says it where the protocol leaves it open.
-        checkpoint: another rule for the choice of the weights than the benchmark's; None = as the protocol says.
+    """How networks are chosen and scored: as the protocol says, or ``benchmark`` where it leaves it open.
 
     Raises:
-        UsageError: no such protocol, or it has a rule of its own for the choice.
+        UsageError: no such protocol, or it has another rule for the choice than ``checkpoint``, which may be None.
     """
     rules = named(name).rules
     if rules is None:
@@ -119,9 +110,5 @@ def rules_of(name: str, benchmark: type[Benchmark], checkpoint: CheckpointRule |
 
 
 def class_set_of(name: str, benchmark: type[Benchmark]) -> str:
-    """Name of the class set that ``benchmark`` is trained and scored in.
-
-    Raises:
-        UsageError: no such protocol.
-    """
+    """Name of the class set that ``benchmark`` is trained and scored in."""
     return named(name).class_sets.get(benchmark.class_set, benchmark.class_set)

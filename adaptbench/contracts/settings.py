@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, Self, get_args, get_origin
 
@@ -109,6 +109,12 @@ def resolve(
     return Resolved(settings, "transferred" if published is None else "published", {**shown, **overrides})
 
 
+def stated_iterations(settings: Mapping[str, Any]) -> dict[str, int]:
+    """Iterations of every stage that states them, by setting; where a schedule would end is another matter."""
+    counted = [key for key in settings if key.endswith("iterations") and "schedule" not in key]
+    return {key: settings[key] for key in counted if settings[key] is not None}  # none: as of another stage
+
+
 def parse_value(text: str) -> Any:
     """The value of a ``key=value`` option: JSON where it is JSON, else the text itself."""
     try:
@@ -124,22 +130,18 @@ def check_key(schema: type[BaseModel], key: str, owner: str) -> None:
 
 
 def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
-    values = settings.model_dump()
-    total = settings.iterations
+    values, total = settings.model_dump(), settings.iterations
+    conversions: dict[str, Callable[[int], int]] = {
+        "length": profile.length,
+        "pixel_count": profile.pixel_count,
+        "channels": profile.channels,
+        "images": profile.batch,
+        "iterations": lambda number: profile.budget(number, total) if total > 0 else number,
+    }
     for name, info in type(settings).model_fields.items():
-        units = _units(info)
-        if values[name] is None:
-            continue
-        if "length" in units:
-            values[name] = profile.length(values[name])
-        elif "pixel_count" in units:
-            values[name] = profile.pixel_count(values[name])
-        elif "channels" in units:
-            values[name] = profile.channels(values[name])
-        elif "images" in units:
-            values[name] = profile.batch(values[name])
-        elif "iterations" in units and total > 0:
-            values[name] = profile.budget(values[name], total)
+        units = conversions.keys() & _units(info)
+        if units and values[name] is not None:
+            values[name] = conversions[units.pop()](values[name])
     return values
 
 

@@ -119,12 +119,7 @@ class Study:
 
 
 def load_study(registry: plugins.Registry, name: str) -> type[Study]:
-    """The study called ``name``.
-
-    Raises:
-        UsageError: no such study.
-        PluginError: its file cannot be imported, or contradicts itself.
-    """
+    """The study called ``name``; a PluginError if it cannot be imported or contradicts itself."""
     plugin = registry.find("study", name)
     loaded = plugins.load_subclass(plugin, Study)
     for problem in _problems(loaded):

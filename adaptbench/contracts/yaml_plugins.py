@@ -38,11 +38,7 @@ class BenchmarkFile(BaseModel):
 
 
 def kind(path: Path) -> str:
-    """``benchmark`` or ``dataset``: what a YAML file describes.
-
-    Raises:
-        UsageError: neither.
-    """
+    """``benchmark`` or ``dataset``: what a YAML file describes; a UsageError if it is neither."""
     content, _ = yaml_file.load(path)
     for found in ("benchmark", "dataset"):
         if found in content:
@@ -53,11 +49,7 @@ def kind(path: Path) -> str:
 
 
 def companions(path: Path) -> list[Path]:
-    """YAML files of datasets that a benchmark's file names.
-
-    Raises:
-        UsageError: one of them does not exist; names line and key.
-    """
+    """YAML files of datasets that a benchmark's file names; a UsageError if one of them does not exist."""
     if kind(path) != "benchmark":
         return []
     stated = yaml_file.validated(BenchmarkFile, path)
@@ -69,11 +61,7 @@ def companions(path: Path) -> list[Path]:
 
 
 def facts(path: Path) -> tuple[str, str, dict[str, Any]]:
-    """Kind, name, and what lists show of a plug-in; its class set is known from then on.
-
-    Raises:
-        UsageError: the file does not fit; names line and key.
-    """
+    """Kind, name, and what lists show of a plug-in; its class set is known from then on."""
     if kind(path) == "dataset":
         described = folder_dataset.read(path)
         shown = {
@@ -88,11 +76,7 @@ def facts(path: Path) -> tuple[str, str, dict[str, Any]]:
 
 
 def load(path: Path) -> type[Any]:
-    """The class that a YAML file describes.
-
-    Raises:
-        UsageError: the file does not fit; names line and key.
-    """
+    """The class that a YAML file describes; a UsageError names line and key of what does not fit."""
     return folder_dataset.dataset_class(path) if kind(path) == "dataset" else _benchmark_class(path)
 
 

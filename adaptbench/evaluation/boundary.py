@@ -52,13 +52,9 @@ def boundary_width(size: tuple[int, int], ratio: float = DILATION_RATIO) -> int:
 
 
 def boundary_overlap(label: UInt8, prediction: UInt8, classes: int, width: int) -> Overlap:
-    """Overlap of the boundaries of every class's true and predicted mask.
+    """Overlap of the boundaries of every class's true and predicted mask; `boundary_width` says how wide they are.
 
-    Args:
-        label: true train ids. Shape: ``(H, W)``, 255 = ignore.
-        prediction: predicted ones. Shape: ``(H, W)``.
-        classes: number of classes.
-        width: of the boundaries, see `boundary_width`.
+    Shape: label ``(H, W)`` train ids with 255 = ignore, prediction ``(H, W)``.
 
     Source: Cheng et al., Boundary IoU, CVPR 2021, arXiv 2103.16562, section 4.
     """
@@ -114,15 +110,6 @@ def trimap_confusion(label: UInt8, prediction: UInt8, classes: int, radii: Seque
 
     Shape: ``(H, W)`` uint8 each, to int64 ``(classes, classes)`` per radius.
 
-    Args:
-        label: true train ids, 255 = ignore.
-        prediction: predicted ones.
-        classes: number of classes.
-        radii: of the bands, in pixels.
-
-    Raises:
-        DataError: see `confusion_matrix`.
-
     Source: Krähenbühl and Koltun, Dense CRF, arXiv 1210.5644, section 5 (accuracy near boundaries).
     """
     distance = distance_to(label_boundary(label))
@@ -161,9 +148,6 @@ def boundary_counts(
     """Counts of one image; boundaries of masks are as wide as `boundary_width` says.
 
     Shape: ``(H, W)`` uint8 each.
-
-    Raises:
-        DataError: see `confusion_matrix`.
     """
     width = boundary_width((label.shape[0], label.shape[1]))
     matrices = trimap_confusion(label, prediction, classes, radii)

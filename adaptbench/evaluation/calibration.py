@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +42,7 @@ class CalibrationCounts:
     brier: float
 
     def __add__(self, other: CalibrationCounts) -> CalibrationCounts:
-        return CalibrationCounts(
-            self.pixels + other.pixels,
-            self.hits + other.hits,
-            self.confidence + other.confidence,
-            self.log_loss + other.log_loss,
-            self.brier + other.brier,
-        )
+        return CalibrationCounts(*map(add, vars(self).values(), vars(other).values()))
 
     @property
     def total(self) -> int:
@@ -90,12 +85,7 @@ def calibration_counts(
 ) -> CalibrationCounts:
     """Counts of one image.
 
-    Shape: probability ``(C, H, W)``, label ``(H, W)``; 255 = ignore.
-
-    Args:
-        probability: of every class, sums to 1.
-        label: true train ids.
-        bins: how many.
+    Shape: probability ``(C, H, W)``, sums to 1 over the classes; label ``(H, W)``, train ids with 255 = ignore.
     """
     valid = label != IGNORE
     shares, truth = probability[:, valid], label[valid]

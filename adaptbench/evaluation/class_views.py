@@ -79,12 +79,7 @@ class ClassView:
 
 
 def class_views(class_set: str, total: int) -> list[ClassView]:
-    """All views of the matrices of a head, its own class set first.
-
-    Args:
-        class_set: its name, known here or not.
-        total: number of its classes.
-    """
+    """All views of the matrices of a head with ``total`` classes, its own class set first."""
     own = [
         ClassView(f"{total} classes", mean_of_occurring),
         ClassView(f"{total} classes, absent ones 0", mean_of_all),

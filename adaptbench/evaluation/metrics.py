@@ -28,9 +28,6 @@ def iou(matrix: Counts) -> npt.NDArray[np.float64]:
 
     Shape: ``(C,)``, 0..1 or NaN.
 
-    Args:
-        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
-
     Source: Cityscapes and mmsegmentation convention.
 
     Example:
@@ -49,9 +46,6 @@ def iou(matrix: Counts) -> npt.NDArray[np.float64]:
 def miou(matrix: Counts) -> float:
     """Mean of `iou` over the classes that have one; NaN when there is none.
 
-    Args:
-        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
-
     Example:
         >>> import numpy as np
         >>> miou(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
@@ -62,9 +56,6 @@ def miou(matrix: Counts) -> float:
 
 def accuracy(matrix: Counts) -> float:
     """Share of labelled pixels that are predicted correctly: trace M / sum M; NaN when no pixel is labelled.
-
-    Args:
-        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
 
     Example:
         >>> import numpy as np
@@ -78,9 +69,6 @@ def accuracy(matrix: Counts) -> float:
 
 def frequency_weighted_iou(matrix: Counts) -> float:
     """Mean of `iou` weighted by the number of pixels of each class; NaN when no pixel is labelled.
-
-    Args:
-        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
 
     Source: Long, Shelhamer, Darrell, CVPR 2015, arXiv 1411.4038, section 5.
 
@@ -97,9 +85,6 @@ def frequency_weighted_iou(matrix: Counts) -> float:
 def mean_class_accuracy(matrix: Counts) -> float:
     """Mean over the labelled classes of the share of their pixels that is right; NaN when no pixel is labelled.
 
-    Args:
-        matrix: Shape: ``(C, C)``; rows are the truth, columns the prediction.
-
     Example:
         >>> import numpy as np
         >>> mean_class_accuracy(np.array([[3, 1], [0, 4]]))
@@ -115,9 +100,6 @@ def per_image_miou(matrices: Counts) -> npt.NDArray[np.float64]:
     """Mean IoU of every image over the classes that are labelled in it; NaN for an image without labels.
 
     Shape: ``(N, C, C)`` to ``(N,)``, 0..1 or NaN.
-
-    Args:
-        matrices: rows are the truth, columns the prediction.
 
     Example:
         >>> import numpy as np
@@ -146,14 +128,6 @@ def score(
     """The record's entry for one split.
 
     Units: percent, not rounded.
-
-    Args:
-        matrix: counts summed over the images. Shape: ``(C, C)``; rows are the truth.
-        class_set: the C classes, and which of them are averaged.
-        split: ``dataset/split``.
-        provenance: whether the images were generated or official.
-        images: number of images scored.
-        absent: how a class that occurs in neither truth nor prediction counts in the mean.
 
     Raises:
         DataError: the matrix does not fit the class set, or no pixel is labelled.

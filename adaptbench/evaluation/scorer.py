@@ -41,9 +41,7 @@ class Scorer:
     """The scored network of a method, and the labels that it must not read.
 
     Attributes:
-        method: has its final weights.
         settings: those it was trained with; they say how it sees an image.
-        device: where it runs.
         label_folders: out of reach while code of the method runs.
         stop: called before every image; true = end.
         label_size: at which labels are scored.
@@ -82,12 +80,7 @@ class Scorer:
     def totals(
         self, dataset: Dataset, samples: Sequence[Sample], label_sizes: Sequence[ScoredSize]
     ) -> list[Matrix]:
-        """Confusion matrices over all samples, one per size of the labels; the network sees each image once.
-
-        Raises:
-            InterruptedTrainingError: asked to stop.
-            DataError: an image or label cannot be used.
-        """
+        """Confusion matrices over all samples, one per label size; the network sees each image once."""
         totals = [np.zeros((len(self._classes),) * 2, np.int64) for _ in label_sizes]
         for sample in samples:
             self._go_on()
@@ -146,9 +139,6 @@ class Scorer:
         """An image as the network gets it, and its true train ids.
 
         Shape: float ``(1, 3, h, w)`` on the device, and ``(H, W)``, the size that is scored.
-
-        Raises:
-            DataError: the image or its label cannot be used.
         """
         pixels, truth = self._seen(dataset, sample)
         return pixels, _reduced(truth, self.label_size)
@@ -161,31 +151,30 @@ class Scorer:
         return self.framed(image, box), label_map(dataset.id_space, self._classes.name)[raw]
 
     def framed(self, image: UInt8, box: tuple[int, int]) -> Tensor:
-        """An image as the network gets it, on the device. Shape: ``(H, W, 3)`` to float ``(1, 3, h, w)``.
+        """An image as the network gets it, on the device; it is resized into ``box``, (width, height) in pixels.
 
-        Args:
-            image: RGB.
-            box: (width, height) in pixels that it is resized into.
+        Shape: ``(H, W, 3)`` RGB to float ``(1, 3, h, w)``.
         """
         with firewall.closed(self.label_folders):
-            framing = self.method.sampling(self.settings).framing
-            resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
-            return transforms.normalise(resized, self.method.normalisation)[None].to(self.device)
+            return framed(self.method, self.settings, image, box).to(self.device)
 
     def predicted(self, image: UInt8, box: tuple[int, int]) -> tuple[UInt8, npt.NDArray[np.float32]]:
-        """Predicted train ids of an image at its own size, and the probability of each.
+        """Predicted train ids of an image at its own size, and the probability of each; for ``box`` see `framed`.
 
-        Shape: ``(H, W, 3)`` to ``(H, W)`` uint8 and float32 in [0, 1].
-
-        Args:
-            image: RGB.
-            box: (width, height) in pixels that it is resized into.
+        Shape: ``(H, W, 3)`` RGB to ``(H, W)`` uint8 and float32 in [0, 1].
         """
         pixels = self.framed(image, box)
         with firewall.closed(self.label_folders):
             size = (image.shape[0], image.shape[1])
             ids, confidence = segment_confidently(self.network, pixels, self.method.inference(), size)
         return ids.cpu().numpy(), confidence.float().cpu().numpy()
+
+
+def framed(method: Method, settings: Settings, image: UInt8, box: tuple[int, int]) -> Tensor:
+    """See `Scorer.framed`; on the CPU."""
+    framing = method.sampling(settings).framing
+    resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
+    return transforms.normalise(resized, method.normalisation)[None]
 
 
 def _reduced(truth: UInt8, size: ScoredSize) -> UInt8:

@@ -79,9 +79,7 @@ def label_free_scores(student: Sequence[Tensor], teacher: Sequence[Tensor] = ())
 
     Neighbours of a pixel are pixels of its image.
 
-    Args:
-        student: probabilities of the scored network, one matrix per image. Shape: ``(N, C)``.
-        teacher: those of the teacher, if there is one.
+    Shape: probabilities ``(N, C)`` per image.
     """
     pixels = torch.cat(list(student))
     density = [soft_neighbourhood_density(image) for image in student]

@@ -15,13 +15,7 @@ from pathlib import Path
 from adaptbench.errors import AdaptBenchError, InterruptedTrainingError
 from adaptbench.execution import scoring
 from adaptbench.execution.job_context import open_job_context
-from adaptbench.execution.launch.processes import (
-    StopFlag,
-    end_with_parent,
-    fix_threads,
-    keep_freed_memory,
-    locked,
-)
+from adaptbench.execution.launch import processes
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.run import run_all
 from adaptbench.records import jobspec
@@ -35,9 +29,9 @@ EXIT_INTERRUPTED = 130
 
 def main(folder: Path) -> int:
     """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
-    stop = StopFlag()
+    stop = processes.stop_flag()
     try:
-        with locked(folder / ".lock", stop):
+        with processes.locked(folder / ".lock", stop):
             return _guarded(folder, stop)
     except InterruptedTrainingError as interruption:  # while another run had the job
         print(interruption, file=sys.stderr)  # noqa: T201
@@ -47,7 +41,7 @@ def main(folder: Path) -> int:
         return EXIT_FAILED
 
 
-def _guarded(folder: Path, stop: StopFlag) -> int:
+def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     """Runs the job; every way it can end is written to its status file."""
     if (folder / "record.json").exists():  # another run finished it while we waited for the lock
         jobspec.write_status(folder, _done(load_record(folder / "record.json")))
@@ -75,8 +69,8 @@ def _guarded(folder: Path, stop: StopFlag) -> int:
 
 def _run(folder: Path, stop: Callable[[], bool]) -> None:
     spec = jobspec.load_job(folder)
-    fix_threads(spec.threads)
-    keep_freed_memory()
+    processes.fix_threads(spec.threads)
+    processes.keep_freed_memory()
     say(f"{spec.method} on {spec.board}, seed {spec.seed}: begins")
     context = open_job_context(spec, folder)
     results = run_all(context, stop)
@@ -104,5 +98,5 @@ def _join_metrics(folder: Path, stage_folders: list[Path]) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        end_with_parent(int(sys.argv[2]))
+        processes.end_with_parent(int(sys.argv[2]))
     sys.exit(main(Path(sys.argv[1]).resolve()))

@@ -27,14 +27,7 @@ class JobContext:
     """What the stages and the evaluation of a job work with.
 
     Attributes:
-        spec: the job.
-        folder: its folder.
-        method: the method's class.
-        benchmark: the benchmark's class.
-        datasets: opened datasets by name.
         also: opened datasets of the splits that are scored beside, by split; those that are there.
-        task: what methods may know.
-        device: where it runs.
     """
 
     spec: JobSpec

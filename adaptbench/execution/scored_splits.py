@@ -17,9 +17,6 @@ class ScoredSplit:
     """A split that is scored.
 
     Attributes:
-        ref: dataset and split.
-        dataset: the dataset, opened.
-        provenance: of its images.
         samples: those that are scored; all of them have a label file.
     """
 
@@ -30,11 +27,7 @@ class ScoredSplit:
 
 
 def scored_splits(context: JobContext) -> list[ScoredSplit]:
-    """The splits that exist in this job's data, the ranked one first; those that are scored beside come last.
-
-    Raises:
-        DataError: labels are missing (says how many).
-    """
+    """The splits that exist in this job's data, the ranked one first, those that are scored beside last."""
     also = context.spec.also
     beside = [(SplitRef.parse(text), dataset, also[text]) for text, dataset in context.also.items()]
     return [
@@ -44,11 +37,7 @@ def scored_splits(context: JobContext) -> list[ScoredSplit]:
 
 
 def ranked_split(context: JobContext) -> ScoredSplit:
-    """The split that is ranked.
-
-    Raises:
-        DataError: labels are missing (says how many).
-    """
+    """The split that is ranked."""
     return _own_split(context, _own_refs(context)[0])
 
 
@@ -66,7 +55,5 @@ def _own_split(context: JobContext, ref: SplitRef) -> ScoredSplit:
 
 
 def _split(context: JobContext, ref: SplitRef, dataset: Dataset, provenance: Provenance) -> ScoredSplit:
-    samples = dataset.usable(ref.split)
-    samples = samples[: sources.scored_cap(len(samples), context.spec.limit)]
-    sources.require_labels(dataset, ref.split, samples)
+    samples = sources.scored_samples(dataset, ref.split, context.spec.limit)
     return ScoredSplit(ref, dataset, provenance, samples)

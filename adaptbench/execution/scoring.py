@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -55,10 +54,6 @@ class Scored:
     """What evaluation found.
 
     Attributes:
-        scores: one per evaluation split.
-        weights_sha256: identity of the scored weights.
-        parameters: number of parameters of the scored network.
-        seconds: time it took.
         images_per_second: of segmenting the ranked split.
         flops: of segmenting its first image.
     """
@@ -148,7 +143,8 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
 
 def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
     costs = [result.cost() for result in results]
-    joules = [result.cost().get("joules") for result in results if _trains(result)]
+    trainings = [result for result in results if result.stage.labeller is None]
+    joules = [result.cost().get("joules") for result in trainings]
     known = [value for value in joules if value is not None]
     return Cost(
         training_seconds=sum(cost["seconds"] for cost in costs),
@@ -156,14 +152,10 @@ def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
         peak_memory_mib=max(cost["peak_memory_mib"] for cost in costs),
         device=spec.device,
         flops=scored.flops,
-        training_pictures_per_second=_training_speed([result for result in results if _trains(result)]),
+        training_pictures_per_second=_training_speed(trainings),
         inference_pictures_per_second=scored.images_per_second,
         training_joules=sum(known) if known and len(known) == len(joules) else None,
     )
-
-
-def _trains(result: PlannedStage) -> bool:
-    return result.stage.labeller is None
 
 
 def _training_speed(trainings: list[PlannedStage]) -> float | None:
@@ -204,7 +196,8 @@ def _score(context: JobContext, scorer: Scorer, split: ScoredSplit, further: int
 
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number in kept:
-            _keep(prediction, predictions / f"{sample.name}.png")
+            with replacing(predictions / f"{sample.name}.png") as temporary:
+                temporary.write_bytes(cv2.imencode(".png", prediction)[1].tobytes())
         progress.report(number + 1, total)
 
     with Progress(context.folder, f"score {split.ref}") as progress:
@@ -225,11 +218,6 @@ def _data(spec: JobSpec) -> dict[str, dict[str, Any]]:
     beside = {SplitRef.parse(text).dataset: source for text, source in sorted(spec.also.items())}
     everything = {**beside, **spec.data}
     return {name: everything[name].identity() for name in sorted(everything)}
-
-
-def _keep(prediction: UInt8, path: Path) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", prediction)[1].tobytes())
 
 
 def _installed(name: str) -> bool:

@@ -9,49 +9,15 @@ from adaptbench.flags.results import Analyse, Cite, Compare, Contribute, Dashboa
 from adaptbench.flags.run import Run
 
 __all__ = [
-    "EXIT_UNFINISHED",
-    "EXIT_USAGE",
-    "Analyse",
-    "Cite",
-    "Command",
-    "Compare",
-    "Contribute",
-    "Dashboard",
-    "Data",
-    "Docs",
-    "Doctor",
-    "Evaluate",
-    "Export",
-    "Import",
-    "Ls",
-    "Merge",
-    "Predict",
-    "Report",
-    "Run",
-    "Submit",
-    "Tracking",
-]
+    "EXIT_UNFINISHED", "EXIT_USAGE", "Analyse", "Cite", "Command", "Compare", "Contribute", "Dashboard", "Data", "Docs",
+    "Doctor", "Evaluate", "Export", "Import", "Ls", "Merge", "Predict", "Report", "Run", "Submit", "Tracking",
+]  # fmt: skip
 
 EXIT_UNFINISHED = 1
 EXIT_USAGE = 2
 
 #: A verb is one of these classes, in small letters, and a module of `adaptbench.commands`.
 Command = (
-    Run
-    | Import
-    | Evaluate
-    | Predict
-    | Export
-    | Submit
-    | Data
-    | Ls
-    | Report
-    | Analyse
-    | Compare
-    | Cite
-    | Contribute
-    | Merge
-    | Dashboard
-    | Docs
-    | Doctor
-)
+    Run | Import | Evaluate | Predict | Export | Submit | Data | Ls | Report | Analyse | Compare | Cite | Contribute
+    | Merge | Dashboard | Docs | Doctor
+)  # fmt: skip

@@ -19,17 +19,7 @@ SHELLS = ("bash", "fish", "zsh")
 
 
 def script(program: str, default: type[Any], verbs: Mapping[str, type[Any]], shell: str) -> str:
-    """What a shell has to read once, so that the tab key completes verbs and flags of ``program``.
-
-    Args:
-        program: the command's name.
-        default: the verb whose flags are known without a verb.
-        verbs: every verb.
-        shell: one of `SHELLS`.
-
-    Raises:
-        UsageError: no such shell.
-    """
+    """What a shell has to read once, so that the tab key completes verbs and flags of ``program``."""
     if shell not in SHELLS:
         raise unknown_name("shell", shell, SHELLS)
     written = io.StringIO()

@@ -31,11 +31,7 @@ _TRACKING = tuple(field.name for field in fields(Tracking))
 
 
 def completed(command: Run, arguments: Iterable[str]) -> Run:
-    """The flags of the file ``command.config``, with those among ``arguments`` in their place.
-
-    Raises:
-        UsageError: the file does not fit; names line and key.
-    """
+    """The flags of the file ``command.config``, with those among ``arguments`` in their place."""
     assert command.config is not None
     named = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in arguments if word[:1] == "-"}
     stated = _stated(yaml_file.validated(_model(), command.config))
@@ -48,11 +44,7 @@ def completed(command: Run, arguments: Iterable[str]) -> Run:
 
 
 def of_keywords(keywords: Mapping[str, Any]) -> Run:
-    """The flags that ``keywords`` mean.
-
-    Raises:
-        UsageError: no such keyword, or a value of the wrong type.
-    """
+    """The flags that ``keywords`` mean; a UsageError for an unknown one or a value of the wrong type."""
     model = _model()
     for key in keywords:
         if key not in model.model_fields:

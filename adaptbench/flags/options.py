@@ -38,10 +38,7 @@ DataPath = Annotated[
 ]
 CheckpointProfile = Annotated[
     Literal["mini", "paper"] | None,
-    words(
-        "{mini,paper}",
-        "Size of images and windows; by default paper for imports and its own for a run.",
-    ),
+    words("{mini,paper}", "Size of images and windows; by default paper for imports and its own for a run."),
 ]
 
 

@@ -49,10 +49,8 @@ class Seen:
     """What was found in a sample.
 
     Attributes:
-        name: of the sample.
         size: of the image, (width, height); None if it cannot be read.
         ids: pixels by raw id of the label.
-        findings: what is wrong.
     """
 
     name: str
@@ -62,23 +60,12 @@ class Seen:
 
 
 def label_ids(dataset: Dataset, sample: Sample) -> dict[int, int]:
-    """Pixels by raw id of a sample's label.
-
-    Raises:
-        DataError: the file is missing, damaged or in another encoding.
-    """
+    """Pixels by raw id of a sample's label."""
     return histogram(dataset.read_label(sample))
 
 
 def inspect(dataset: Dataset, sample: Sample, labelled: bool, known_ids: frozenset[int]) -> Seen:
-    """Decodes image and label.
-
-    Args:
-        dataset: reads the files.
-        sample: its image exists, and its label if it is ``labelled``.
-        labelled: whether to read the label.
-        known_ids: every id that the label may hold.
-    """
+    """Decodes an image, which exists, and if it is ``labelled`` its label, which does, too."""
     image, findings = _read(lambda: dataset.read_image(sample), "image", sample.name)
     label, more = (
         _read(lambda: dataset.decode_label(sample), "label", sample.name) if labelled else (None, [])

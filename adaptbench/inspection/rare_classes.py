@@ -23,7 +23,6 @@ class ClassStatistics:
     """How often a class occurs.
 
     Attributes:
-        name: of the class.
         pixels: of the class in all label files.
         share: of all pixels that count.
         images: that show it.
@@ -55,11 +54,7 @@ def statistics(
     tell: Callable[[int], None],
     workers: int | None = None,
 ) -> list[ClassStatistics]:
-    """One entry per class of the class set, in its order.
-
-    Raises:
-        DataError: a label file is damaged, or there is not one labelled pixel.
-    """
+    """One entry per class of the class set, in its order; a DataError if not one pixel is labelled."""
     table = label_map(dataset.id_space, classes)
 
     def count(items: Sequence[LabelledItem]) -> list[dict[int, int]]:

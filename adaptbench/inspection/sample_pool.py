@@ -31,14 +31,9 @@ def each_sample(
     work: Callable[[Dataset, Sample], Result],
     workers: int | None = None,
 ) -> Iterator[Result]:
-    """Results of ``work`` on every sample, in the order of the samples.
+    """Results of ``work``, a function of a module, on every sample, in the order of the samples.
 
-    Args:
-        plugin: the dataset's plug-in; workers open it themselves.
-        root: the dataset's folder.
-        samples: some of its samples.
-        work: a function of a module, so that workers find it.
-        workers: processes; default one per core this process may use. 1 stays in this process.
+    Workers open the dataset themselves, one per core by default; a single one stays in this process.
     """
     workers = min(workers or len(os.sched_getaffinity(0)), max(1, len(samples) // _CHUNK))
     if workers == 1:

@@ -40,9 +40,6 @@ class SplitReport:
     """What was found in a split.
 
     Attributes:
-        dataset, split: which.
-        images: number found.
-        expected: what it should hold.
         sizes: images by size.
         ids: pixels by raw id, over all labels.
         findings: what is wrong; known defects of the official release are marked.
@@ -67,23 +64,17 @@ def expected_of(dataset: Dataset, split: str) -> Expected:
     marker = dataset.root / MARKER
     if marker.is_file():
         world = json.loads(marker.read_text(encoding="utf-8"))
-        return _generated(dataset.name, world["counts"].get(split), float(world["world"]["scale"]))
+        scale = float(world["world"]["scale"])
+        made = frozenset(minicity.image_size(dataset.name, scale, index) for index in range(60))
+        return Expected(world["counts"].get(split), made)
     sizes = None if dataset.other_sizes is None else frozenset((dataset.image_size, *dataset.other_sizes))
     return Expected(dataset.splits[split].count, sizes)
-
-
-def _generated(name: str, count: int | None, scale: float) -> Expected:
-    return Expected(count, frozenset(minicity.image_size(name, scale, index) for index in range(60)))
 
 
 def verify(
     plugin: Plugin, dataset: Dataset, split: str, tell: Tell, workers: int | None = None
 ) -> SplitReport:
-    """Looks at every file of ``split``.
-
-    Raises:
-        DataError: the split is not there at all.
-    """
+    """Looks at every file of ``split``; a DataError if it is not there at all."""
     samples = dataset.samples(split)
     labelled = dataset.splits[split].labelled
     expected = expected_of(dataset, split)
@@ -182,11 +173,7 @@ def verify_splits(
 ) -> tuple[list[SplitReport], dict[str, str]]:
     """Reports of all splits that are there, and of the others why they are not.
 
-    Args:
-        plugin: of the dataset.
-        dataset: opened.
-        announce: called with a split and its number of images; returns what is told how far it is.
-        workers: processes; default one per core.
+    ``announce`` is told a split and its number of images, and returns what is told how many are done.
     """
     reports, absent = [], {}
     for split in dataset.splits:

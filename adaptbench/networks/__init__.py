@@ -49,9 +49,6 @@ def spec(name: str) -> NetworkSpec:
     """The network called ``name``: one of ours, an encoder of timm, or the path of an mmsegmentation config.
 
     ``timm:ENCODER`` is under the DeepLabV2 head, ``daformer-timm:ENCODER`` under the DAFormer decoder.
-
-    Raises:
-        UsageError: no such network.
     """
     if name in _NETWORKS:
         return _NETWORKS[name]
@@ -67,22 +64,14 @@ def spec(name: str) -> NetworkSpec:
 
 
 def start_of(name: str, pretraining: str) -> start_weights.Found | None:
-    """Start weights of the network called ``name`` by the setting `pretraining`; None = random ones.
-
-    Raises:
-        UsageError: no such network, or the user's file does not exist.
-        DataError: the start weights are not on this machine; says which file goes where.
-    """
+    """Start weights of the network called ``name`` by the setting `pretraining`; None = random ones."""
     return start_weights.find(name, spec(name).start, pretraining)
 
 
 def build(name: str, num_classes: int, pretraining: str = "none") -> nn.Module:
     """The network called ``name``; random weights are drawn from torch's global generator.
 
-    Args:
-        name: of the network.
-        num_classes: number of logits.
-        pretraining: start weights of the encoder: ``default``, ``none`` (random) or a file; see `start_weights`.
+    Its encoder starts as ``pretraining`` says; see `start_weights`.
 
     Shape: images ``(B, 3, H, W)`` float to logits ``(B, num_classes, h, w)`` float.
 

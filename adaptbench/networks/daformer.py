@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.networks.depthwise import QuickDepthwiseConv2d
+from adaptbench.networks.inference import resize
 from adaptbench.networks.isa import InterlacedAttention
 from adaptbench.networks.mit import START_WEIGHTS, VARIANTS
 from adaptbench.networks.segmentor import NetworkSpec
@@ -32,12 +33,6 @@ class ASPP(nn.Module):
 
     Every convolution is followed by batch norm and ReLU. At dilation 1 it is a 1x1 convolution, elsewhere a 3x3
     one, as separable as asked for (depthwise 3x3, then pointwise, each with batch norm and ReLU).
-
-    Args:
-        in_channels: channels of the map read.
-        channels: channels of each branch and of the result.
-        dilations: one branch each.
-        separable: whether the 3x3 branches are depthwise separable.
 
     Source: DAFormer, arXiv 2111.14887, section 3.2; docs/quirks.md#s4.
     """
@@ -125,7 +120,7 @@ class DAFormerHead(nn.Module):
             maps[-1] = functional.interpolate(maps[-1], scale_factor=8, mode="bilinear", align_corners=False)
         embedded = [embed(part) for embed, part in zip(self.embed_layers, maps, strict=True)]
         size = (features[0].shape[-2], features[0].shape[-1])
-        fused = self.fuse_layer(torch.cat([_resize(part, size) for part in embedded], dim=1))
+        fused = self.fuse_layer(torch.cat([resize(part, size) for part in embedded], dim=1))
         logits: Tensor = self.conv_seg(self.dropout(fused))
         return logits
 
@@ -141,12 +136,6 @@ def _fusion(kind: Fusion, in_channels: int, width: int, dilations: Sequence[int]
     if kind not in makers:
         raise ValueError(f"fusion: expected one of {', '.join(makers)}, got {kind!r}")
     return makers[kind]()
-
-
-def _resize(features: Tensor, size: tuple[int, int]) -> Tensor:
-    if (features.shape[-2], features.shape[-1]) == size:
-        return features
-    return functional.interpolate(features, size, mode="bilinear", align_corners=False)
 
 
 def daformer_head(in_channels: Sequence[int], **changes: Any) -> dict[str, Any]:
@@ -173,14 +162,7 @@ _DECODERS: Mapping[str, Mapping[str, Any]] = {
     "daformer_f4": {"fusion": "conv", "context_at_deepest": True},
 }
 #: Width of SegFormer's own decoder by encoder; SegFormer, arXiv 2105.15203, section 4.1.
-_SEGFORMER_WIDTHS: Mapping[str, int] = {
-    "mit_b0": 256,
-    "mit_b1": 256,
-    "mit_b2": 768,
-    "mit_b3": 768,
-    "mit_b4": 768,
-    "mit_b5": 768,
-}
+_SEGFORMER_WIDTHS: Mapping[str, int] = {f"mit_b{size}": 256 if size < 2 else 768 for size in range(6)}
 
 NETWORKS = (
     *(_network(f"daformer-{encoder}", encoder) for encoder in _SEGFORMER_WIDTHS),

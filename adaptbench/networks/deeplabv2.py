@@ -34,12 +34,6 @@ class _Branch(nn.Module):
 class DeepLabV2Head(nn.Module):
     """Sum of dilated 3x3 convolutions: no normalisation, no activation, no dropout.
 
-    Args:
-        in_channels: channels of the feature map read.
-        num_classes: number of logits.
-        dilations: one branch each.
-        in_index: which feature map is read.
-
     Source: DeepLab, arXiv 1606.00915, section 3.2 (ASPP); initial weights N(0, 0.01).
     """
 
@@ -58,7 +52,13 @@ class DeepLabV2Head(nn.Module):
         return torch.stack([branch(features[self.in_index]) for branch in self.aspp_modules]).sum(0)
 
 
-def _resnet(depth: int, **changes: Any) -> dict[str, Any]:
+def deeplabv2_head(channels: int, dilations: Sequence[int] = (6, 12), in_index: int = -1) -> dict[str, Any]:
+    """Configuration of the decoder on a feature map of so many channels."""
+    config = {"in_channels": channels, "dilations": tuple(dilations), "in_index": in_index}
+    return {"type": "DeepLabV2Head", **config}
+
+
+def resnet(depth: int, **changes: Any) -> dict[str, Any]:
     """ResNet with a 3x3 stem at output stride 8, as mmsegmentation builds it."""
     return {
         "type": "ResNetV1c",
@@ -72,7 +72,7 @@ def _resnet(depth: int, **changes: Any) -> dict[str, Any]:
 
 
 #: The encoder of the mini networks.
-MINI_RESNET = _resnet(18, base_channels=32, stem_channels=32)
+MINI_RESNET = resnet(18, base_channels=32, stem_channels=32)
 
 
 def _imagenet(file: str) -> StartWeights:
@@ -81,22 +81,12 @@ def _imagenet(file: str) -> StartWeights:
 
 
 NETWORKS = (
-    NetworkSpec(
-        name="deeplabv2-r101",
-        backbone=_resnet(101),
-        decode_head={"type": "DeepLabV2Head", "in_channels": 2048, "dilations": (6, 12)},
-        start=_imagenet("resnet101_v1c-e67eebb6.pth"),
-    ),
-    NetworkSpec(
-        name="deeplabv2-r50",
-        backbone=_resnet(50),
-        decode_head={"type": "DeepLabV2Head", "in_channels": 2048, "dilations": (6, 12)},
-        start=_imagenet("resnet50_v1c-2cccc1ad.pth"),
-    ),
+    NetworkSpec("deeplabv2-r101", resnet(101), deeplabv2_head(2048), _imagenet("resnet101_v1c-e67eebb6.pth")),
+    NetworkSpec("deeplabv2-r50", resnet(50), deeplabv2_head(2048), _imagenet("resnet50_v1c-2cccc1ad.pth")),
     NetworkSpec(
         name="deeplabv2-mini",
         backbone=MINI_RESNET,
-        decode_head={"type": "DeepLabV2Head", "in_channels": 256, "dilations": (6, 12)},
+        decode_head=deeplabv2_head(256),
         start=shipped("resnet-mini.safetensors"),
         recipe=recipe(learning_rate=2e-3, head_lr_factor=1.0),
     ),

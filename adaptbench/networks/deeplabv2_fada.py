@@ -6,10 +6,9 @@ docs/quirks.md#a8 and #a13.
 
 from __future__ import annotations
 
-from typing import Any
-
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.networks import dilated_vgg  # noqa: F401 - registers the encoder
+from adaptbench.networks.deeplabv2 import deeplabv2_head, resnet
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights
 from adaptbench.optim.recipe import recipe
@@ -19,29 +18,18 @@ CAFFE_VGG = Normalisation((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), bgr=True)
 _RECIPE = recipe(optimizer="sgd", learning_rate=2.5e-4, weight_decay=5e-4, warmup=0, poly_power=0.9)
 
 
-def _classifier(in_channels: int) -> dict[str, Any]:
-    return {"type": "DeepLabV2Head", "in_channels": in_channels, "dilations": (6, 12, 18, 24)}
-
-
 NETWORKS = (
     NetworkSpec(
         name="deeplabv2-fada-r101",
-        backbone={
-            "type": "ResNet",
-            "depth": 101,
-            "strides": (1, 2, 1, 1),
-            "dilations": (1, 1, 2, 4),
-            "contract_dilation": True,
-            "norm_cfg": {"type": "BN", "requires_grad": True},
-        },
-        decode_head=_classifier(2048),
+        backbone=resnet(101, type="ResNet"),
+        decode_head=deeplabv2_head(2048, (6, 12, 18, 24)),
         start=StartWeights("ImageNet-1k", "resnet101-5d3b4d8f.pth", "torchvision's first ResNet-101"),
         recipe=_RECIPE,
     ),
     NetworkSpec(
         name="deeplabv2-fada-vgg16",
         backbone={"type": "DilatedVGG"},
-        decode_head=_classifier(1024),
+        decode_head=deeplabv2_head(1024, (6, 12, 18, 24)),
         start=StartWeights(
             "ImageNet-1k (Caffe)", "vgg16-00b39a1b.pth", "Caffe's VGG-16 in jcjohnson/pytorch-vgg"
         ),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.data.normalisation import CAFFE
-from adaptbench.networks.deeplabv2 import MINI_RESNET
+from adaptbench.networks.deeplabv2 import MINI_RESNET, deeplabv2_head
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights, shipped
 from adaptbench.optim.recipe import recipe
@@ -96,28 +96,13 @@ FOUR_BRANCHES = (6, 12, 18, 24)
 TWO_BRANCHES = FOUR_BRANCHES[:2]
 
 
-def _classifier(in_channels: int, in_index: int, dilations: Sequence[int]) -> dict[str, Any]:
-    """Configuration of the sum of dilated convolutions on a feature map."""
-    return {
-        "type": "DeepLabV2Head",
-        "in_channels": in_channels,
-        "in_index": in_index,
-        "dilations": tuple(dilations),
-    }
-
-
 def two_classifiers(aux: int, main: int, dilations: Sequence[int] = FOUR_BRANCHES) -> dict[str, Any]:
     """Configuration of both classifiers: auxiliary on the third feature map, main on the last; by their channels."""
-    return {
-        "type": "TwoOutputHead",
-        "aux": _classifier(aux, 2, dilations),
-        "main": _classifier(main, 3, dilations),
-    }
-
-
-def _caffe(file: str, origin: str) -> StartWeights:
-    """ImageNet weights that were converted from Caffe."""
-    return StartWeights("ImageNet-1k (Caffe)", file, origin)
+    aux_head, main_head = (
+        deeplabv2_head(aux, dilations, in_index=2),
+        deeplabv2_head(main, dilations, in_index=3),
+    )
+    return {"type": "TwoOutputHead", "aux": aux_head, "main": main_head}
 
 
 _RECIPE = recipe(optimizer="sgd", learning_rate=2.5e-4, weight_decay=5e-4, warmup=0, poly_power=0.9)
@@ -128,8 +113,10 @@ NETWORKS = (
         name="deeplabv2-multi-r101",
         backbone={"type": "CaffeResNet"},
         decode_head=two_classifiers(aux=1024, main=2048),
-        start=_caffe(
-            "DeepLab_resnet_pretrained_imagenet.pth", "the release of ADVENT's code, valeoai/ADVENT"
+        start=StartWeights(
+            "ImageNet-1k (Caffe)",
+            "DeepLab_resnet_pretrained_imagenet.pth",
+            "the release of ADVENT's code, valeoai/ADVENT",
         ),
         recipe=_RECIPE,
         normalisation=CAFFE,
@@ -138,7 +125,8 @@ NETWORKS = (
         name="deeplabv2-pixmatch-r101",
         backbone={"type": "CaffeResNet", "trained_norms": True},
         decode_head=two_classifiers(aux=1024, main=2048, dilations=TWO_BRANCHES),
-        start=_caffe(
+        start=StartWeights(
+            "ImageNet-1k (Caffe)",
             "DeepLab_resnet_pretrained_init-f81d91e8.pth",
             "the release of PixMatch's code, lukemelas/pixmatch, section Initial Models",
         ),

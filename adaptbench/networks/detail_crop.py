@@ -54,14 +54,9 @@ def number_of_offsets(margin: int, divisor: int, reach_edge: bool = False) -> in
 def draw_crop_box(
     image: Size, crop: Size, divisor: int, generator: np.random.Generator, reach_edge: bool = False
 ) -> CropBox:
-    """Draw a detail crop; nothing is drawn when the crop is the image.
+    """Draw a detail crop, the row offset first; nothing is drawn when the crop is the image.
 
-    Args:
-        image: size of the detail image.
-        crop: size of the crop.
-        divisor: offsets are multiples of this.
-        generator: source of the row offset, then of the column offset.
-        reach_edge: see `number_of_offsets`.
+    Offsets are multiples of ``divisor``; for ``reach_edge`` see `number_of_offsets`.
 
     Raises:
         UsageError: the crop leaves no offset to draw.

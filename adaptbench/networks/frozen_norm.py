@@ -10,9 +10,6 @@ from torch import nn
 class FrozenBatchNorm2d(nn.BatchNorm2d):
     """A fixed scale and shift per channel: running statistics in training, too, and no epsilon.
 
-    Args:
-        num_features: channels.
-
     Source: docs/quirks.md#a7.
     """
 

@@ -135,10 +135,7 @@ def average_windows(logits: Tensor, boxes: Sequence[CropBox]) -> Tensor:
 def fuse(context: Tensor, attention: Tensor, detail: Tensor) -> Tensor:
     """``up(attention) * detail + up(context)``, with bilinear upsampling to the size of the detail.
 
-    Args:
-        context: context logits, already multiplied with (1 - attention).
-        attention: weight of the detail at the resolution of the context.
-        detail: detail logits of the whole image.
+    The context is already multiplied with (1 - attention).
 
     Shape: ``(B, C, h, w)``, ``(B, C or 1, h, w)`` and ``(B, C, H, W)`` to ``(B, C, H, W)``.
 
@@ -181,10 +178,7 @@ class HRDAHead(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Fused, attention-scaled context and raw detail logits, and the attention; see `HRDAOutput`.
 
-        Args:
-            context: feature maps of the context image.
-            detail: feature maps of the detail crop.
-            crop_box: the detail crop in pixels of the detail image.
+        The crop box is in pixels of the detail image.
         """
         lr, hr = self.head(context), self.head(detail)  # in this order: the batch norm statistics follow both
         attention = self._attention(context, lr)
@@ -230,13 +224,7 @@ class HRDAHead(nn.Module):
 
 
 class HRDASegmentor(nn.Module):
-    """Backbone and HRDA head; parameter names are those of the published checkpoints.
-
-    Args:
-        backbone: images to feature maps, fine to coarse.
-        decode_head: feature maps of both scales to logits.
-        options: scales, crop and windows.
-    """
+    """Backbone and HRDA head; parameter names are those of the published checkpoints."""
 
     def __init__(self, backbone: nn.Module, decode_head: HRDAHead, options: HRDAOptions) -> None:
         super().__init__()
@@ -251,11 +239,7 @@ class HRDASegmentor(nn.Module):
         return draw_crop_box(detail, options.detail_crop, options.divisor, generator, options.reach_edge)
 
     def forward_train(self, image: Tensor, crop_box: CropBox) -> HRDAOutput:
-        """Logits of both scales and fused.
-
-        Args:
-            image: normalised images.
-            crop_box: the detail crop of all of them, in pixels of the detail image.
+        """Logits of both scales and fused; the crop box is in pixels of the detail image.
 
         Shape: ``(B, 3, H, W)`` float.
         """
@@ -350,17 +334,7 @@ def attention_config(head: Mapping[str, Any], width: int | None) -> dict[str, An
 
 
 def hrda_head(head: nn.Module, config: Mapping[str, Any], num_classes: int, options: HRDAOptions) -> HRDAHead:
-    """The HRDA head around a decoder.
-
-    Args:
-        head: the decoder.
-        config: its configuration, without ``num_classes``.
-        num_classes: number of logits.
-        options: attention and scales.
-
-    Raises:
-        UsageError: the output stride of this type of decoder is unknown.
-    """
+    """The HRDA head around a decoder with this configuration, which must have a known output stride."""
     if config["type"] not in _OUTPUT_STRIDES:
         raise UsageError(f"HRDA goes around {', '.join(_OUTPUT_STRIDES)}, not around {config['type']}.")
     attention: nn.Module | None = None
@@ -375,12 +349,7 @@ def hrda_head(head: nn.Module, config: Mapping[str, Any], num_classes: int, opti
 def build_hrda(
     network: str, num_classes: int, options: HRDAOptions, pretraining: str = "none"
 ) -> HRDASegmentor:
-    """HRDA around one of our networks, whose encoder starts as `networks.build` says.
-
-    Raises:
-        UsageError: no such network, or HRDA cannot go around it.
-        DataError: the start weights are not on this machine.
-    """
+    """HRDA around one of our networks, whose encoder starts as `networks.build` says."""
     from adaptbench import networks  # the package imports this module
 
     base = networks.build(network, num_classes, pretraining)

@@ -3,6 +3,8 @@
 The arithmetic is that of mmsegmentation unless a mode says otherwise: logits are resized bilinearly
 (align_corners=False) to the size of the network's input, overlapping windows are averaged as raw logits, and the
 result is resized once more where the label file has another size. No softmax comes in between.
+
+Images are normalised. Networks map ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
 """
 
 from __future__ import annotations
@@ -87,20 +89,15 @@ def resize(logits: Tensor, size: Size, aligned: bool = False) -> Tensor:
     return functional.interpolate(logits, size, mode="bilinear", align_corners=aligned)
 
 
+@torch.no_grad()
 def predict(network: nn.Module, image: Tensor, mode: Mode) -> Tensor:
     """Logits at the size of the image. The network should be in evaluation mode.
 
     Shape: ``(1, 3, H, W)`` to ``(1, C, H, W)``.
-
-    Args:
-        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution.
-        image: normalised image.
-        mode: whole or sliding.
     """
-    with torch.no_grad():
-        if isinstance(mode, Averaged):
-            return averaged_probability(network, image, mode, _size(image)).log()
-        return resize(_coarse(network, image, mode), _size(image), _aligned(mode))
+    if isinstance(mode, Averaged):
+        return averaged_probability(network, image, mode, _size(image)).log()
+    return resize(_coarse(network, image, mode), _size(image), _aligned(mode))
 
 
 def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor:
@@ -109,67 +106,49 @@ def segment(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor
     return found
 
 
+@torch.no_grad()
 def segment_to(network: nn.Module, image: Tensor, mode: Mode, sizes: Sequence[Size]) -> list[Tensor]:
-    """Predicted train ids at several sizes, for which the network runs once.
+    """Predicted train ids at several sizes, for which the network runs once; `Averaged` runs it once per size.
 
     Equal to `predict`, `resize` and argmax over the classes, but one class at a time, so that the logits at
     full size (160 MB for 19 classes at 2048x1024) never exist.
 
     Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8 each.
-
-    Args:
-        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
-        image: normalised image.
-        mode: whole or sliding; averaged ones run the network once per size.
-        sizes: (height, width) of the label files.
     """
-    with torch.no_grad():
-        if isinstance(mode, Averaged):
-            averages = (averaged_probability(network, image, mode, size) for size in sizes)
-            return [average.argmax(dim=1)[0].to(torch.uint8) for average in averages]
-        coarse, aligned = _coarse(network, image, mode), _aligned(mode)
-        return [resized_argmax(coarse, *_steps_to(size, image, mode), aligned=aligned)[0] for size in sizes]
+    if isinstance(mode, Averaged):
+        averages = (averaged_probability(network, image, mode, size) for size in sizes)
+        return [average.argmax(dim=1)[0].to(torch.uint8) for average in averages]
+    coarse, aligned = _coarse(network, image, mode), _aligned(mode)
+    return [resized_argmax(coarse, *_steps_to(size, image, mode), aligned=aligned)[0] for size in sizes]
 
 
+@torch.no_grad()
 def segment_confidently(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> tuple[Tensor, Tensor]:
     """The train ids of `segment`, and the probability that the network gives to each.
 
     Shape: ``(1, 3, H, W)`` to ``(*size,)`` uint8 and ``(*size,)`` float in [0, 1].
-
-    Args:
-        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
-        image: normalised image.
-        mode: whole or sliding.
-        size: (height, width) of the result.
     """
-    with torch.no_grad():
-        if isinstance(mode, Averaged):
-            probability = averaged_probability(network, image, mode, size)
-            ids = probability.argmax(dim=1, keepdim=True)
-            return ids[0, 0].to(torch.uint8), probability.gather(1, ids)[0, 0]
-        logits, sizes, aligned = _coarse(network, image, mode), _steps_to(size, image, mode), _aligned(mode)
-        winner = resized_argmax(logits, *sizes, aligned=aligned)
-        return winner[0], resized_confidence(logits, winner, *sizes, aligned=aligned)[0]
+    if isinstance(mode, Averaged):
+        probability = averaged_probability(network, image, mode, size)
+        ids = probability.argmax(dim=1, keepdim=True)
+        return ids[0, 0].to(torch.uint8), probability.gather(1, ids)[0, 0]
+    logits, sizes, aligned = _coarse(network, image, mode), _steps_to(size, image, mode), _aligned(mode)
+    winner = resized_argmax(logits, *sizes, aligned=aligned)
+    return winner[0], resized_confidence(logits, winner, *sizes, aligned=aligned)[0]
 
 
+@torch.no_grad()
 def probability(network: nn.Module, image: Tensor, mode: Mode, size: Size) -> Tensor:
     """Class probabilities at the size of the label file; their argmax is what `segment` gives.
 
     Shape: ``(1, 3, H, W)`` to ``(C, *size)``.
-
-    Args:
-        network: maps ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution.
-        image: normalised image.
-        mode: how the network sees it.
-        size: (height, width) of the label file.
     """
-    with torch.no_grad():
-        if isinstance(mode, Averaged):
-            return averaged_probability(network, image, mode, size)[0]
-        logits = _coarse(network, image, mode)
-        if not _aligned(mode):
-            logits = resize(logits, _size(image))
-        return resize(logits, size, _aligned(mode)).softmax(dim=1)[0]
+    if isinstance(mode, Averaged):
+        return averaged_probability(network, image, mode, size)[0]
+    logits = _coarse(network, image, mode)
+    for step in _steps_to(size, image, mode):
+        logits = resize(logits, step, _aligned(mode))
+    return logits.softmax(dim=1)[0]
 
 
 def averaged_probability(network: nn.Module, image: Tensor, mode: Averaged, size: Size) -> Tensor:
@@ -225,13 +204,7 @@ def _planes(logits: Tensor, sizes: Sequence[Size], aligned: bool) -> Iterator[Te
 
 
 def windows(image: Size, crop: Size, stride: Size) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each window, left to right, then top to bottom.
-
-    Args:
-        image: size of the image.
-        crop: size of a window.
-        stride: step between windows.
-    """
+    """Rows and columns of each window, left to right, then top to bottom."""
     columns = list(_steps(image[1], crop[1], stride[1]))
     for rows in _steps(image[0], crop[0], stride[0]):
         for column in columns:

@@ -40,11 +40,6 @@ class InterlacedAttention(nn.Module):
     The map is zero-padded symmetrically to whole blocks (an odd row or column at the bottom or right); padded
     positions take part in the attention. There is neither a residual connection nor an output convolution.
 
-    Args:
-        in_channels: channels of the map read.
-        channels: channels of the attention and of the result.
-        block: side of a block.
-
     Source: docs/quirks.md#s6.
     """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -30,9 +31,6 @@ MapSize = tuple[int, int]
 class DropPath(nn.Module):
     """Stochastic depth: in training, drops a residual branch for whole samples and scales the kept ones.
 
-    Args:
-        rate: probability of dropping a sample's branch.
-
     Source: Huang et al., arXiv 1603.09382.
     """
 
@@ -48,20 +46,9 @@ class DropPath(nn.Module):
         kept.bernoulli_(1.0 - self.rate)
         return branch * (kept / (1.0 - self.rate)).to(branch.dtype)
 
-    def extra_repr(self) -> str:
-        """The rate."""
-        return f"rate={self.rate:.3f}"
-
 
 class PatchEmbed(nn.Module):
-    """Overlapping patches: a strided convolution and a layer norm. Sizes are rounded up.
-
-    Args:
-        in_channels: channels of the map read.
-        channels: width of the tokens.
-        kernel: side of a patch in pixels.
-        stride: distance of the patches in pixels.
-    """
+    """Overlapping patches: a strided convolution and a layer norm. Sizes are rounded up."""
 
     def __init__(self, in_channels: int, channels: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -81,11 +68,7 @@ class PatchEmbed(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention with keys and values from a spatially reduced map.
 
-    Args:
-        channels: width of the tokens.
-        heads: attention heads.
-        reduction: side of the patches merged before keys and values; a remainder is dropped. 1 = none.
-        qkv_bias: whether queries, keys and values have a bias.
+    Patches with sides of ``reduction`` tokens are merged before keys and values; a remainder is dropped.
 
     Source: SegFormer, arXiv 2105.15203, equations 1 and 2.
     """
@@ -172,21 +155,11 @@ class Block(nn.Module):
 class MiT(nn.Module):
     """Mix transformer: four stages of overlapping patches and transformer blocks, at strides 4, 8, 16, 32.
 
-    Each stage reads the normalised map of the one before.
-
-    Args:
-        channels: width of each stage.
-        depths: blocks of each stage.
-        heads: attention heads of each stage.
-        reductions: spatial reduction of keys and values in each stage.
-        mlp_ratios: hidden width of the feed-forward networks over the width of the stage.
-        qkv_bias: whether queries, keys and values have a bias.
-        drop_path: stochastic depth of the last block, rising linearly from 0. The published trainings of
-            DAFormer and HRDA leave it at 0.1.
-        checkpointing: recompute blocks in the backward pass: less memory, more time, equal numbers.
+    Each stage reads the normalised map of the one before. Stochastic depth rises linearly to ``drop_path`` in the
+    last block; the published trainings of DAFormer and HRDA leave it at 0.1. With ``checkpointing`` blocks are
+    recomputed in the backward pass: less memory, more time, equal numbers.
 
     Attributes:
-        channels: width of each stage.
         style_hallucination: None, or a module between stages 1 and 2 that is called in training mode and may
             enlarge the batch (SHADE).
 
@@ -207,7 +180,9 @@ class MiT(nn.Module):
         super().__init__()
         self.checkpointing = checkpointing
         self.channels = tuple(channels)
-        self._add_embeddings(channels)
+        for stage, (before, width) in enumerate(pairwise((3, *channels))):
+            kernel, stride = (7, 4) if stage == 0 else (3, 2)
+            setattr(self, f"patch_embed{stage + 1}", PatchEmbed(before, width, kernel, stride))
         rates = iter(_linear(drop_path, sum(depths)))
         for stage, (width, depth) in enumerate(zip(channels, depths, strict=True)):
             options = (heads[stage], reductions[stage], mlp_ratios[stage], qkv_bias)
@@ -217,13 +192,6 @@ class MiT(nn.Module):
         self.style_hallucination: nn.Module | None
         self.register_module("style_hallucination", None)
         self.apply(_initialise)
-
-    def _add_embeddings(self, channels: Sequence[int]) -> None:
-        previous = 3
-        for stage, width in enumerate(channels):
-            kernel, stride = (7, 4) if stage == 0 else (3, 2)
-            setattr(self, f"patch_embed{stage + 1}", PatchEmbed(previous, width, kernel, stride))
-            previous = width
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Feature maps, fine to coarse. Shape: ``(B, 3, H, W)`` to four ``(B, c, ceil(H / s), ceil(W / s))``."""

@@ -37,19 +37,16 @@ class _StandIn(ModuleType):
         return type(name, (MissingOp,), {"__module__": self.__name__, "__qualname__": name})
 
 
-class _StandInLoader(Loader):
+class _StandInFinder(MetaPathFinder, Loader):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        found = name == _PACKAGE or name.startswith(_PACKAGE + ".")
+        return ModuleSpec(name, self, is_package=True) if found else None
+
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _StandIn(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing to run: names are made on access."""
-
-
-class _StandInFinder(MetaPathFinder):
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if name == _PACKAGE or name.startswith(_PACKAGE + "."):
-            return ModuleSpec(name, _StandInLoader(), is_package=True)
-        return None
 
 
 def install() -> bool:

@@ -11,11 +11,7 @@ from adaptbench.networks.segmentor import NetworkSpec
 
 
 def config_network(path: Path) -> NetworkSpec:
-    """The spec of the ``model`` in an mmsegmentation config. Auxiliary heads and losses are left out.
-
-    Raises:
-        UsageError: the file is missing, cannot be run, or holds no encoder and decoder.
-    """
+    """The spec of the ``model`` in an mmsegmentation config. Auxiliary heads and losses are left out."""
     try:
         model = Config.fromfile(path).model
         backbone, head = dict(model.backbone), dict(model.decode_head)

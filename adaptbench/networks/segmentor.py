@@ -15,12 +15,7 @@ from adaptbench.optim.recipe import recipe
 
 
 class Segmentor(nn.Module):
-    """Backbone and decoder; parameter names are those of mmsegmentation's ``EncoderDecoder``.
-
-    Args:
-        backbone: images to a sequence of feature maps, fine to coarse.
-        decode_head: feature maps to logits.
-    """
+    """Backbone and decoder; parameter names are those of mmsegmentation's ``EncoderDecoder``."""
 
     def __init__(self, backbone: nn.Module, decode_head: nn.Module) -> None:
         super().__init__()

@@ -44,13 +44,7 @@ def shipped(file: str) -> StartWeights:
 
 @dataclass(frozen=True)
 class Found:
-    """Start weights on this machine.
-
-    Attributes:
-        data: what they were trained on, in words for tables.
-        path: the file.
-        sha256: of its bytes, hex.
-    """
+    """Start weights on this machine."""
 
     data: str
     path: Path
@@ -63,11 +57,6 @@ class Found:
 
 def find(network: str, declared: StartWeights | None, choice: str) -> Found | None:
     """The start weights of ``network``; None = random ones.
-
-    Args:
-        network: its name, for errors.
-        declared: what it declares; None = it always starts from random weights.
-        choice: the setting `pretraining`.
 
     Raises:
         UsageError: the user's file does not exist.
@@ -90,11 +79,7 @@ def find(network: str, declared: StartWeights | None, choice: str) -> Found | No
 
 
 def load(found: Found, backbone: nn.Module) -> None:
-    """Fills ``backbone`` with the weights of a file in any naming that is known.
-
-    Raises:
-        UsageError: the file does not hold this encoder; missing and surplus names are listed.
-    """
+    """Fills ``backbone`` with the weights of a file in any naming that is known."""
     from adaptbench.networks.pretrained.encoders import encoder_state
     from adaptbench.networks.pretrained.foreign import read_tensors
 

@@ -18,6 +18,7 @@ import torch
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.networks.daformer import daformer_head
+from adaptbench.networks.deeplabv2 import deeplabv2_head
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights
 from adaptbench.networks.timm_backbone import TimmEncoder
@@ -79,8 +80,7 @@ def _deeplabv2(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
         pyramid = _pyramid(model, output_stride=8)
     except UsageError:
         pyramid = _pyramid(model)
-    head = {"type": "DeepLabV2Head", "in_channels": pyramid.channels[-1], "dilations": (6, 12)}
-    return pyramid.backbone(), head
+    return pyramid.backbone(), deeplabv2_head(pyramid.channels[-1])
 
 
 def _daformer(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -103,11 +103,7 @@ def _daformer(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @lru_cache(maxsize=64)
 def _pyramid(model: str, output_stride: int | None = None) -> _Pyramid:
-    """What an encoder gives, found out on the meta device: shapes without weights.
-
-    Raises:
-        UsageError: it gives no feature maps, or takes images of one size only.
-    """
+    """What an encoder gives, found out on the meta device: shapes without weights."""
     dilated = {} if output_stride is None else {"output_stride": output_stride}
     for any_size in _ANY_SIZE:
         try:

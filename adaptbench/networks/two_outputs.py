@@ -13,11 +13,6 @@ from torch import Tensor, nn
 class TwoOutputHead(nn.Module):
     """Two decoders on one encoder; as a decoder it gives the main output alone.
 
-    Args:
-        main: configuration of the decoder that is scored, without ``num_classes``.
-        aux: configuration of the auxiliary one.
-        num_classes: number of logits of each.
-
     Source: AdaptSegNet, arXiv 1802.10349, section 3.2 (multi-level adaptation).
     """
 

@@ -18,12 +18,7 @@ _LABELLED = {"source": True, "target": False, "evaluation": True, "also": True}
 
 
 def require_known(plugin: Plugin, benchmark: type[Benchmark], registry: Registry) -> None:
-    """Checks what a benchmark states.
-
-    Raises:
-        UsageError: in a YAML file; names line and key.
-        PluginError: in a Python file; names the attribute.
-    """
+    """Checks what a benchmark states; an error names line and key of a YAML file, or the attribute."""
     for keys, problem in _problems(benchmark, registry):
         if plugin.file.suffix in DESCRIPTIONS:
             raise yaml_file.wrong(plugin.file, keys, problem)

@@ -14,11 +14,7 @@ _DRIVER = "libcuda.so.1"
 
 
 def device_name(name: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` is the GPU where there is one.
-
-    Raises:
-        UsageError: another name, or a GPU is asked for and there is none.
-    """
+    """``cpu`` or ``cuda``; ``auto`` is the GPU where there is one, and ``cuda`` a UsageError where not."""
     if name not in ("auto", "cpu", "cuda"):
         raise unknown_name("device", name, ("auto", "cpu", "cuda"))
     usable = bool(gpus())

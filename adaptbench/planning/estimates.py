@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adaptbench.contracts.plugins import ROOT
+from adaptbench.contracts.settings import stated_iterations
 from adaptbench.records.found import scan_records
 from adaptbench.records.jobspec import JobSpec, State
 from adaptbench.records.record import Record
@@ -105,8 +106,10 @@ class Estimates:
         self._finished: dict[Hashable, list[_Finished]] = defaultdict(list)
         for record in records:
             if record.origin == "maintainer":
+                cost, iterations = record.cost, iterations_of(record.settings)
+                seconds = cost.training_seconds, cost.evaluation_seconds
                 for key in _record_keys(record):
-                    self._finished[key].append(_finished(record))
+                    self._finished[key].append(_Finished(iterations, *seconds, cost.peak_memory_mib))
 
     def of(self, spec: JobSpec) -> Estimate | None:
         """The estimate for a job; None if no finished one is like it.
@@ -115,8 +118,7 @@ class Estimates:
         """
         if spec.activation_checkpointing or not self._finished:
             return None
-        known = (self._finished[key] for key in _job_keys(spec) if key in self._finished)
-        return _estimate(iterations_of(spec.settings), next(known, []))
+        return _estimate(self._finished, _job_keys(spec), iterations_of(spec.settings))
 
 
 class BoardEstimates:
@@ -129,23 +131,24 @@ class BoardEstimates:
     def __init__(self, rows: Iterable[Mapping[str, str]]) -> None:
         self._finished: dict[Hashable, list[_Finished]] = defaultdict(list)
         for row in rows:
-            if row["ranked_split"] == "True" and _usual(
-                part.split("=")[0] for part in _parts(row["overrides"])
-            ):
+            overrides = [part.split("=")[0] for part in row["overrides"].split(", ") if part]
+            if row["ranked_split"] == "True" and _usual(overrides):
                 work = (row["method"], row["network"], row["profile"], row["device"])
+                seconds = float(row["training_seconds"]), float(row["evaluation_seconds"])
+                done = _Finished(int(row["iterations"]), *seconds, float(row["peak_memory_mib"]))
                 for key in (row["benchmark"], work), work:
-                    self._finished[key].append(_finished_row(row))
+                    self._finished[key].append(done)
 
     def of(self, job: Job) -> Estimate | None:
         """The estimate for a job; None if no row is like it, or the job is scored in another way."""
         spec = job.spec
-        if spec.activation_checkpointing or spec.limit is not None or not _usually_scored(spec):
+        scored = (spec.ranking["checkpoint"], spec.ranking["test_time_augmentation"])
+        if spec.activation_checkpointing or spec.limit is not None or scored != ("last", "none"):
             return None
         if not _usual(spec.overrides):
             return None
         work = (spec.method, spec.settings["network"], spec.profile, spec.device)
-        known = (self._finished[key] for key in ((spec.board, work), work) if key in self._finished)
-        found = _estimate(sum(job.iterations), next(known, []))
+        found = _estimate(self._finished, [(spec.board, work), work], sum(job.iterations))
         return None if found is None else replace(found, elsewhere=True)
 
 
@@ -157,32 +160,22 @@ def board_rows(board: Path = BOARD) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _parts(overrides: str) -> list[str]:
-    return [part for part in overrides.split(", ") if part]
-
-
 def _usual(overrides: Iterable[str]) -> bool:
     """Whether settings of these names leave the cost per iteration as it is; the network is compared apart."""
     return all(_is_free(key) or key == "network" or key.startswith("minicity.") for key in overrides)
 
 
-def _usually_scored(spec: JobSpec) -> bool:
-    return (spec.ranking["checkpoint"], spec.ranking["test_time_augmentation"]) == ("last", "none")
-
-
-def _finished_row(row: Mapping[str, str]) -> _Finished:
-    seconds = float(row["training_seconds"]), float(row["evaluation_seconds"])
-    return _Finished(int(row["iterations"]), *seconds, float(row["peak_memory_mib"]))
-
-
 def iterations_of(settings: Mapping[str, Any]) -> int:
     """Training iterations of all stages whose number is a setting."""
-    counted = [key for key in settings if key.endswith("iterations") and "schedule" not in key]
-    return sum(settings[key] or 0 for key in counted)  # none: as many as of another stage
+    return sum(stated_iterations(settings).values())
 
 
-def _estimate(iterations: int, finished: Sequence[_Finished]) -> Estimate | None:
-    comparable = [job for job in finished if job.iterations or not iterations]
+def _estimate(
+    finished: Mapping[Hashable, Sequence[_Finished]], keys: Iterable[Hashable], iterations: int
+) -> Estimate | None:
+    """From the finished jobs under the first of ``keys`` that there is."""
+    alike = next((finished[key] for key in keys if key in finished), [])
+    comparable = [job for job in alike if job.iterations or not iterations]
     if not comparable:
         return None
     return Estimate(
@@ -196,30 +189,20 @@ def _seconds(job: _Finished, iterations: int) -> float:
     return job.training_seconds * share + job.evaluation_seconds
 
 
-def _finished(record: Record) -> _Finished:
-    cost = record.cost
-    return _Finished(
-        iterations_of(record.settings), cost.training_seconds, cost.evaluation_seconds, cost.peak_memory_mib
-    )
-
-
 def _record_keys(record: Record) -> list[Hashable]:
+    """What equal jobs have in common, the most alike ones first."""
     provenances = frozenset(facts.get("provenance") for facts in record.data.values())
     work = (record.method, record.network.name, record.profile, record.cost.device, provenances)
-    return _keys(
-        record.group_hash, record.benchmark, (*work, _rules(record.ranking), _sizes(record.settings))
-    )
+    whole = (*work, _rules(record.ranking), _sizes(record.settings))
+    return [("group", record.group_hash), (record.benchmark, whole), whole]
 
 
 def _job_keys(spec: JobSpec) -> list[Hashable]:
+    """The same of a job that is to do."""
     provenances = frozenset(source.provenance for source in (*spec.data.values(), *spec.also.values()))
     work = (spec.method, spec.settings["network"], spec.profile, spec.device, provenances)
-    return _keys(spec.group_hash, spec.board, (*work, _rules(spec.ranking), _sizes(spec.settings)))
-
-
-def _keys(group: str, benchmark: str, work: Hashable) -> list[Hashable]:
-    """What equal jobs have in common, the most alike ones first."""
-    return [("group", group), (benchmark, work), work]
+    whole = (*work, _rules(spec.ranking), _sizes(spec.settings))
+    return [("group", spec.group_hash), (spec.board, whole), whole]
 
 
 def _rules(ranking: Mapping[str, Any]) -> Hashable:

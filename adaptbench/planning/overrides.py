@@ -7,20 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adaptbench.contracts.method import Method
-from adaptbench.contracts.settings import Settings, check_key, parse_value
+from adaptbench.contracts.settings import check_key, parse_value
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.planning import sources
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """Parsed ``--set`` options.
-
-    Attributes:
-        common: values for every method.
-        by_method: values for one method, by its name.
-        world: dials of the generated world.
-    """
+    """Parsed ``--set`` options."""
 
     common: Mapping[str, Any]
     by_method: Mapping[str, Mapping[str, Any]]
@@ -28,11 +22,7 @@ class Overrides:
 
     @classmethod
     def parse(cls, texts: Iterable[str], methods: Sequence[type[Method]]) -> Overrides:
-        """Reads ``KEY=VALUE``, ``METHOD.KEY=VALUE`` and ``minicity.DIAL=VALUE``; values are checked with the settings.
-
-        Raises:
-            UsageError: another form, or an unknown method, key or dial.
-        """
+        """Reads ``KEY=VALUE``, ``METHOD.KEY=VALUE`` and ``minicity.DIAL=VALUE``; checks keys and dials."""
         common: dict[str, Any] = {}
         by_method: dict[str, dict[str, Any]] = {m.name: {} for m in methods}
         world: dict[str, Any] = {}
@@ -46,7 +36,7 @@ class Overrides:
             if dot and owner == "minicity":
                 world[inner] = sources.check_dial(inner, parse_value(value))
             elif dot and owner in by_method:
-                check_key(_schema(methods, owner), inner, owner)
+                check_key(next(m.Settings for m in methods if m.name == owner), inner, owner)
                 by_method[owner][inner] = parse_value(value)
             elif dot:
                 raise unknown_name("method in --set", owner, [*by_method, "minicity"])
@@ -56,11 +46,7 @@ class Overrides:
         return cls(common, by_method, world)
 
     def on(self, network: str | None) -> Overrides:
-        """The same with a network for every method; None = as it is.
-
-        Raises:
-            UsageError: a network is set already.
-        """
+        """The same with a network for every method; None = as it is. A UsageError if one is set already."""
         if network is None:
             return self
         if any("network" in values for values in (self.common, *self.by_method.values())):
@@ -72,16 +58,11 @@ class Overrides:
         return {**self.common, **self.by_method[method.name]}
 
 
-def _schema(methods: Sequence[type[Method]], name: str) -> type[Settings]:
-    return next(m.Settings for m in methods if m.name == name)
-
-
 def _check_common(key: str, methods: Sequence[type[Method]]) -> None:
     having = [m.name for m in methods if key in m.Settings.model_fields]
     lacking = [m.name for m in methods if key not in m.Settings.model_fields]
     if not having:
-        known = sorted({k for m in methods for k in m.Settings.model_fields})
-        raise unknown_name("setting", key, known)
+        raise unknown_name("setting", key, {k for m in methods for k in m.Settings.model_fields})
     if lacking:
         raise UsageError(
             f"--set {key}: not a setting of {', '.join(lacking)}. Write {having[0]}.{key}=VALUE to set it for one "

@@ -13,7 +13,7 @@ from adaptbench.contracts import plugins, protocols
 from adaptbench.contracts.benchmark import PREFIX, Benchmark, CheckpointRule
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import Profile, Provenance, profile
-from adaptbench.contracts.settings import Resolved, resolve
+from adaptbench.contracts.settings import Resolved, resolve, stated_iterations
 from adaptbench.contracts.study import Study, load_study
 from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
@@ -24,15 +24,8 @@ from adaptbench.planning.devices import device_name
 from adaptbench.planning.overrides import Overrides
 from adaptbench.planning.request import Request
 from adaptbench.planning.study_plan import Asked, asked_for, methods_of, require_distinct
-from adaptbench.records.jobspec import (
-    DataSource,
-    JobSpec,
-    State,
-    content_hash,
-    job_folder,
-    load_job,
-    read_status,
-)
+from adaptbench.records import jobspec
+from adaptbench.records.jobspec import DataSource, JobSpec, State, content_hash, load_job, read_status
 from adaptbench.records.record import load_record
 
 
@@ -41,8 +34,6 @@ class Job:
     """A planned job.
 
     Attributes:
-        spec: what it is.
-        folder: where it lives.
         state: where it stands: done, interrupted, failed or planned, or skipped.
         reason: why it is skipped, or why it failed before.
         iterations: of the trainings of its stages, in order; none of a job that is skipped.
@@ -85,6 +76,7 @@ def make_plan(request: Request) -> Plan:
     overrides = Overrides.parse(request.settings, methods)
     asked = asked_for(study, methods, broken, overrides.of)
     chosen = profile(request.profile)
+    search = sources.Search(chosen, registry, request, overrides.world)
     jobs: dict[Path, Job] = {}  # two names of one benchmark are one job
     variants: dict[Path, str] = {}
     located: list[Mapping[str, DataSource]] = []
@@ -93,10 +85,10 @@ def make_plan(request: Request) -> Plan:
         benchmark, provenance = _benchmark(
             registry, text, request.data or chosen.data, request.data is not None
         )
-        data = sources.locate(benchmark, provenance, chosen, registry, request, overrides.world)
+        data = search.locate(benchmark, provenance)
         if overrides.world and not any(source.provenance == "generated" for source in data.values()):
             raise UsageError(f"--set minicity...: {text} uses no generated data. Leave the dials out.")
-        also, missing = sources.locate_also(benchmark, provenance, chosen, registry, request, overrides.world)
+        also, missing = search.locate_also(benchmark, provenance)
         located += [data, {ref.partition("/")[0]: source for ref, source in also.items()}]
         if missing:
             notes.append(f"{benchmark.name}: not scored beside, since not there: {', '.join(missing)}.")
@@ -106,9 +98,7 @@ def make_plan(request: Request) -> Plan:
             resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
             notes += [note] if note and note not in notes else []
             for seed in request.seeds:
-                job = _job(
-                    request, one.method, benchmark, data, also, chosen, resolved, overrides.world, seed
-                )
+                job = _job(search, one.method, benchmark, data, also, resolved, seed)
                 if unlabelled and one.method.supervision == "target":
                     reason = f"It trains on target labels, and {', '.join(unlabelled)} has none."
                     job = replace(job, state=State.SKIPPED, reason=reason)
@@ -136,12 +126,7 @@ def _require_paths_used(
 def _load_methods(
     registry: plugins.Registry, names: Sequence[str], broken: list[tuple[Path, str]]
 ) -> list[type[Method]]:
-    """Method classes; files that raise on import are left out and noted in ``broken``.
-
-    Raises:
-        UsageError: no such method.
-        PluginError: none of the methods can be used.
-    """
+    """Method classes; files that raise on import are left out and noted in ``broken``."""
     wanted = [n for name in names for n in (registry.names("method") if name == "all" else [name])]
     classes = []
     for plugin in [registry.find("method", name) for name in dict.fromkeys(wanted)]:
@@ -155,12 +140,7 @@ def _load_methods(
 
 
 def method_class(registry: plugins.Registry, name: str) -> type[Method]:
-    """The method called ``name``.
-
-    Raises:
-        UsageError: no such method.
-        PluginError: it cannot be used.
-    """
+    """The method called ``name``; a UsageError or PluginError if there is none that can be used."""
     return _checked(registry.find("method", name))
 
 
@@ -215,11 +195,7 @@ def _resolve(
 
 
 def _with_start_weights(method: type[Method], resolved: Resolved, *, smoke: bool) -> tuple[Resolved, str]:
-    """``resolved`` once its start weights are found; a smoke run goes on without them, and a note says so.
-
-    Raises:
-        UsageError, DataError: the start weights are not on this machine.
-    """
+    """``resolved`` once its start weights are found; a smoke run goes on without them, and a note says so."""
     try:
         networks.start_of(resolved.settings.network, resolved.settings.pretraining)
     except DataError as error:
@@ -231,25 +207,22 @@ def _with_start_weights(method: type[Method], resolved: Resolved, *, smoke: bool
 
 
 def _job(
-    request: Request,
+    search: sources.Search,
     method: type[Method],
     benchmark: type[Benchmark],
     data: Mapping[str, DataSource],
     also: Mapping[str, DataSource],
-    chosen: Profile,
     resolved: Resolved,
-    dials: Mapping[str, Any],
     seed: int,
 ) -> Job:
+    request, chosen = search.request, search.profile
     board = board_name(benchmark, data)
     ranking = _ranking(request, benchmark, data, chosen)
     ranking["test_time_augmentation"] = method.test_time_augmentation(resolved.settings)
     settings = resolved.settings.model_dump(mode="json")
     if request.limit is not None:
-        for name in settings:  # those of every stage; where a schedule would end is another matter
-            counts = name.endswith("iterations") and "schedule" not in name
-            if counts and settings[name] is not None:  # none: as many as of another stage
-                settings[name] = min(settings[name], request.limit)
+        stated = stated_iterations(settings)
+        settings.update({name: min(number, request.limit) for name, number in stated.items()})
     device = device_name(request.device)
     group = group_identity([method.name, method.version], benchmark, ranking, settings, chosen, device)
     spec = JobSpec(
@@ -267,18 +240,24 @@ def _job(
         threads=chosen.threads,
         settings=settings,
         settings_origin=resolved.origin,
-        overrides={**resolved.overrides, **{f"minicity.{dial}": value for dial, value in dials.items()}},
+        overrides={
+            **resolved.overrides,
+            **{f"minicity.{dial}": value for dial, value in search.dials.items()},
+        },
         data=dict(data),
         also=dict(also),
         debug_pictures=request.debug_images,
         activation_checkpointing=request.activation_checkpointing,
         plugins=[str(path.resolve()) for path in request.plugins],
     )
-    folder = job_folder(request.out, board, method.name, seed, spec.job_hash)
+    folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
     skip = method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
     job = _with_state(spec, folder, skip)
-    return job if skip else replace(job, iterations=_iterations(method, settings))
+    if skip:
+        return job
+    stages = method.stages(method.Settings.model_validate(settings))
+    return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.labeller is None))
 
 
 def group_identity(
@@ -289,11 +268,7 @@ def group_identity(
     chosen: Profile,
     device: str,
 ) -> dict[str, Any]:
-    """Everything that jobs have in common which differ by the seed alone; ``method`` is its name and version.
-
-    Raises:
-        DataError: the start weights are not on this machine.
-    """
+    """What jobs have in common that differ by the seed alone; ``method`` is its name and version."""
     found = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
     return {
         "method": method,
@@ -305,11 +280,6 @@ def group_identity(
         "scale": chosen.scale,
         "device": device,
     }
-
-
-def _iterations(method: type[Method], settings: Mapping[str, Any]) -> tuple[int, ...]:
-    stages = method.stages(method.Settings.model_validate(settings))
-    return tuple(stage.settings.iterations for stage in stages if stage.labeller is None)
 
 
 def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Benchmark]) -> str | None:

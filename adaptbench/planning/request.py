@@ -19,22 +19,12 @@ class Request:
     Attributes:
         methods: names, or ``all``; not looked at where a study is asked for.
         benchmarks: names; ``minicity/NAME`` means generated data. None at all = those of the study.
-        seeds: one job each.
         networks: one job each; none = the one that each method has, or that is set.
-        profile: ``mini`` or ``paper``.
         data: provenance; None = the profile's.
-        data_root: parent folder of official datasets.
         data_paths: folder per dataset, beside the root.
-        out: results folder.
-        settings: raw ``key=value`` texts.
-        limit: iterations of a smoke run.
-        protocol: name of the protocol.
         checkpoint: which weights are scored; None = as the protocol says.
         debug_images: iterations from one debug image to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
-        device: ``cpu``, ``cuda`` or ``auto``.
-        plugins: files or folders with further plug-ins.
-        study: name of the study whose variants are run.
     """
 
     methods: Sequence[str] = ("all",)
@@ -58,11 +48,7 @@ class Request:
 
 
 def parse_paths(texts: Sequence[str]) -> dict[str, Path]:
-    """``DATASET=PATH`` options as a mapping.
-
-    Raises:
-        UsageError: not of that form.
-    """
+    """``DATASET=PATH`` options as a mapping; a UsageError for any other form."""
     paths = {}
     for text in texts:
         name, separator, path = text.partition("=")

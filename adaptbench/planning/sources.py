@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.profiles import Profile, Provenance
 from adaptbench.data import archives, layout, minicity
 from adaptbench.errors import DataError, UsageError, unknown_name
-from adaptbench.planning.request import Request
+from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records.jobspec import DataSource
 
 #: Dials of a generated world that a user may set; the scale is the profile's.
@@ -26,64 +26,72 @@ SMOKE_IMAGES_AT_LEAST = 4
 
 
 def check_dial(name: str, value: Any) -> Any:
-    """``value`` if ``minicity.name`` is a dial and the value fits it.
-
-    Raises:
-        UsageError: no such dial, or a value of the wrong type or range.
-    """
+    """``value`` if ``minicity.name`` is a dial and the value fits it, else a UsageError."""
     if name not in DIALS:
         raise unknown_name("dial of minicity", name, DIALS)
     return getattr(minicity.WorldSpec(**{name: value}), name)
 
 
-def locate(
-    benchmark: type[Benchmark],
-    provenance: Provenance,
-    profile: Profile,
-    registry: plugins.Registry,
-    request: Request,
-    dials: Mapping[str, Any],
-) -> dict[str, DataSource]:
-    """The data source of every dataset of ``benchmark``. Nothing is generated yet.
+@dataclass(frozen=True)
+class Search:
+    """Where data is looked for: in the folders of a request, or in the generated world with these dials."""
 
-    Raises:
-        DataError: an official folder, its images, or labels of the source or the evaluation are missing.
-        UsageError: a dataset that cannot be generated is wanted as generated.
-    """
-    found = {}
-    for name in benchmark.datasets():
-        kind = benchmark.provenance.get(name, provenance)
-        used = [ref for ref in refs(benchmark) if ref.dataset == name]
+    profile: Profile
+    registry: plugins.Registry
+    request: Request
+    dials: Mapping[str, Any]
+
+    def locate(self, benchmark: type[Benchmark], provenance: Provenance) -> dict[str, DataSource]:
+        """The data source of every dataset of ``benchmark``. Nothing is generated yet.
+
+        Raises:
+            DataError: an official folder, its images, or labels of the source or the evaluation are missing.
+            UsageError: a dataset that cannot be generated is wanted as generated.
+        """
+        labelled, found = {*benchmark.source, *benchmark.evaluation}, {}
+        for name in benchmark.datasets():
+            kind = benchmark.provenance.get(name, provenance)
+            used = [ref for ref in refs(benchmark) if ref.dataset == name]
+            existing = [ref for ref in used if kind == "generated" or not ref.generated_only]
+            found[name] = self._source(kind, name, existing, labelled)
+        return found
+
+    def locate_also(
+        self, benchmark: type[Benchmark], provenance: Provenance
+    ) -> tuple[dict[str, DataSource], list[str]]:
+        """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits."""
+        found: dict[str, DataSource] = {}
+        missing: list[str] = []
+        for ref in benchmark.also:
+            kind = benchmark.provenance.get(ref.dataset, provenance)
+            try:
+                found[str(ref)] = self._source(kind, ref.dataset, [ref], [ref])
+            except (DataError, UsageError):
+                missing.append(str(ref))
+        return found, missing
+
+    def generated(self, name: str, refs: Sequence[SplitRef]) -> DataSource:
+        """The splits ``refs`` of a dataset in the generated world, which need not be there yet."""
+        missing = [str(ref) for ref in refs if str(ref) not in self.profile.generated]
+        if missing:
+            raise UsageError(
+                f"MiniCity does not generate {', '.join(dict.fromkeys(missing))} (profile {self.profile.name}). "
+                "Use --data official with the real dataset."
+            )
+        counts = {ref.split: cap(self.profile.generated[str(ref)], self.request.limit) for ref in refs}
+        world = minicity.WorldSpec(scale=self.profile.scale, **self.dials)
+        version = minicity.fingerprint(world, name, counts)
+        root = str(minicity.cache_folder() / "minicity" / f"{name}-{version}")
+        return DataSource(
+            root=root, provenance="generated", version=version, dials=asdict(world), counts=counts
+        )
+
+    def _source(
+        self, kind: Provenance, name: str, refs: Sequence[SplitRef], labelled: Collection[SplitRef]
+    ) -> DataSource:
         if kind == "generated":
-            found[name] = generated_source(name, used, profile, request.limit, dials)
-        else:
-            dataset = dataset_class(registry, name)(official_root(registry, name, request))
-            labelled = {*benchmark.source, *benchmark.evaluation}
-            found[name] = official_source(dataset, [ref for ref in used if not ref.generated_only], labelled)
-    return found
-
-
-def locate_also(
-    benchmark: type[Benchmark],
-    provenance: Provenance,
-    profile: Profile,
-    registry: plugins.Registry,
-    request: Request,
-    dials: Mapping[str, Any],
-) -> tuple[dict[str, DataSource], list[str]]:
-    """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits."""
-    found: dict[str, DataSource] = {}
-    missing: list[str] = []
-    for ref in benchmark.also:
-        try:
-            if benchmark.provenance.get(ref.dataset, provenance) == "generated":
-                found[str(ref)] = generated_source(ref.dataset, [ref], profile, request.limit, dials)
-            else:
-                dataset = dataset_class(registry, ref.dataset)(official_root(registry, ref.dataset, request))
-                found[str(ref)] = official_source(dataset, [ref], [ref])
-        except (DataError, UsageError):
-            missing.append(str(ref))
-    return found, missing
+            return self.generated(name, refs)
+        return official_source(open_official(self.registry, name, self.request), refs, labelled)
 
 
 def unlabelled_targets(benchmark: type[Benchmark], registry: plugins.Registry) -> list[str]:
@@ -112,10 +120,7 @@ def generate(
 ) -> None:
     """Generates every generated source that the cache lacks.
 
-    Args:
-        sources: dataset names with their sources; duplicates are fine.
-        announce: called with the dataset and the number of images before generating; returns the
-            progress callback (images done, images in all).
+    ``announce`` is told a dataset and its number of images, and returns what is told how many of how many are done.
     """
     for name, source in {source.root: (name, source) for name, source in sources}.values():
         if source.provenance == "generated" and not Path(source.root).is_dir():
@@ -124,15 +129,34 @@ def generate(
 
 
 def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
-    """The dataset plug-in called ``name``.
-
-    Raises:
-        PluginError: its class is no `Dataset`.
-    """
+    """The dataset plug-in called ``name``."""
     return plugins.load_subclass(registry.find("dataset", name), Dataset)  # type: ignore[type-abstract]
 
 
 _UNPACK = " Unpack the labels of the official release beside the images."
+
+
+def open_official(registry: plugins.Registry, name: str, request: Request) -> Dataset:
+    """The official dataset ``name`` where `official_root` finds it."""
+    return dataset_class(registry, name)(official_root(registry, name, request))
+
+
+def folders(
+    registry: plugins.Registry, data_root: Path | None, data_path: Sequence[str], limit: int | None = None
+) -> Request:
+    """A request for official data alone; a UsageError for a folder of an unknown dataset."""
+    request = Request(data_root=data_root, data_paths=parse_paths(data_path), limit=limit)
+    for name in request.data_paths:
+        registry.find("dataset", name)
+    return request
+
+
+def scored_samples(dataset: Dataset, split: str, limit: int | None) -> list[Sample]:
+    """The samples of a split that are scored; a DataError says how many of them have no label file."""
+    samples = dataset.usable(split)
+    samples = samples[: scored_cap(len(samples), limit)]
+    require_labels(dataset, split, samples)
+    return samples
 
 
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
@@ -156,35 +180,8 @@ def refs(benchmark: type[Benchmark]) -> list[SplitRef]:
     return [*benchmark.source, *benchmark.target, *benchmark.evaluation]
 
 
-def generated_source(
-    name: str, refs: Sequence[SplitRef], profile: Profile, limit: int | None, dials: Mapping[str, Any]
-) -> DataSource:
-    """The splits ``refs`` of the dataset ``name`` in a generated world. Nothing is generated yet.
-
-    Raises:
-        UsageError: a split that is not generated.
-    """
-    missing = [str(ref) for ref in refs if str(ref) not in profile.generated]
-    if missing:
-        raise UsageError(
-            f"MiniCity does not generate {', '.join(dict.fromkeys(missing))} (profile {profile.name}). "
-            "Use --data official with the real dataset."
-        )
-    counts = {ref.split: cap(profile.generated[str(ref)], limit) for ref in refs}
-    world = minicity.WorldSpec(scale=profile.scale, **dials)
-    version = minicity.fingerprint(world, name, counts)
-    root = minicity.cache_folder() / "minicity" / f"{name}-{version}"
-    return DataSource(
-        root=str(root), provenance="generated", version=version, dials=asdict(world), counts=counts
-    )
-
-
 def official_root(registry: plugins.Registry, name: str, request: Request) -> Path:
-    """Folder of the official dataset ``name``: its --data-path, else a known name under --data-root.
-
-    Raises:
-        DataError: there is none.
-    """
+    """Folder of a dataset: its --data-path, else a known name under --data-root, else a DataError."""
     dataset = dataset_class(registry, name)
     if name in request.data_paths:
         return request.data_paths[name].resolve()
@@ -196,16 +193,12 @@ def official_root(registry: plugins.Registry, name: str, request: Request) -> Pa
     for folder in candidates:
         if folder.is_dir():
             return folder.resolve()
-    looked = ", ".join(str(folder) for folder in candidates)
+    looked = ", ".join(map(str, candidates))
     raise DataError(f"{name}: not found; looked for {looked}. {dataset.where_to_get()}")
 
 
 def official_source(dataset: Dataset, refs: Iterable[SplitRef], labelled: Collection[SplitRef]) -> DataSource:
-    """The splits ``refs`` of an official dataset; its version is the list of their images.
-
-    Raises:
-        DataError: images are missing, or label files of a split in ``labelled``.
-    """
+    """The splits ``refs`` of an official dataset; its version is the list of their images."""
     listing = hashlib.sha256(dataset.definition.encode())
     for ref in sorted(set(refs), key=str):
         samples = dataset.usable(ref.split)

@@ -20,7 +20,6 @@ class Asked:
     """A method, with what a study states for it.
 
     Attributes:
-        method: its class.
         label: the study's name for it; empty outside of studies.
         settings: settings the study states, as full-size numbers and networks.
         printed_for: benchmarks for which the paper prints a value with these settings.
@@ -45,11 +44,7 @@ class Asked:
 
 
 def methods_of(study: type[Study], registry: plugins.Registry) -> tuple[str, ...]:
-    """Names of the methods of all variants.
-
-    Raises:
-        UsageError: there is no such method.
-    """
+    """Names of the methods of all variants; a UsageError for one that does not exist."""
     for variant in study.variants:
         try:
             registry.find("method", variant.method)
@@ -65,12 +60,6 @@ def asked_for(
     by_user: Callable[[type[Method]], Mapping[str, Any]],
 ) -> list[Asked]:
     """Every method of the request, or every variant of its study.
-
-    Args:
-        study: the study, if one is asked for.
-        methods: the classes of all methods that could be loaded.
-        broken: plug-in files that could not, with the reason.
-        by_user: what the user sets for a method.
 
     Raises:
         PluginError: a method of the study cannot be used.

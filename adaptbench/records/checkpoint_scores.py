@@ -20,9 +20,6 @@ class Origin(Part):
         kind: of other authors, or trained here.
         weights: ``student`` or ``teacher`` of an imported file; ``last iterate`` of a run.
         source: the imported file's name, or the run's benchmark.
-        source_sha256: of the imported file.
-        seed: of the run.
-        job_hash: of the run.
     """
 
     kind: Literal["imported", "run"]
@@ -75,11 +72,7 @@ def save_evaluation(evaluation: Evaluation, path: Path) -> None:
 
 
 def load_evaluation(path: Path) -> Evaluation:
-    """Reads and validates an evaluation.
-
-    Raises:
-        RunStateError: the file is damaged, or written by a newer version.
-    """
+    """Reads and validates an evaluation."""
     return documents.read(Evaluation, path, "an evaluation", "Delete it to score again.")
 
 

@@ -61,11 +61,7 @@ class PerImageConfusion:
     def collect(
         cls, matrices: Mapping[str, Matrix], tags: Sequence[Mapping[str, str]] = ()
     ) -> PerImageConfusion:
-        """From one matrix per sample name, in the mapping's order, and the samples' tags.
-
-        Raises:
-            DataError: there is no image, or the matrices differ in shape.
-        """
+        """From one matrix per sample name, in the mapping's order, and the samples' tags."""
         shapes = {matrix.shape for matrix in matrices.values()}
         if len(shapes) != 1:
             raise DataError(f"Expected at least one matrix, and all of one shape; got {sorted(shapes)}.")
@@ -90,11 +86,7 @@ class PerImageConfusion:
         return PerImageConfusion(self.names[:images], self.matrices[:images], self.tags[:images])
 
     def save(self, path: Path) -> None:
-        """Writes a compressed npz atomically; equal content gives equal bytes.
-
-        Raises:
-            RunStateError: the folder cannot be written, or the disk is full.
-        """
+        """Writes a compressed npz atomically; equal content gives equal bytes."""
         texts = [json.dumps(dict(facts), sort_keys=True) for facts in self.tags]
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
@@ -106,11 +98,7 @@ class PerImageConfusion:
 
     @classmethod
     def load(cls, path: Path) -> PerImageConfusion:
-        """Reads what `save` wrote.
-
-        Raises:
-            RunStateError: the file is missing, damaged or something else.
-        """
+        """Reads what `save` wrote; a RunStateError if the file is missing, damaged or something else."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 names = tuple(str(name) for name in arrays["names"])

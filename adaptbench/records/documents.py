@@ -40,14 +40,8 @@ class Unreadable:
 def read(model: type[Model], path: Path, what: str, remedy: str) -> Model:
     """Reads and validates a document, whose newest version is the default of its ``schema_version``.
 
-    Args:
-        model: of the document.
-        path: the file.
-        what: should be in it.
-        remedy: what to do about a damaged one.
-
     Raises:
-        RunStateError: the file is damaged, or written by a newer version.
+        RunStateError: the file is damaged (it is not ``what``; ``remedy`` helps), or written by a newer version.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))

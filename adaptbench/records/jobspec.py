@@ -151,11 +151,7 @@ def save_job(spec: JobSpec, folder: Path) -> None:
 
 
 def load_job(folder: Path) -> JobSpec:
-    """Reads ``job.json``.
-
-    Raises:
-        RunStateError: damaged, or written by a newer version.
-    """
+    """Reads ``job.json``."""
     remedy = "Delete its folder to start it again."
     return documents.read(JobSpec, folder / "job.json", "a job file", remedy)
 

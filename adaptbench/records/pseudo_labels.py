@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from adaptbench.records.record import PseudoLabels
 
@@ -16,7 +15,8 @@ _DIGITS = 5
 
 def summarise(metrics: Path, iterations: int, classes: Sequence[str]) -> PseudoLabels | None:
     """Means over what was logged in the last tenth of a training; None where it has no pseudo-labels."""
-    lines = [line for line in _lines(metrics) if line["iteration"] + 1 > 0.9 * iterations and SHARE in line]
+    logged = map(json.loads, metrics.read_text("utf-8").splitlines()) if metrics.exists() else ()
+    lines = [line for line in logged if line["iteration"] + 1 > 0.9 * iterations and SHARE in line]
     if not lines:
         return None
     share = _means([line[SHARE] for line in lines])
@@ -32,10 +32,6 @@ def summarise(metrics: Path, iterations: int, classes: Sequence[str]) -> PseudoL
             for name, seen, sure in zip(classes, share, confident, strict=True)
         },
     )
-
-
-def _lines(metrics: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in metrics.read_text("utf-8").splitlines()] if metrics.exists() else []
 
 
 def _means(rows: Sequence[Sequence[float]]) -> list[float]:

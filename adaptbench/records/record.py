@@ -19,10 +19,7 @@ class Score(Part):
     """Scores on one split under one class set; IoU and accuracy in percent, None = class absent.
 
     Attributes:
-        split: ``dataset/split``.
         provenance: whether the images scored were generated or official.
-        class_set: name of the class set.
-        images: number of images scored.
         miou: mean IoU over the classes that occur.
         iou: IoU per class name, in class order.
         accuracy: IoU's companion: share of labelled pixels that are right.
@@ -41,8 +38,6 @@ class NetworkInfo(Part):
     """The scored network.
 
     Attributes:
-        name: of the network.
-        parameters: how many it has.
         pretraining: what its encoder was pretrained on.
         weights: which of a method's weights are scored: those of the student, or an average of them.
     """
@@ -174,9 +169,5 @@ def save_record(record: Record, path: Path) -> None:
 
 
 def load_record(path: Path) -> Record:
-    """Reads and validates a record.
-
-    Raises:
-        RunStateError: the file is damaged, or written by a newer version.
-    """
+    """Reads and validates a record."""
     return documents.read(Record, path, "a record", "Delete its folder to run the job again.")

@@ -33,8 +33,6 @@ class Replicates:
         joint: mean over drawn seeds on drawn images. Shape: ``(B, Q)``.
         images: mean over all seeds on drawn images. Shape: ``(B, Q)``.
         clusters: mean over all seeds on all images of drawn clusters. Shape: ``(B, Q)``.
-        num_clusters: number of clusters that were drawn from.
-        num_images: number of images.
     """
 
     by_seed: Floats

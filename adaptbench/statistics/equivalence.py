@@ -15,12 +15,6 @@ MARGIN = 1.0
 def tost(difference: float, error: float, df: float, margin: float = MARGIN) -> float:
     """P-value of "the values differ by at least the margin": the larger of the two one-sided p-values.
 
-    Args:
-        difference: the estimate.
-        error: its standard error.
-        df: degrees of freedom of the error.
-        margin: same unit as the difference.
-
     Source: Schuirmann: A comparison of the two one-sided tests procedure, J. Pharmacokinet. Biopharm. 15, 1987.
     """
     inside = margin - abs(difference)

@@ -12,18 +12,11 @@ from adaptbench.statistics.comparison import Difference, difference_of_means
 def against_printed(
     own: Sequence[float], value: float, std: float | None = None, seeds: int | None = None
 ) -> Difference | None:
-    """Own minus printed; None for a single own seed, since then nothing is known of what a seed changes.
+    """Own minus printed, in percent; None for a single own seed: nothing is known of what a seed changes.
 
-    With a printed standard deviation over several seeds both sides have an error of their own (Welch). Without one, the
-    printed trainings are taken to vary as the own ones do; where their number is not printed either, it was one.
-
-    Args:
-        own: one value per seed.
-        value: the printed mean.
-        std: the printed standard deviation (n-1).
-        seeds: the number of seeds behind it.
-
-    Units: percent.
+    With a printed standard deviation (n-1) over several seeds both sides have an error of their own (Welch). Without
+    one, the printed trainings are taken to vary as the own ones do; where their number is not printed either, it was
+    one.
     """
     if len(own) < 2:
         return None

@@ -37,12 +37,7 @@ def membership(clusters: Sequence[str]) -> npt.NDArray[np.intp]:
 def image_weights(drawn: Weights, members: npt.NDArray[np.intp], rng: np.random.Generator) -> Weights:
     """How often each image counts: within a drawn cluster, as many images are drawn as it has.
 
-    Shape: ``(B, N)``, whole numbers.
-
-    Args:
-        drawn: how often each cluster counts. Shape: ``(B, G)``.
-        members: number of the cluster of every image. Shape: ``(N,)``.
-        rng: where draws come from.
+    Shape: how often each cluster counts ``(B, G)`` and each image's cluster ``(N,)`` to whole numbers ``(B, N)``.
     """
     weights = drawn[:, members]
     for cluster in np.flatnonzero(np.bincount(members) > 1):

@@ -26,11 +26,7 @@ def tally(matrices: npt.NDArray[np.integer]) -> Floats:
 def resampled_iou(weights: Weights, tallies: Floats) -> Floats:
     """IoU per class of every seed in every resample, in percent; NaN where a class does not occur.
 
-    Shape: ``(B, S, C)``.
-
-    Args:
-        weights: how often each image counts. Shape: ``(B, N)``.
-        tallies: per seed. Shape: ``(S, N, 2, C)``.
+    Shape: how often each image counts ``(B, N)`` and tallies per seed ``(S, N, 2, C)`` to ``(B, S, C)``.
     """
     seeds, images, _, classes = tallies.shape
     flat = tallies.transpose(1, 2, 0, 3).reshape(images, 2 * seeds * classes)

@@ -20,11 +20,7 @@ _HEADER = "adaptbench"
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Writes ``tensors`` and the JSON-serialisable ``facts`` to ``path``, whole or not at all.
-
-    Raises:
-        RunStateError: the folder cannot be written, or the disk is full.
-    """
+    """Writes ``tensors`` and the JSON-serialisable ``facts`` to ``path``, whole or not at all."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         try:
@@ -34,11 +30,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of a checkpoint.
-
-    Raises:
-        RunStateError: not a checkpoint of ours, or damaged.
-    """
+    """Tensors and facts of a checkpoint; a RunStateError if it is not one of ours, or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})[_HEADER])

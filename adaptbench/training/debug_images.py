@@ -27,11 +27,6 @@ class DebugImages(Watch):
 
     Its columns are what the step got, what the scored network predicts after it, and whatever the method shows
     of it (see `Method.observe`).
-
-    Args:
-        every: iterations from one image to the next.
-        folder: where they go.
-        title: what is trained, for the heading.
     """
 
     def __init__(self, every: int, folder: Path, title: str) -> None:
@@ -40,11 +35,7 @@ class DebugImages(Watch):
         self._title = title
 
     def use(self, runner: Any, batch: Any, log: dict[str, Tensor], shown: Shown) -> None:
-        """Draws one sheet.
-
-        Raises:
-            RunStateError: it cannot be written.
-        """
+        """Draws one sheet."""
         method: Method = runner.model
         classes = method.task.class_set
         facts = [f"{key} {float(value):.4g}" for key, value in sorted(log.items()) if value.numel() == 1]

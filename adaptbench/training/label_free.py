@@ -28,18 +28,7 @@ def spread(items: Sequence[Item]) -> list[Item]:
 def scores(
     method: Method, items: Sequence[Item], device: torch.device, stop: Callable[[], bool]
 ) -> dict[str, float]:
-    """What the validators say of a method's networks, by the name of the checkpoint rule.
-
-    Args:
-        method: has the weights of a snapshot.
-        items: images of the target.
-        device: where to compute.
-        stop: asked before every image; True raises.
-
-    Raises:
-        InterruptedTrainingError: asked to stop.
-        DataError: an image cannot be read.
-    """
+    """What the validators say of a method's networks, by the name of the checkpoint rule."""
     method.to(device).eval()
     scored, other = method.scored_network(), method.other_network()
     seen: list[Tensor] = []

@@ -10,9 +10,9 @@ from torch import Tensor
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.labelling import Labeller
 from adaptbench.contracts.method import Method
-from adaptbench.data import transforms
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.errors import InterruptedTrainingError
+from adaptbench.evaluation.scorer import framed
 from adaptbench.networks.inference import Size
 
 #: Name, dataset, sample, and the box it is resized into as (width, height) in pixels.
@@ -27,18 +27,10 @@ def label_images(
     report: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Labels every image of ``items`` that has no label in ``kept`` yet, in order.
-
-    Args:
-        method: its student labels, on whatever device it is.
-        labeller: in which way.
-        items: the images.
-        kept: where the labels go.
-        report: called with (number, total) before every image.
-        should_stop: asked before every image; True raises.
+    """Labels every image of ``items`` that has no label in ``kept`` yet, in order, with the student of ``method``.
 
     Raises:
-        InterruptedTrainingError: asked to stop; what is labelled is saved.
+        InterruptedTrainingError: asked to stop, before any image; what is labelled is saved.
         DataError: an image cannot be read.
     """
     method.eval()
@@ -59,9 +51,5 @@ def label_images(
 
 def shown(method: Method, dataset: Dataset, sample: Sample, box: tuple[int, int]) -> tuple[Tensor, Size]:
     """The image as the network gets it in a test, and the (height, width) of its file."""
-    image = dataset.read_image(sample)
-    height, width = image.shape[:2]
-    framing = method.sampling(method.settings).framing
-    resized = framing.image(image, framing.size((width, height), box))
-    device = next(method.student.parameters()).device
-    return transforms.normalise(resized, method.normalisation)[None].to(device), (height, width)
+    image, device = dataset.read_image(sample), next(method.student.parameters()).device
+    return framed(method, method.settings, image, box).to(device), (image.shape[0], image.shape[1])

@@ -12,8 +12,9 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ from adaptbench.training.energy import energy_meter
 
 #: Called with the iterations that are done, their total, and the last losses that were logged: sum, and by name.
 Report: TypeAlias = Callable[[int, int, float | None, Mapping[str, float]], None]
+
+AnyImages = TypeVar("AnyImages", bound=Images)
 
 
 class TrainingLoop:
@@ -164,7 +167,7 @@ class TrainingLoop:
     def _log(self, log: Mapping[str, Tensor]) -> None:
         scalars = {key: float(value) for key, value in sorted(log.items()) if value.numel() == 1}
         self._losses = {k: v for k, v in scalars.items() if k.rsplit(".", 1)[-1].startswith("loss")}
-        rate = next(iter(self._optimizers().values())).optimizer.param_groups[0]["lr"]
+        rate = next(iter(by_name(self.optim_wrapper).values())).optimizer.param_groups[0]["lr"]
         line = {"iteration": self.iter, "loss": self._loss(), "learning_rate": rate, **scalars}
         finite = {k: (v if math.isfinite(v) else None) for k, v in line.items()}
         vectors = {key: _rounded(value) for key, value in sorted(log.items()) if value.numel() != 1}
@@ -179,9 +182,6 @@ class TrainingLoop:
         for hook in self.hooks:
             getattr(hook, point)(self, **arguments)
 
-    def _optimizers(self) -> Mapping[str, Any]:
-        return by_name(self.optim_wrapper)
-
     def _save(self) -> None:
         state = self.model.state_dict()
         if not all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point()):
@@ -191,7 +191,7 @@ class TrainingLoop:
             )
         tensors = self.model_state()
         rest = {
-            "optimizers": {k: o.state_dict() for k, o in self._optimizers().items()},
+            "optimizers": {k: o.state_dict() for k, o in by_name(self.optim_wrapper).items()},
             "schedulers": [s.state_dict() for s in self.param_schedulers],
         }
         facts = {
@@ -213,7 +213,7 @@ class TrainingLoop:
             raise RunStateError(f"{self.checkpoint_file} belongs to another training. Delete its folder.")
         load_method(self.model, tensors)
         rest = checkpoint.unflatten(facts["state"], tensors)
-        for name, optimizer in self._optimizers().items():
+        for name, optimizer in by_name(self.optim_wrapper).items():
             optimizer.load_state_dict(rest["optimizers"][name])
         for scheduler, state in zip(self.param_schedulers, rest["schedulers"], strict=True):
             scheduler.load_state_dict(state)
@@ -236,26 +236,20 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with its tensors on ``device``."""
     if device.type == "cpu":
         return batch
-    from dataclasses import replace
-
-    labelled = replace(
-        batch.labelled,
-        image=batch.labelled.image.to(device, non_blocking=True),
-        label=batch.labelled.label.to(device, non_blocking=True),
-    )
-    return replace(batch, labelled=labelled, target=batch.target and _target_to(batch.target, device))
+    target = None if batch.target is None else _moved(batch.target, device)
+    return replace(batch, labelled=_moved(batch.labelled, device), target=target)
 
 
-def _target_to(target: Images, device: torch.device) -> Images:
-    image = target.image.to(device, non_blocking=True)
-    trusted = None if target.trusted is None else target.trusted.to(device, non_blocking=True)
-    return Images(image, target.names, trusted=trusted)
+def _moved(images: AnyImages, device: torch.device) -> AnyImages:
+    tensors = {name: value for name, value in vars(images).items() if isinstance(value, Tensor)}
+    moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
+    return replace(images, **moved)
 
 
 def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Loads the ``method.`` part of a checkpoint; missing or surplus keys are an error."""
-    prefix = "method."
-    method.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith("method.")}
+    method.load_state_dict({name.removeprefix("method."): tensor for name, tensor in own.items()})
 
 
 def seed_global_generators(seed: int) -> None:

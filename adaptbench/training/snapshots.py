@@ -22,11 +22,7 @@ class Snapshots(Hook):  # type: ignore[misc]
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Keeps the method's finished state where one is due.
-
-        Raises:
-            RunStateError: it cannot be written.
-        """
+        """Keeps the method's finished state where one is due."""
         iterations = runner.iter + 1
         if iterations in due(runner.max_iters):
             file = file_of(Path(runner.work_dir), iterations)

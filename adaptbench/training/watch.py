@@ -13,12 +13,9 @@ Shown: TypeAlias = dict[str, dict[str, Tensor]]
 
 
 class Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
-    """Collects what is shown in one of every few iterations and in the last one, and uses it after the step.
+    """Collects what is shown in one of ``every`` iterations and in the last one, and uses it after the step.
 
     In all other iterations nobody watches, and nothing is kept.
-
-    Args:
-        every: iterations from one to the next, counted from iteration 0.
     """
 
     def __init__(self, every: int) -> None:
@@ -26,14 +23,7 @@ class Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
         self._shown: Shown = {}
 
     def use(self, runner: Any, batch: Any, log: dict[str, Tensor], shown: Shown) -> None:
-        """Called after the step.
-
-        Args:
-            runner: the training loop.
-            batch: what was trained on.
-            log: what the step logs; entries may be added.
-            shown: what the method showed.
-        """
+        """Called after the step with all that the method showed in it; entries may be added to ``log``."""
         raise NotImplementedError
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:

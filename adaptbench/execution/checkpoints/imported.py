@@ -33,16 +33,11 @@ class Imported(Part):
     """What imported weights are.
 
     Attributes:
-        name: under which they are kept.
         method: whose scored network they fill.
-        network: its network.
         class_set: the classes of its logits, in their order.
         weights: which of the networks in the file.
         overrides: settings that differ from the method's defaults, as full-size numbers.
-        source_file: name of the file.
-        source_sha256: of the file.
         weights_sha256: identity of the converted weights, as in records.
-        parameters: number of parameters.
         plugins: paths given with --plugins, needed to find the method again.
     """
 
@@ -70,9 +65,6 @@ def stage_of(method: type[Method], network: str, overrides: Mapping[str, Any], p
 
     The training settings among the method's defaults and ``overrides`` do not matter; those that say how the network
     sees an image do.
-
-    Raises:
-        UsageError: a value of the wrong type or range.
     """
     settings = resolve(method.Settings, profile, overrides, {}, network, {}).settings
     last = method.stages(settings)[-1]
@@ -95,7 +87,12 @@ def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
         RunStateError: the folder cannot be written.
     """
     place = folder(out, imported.name)
-    _make(place.parent)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunStateError(
+            f"Cannot write {place.parent}: {error.strerror}. Choose another folder with --out."
+        ) from error
     with FileLock(place.parent / f".{imported.name}.lock"):
         if is_import(place):
             _require_same(load_facts(place), imported, place)
@@ -106,21 +103,13 @@ def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
 
 
 def load_facts(place: Path) -> Imported:
-    """What the weights in the folder ``place`` are.
-
-    Raises:
-        RunStateError: damaged, or written by a newer version.
-    """
+    """What the weights in the folder ``place`` are."""
     remedy = f"Delete {place} and import the file again."
     return documents.read(Imported, place / FACTS, "the description of an import", remedy)
 
 
 def load_weights(place: Path, imported: Imported) -> dict[str, Tensor]:
-    """The weights in the folder ``place``.
-
-    Raises:
-        RunStateError: they are damaged, or not those that were imported.
-    """
+    """The weights in the folder ``place``; a RunStateError if they are not those that were imported."""
     state, _ = checkpoint.load(place / _WEIGHTS)
     if checkpoint.digest(state) != imported.weights_sha256:
         raise RunStateError(
@@ -135,12 +124,3 @@ def _require_same(kept: Imported, imported: Imported, place: Path) -> None:
             f"The name {imported.name!r} is taken: {place} holds the {kept.weights} of {kept.source_file} (sha256 "
             f"{kept.source_sha256[:8]}) for {kept.method} on {kept.network}. Give another --name, or delete it."
         )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunStateError(
-            f"Cannot write {folder}: {error.strerror}. Choose another folder with --out."
-        ) from error

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
-from adaptbench.contracts.profiles import Profile, Provenance
+from adaptbench.contracts.profiles import Provenance
 from adaptbench.data.taxonomy import label_map
 from adaptbench.errors import AdaptBenchError, DataError, UsageError
 from adaptbench.planning import sources
@@ -24,8 +23,6 @@ class LabelledSplit:
     """A split that can be scored.
 
     Attributes:
-        ref: dataset and split.
-        dataset: the dataset's class.
         source: where it lies; a generated one need not be there yet.
         limit: as in smoke runs: use few images.
     """
@@ -36,35 +33,16 @@ class LabelledSplit:
     limit: int | None
 
     def open(self) -> tuple[Dataset, list[Sample]]:
-        """The dataset and the samples to score; all of them have a label file.
-
-        Raises:
-            DataError: the folder, images or labels are missing.
-        """
+        """The dataset and the samples to score; all of them have a label file."""
         dataset = self.dataset(Path(self.source.root))
-        samples = dataset.usable(self.ref.split)
-        samples = samples[: sources.scored_cap(len(samples), self.limit)]
-        sources.require_labels(dataset, self.ref.split, samples)
-        return dataset, samples
+        return dataset, sources.scored_samples(dataset, self.ref.split, self.limit)
 
 
 @dataclass(frozen=True)
-class Search:
-    """Where and what to look for.
+class Search(sources.Search):
+    """Looks for splits whose labels the class set can express."""
 
-    Attributes:
-        registry: datasets and benchmarks.
-        request: folders of official data, and the limit.
-        profile: scale and number of generated images.
-        class_set: labels must be expressible in it.
-        dials: of the generated world, where they are not the default.
-    """
-
-    registry: plugins.Registry
-    request: Request
-    profile: Profile
     class_set: str
-    dials: Mapping[str, Any]
 
     def find(self, wanted: Mapping[SplitRef, Provenance]) -> tuple[list[LabelledSplit], dict[SplitRef, str]]:
         """The splits of ``wanted`` that exist, and for every other one why it does not count."""
@@ -82,7 +60,7 @@ class Search:
         if provenance == "generated":
             label_map(dataset.id_space, self.class_set)
             return LabelledSplit(ref, dataset, self._generated(ref), self.request.limit)
-        opened = dataset(sources.official_root(self.registry, ref.dataset, self.request))
+        opened = sources.open_official(self.registry, ref.dataset, self.request)
         label_map(opened.id_space, self.class_set)
         return LabelledSplit(ref, dataset, sources.official_source(opened, [ref], [ref]), self.request.limit)
 
@@ -91,7 +69,7 @@ class Search:
         default = _benchmark(self.registry, Request.benchmarks[0])
         refs = [one for one in sources.refs(default) if one.dataset == ref.dataset]
         wanted = refs if str(ref) in map(str, refs) else [ref]
-        return sources.generated_source(ref.dataset, wanted, self.profile, self.request.limit, self.dials)
+        return self.generated(ref.dataset, wanted)
 
 
 def all_splits(
@@ -109,7 +87,7 @@ def all_splits(
         SplitRef(name, split)
         for name in registry.names("dataset")
         for split, facts in sources.dataset_class(registry, name).splits.items()
-        if facts.labelled and _expressible(sources.dataset_class(registry, name), class_set)
+        if facts.labelled and expressible(sources.dataset_class(registry, name), class_set)
     ]
     if provenance == "generated":
         refs = [ref for ref in refs if str(ref) in scored]
@@ -120,11 +98,7 @@ def all_splits(
 def benchmark_splits(
     registry: plugins.Registry, names: Iterable[str], provenance: Provenance
 ) -> dict[SplitRef, Provenance]:
-    """The splits that benchmarks score, with the provenance that each pins.
-
-    Raises:
-        UsageError: no such benchmark, or two of them want one split from different places.
-    """
+    """The splits that benchmarks score, with the provenance that each pins."""
     wanted: dict[SplitRef, Provenance] = {}
     for name in names:
         benchmark = _benchmark(registry, name)
@@ -140,7 +114,7 @@ def benchmark_splits(
     return wanted
 
 
-def _expressible(dataset: type[Dataset], class_set: str) -> bool:
+def expressible(dataset: type[Dataset] | Dataset, class_set: str) -> bool:
     """Whether labels of the dataset can be scored in the class set, as far as it is known without its folder."""
     try:
         return not hasattr(dataset, "id_space") or label_map(dataset.id_space, class_set) is not None

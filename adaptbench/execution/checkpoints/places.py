@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from adaptbench.errors import UsageError, unknown_name
@@ -25,12 +26,15 @@ def is_import(path: Path) -> bool:
     return (path / FACTS).is_file()
 
 
-def find(text: str, out: Path) -> Path:
-    """The folder of the checkpoint called ``text``: the name of an import, or the folder of an import or of a run.
+def require_some(checkpoints: Sequence[str], out: Path) -> None:
+    """Raises UsageError if the user has named none."""
+    if not checkpoints:
+        known = ", ".join(names(out)) or "none"
+        raise UsageError(f"Name an import (here: {known}), or give the folder of a finished run.")
 
-    Raises:
-        UsageError: there is none.
-    """
+
+def find(text: str, out: Path) -> Path:
+    """The folder of the import called ``text``, or ``text`` itself as folder of an import or a run."""
     imports = [path for path in (folder(out, text), Path(text)) if is_import(path)]
     runs = [path for path in (Path(text), out / "runs" / text) if (path / "job.json").is_file()]
     for found in (*imports, *runs):

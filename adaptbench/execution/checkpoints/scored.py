@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from adaptbench.execution.stages.planned import selection_of
 from adaptbench.execution.stages.weights import filled_method
 from adaptbench.planning.plan import method_class
 from adaptbench.records.checkpoint_scores import Origin
-from adaptbench.records.jobspec import JobSpec, load_job
-from adaptbench.records.record import Record, load_record
+from adaptbench.records.jobspec import load_job
+from adaptbench.records.record import load_record
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,12 @@ class Checkpoint:
     """Weights with everything that decides how they are scored.
 
     Attributes:
-        name: for tables and folders.
-        origin: where they come from.
-        method: whose they are.
         settings: in sizes of the profile.
-        network: name of the network.
         pretraining: what the network started from.
-        oracle: whether target labels were used.
-        smoke: whether it was trained with --limit.
         class_set: of the logits.
-        profile: in which they are scored.
         scored_on: dataset whose images its benchmark scores first; empty for imports.
         dials: of the generated world they were trained in, where they are not the default.
         overrides: settings that differ from the defaults, for tables.
-        weights_sha256: identity of the weights.
         plugins: paths of plug-ins that its training was given.
         fill: the method with its weights.
     """
@@ -53,26 +45,22 @@ class Checkpoint:
     settings: Settings
     network: str
     pretraining: str
-    oracle: bool
-    smoke: bool
     class_set: str
     profile: Profile
-    scored_on: str
-    dials: Mapping[str, Any]
     overrides: Mapping[str, Any]
     weights_sha256: str
     plugins: tuple[Path, ...]
     fill: Callable[[], Method]
+    oracle: bool = False
+    smoke: bool = False
+    scored_on: str = ""
+    dials: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple[Path, ...]) -> Checkpoint:
     """The checkpoint called ``text``: the name of an import, or the folder of an import or of a finished run.
 
-    Args:
-        text: what the user said.
-        out: results folder.
-        profile_name: asked for; None = that of the training, and paper for imports.
-        extra: further plug-in paths.
+    Without a ``profile_name`` it is in that of the training; imports are in paper.
 
     Raises:
         UsageError: there is no such checkpoint, or it cannot be scored in that profile.
@@ -106,12 +94,8 @@ def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Ch
         settings=stage.settings,
         network=facts.network,
         pretraining="as published",
-        oracle=False,
-        smoke=False,
         class_set=facts.class_set,
         profile=chosen,
-        scored_on="",
-        dials={},
         overrides=facts.overrides,
         weights_sha256=facts.weights_sha256,
         plugins=tuple(map(Path, facts.plugins)),
@@ -120,14 +104,20 @@ def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Ch
 
 
 def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -> Checkpoint:
-    spec, record = load_job(folder), _finished(folder)
+    spec = load_job(folder)
+    if not (folder / "record.json").is_file():
+        raise RunStateError(
+            f"The run {folder} is not finished. Call its run_all.py command again to finish it."
+        )
+    record = load_record(folder / "record.json")
     if profile_name not in (None, spec.profile):
         raise UsageError(
             f"--profile {profile_name}: the run {folder} was trained in profile {spec.profile}, and its network "
             "is scored in that only. Leave the flag out."
         )
     method = method_class(registry_with(spec.plugins, extra), spec.method)
-    stage = method.stages(method.Settings.model_validate(spec.settings))[-1]
+    chosen, stage = profile(spec.profile), method.stages(method.Settings.model_validate(spec.settings))[-1]
+    task = Task(spec.benchmark, spec.ranking["setting"], class_set(spec.class_set), chosen)
     selection = selection_of(spec, stage)
     weights = folder / "stages" / stage.name / weights_name(selection)
     dials = {
@@ -136,11 +126,7 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
     return Checkpoint(
         name=f"{spec.method}-{folder.name}",
         origin=Origin(
-            kind="run",
-            weights=_weights(selection),
-            source=spec.board,
-            seed=spec.seed,
-            job_hash=spec.job_hash,
+            kind="run", weights=_weights(selection), source=spec.board, seed=spec.seed, job_hash=spec.job_hash
         ),
         method=stage.method,
         settings=stage.settings,
@@ -149,13 +135,13 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         oracle=record.oracle,
         smoke=record.smoke,
         class_set=spec.class_set,
-        profile=profile(spec.profile),
+        profile=chosen,
         scored_on=spec.ranking["splits"][0].partition("/")[0],
         dials=dials,
         overrides=spec.overrides,
         weights_sha256=record.weights_sha256,
         plugins=tuple(map(Path, spec.plugins)),
-        fill=lambda: filled_method(_task(spec), stage, weights),
+        fill=lambda: filled_method(task, stage, weights),
     )
 
 
@@ -163,18 +149,6 @@ def _weights(selection: Selection | None) -> str:
     if selection is None:
         return "last iterate"
     return "best on target labels" if selection.rule == "oracle-best" else f"chosen by {selection.rule}"
-
-
-def _task(spec: JobSpec) -> Task:
-    return Task(spec.benchmark, spec.ranking["setting"], class_set(spec.class_set), profile(spec.profile))
-
-
-def _finished(folder: Path) -> Record:
-    if not (folder / "record.json").is_file():
-        raise RunStateError(
-            f"The run {folder} is not finished. Call its run_all.py command again to finish it."
-        )
-    return load_record(folder / "record.json")
 
 
 def registry_with(paths: Iterable[str | Path], extra: Iterable[Path]) -> plugins.Registry:

@@ -33,14 +33,7 @@ Announce = Callable[[LabelledSplit, int], Callable[[int], None]]
 
 @dataclass(frozen=True)
 class Scoring:
-    """One checkpoint on one split.
-
-    Attributes:
-        checkpoint: what is scored.
-        split: on what.
-        device: ``cpu`` or ``cuda``.
-        protocol: name of the one whose labels and mean count.
-    """
+    """One checkpoint on one split."""
 
     checkpoint: Checkpoint
     split: LabelledSplit
@@ -75,16 +68,9 @@ class Scoring:
 
 
 def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> None:
-    """Scores one checkpoint on several splits; keeps the results and, beside them, one matrix per image.
+    """Scores one checkpoint under one protocol on several splits whose data exist.
 
-    Args:
-        scorings: of one checkpoint under one protocol; their data exist.
-        out: results folder.
-        announce: shows how far it is.
-
-    Raises:
-        DataError: an image or label cannot be used.
-        RunStateError: the weights are damaged, or a result cannot be written.
+    Keeps the results and, beside them, one matrix per image.
     """
     if not scorings:
         return
@@ -102,17 +88,7 @@ def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> Non
 def scorer_of(
     checkpoint: Checkpoint, device: str, closed: Sequence[Path], label_size: tuple[int, int] | None = None
 ) -> Scorer:
-    """The checkpoint's network, ready to predict.
-
-    Args:
-        checkpoint: what is scored.
-        device: ``cpu`` or ``cuda``.
-        closed: out of reach of its code.
-        label_size: of `scored_size`.
-
-    Raises:
-        RunStateError: the weights are damaged.
-    """
+    """The checkpoint's network, ready to predict; its code cannot reach what is ``closed``."""
     fix_threads(checkpoint.profile.threads)
     keep_freed_memory()
     with firewall.closed(closed):

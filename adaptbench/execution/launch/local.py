@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
@@ -74,34 +73,27 @@ def run_jobs(
     gpus: Sequence[str] = (),
     limit: TimeLimit | None = None,
 ) -> list[Progress]:
-    """Runs every job that is not done or skipped and returns where all of them stand in the end.
+    """Runs every job of a `prepared` plan that is not done or skipped; returns where all stand in the end.
 
-    Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them.
-
-    Args:
-        jobs: the plan, while it is `prepared`.
-        concurrency: how many run at once.
-        view: shows the progress.
-        gpus: over which jobs are spread, each seeing one alone.
-        limit: after which a job is asked to save and stop, while the others go on.
-
+    Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them. Jobs are spread
+    over ``gpus``, each seeing one alone; one that takes longer than ``limit`` is asked to save and stop.
     """
     pending = to_do(jobs)
     running: dict[Path, _Running] = {}
-    with _stop_signals() as stop:
+    with _stop_signals() as asked:
         try:
-            while (pending or running) and not stop.asked:
+            while (pending or running) and not asked:
                 while pending and len(running) < concurrency:
                     job = pending.pop(0)
                     gpu = least_busy(gpus, [run.gpu for run in running.values()])
                     running[job.folder] = _Running(_start(job, gpu), gpu, time.monotonic())
                 if limit is not None:
                     _stop_overdue(running, limit)
-                _reap(running, stop)
+                _reap(running, bool(asked))
                 view.show([_progress(job) for job in jobs])
                 time.sleep(_POLL_SECONDS)
         finally:
-            _stop(running, stop)
+            _stop(running, asked)
     final = [_progress(job) for job in jobs]
     view.show(final)
     return final
@@ -122,9 +114,6 @@ def prepared(jobs: Sequence[Job]) -> Iterator[None]:
     """Makes the folders of all jobs that are to do, for the block that runs them.
 
     Jobs whose turn never came get the state back that they had, so that --only-failed finds them again.
-
-    Raises:
-        RunStateError: a folder cannot be written.
     """
     try:
         for job in to_do(jobs):
@@ -141,11 +130,7 @@ def anew(job: Job) -> Job:
 
 
 def discard(jobs: Iterable[Job], out: Path) -> None:
-    """Deletes what jobs and their stages left, so that they run from the beginning (--force).
-
-    Raises:
-        RunStateError: another run is working on the job or one of its stages.
-    """
+    """Deletes what jobs and their stages left (--force), unless another run is working on them."""
     for job in jobs:
         stages = job.folder / "stages"
         links = list(stages.iterdir()) if stages.is_dir() else []
@@ -164,25 +149,14 @@ def _delete(folder: Path) -> None:
         ) from error
 
 
-class _StopSignals:
-    def __init__(self) -> None:
-        self.count = 0
-
-    @property
-    def asked(self) -> bool:
-        return self.count > 0
-
-    def receive(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-
-
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[_StopSignals]:
-    """Counts Ctrl-C and SIGTERM instead of dying of them."""
-    stop = _StopSignals()
-    before = {number: signal.signal(number, stop.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+def _stop_signals() -> Iterator[list[int]]:
+    """Every Ctrl-C and SIGTERM that comes while the block runs, which does not die of them."""
+    asked: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda came, _: asked.append(came)) for number in numbers}
     try:
-        yield stop
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -213,19 +187,11 @@ def _start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONPATH": path}
     if gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = gpu
+    # -P: a folder called methods/ where the command is run must not hide ours
+    python = [sys.executable, "-P", "-W", "ignore"]
     with (job.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            # -P: a folder called methods/ where the command is run must not hide ours
-            [
-                sys.executable,
-                "-P",
-                "-W",
-                "ignore",
-                "-m",
-                "adaptbench.execution.job",
-                str(job.folder),
-                str(os.getpid()),
-            ],
+            [*python, "-m", "adaptbench.execution.job", str(job.folder), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -245,11 +211,11 @@ def _stop_overdue(running: Mapping[Path, _Running], limit: TimeLimit) -> None:
             _signal(run.process, signal.SIGKILL)
 
 
-def _reap(running: dict[Path, _Running], stop: _StopSignals) -> None:
+def _reap(running: dict[Path, _Running], asked: bool) -> None:
     for folder, run in list(running.items()):
         if run.process.poll() is not None:
             del running[folder]
-            _settle(folder, run.process, stop.asked, run.limit)
+            _settle(folder, run.process, asked, run.limit)
 
 
 def _settle(
@@ -257,11 +223,7 @@ def _settle(
 ) -> None:
     """Writes the status of a job whose process ended without doing so itself.
 
-    Args:
-        folder: the job's.
-        process: what ran it.
-        asked: whether jobs were asked to stop.
-        limit: why this one was asked to, if it ran for too long; the job itself cannot tell why.
+    ``limit`` is why this one was asked to stop, if it ran for too long; the job itself cannot tell.
     """
     status, code = read_status(folder), process.returncode
     ended_itself = status.state not in (State.PLANNED, State.INTERRUPTED)
@@ -283,18 +245,18 @@ def _settle(
     write_status(folder, ended)
 
 
-def _stop(running: dict[Path, _Running], stop: _StopSignals) -> None:
+def _stop(running: dict[Path, _Running], asked: list[int]) -> None:
     """Asks running jobs to save and end; kills them on a second request or when they take too long."""
     for run in running.values():
         _signal(run.process, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_SECONDS
-    while running and stop.count < 2 and time.monotonic() < deadline:
-        _reap(running, stop)
+    while running and len(asked) < 2 and time.monotonic() < deadline:
+        _reap(running, bool(asked))
         time.sleep(_POLL_SECONDS)
     for run in running.values():
         _signal(run.process, signal.SIGKILL)
         run.process.wait()
-    _reap(running, stop)
+    _reap(running, bool(asked))
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import torch
@@ -25,11 +24,7 @@ _LOCK_POLL_SECONDS = 0.5
 
 
 def end_with_parent(parent: int) -> None:
-    """Asks the kernel to kill this process when the one that started it ends (Linux; elsewhere nothing).
-
-    Args:
-        parent: the process that started this one; it may have ended before the kernel was asked.
-    """
+    """Asks the kernel to kill this process when the one that started it ends (Linux; elsewhere nothing)."""
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -39,11 +34,7 @@ def end_with_parent(parent: int) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, stop: Callable[[], bool]) -> Iterator[None]:
-    """Holds the lock file ``path``, after waiting for whoever has it.
-
-    Raises:
-        InterruptedTrainingError: asked to stop while waiting.
-    """
+    """Holds the lock file ``path``, after waiting for whoever has it, unless asked to stop."""
     lock = FileLock(path)
     while not lock.is_locked:
         if stop():
@@ -78,17 +69,9 @@ def keep_freed_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
-class StopFlag:
-    """Becomes true when this process is asked to end (SIGTERM or SIGINT)."""
-
-    def __init__(self) -> None:
-        self._raised = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._raise)
-
-    def __call__(self) -> bool:
-        """Whether it was asked."""
-        return self._raised
-
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self._raised = True
+def stop_flag() -> Callable[[], bool]:
+    """What becomes true when this process is asked to end (SIGTERM or SIGINT)."""
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda came, _: asked.append(came))
+    return lambda: bool(asked)

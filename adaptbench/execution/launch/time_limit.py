@@ -14,23 +14,14 @@ _SECONDS = (86_400, 3600, 60, 1)
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """The longest time that a job may run before it is asked to save and stop; in no hash.
-
-    Attributes:
-        text: as the user wrote it.
-        seconds: the same in seconds.
-    """
+    """The longest time that a job may run before it is asked to save and stop; in no hash."""
 
     text: str
     seconds: float
 
     @classmethod
     def parse(cls, text: str) -> TimeLimit:
-        """The limit behind ``2h``, ``1h30m``, ``90m``, ``45s`` or ``1.5d``.
-
-        Raises:
-            UsageError: no such duration, or none at all.
-        """
+        """The limit behind ``2h``, ``1h30m``, ``90m``, ``45s`` or ``1.5d``."""
         found = _DURATION.fullmatch("".join(text.split()).lower())
         parts = zip(found.groups(default="0"), _SECONDS, strict=True) if found else ()
         seconds = sum(float(number) * unit for number, unit in parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
@@ -27,30 +26,21 @@ _STYLES = {
 }
 
 
-@dataclass
-class _Pace:
-    """Where a stage was first seen, to tell how long the rest takes."""
-
-    stage: str
-    iteration: int
-    since: float
-
-
 class _Clock:
     """Time left per job, from the pace of its current stage."""
 
     def __init__(self) -> None:
-        self._paces: dict[str, _Pace] = {}
+        self._seen: dict[str, tuple[str, int, float]] = {}  # stage, iteration and time when it was first seen
 
     def left(self, key: str, status: Status) -> float | None:
         """Seconds left in the stage; None while it is not known."""
         now = time.monotonic()
-        pace = self._paces.get(key)
-        if pace is None or pace.stage != status.stage or status.iteration < pace.iteration:
-            self._paces[key] = _Pace(status.stage, status.iteration, now)
+        stage, first, since = self._seen.get(key, (None, 0, now))
+        if stage != status.stage or status.iteration < first:
+            self._seen[key] = (status.stage, status.iteration, now)
             return None
-        done = status.iteration - pace.iteration
-        return (now - pace.since) / done * (status.total - status.iteration) if done > 0 else None
+        done = status.iteration - first
+        return (now - since) / done * (status.total - status.iteration) if done > 0 else None
 
 
 def job_name(progress: Progress) -> str:
@@ -137,9 +127,8 @@ def _words(status: Status, left: float | None) -> str:
     if status.state is State.RUNNING:
         loss = "" if status.loss is None else f", loss {status.loss:.3f}"
         rest = "" if left is None else f", {duration(left)} left"
-        return (
-            f"{status.stage} {status.iteration}/{status.total}{loss}{rest}" if status.total else status.stage
-        )
+        far = f" {status.iteration}/{status.total}{loss}{rest}" if status.total else ""
+        return f"{status.stage}{far}"
     if status.state is State.DONE and status.miou is not None:
         return f"done, mIoU {status.miou:.2f} ({status.scored})"
     return f"{status.state}: {status.reason}" if status.reason else str(status.state)

@@ -24,10 +24,10 @@ from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import AdaptBenchError, InterruptedTrainingError, PluginError, RunStateError
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
-from adaptbench.execution.stages import ranking_sheet
 from adaptbench.execution.stages.data import target_images, training_data
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file, plan_stages
 from adaptbench.execution.stages.progress import Progress
+from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, draw_sheet, write_table
 from adaptbench.execution.stages.weights import build_method, filled_method
 from adaptbench.records.jobspec import load_job
 from adaptbench.storage.atomic import write_text
@@ -43,7 +43,7 @@ EXIT_INTERRUPTED = 130
 def main(folder: Path, index: int, parent: int) -> None:
     """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
     processes.end_with_parent(parent)
-    stop = processes.StopFlag()
+    stop = processes.stop_flag()
     try:
         spec = load_job(folder)
         processes.fix_threads(spec.threads)
@@ -99,11 +99,7 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -
 
 
 def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
-    """Keeps the last iterate. A training that was repeated for its snapshots must have come to the same one.
-
-    Raises:
-        RunStateError: it has not.
-    """
+    """Keeps the last iterate. A training that was repeated for its snapshots must come to the same one."""
     state = loop.model_state()
     if entry.trained:
         if checkpoint.digest(state) != checkpoint.digest(checkpoint.load(entry.last_weights)[0]):
@@ -116,11 +112,7 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     metrics = Path(loop.work_dir) / "metrics.jsonl"
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
-    cost = {
-        "seconds": loop.seconds,
-        "peak_memory_mib": _peak_memory(context),
-        "joules": loop.energy.joules,
-    }
+    cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(context), "joules": loop.energy.joules}
     write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
 
 
@@ -142,12 +134,7 @@ def _score_snapshots(context: JobContext, entry: PlannedStage, stop: Callable[[]
 def _shown(context: JobContext, stage: Stage) -> list[Item]:
     """The target's training images, as a test sees them."""
     return [
-        (
-            name,
-            image.dataset,
-            image.sample,
-            context.input_size(image.ref.dataset, stage.settings.resolution),
-        )
+        (name, image.dataset, image.sample, context.input_size(image.ref.dataset, stage.settings.resolution))
         for name, image in target_images(context).items()
     ]
 
@@ -179,8 +166,11 @@ def _keep_ranking(context: JobContext, entry: PlannedStage, kept: PseudoLabels) 
     """Writes which pseudo-labelled images the training uses, in the order of its method, for people to look at."""
     images = {name: partial(p.dataset.read_image, p.sample) for name, p in target_images(context).items()}
     title = f"{entry.stage.method.title} · {context.spec.board} · seed {context.spec.seed}"
-    chosen = ranking_sheet.of(entry.stage.method.partition, entry.stage.settings, kept.entries())
-    ranking_sheet.keep(chosen, kept, images, context.task.class_set, title, entry.folder)
+    entries = kept.entries()
+    facts = {name: known.facts for name, known in entries.items()}
+    ranking = Ranking(*entry.stage.method.partition(entry.stage.settings, facts), entries)
+    write_table(ranking, entry.folder / TABLE)
+    draw_sheet(ranking, kept, images, context.task.class_set, title, entry.folder / SHEET)
 
 
 def _debug_images(context: JobContext, stage: Stage) -> list[Hook]:

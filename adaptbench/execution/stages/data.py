@@ -14,7 +14,7 @@ from adaptbench.contracts.method import Stage
 from adaptbench.data import firewall
 from adaptbench.data.pseudo_labels import PseudoLabels, require_known
 from adaptbench.data.stream import Domain, Item
-from adaptbench.data.taxonomy import label_map
+from adaptbench.data.taxonomy import IGNORE, label_map
 from adaptbench.draws import derive_seed
 from adaptbench.errors import DataError
 from adaptbench.execution.job_context import JobContext
@@ -22,14 +22,21 @@ from adaptbench.planning import sources
 
 
 class PseudoLabelled(Dataset):
-    """A dataset's images with pseudo-labels, whose ids are train ids."""
+    """A dataset's images with pseudo-labels, whose ids are train ids of so many classes."""
 
     name = "pseudo-labels"
+    id_space = "train ids"
     label_folders = ()
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, classes: int) -> None:
         super().__init__(dataset.root)
         self._dataset = dataset
+        self._ids = frozenset((*range(classes), IGNORE))
+
+    @property
+    def known_ids(self) -> frozenset[int]:
+        """The train ids, and those of pixels without a label."""
+        return self._ids
 
     def samples(self, split: str) -> list[Sample]:
         """All samples of ``split``, without their pseudo-labels."""
@@ -53,11 +60,7 @@ def training_data(
 
 
 def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) -> tuple[Domain, Domain | None]:
-    """The target's images with pseudo-labels, and without, as far as the method wants them.
-
-    Raises:
-        DataError: a pseudo-label is missing or of another size, or the method chooses no or unknown images.
-    """
+    """The target's images with pseudo-labels, and without, as far as the method wants them."""
     images = target_images(context)
     facts = {name: entry.facts for name, entry in labels.entries().items()}
     with firewall.closed(context.closed_folders):
@@ -71,7 +74,7 @@ def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) ->
         size = context.input_size(image.ref.dataset, stage.settings.resolution)
         if predicted:
             labelled_sample = replace(image.sample, label=labels.file(name))
-            return PseudoLabelled(image.dataset), labelled_sample, size, identity
+            return PseudoLabelled(image.dataset, len(context.task.class_set)), labelled_sample, size, identity
         return image.dataset, image.sample, size, None
 
     source = Domain([item(name, True) for name in images if name in labelled], predicted=True)
@@ -81,11 +84,7 @@ def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) ->
 
 
 def _few(context: JobContext, stage: Stage, labelled: Domain) -> Domain:
-    """As many labelled images as the method wants, in their order. More of them include fewer of the same seed.
-
-    Raises:
-        DataError: there are not as many.
-    """
+    """As many labelled images as the method wants, in their order; more of them include fewer of the seed."""
     count, there = stage.method.label_count(stage.settings), len(labelled.items)
     if count is None:
         return labelled
@@ -120,13 +119,7 @@ def labelled_refs(context: JobContext, stage: Stage) -> tuple[SplitRef, ...]:
 
 
 class TargetImage(NamedTuple):
-    """A training image of the target.
-
-    Attributes:
-        ref: its split.
-        dataset: reads it.
-        sample: its files.
-    """
+    """A training image of the target."""
 
     ref: SplitRef
     dataset: Dataset

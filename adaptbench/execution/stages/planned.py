@@ -22,9 +22,7 @@ class PlannedStage:
     """A stage of a job, with its identity.
 
     Attributes:
-        stage: what is trained.
         hash: identity of its weights.
-        folder: where they are kept.
         start: the earlier stage whose network it starts from.
         labels: the earlier stage whose pseudo-labels it trains on.
         selection: how its network is chosen among snapshots; None = the last iterate.

@@ -22,13 +22,7 @@ def say(text: str) -> None:
 
 
 class Progress:
-    """Tells how far one part of a job is: a line when it begins, one a minute, and one when it is done.
-
-    Args:
-        folder: the job's.
-        stage: what the part is called.
-        job: the job's process; by default this one.
-    """
+    """Tells how far one part of a job is: a line when it begins, one a minute, and one when it is done."""
 
     def __init__(self, folder: Path, stage: str, job: int | None = None) -> None:
         self._folder = folder
@@ -52,14 +46,7 @@ class Progress:
     def report(
         self, number: int, total: int, loss: float | None = None, losses: Mapping[str, float] = _NO_LOSSES
     ) -> None:
-        """Called as often as there is something new.
-
-        Args:
-            number: iterations or images that are done.
-            total: of how many.
-            loss: sum of the losses, as last logged.
-            losses: the same one by one.
-        """
+        """Called as often as there is something new, with the losses that were logged last."""
         now = time.monotonic()
         self._total, self._where, self._losses = total, f"{number} of {total}", _words(loss, losses)
         if now - self._written > _STATUS_EVERY:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adaptbench.contracts.labelling import Facts
-from adaptbench.contracts.settings import Settings
 from adaptbench.data import files
 from adaptbench.data.normalisation import IMAGENET
 from adaptbench.data.pseudo_labels import Entry, PseudoLabels
@@ -30,7 +28,6 @@ class Ranking:
     Attributes:
         labelled: trained on with their pseudo-labels.
         unlabelled: trained on without.
-        entries: what is known of every image, by name.
     """
 
     labelled: Collection[str]
@@ -43,35 +40,8 @@ class Ranking:
         return list(dict.fromkeys([*self.labelled, *self.unlabelled]))
 
 
-def of(
-    partition: Callable[[Settings, Mapping[str, Facts]], tuple[Collection[str], Collection[str]]],
-    settings: Settings,
-    entries: Mapping[str, Entry],
-) -> Ranking:
-    """The ranking that a method's ``partition`` makes of what is known of the images."""
-    labelled, unlabelled = partition(settings, {name: entry.facts for name, entry in entries.items()})
-    return Ranking(labelled, unlabelled, entries)
-
-
-def keep(
-    ranking: Ranking,
-    kept: PseudoLabels,
-    images: Mapping[str, Callable[[], Pixels]],
-    classes: ClassSet,
-    title: str,
-    folder: Path,
-) -> None:
-    """Writes the table and the contact sheet into a folder; see `write_table` and `draw_sheet`."""
-    write_table(ranking, folder / TABLE)
-    draw_sheet(ranking, kept, images, classes, title, folder / SHEET)
-
-
 def write_table(ranking: Ranking, path: Path) -> None:
-    """Writes a line per image: place, name, whether its pseudo-label is used, and what was noted of it.
-
-    Raises:
-        RunStateError: ``path`` cannot be written.
-    """
+    """Writes a line per image: place, name, whether its pseudo-label is used, and what was noted of it."""
     facts = sorted({key for entry in ranking.entries.values() for key in entry.facts})
     labelled = set(ranking.labelled)
     text = io.StringIO()
@@ -92,12 +62,7 @@ def draw_sheet(
     title: str,
     path: Path,
 ) -> None:
-    """Draws the first and the last images with what the network made of them.
-
-    Raises:
-        DataError: an image or pseudo-label cannot be read.
-        RunStateError: ``path`` cannot be written.
-    """
+    """Draws the first and the last images with what the network made of them."""
     painter, places = Painter(classes, IMAGENET), {name: i for i, name in enumerate(ranking.order, start=1)}
 
     def columns(word: str, names: Sequence[str]) -> list[Column]:

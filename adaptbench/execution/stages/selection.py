@@ -54,7 +54,12 @@ def select(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -
         DataError: labels are missing, or an image or label cannot be used.
     """
     split = ranked_split(context)
-    label_free = _label_free(entry, context)
+    raw = json.loads(
+        label_free_file(entry, context).read_text(encoding="utf-8")
+    )  # empty without target images
+    label_free: dict[CheckpointRule, Scores] = {
+        rule: {int(iterations): value for iterations, value in scores.items()} for rule, scores in raw.items()
+    }
     jobs = [context.spec, *_rescored(context.spec)]
     miou = _scored(context, entry, split, jobs, stop)
     facts = {"split": str(split.ref), "label_free": label_free}
@@ -82,14 +87,6 @@ def _rescored(spec: JobSpec) -> list[JobSpec]:
         job = spec.model_copy(update={"ranking": {**spec.ranking, **scoring}})
         found.setdefault(selection_by("oracle-best", job), job)
     return list(found.values())[1:]
-
-
-def _label_free(entry: PlannedStage, context: JobContext) -> dict[CheckpointRule, Scores]:
-    """By rule; empty where there are no target images."""
-    raw = json.loads(label_free_file(entry, context).read_text(encoding="utf-8"))
-    return {
-        rule: {int(iterations): value for iterations, value in scores.items()} for rule, scores in raw.items()
-    }
 
 
 def remove_others(entry: PlannedStage) -> None:

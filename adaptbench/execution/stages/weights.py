@@ -16,8 +16,7 @@ from adaptbench.training.loop import seed_global_generators
 def build_method(context: JobContext, entry: PlannedStage, seed: int) -> Method:
     """The method with initial weights drawn from ``seed``, or the network of the stage it starts from.
 
-    Raises:
-        WeightsError: that stage trains another network.
+    A WeightsError if that stage trains another network.
     """
     seed_global_generators(seed)
     method = entry.stage.method(context.task, entry.stage.settings)

@@ -7,14 +7,13 @@ target's look is not used anywhere. They stand for the photo collection that ful
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.data.minicity.looks import GTA5, Colour, Layout, Lens, Look, Paint
+from adaptbench.data.minicity.looks import GTA5, Colour, Lens, Look, Paint
 from adaptbench.data.minicity.render import render
 from adaptbench.data.minicity.scene import build
 from adaptbench.data.minicity.spec import WorldSpec, image_size
@@ -47,11 +46,7 @@ class Cutouts:
 def cutouts(split: str, frames: range, each: int, side: int) -> Cutouts:
     """``each`` cut-outs of every image, the classes an image shows drawn equally often.
 
-    Args:
-        split: images of two splits have nothing in common.
-        frames: numbers of the images.
-        each: cut-outs per image.
-        side: side of the cut-outs, pixels.
+    Images of two splits have nothing in common, whatever their numbers.
     """
     images, classes = [], []
     table = label_map("cityscapes", CITYSCAPES19.name)
@@ -69,11 +64,9 @@ def cutouts(split: str, frames: range, each: int, side: int) -> Cutouts:
 
 def third_look(rng: np.random.Generator) -> Look:
     """A look of its own for one image: hues, light and materials anywhere around the source's."""
-    return Look(_layout(GTA5.layout, rng), _lens(rng), _paints(GTA5.paints, rng))
-
-
-def _layout(layout: Layout, rng: np.random.Generator) -> Layout:
-    return replace(layout, building_height=(4.0, 30.0), gaps=float(rng.uniform(0.1, 0.5)), signal_arm=0.5)
+    gaps = float(rng.uniform(0.1, 0.5))
+    layout = replace(GTA5.layout, building_height=(4.0, 30.0), gaps=gaps, signal_arm=0.5)
+    return Look(layout, _lens(rng), {name: _repainted(paint, rng) for name, paint in GTA5.paints.items()})
 
 
 def _lens(rng: np.random.Generator) -> Lens:
@@ -84,10 +77,6 @@ def _lens(rng: np.random.Generator) -> Lens:
         contrast=(0.8, 1.25), saturation=(0.6, 1.3), white_balance=_colour(balance),
         vignette=float(rng.uniform(0, 0.35)), blur=(0.2, 0.8), noise=(0.5, 6.0),
     )  # fmt: skip
-
-
-def _paints(paints: Mapping[str, Paint], rng: np.random.Generator) -> dict[str, Paint]:
-    return {name: _repainted(paint, rng) for name, paint in paints.items()}
 
 
 def _repainted(paint: Paint, rng: np.random.Generator) -> Paint:

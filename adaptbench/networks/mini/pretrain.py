@@ -33,12 +33,7 @@ _LEARNING_RATE, _WEIGHT_DECAY, _WARMUP = 1e-3, 0.05, 200
 
 
 class Classifier(nn.Module):
-    """An encoder, the mean over its coarsest map, and a linear layer.
-
-    Args:
-        encoder: images to feature maps, fine to coarse.
-        classes: number of logits.
-    """
+    """An encoder, the mean over its coarsest map, and a linear layer."""
 
     def __init__(self, encoder: nn.Module, classes: int) -> None:
         super().__init__()

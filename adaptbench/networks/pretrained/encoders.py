@@ -47,14 +47,9 @@ class _Target:
 def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Path) -> dict[str, Tensor]:
     """The state dict of an encoder, from the tensors of an ImageNet file.
 
-    The naming is recognised from the names. Only classifiers are dropped (of a timm model: all that comes behind its
-    last feature map); counters of batches that old files lack are 0.
-
-    Args:
-        tensors: of the file, by its names.
-        backbone: one of our encoders: MiT, mmsegmentation's ResNets, VGG, any timm encoder. Other encoders take
-            files with their own names only.
-        origin: the file, for messages.
+    The naming is recognised from the names: of MiT, mmsegmentation's ResNets, VGG and any timm encoder; others take
+    files with their own names only. Only classifiers are dropped (of a timm model: all that comes behind its last
+    feature map); counters of batches that old files lack are 0.
 
     Raises:
         WeightsError: the file is of another encoder or size; names what is missing, surplus or of another shape.
@@ -98,11 +93,7 @@ def _timm_target(features: Any, state: Mapping[str, Tensor]) -> _Target:
 def _in_common_names(
     target: _Target, own: Naming, found: Mapping[str, Tensor], foreign: Naming | None, origin: Path
 ) -> tuple[_Target, dict[str, Tensor]]:
-    """Both in the names that all files of the family are converted to.
-
-    Raises:
-        WeightsError: the file is of no known naming, of another family, or cannot be converted to these names.
-    """
+    """Both in the names that all files of the family are converted to."""
     if foreign is None:
         known = ", ".join(f"{naming.family} in {naming.title} names" for naming in NAMINGS)
         raise WeightsError(

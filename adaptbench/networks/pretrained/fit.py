@@ -16,21 +16,12 @@ _LISTED = 20
 
 
 def fitted(
-    tensors: Mapping[str, Tensor],
-    expected: Mapping[str, Tensor],
-    origin: Path,
-    network: str,
-    hint: str = "",
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], origin: Path, network: str, hint: str = ""
 ) -> dict[str, Tensor]:
     """``tensors`` as a state dict of the network, in its order and types.
 
-    Args:
-        tensors: by the network's names.
-        expected: the network's state dict; only names, shapes and types are read. Counters of batches that
-            the file lacks altogether are 0.
-        origin: the file, for messages.
-        network: the network in words, for messages.
-        hint: what to do, if the caller knows.
+    Of ``expected``, the network's state dict, only names, shapes and types are read. Counters of batches that the
+    file lacks altogether are 0.
 
     Raises:
         WeightsError: names are missing or surplus, or shapes differ; all are listed, up to a number.

@@ -50,10 +50,6 @@ _HEAD = 64
 def read_tensors(path: Path, trust_pickle: bool = False) -> dict[str, Tensor]:
     """The tensors of one network in a file, by the names they have there.
 
-    Args:
-        path: safetensors, or a file that ``torch.save`` wrote.
-        trust_pickle: also unpickle objects other than tensors, which may run any code.
-
     Raises:
         WeightsError: the file is missing, damaged, no file of weights, or holds no or several networks.
         UsageError: it holds more than tensors and plain values, and ``trust_pickle`` is off.
@@ -69,7 +65,10 @@ def read_content(path: Path, trust_pickle: bool = False) -> Content:
         UsageError: it holds more than tensors and plain values, and ``trust_pickle`` is off.
     """
     if _kind(path) == "safetensors":
-        return _read_safetensors(path)
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise WeightsError(_damaged(path, error)) from error
     loaded = _read_torch(path, trust_pickle)
     content = _tensors_in(loaded)
     if not content:
@@ -81,10 +80,6 @@ def read_content(path: Path, trust_pickle: bool = False) -> Content:
 
 def look_through(content: Content, origin: Path) -> dict[str, Tensor]:
     """The tensors of the one network in ``content``; containers such as ``state_dict`` are opened.
-
-    Args:
-        content: of a file.
-        origin: the file, for messages.
 
     Raises:
         WeightsError: several parts may be meant; lists them.
@@ -149,13 +144,6 @@ def _no_weights(head: bytes) -> str:
             "or a login). Open the address in a browser and save the file itself."
         )
     return f"is neither a safetensors file nor one that torch.save wrote (it begins with {head[:8]!r})."
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(_damaged(path, error)) from error
 
 
 def _read_torch(path: Path, trust_pickle: bool) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -76,14 +77,9 @@ def _rename(name: str, rules: Rules) -> str:
     return name
 
 
-def _from_one(match: re.Match[str], form: str) -> str:
-    """``form`` with the first group, a stage counted from 0, counted from 1."""
-    stage, *others = match.groups()
-    return form.format(int(stage) + 1, *others)
-
-
 def _stage(form: str) -> Callable[[re.Match[str]], str]:
-    return lambda match: _from_one(match, form)
+    """What fills ``form`` with the groups of a match; the first one, a stage counted from 0, is counted from 1."""
+    return lambda match: form.format(int(match[1]) + 1, *match.groups()[1:])
 
 
 _MMSEG_MIT: Rules = (
@@ -150,25 +146,16 @@ def _layer(match: re.Match[str]) -> str:
 
 _MMPRETRAIN_STEM: Rules = ((r"stem\.(\d)\.(conv|bn)\.(\w+)", _layer),)
 
+_DEEP: Family = "ResNet with a deep stem"
 NAMINGS = (
     Naming("the official SegFormer's", "MiT", r"patch_embed1\.proj\.weight", dict),
     Naming("mmsegmentation's", "MiT", r"layers\.0\.0\.projection\.weight", _mmseg_mit),
     Naming(
         "transformers'", "MiT", r"(segformer\.)?encoder\.patch_embeddings\.0\.proj\.weight", _transformers_mit
     ),
-    Naming(
-        "timm's",
-        "ResNet with a deep stem",
-        r"conv1\.0\.weight",
-        lambda tensors: _renamed(tensors, _TIMM_STEM),
-    ),
-    Naming(
-        "mmpretrain's",
-        "ResNet with a deep stem",
-        r"stem\.0\.conv\.weight",
-        lambda tensors: _renamed(tensors, _MMPRETRAIN_STEM),
-    ),
-    Naming("open-mmlab's", "ResNet with a deep stem", r"stem\.0\.weight", dict),
+    Naming("timm's", _DEEP, r"conv1\.0\.weight", partial(_renamed, rules=_TIMM_STEM)),
+    Naming("mmpretrain's", _DEEP, r"stem\.0\.conv\.weight", partial(_renamed, rules=_MMPRETRAIN_STEM)),
+    Naming("open-mmlab's", _DEEP, r"stem\.0\.weight", dict),
     Naming("torchvision's", "ResNet", r"layer1\.0\.conv1\.weight", dict),
 )
 """All namings; the first that is recognised is taken."""

@@ -53,10 +53,7 @@ class Layout:
     def tensors(self, content: Content, which: Which, origin: Path) -> dict[str, Tensor]:
         """The tensors of the student or the teacher, by the names of our scored network.
 
-        Names outside of all prefixes are kept, so that they are noticed as surplus.
-
-        Raises:
-            WeightsError: the file does not hold that network.
+        Names outside of all prefixes are kept, so that they are noticed as surplus. A WeightsError if there is none.
         """
         everything = self._everything(content, origin)
         known = [prefix for prefix in self.prefixes if any(name.startswith(prefix) for name in everything)]
@@ -93,14 +90,6 @@ def published_state(
     title: str = "the scored network",
 ) -> dict[str, Tensor]:
     """The state dict of our scored network, from a published checkpoint.
-
-    Args:
-        content: of the file.
-        layout: how the family's files are laid out.
-        which: student or teacher.
-        network: the state dict of the scored network; only names, shapes and types are read.
-        origin: the file, for messages.
-        title: the network in words, for messages.
 
     Raises:
         WeightsError: the file does not hold that network, or names are missing or surplus, or shapes differ.

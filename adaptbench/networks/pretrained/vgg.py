@@ -20,13 +20,7 @@ _DENSE = {f"classifier.{layer}.{part}" for layer in (0, 1, 3, 4, 6) for part in 
 def vgg_state(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor], origin: Path) -> dict[str, Tensor]:
     """The encoder's state dict: 13 convolutions from a file, and its own values of the last two.
 
-    Args:
-        tensors: of the file, called as in torchvision; its dense layers are dropped.
-        state: the encoder's.
-        origin: the file, for messages.
-
-    Raises:
-        WeightsError: the file is of another network; names what is missing, surplus or of another shape.
+    Tensors of the file are called as in torchvision; its dense layers are dropped.
     """
     ours = {_published_name(name): name for name in state if _number(name) < _NEW}
     kept = {name: tensor for name, tensor in tensors.items() if name not in _DENSE}

@@ -25,7 +25,8 @@ TO_CAMVID: type[Benchmark] = plugins.load(REGISTRY.find("benchmark", "minicity_t
 def locate(
     benchmark: type[Benchmark], provenance: Provenance, dials: dict[str, Any] | None = None, **request: Any
 ) -> dict[str, DataSource]:
-    return sources.locate(benchmark, provenance, profile("mini"), REGISTRY, Request(**request), dials or {})
+    search = sources.Search(profile("mini"), REGISTRY, Request(**request), dials or {})
+    return search.locate(benchmark, provenance)
 
 
 def test_official_folders_are_found_under_any_of_their_names(official: Path) -> None:
