@@ -9,7 +9,7 @@ from typing import Any
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
-from adaptbench.reporting.board import Board, Row, View, boards
+from adaptbench.reporting.board import Board, Row, boards
 from adaptbench.reporting.board_columns import GAP, METHOD, NETWORK_NAME, SEED_COUNT, class_iou, entries, miou
 from adaptbench.reporting.columns import Column
 from adaptbench.reporting.leaderboard import data_sentence
@@ -47,7 +47,9 @@ def _tables(board: Board, facts: Facts | None) -> list[str]:
     closed = any(line.gap_closed is not None for line in lines)
     described = [replace(METHOD, value=lambda line: _method(line.row)), NETWORK_NAME, SEED_COUNT]
     scores = [replace(miou(board), header=board.view.split), GAP]
-    scores += [replace(miou(board, view), header=_short(view, board.view)) for view in board.further]
+    for view in board.further:  # with its class set where that is not the one in the caption
+        header = view.split if view.class_set == board.view.class_set else str(view)
+        scores.append(replace(miou(board, view), header=header))
     said = f"mIoU in percent ({board.view.class_set}), mean and standard deviation (n-1) over seeds. {images}"
     classes = f"IoU per class ({board.view}) in percent, mean over seeds. {images}"
     found = pairs(board, facts) if facts else []
@@ -55,29 +57,18 @@ def _tables(board: Board, facts: Facts | None) -> list[str]:
         f"published values beside ours, mIoU in percent ({board.view}). Verdict: equivalence test "
         f"with a margin of {MARGIN:.1f} points. \u2020 marks a value that a single source prints."
     )
-    return [
-        _float(
-            board,
-            "miou",
-            f"{said}{f' {gap.EXPLANATION}' if closed else ''}",
-            _scored(described, scores, lines),
-        ),
-        _float(
-            board, "class", classes, _scored(described, [class_iou(name) for name in board.classes], lines)
-        ),
-        *([_float(board, "published", printed, short_table(found).to_latex())] if found else []),
+    said += f" {gap.EXPLANATION}" if closed else ""
+    floats = [
+        _float(board, "miou", said, _scored(described, scores, lines)),
+        _float(board, "class", classes, _scored(described, list(map(class_iou, board.classes)), lines)),
     ]
+    return [*floats, *([_float(board, "published", printed, short_table(found).to_latex())] if found else [])]
 
 
 def _scored(described: list[Column[Any]], scores: list[Column[Any]], lines: list[Any]) -> str:
     """A table of scores; if there are many, their headers stand upright."""
     shown = len(Table(scores, lines).shown)
     return Table([*described, *scores], lines).to_latex(len(described) if shown > _MOST_LEVEL else None)
-
-
-def _short(view: View, ranked: View) -> str:
-    """The split; its class set, too, where it is not the one in the caption."""
-    return view.split if view.class_set == ranked.class_set else str(view)
 
 
 def _float(board: Board, name: str, caption: str, tabular: str) -> str:
@@ -114,11 +105,7 @@ def _method(row: Row) -> str:
 
 
 def write_latex(records: Iterable[Record], folder: Path, facts: Facts | None = None) -> Path:
-    """Writes ``leaderboard.tex`` into ``folder`` and returns its path.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
+    """Writes ``leaderboard.tex`` into ``folder`` and returns its path."""
     path = folder / "leaderboard.tex"
     atomic.write_text(path, render_latex(records, facts))
     return path

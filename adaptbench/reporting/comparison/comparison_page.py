@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.reporting.columns import column, fixed, machine, number
+from adaptbench.reporting.columns import column, machine, number
 from adaptbench.reporting.comparison.compared import Comparison, Departure, Line
 from adaptbench.reporting.comparison.sides import Side
 from adaptbench.reporting.table import Table, write_with_csv
@@ -51,7 +51,7 @@ def note(comparison: Comparison) -> str:
     return _NOTE_CHECKPOINTS if comparison.seeds == 1 else _NOTE
 
 
-_A, _B = number("A", "first", fixed(1), "a"), number("B", "second", fixed(1), "b")
+_A, _B = number("A", "first", "{:.1f}".format, "a"), number("B", "second", "{:.1f}".format, "b")
 _DIFFERENCE = number(
     "A - B",
     lambda line: None if line.gap is None else line,

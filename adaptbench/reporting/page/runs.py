@@ -13,7 +13,7 @@ from adaptbench.records.jobspec import predictions_folder
 from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import standing
-from adaptbench.reporting.columns import column, fixed, number
+from adaptbench.reporting.columns import column, number
 from adaptbench.reporting.page import curves, names
 from adaptbench.reporting.page.charts import confusion
 from adaptbench.reporting.page.curves import Metric
@@ -49,8 +49,12 @@ def run_page(
 
 
 _SCORES = [
-    *(column("split", "split"), column("class set", "class_set"), number("mIoU (%)", "miou", fixed(2))),
-    *(number("pixel accuracy (%)", "accuracy", fixed(2)), number("images", "images")),
+    *(
+        column("split", "split"),
+        column("class set", "class_set"),
+        number("mIoU (%)", "miou", "{:.2f}".format),
+    ),
+    *(number("pixel accuracy (%)", "accuracy", "{:.2f}".format), number("images", "images")),
     column("images from", "provenance"),
 ]
 
@@ -58,7 +62,7 @@ _SCORES = [
 def _classes(record: Record) -> PageTable[str]:
     """A line per class, a column per split."""
     listed = list(dict.fromkeys(name for score in record.scores for name in score.iou))
-    ious = [number(f"IoU (%), {s.split}", s.iou.get, fixed(1), heat=True) for s in record.scores]
+    ious = [number(f"IoU (%), {s.split}", s.iou.get, "{:.1f}".format, heat=True) for s in record.scores]
     caption = f"IoU per class, {record.scores[0].class_set}"
     return PageTable(Table([column("class", str), *ious], listed), "classes", caption)
 
