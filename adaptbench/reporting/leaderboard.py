@@ -118,11 +118,7 @@ def render_markdown(
 ) -> str:
     """The page: for every board its protocol in words, the main table and the table of classes.
 
-    Args:
-        records: in any order.
-        unreadable: record files that are not in the tables; listed at the end.
-        tests: what the statistics say about the boards, where it is known.
-        facts: printed numbers to stand beside ours.
+    Printed numbers (``facts``) stand beside ours; record files that could not be read are listed at the end.
     """
     found = boards(records)
     blocks = ["# Leaderboard"]

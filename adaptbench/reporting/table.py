@@ -109,11 +109,7 @@ class Table(Generic[R]):
     ) -> rich.table.Table:
         """The table for a terminal; texts are shown literally: square brackets in a name are not markup.
 
-        Args:
-            title: above it.
-            width: of the terminal; columns that want a wider one are named below the table. None shows them, too.
-            style: of a line.
-            ends_section: whether a rule follows a line.
+        Columns that want a wider terminal than ``width`` are named below the table; None shows them, too.
         """
         from rich.table import Table as RichTable
         from rich.text import Text

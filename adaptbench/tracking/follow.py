@@ -13,6 +13,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -113,9 +114,7 @@ def main(orders: IO[str], answers: IO[str]) -> None:
     tracking = Tracking(**asked["tracking"])
     out = Path(asked["out"])
 
-    def say(text: str) -> None:
-        print(text, file=answers, flush=True)
-
+    say = partial(print, file=answers, flush=True)
     kept = [Guarded(tracker, say) for tracker in trackers(tracking, out)]
     follow([Path(folder) for folder in asked["folders"]], kept, out, lambda wait: at_end(orders, wait))
 

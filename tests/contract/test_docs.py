@@ -25,9 +25,7 @@ def test_the_pages_hold_the_examples() -> None:
     assert len((found.example_folder() / f"{MINENT}.py").read_text().splitlines()) < 60
 
 
-def test_all_examples_run_together(
-    my_city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_examples_run_together(my_city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["--methods", MINENT, WARM_START, "--limit", "2", "--device", "cpu"]
     command += ["--benchmarks", "gta5_to_my_city", "--plugins", *map(str, found.examples())]
     command += ["--data-path", f"my_city={my_city}", "--out", str(tmp_path / "out")]

@@ -35,12 +35,8 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
 
     They go to ``OUT/leaderboards/<benchmark>/``, with ``-`` for the slashes of the name; further protocols of
     a benchmark have their ranking hash added. Predictions are those of the lowest seed; image and ground
-    truth are read from where the job found its data. Where they are gone, the leaderboard alone is drawn.
-
-    Args:
-        records: in any order.
-        out: the results folder they come from.
-        say: told why predictions could not be drawn.
+    truth are read from where the job found its data. Where they are gone, the leaderboard alone is drawn,
+    and ``say`` is told why.
     """
     written: list[Path] = []
     folders: set[Path] = set()

@@ -63,12 +63,8 @@ def chosen(rows: Sequence[StripRow]) -> tuple[list[StripRow], list[StripRow]]:
 def prediction_strips(rows: Sequence[StripRow], path: Path, classes: ClassSet) -> None:
     """Draws a sheet: a row per image, columns image, ground truth and one per method, legend below.
 
-    Pixels ignored in the ground truth are black. About 1200 pixels wide.
-
-    Args:
-        rows: at least one, all of the same methods.
-        path: of the PNG file.
-        classes: of the ids.
+    Pixels ignored in the ground truth are black. About 1200 pixels wide. There is at least one row, and all are of the
+    same methods.
 
     Raises:
         ValueError: an id outside the class set.

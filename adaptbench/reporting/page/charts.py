@@ -53,11 +53,8 @@ class Chart:
 
     Attributes:
         key: its id.
-        title: what it shows.
         note: how it is read.
         said: for those who cannot see it.
-        svg: the image.
-        readings: what it says where.
         links: whether its points lead somewhere, in the order of the readings.
     """
 
@@ -87,13 +84,7 @@ def scatter(
 ) -> Chart | None:
     """Gain against cost, cost on a logarithmic scale; None without a positive cost.
 
-    Args:
-        key: id of the chart.
-        title: the cost.
-        items: what is shown.
-        gain: label of the other axis.
-        marks: where the ticks of the cost may be; at most eight are kept, and written by ``text``.
-        text: of a mark.
+    The cost's ticks are at most eight of ``marks``, which ``text`` writes.
     """
     shown = [item for item in items if item.cost > 0]
     if not shown:

@@ -34,15 +34,8 @@ def write_page(
 ) -> Path:
     """Writes ``OUT/leaderboards/page`` anew and returns its ``index.html``.
 
-    The folder needs nothing outside of itself. The same results folder gives the same bytes.
-
-    Args:
-        records: in any order.
-        out: the results folder they come from; curves and images are read from their job folders.
-        facts: printed numbers.
-        unreadable: record files that are not in the tables; listed on the first page.
-        say: told why a board has no images.
-        tests: what the statistics say about the boards, where it is known.
+    The folder needs nothing outside of itself. The same results folder gives the same bytes. Curves and images are
+    read from the job folders in ``out``; ``say`` is told why a board has no images.
     """
     target = out / "leaderboards" / "page"
     try:

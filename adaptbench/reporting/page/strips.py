@@ -39,7 +39,6 @@ class Strips(NamedTuple):
 
     Attributes:
         rows: what a place is called, and its images.
-        legend: the classes that occur.
         reason: why there are none, for the user's eyes: it may name folders of this machine.
     """
 

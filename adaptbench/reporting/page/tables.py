@@ -45,7 +45,6 @@ class PageTable(Generic[R]):
 
     Attributes:
         key: its id on the page.
-        caption: what it shows; no number stands without it.
         standing: how a line is marked.
     """
 
