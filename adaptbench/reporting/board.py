@@ -10,7 +10,6 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, Literal, NamedTuple, Self
 
-from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.records.found import in_order
 from adaptbench.records.record import Record, Score
@@ -182,12 +181,6 @@ class Board:
     def images(self) -> int:
         """Number of images behind the ranked score."""
         return self.all_rows[0].first.scores[0].images
-
-    @property
-    def class_count(self) -> str:
-        """Of how many classes the mean is, in words."""
-        known = CLASS_SETS.get(self.view.class_set)
-        return known.size if known else f"{len(self.classes)} classes"
 
     def datasets(self, provenance: str) -> list[str]:
         """Datasets of the given provenance (``generated``, ``official``), sorted."""

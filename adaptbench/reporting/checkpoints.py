@@ -28,7 +28,9 @@ _ACCURACY = number("pixel accuracy", "score.accuracy", "{:.1f}".format, "accurac
 _IMAGES = number("images", "score.images", key="images")
 _CHECKPOINT = column("checkpoint", "checkpoint", key="checkpoint")
 _NETWORK = column(
-    *("network", "network", lambda network: f"{network.name} ({formatting.parameters(network.parameters)})"),
+    "network",
+    "network",
+    lambda network: f"{network.name} ({formatting.parameters(network.parameters)})",
     parts=NETWORK_PARTS,
 )
 _SETTINGS = column(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
@@ -17,7 +16,6 @@ from adaptbench.reporting.published.comparison import Facts, pairs, short_table
 from adaptbench.reporting.standing import gap
 from adaptbench.reporting.table import Table
 from adaptbench.statistics.equivalence import MARGIN
-from adaptbench.storage import atomic
 
 _HEADER = (
     "% Needs \\usepackage{booktabs,graphicx}. Written by `python run_all.py report`; changes are lost.\n"
@@ -102,10 +100,3 @@ def _legend(board: Board) -> str:
 def _method(row: Row) -> str:
     marks = [row.standing] * (row.standing != "ranked") + [row.origin] * (row.origin != _OURS)
     return row.label + (f" [{', '.join(marks)}]" if marks else "")
-
-
-def write_latex(records: Iterable[Record], folder: Path, facts: Facts | None = None) -> Path:
-    """Writes ``leaderboard.tex`` into ``folder`` and returns its path."""
-    path = folder / "leaderboard.tex"
-    atomic.write_text(path, render_latex(records, facts))
-    return path

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record
@@ -156,9 +157,11 @@ def _benchmark_blocks(
 
 
 def _board_blocks(board: Board, found: Significance | None, facts: Facts | None) -> list[str]:
+    known = CLASS_SETS.get(board.view.class_set)
+    classes = known.size if known else f"{len(board.classes)} classes"
     blocks = [
         f"Scored on {board.images} images of {formatting.markdown(board.view.split)} in "
-        f"{board.class_count} ({formatting.markdown(board.view.class_set)}). "
+        f"{classes} ({formatting.markdown(board.view.class_set)}). "
         f"Protocol `{board.ranking_hash[:8]}`: {formatting.markdown(board.protocol)}."
     ]
     if board.rows:

@@ -85,7 +85,7 @@ def _of_entries(table: Table[Entry], key: str, caption: str) -> PageTable[Entry]
 
 
 def _scatters(board: Board) -> list[Chart]:
-    costs_and_marks = (
+    shown = (
         ("time", "Training time", lambda r: r.training_seconds, charts.DURATIONS, _round_duration),
         ("memory", "Peak memory", lambda r: r.peak_memory_mib, charts.MEMORIES, formatting.memory),
         (
@@ -99,7 +99,7 @@ def _scatters(board: Board) -> list[Chart]:
     )
     found = [
         charts.scatter(key, title, _items(board, cost), f"mIoU ({board.view})", marks, text)
-        for key, title, cost, marks, text in costs_and_marks
+        for key, title, cost, marks, text in shown
     ]
     return [chart for chart in found if chart is not None]
 

@@ -38,9 +38,10 @@ def _tables(number: int, view: str, results: Sequence[Result]) -> list[PageTable
     main = Table([*result_table(results).columns, _KIND], results)
     classes = class_table(results)
     return [
-        PageTable(
-            *(main, f"values-{number}", f"mIoU, {view}"),
-            standing=lambda result: "ranked" if result.setting in ("uda", "dg") else "control",
-        ),
+        PageTable(main, f"values-{number}", f"mIoU, {view}", _standing),
         *([PageTable(classes, f"classes-{number}", f"IoU per class, {view}")] if classes else []),
     ]
+
+
+def _standing(result: Result) -> str:
+    return "ranked" if result.setting in ("uda", "dg") else "control"

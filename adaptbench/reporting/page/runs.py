@@ -49,12 +49,11 @@ def run_page(
 
 
 _SCORES = [
-    *(
-        column("split", "split"),
-        column("class set", "class_set"),
-        number("mIoU (%)", "miou", "{:.2f}".format),
-    ),
-    *(number("pixel accuracy (%)", "accuracy", "{:.2f}".format), number("images", "images")),
+    column("split", "split"),
+    column("class set", "class_set"),
+    number("mIoU (%)", "miou", "{:.2f}".format),
+    number("pixel accuracy (%)", "accuracy", "{:.2f}".format),
+    number("images", "images"),
     column("images from", "provenance"),
 ]
 
@@ -94,14 +93,11 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
 
 def _settings(record: Record) -> PageTable[tuple[str, Any]]:
     changed = formatting.flatten(record.overrides)
-    columns = [
-        column("setting", itemgetter(0)),
-        column("value", lambda setting: formatting.value(setting[1])),
-        column(
-            "origin",
-            lambda s: "changed with --set" if s[0] in changed else record.settings_origin,
-            filtered=True,
-        ),
-    ]
+
+    def origin(setting: tuple[str, Any]) -> str:
+        return "changed with --set" if setting[0] in changed else record.settings_origin
+
+    value = column("value", lambda setting: formatting.value(setting[1]))
+    columns = [column("setting", itemgetter(0)), value, column("origin", origin, filtered=True)]
     settings = sorted((changed | formatting.flatten(record.settings)).items())
     return PageTable(Table(columns, settings), "settings", "Settings as the profile converted them")

@@ -107,7 +107,8 @@ def pair_of(board: Board, row: Row, facts: Facts) -> Pair | None:
 
 _PRINTED = number(
     "published",
-    *("result", lambda result: f"{result.printed}{result.miou.mark}"),
+    "result",
+    lambda result: f"{result.printed}{result.miou.mark}",
     number=lambda result: float(result.miou),
 )
 _OURS = number("ours", "row.miou")

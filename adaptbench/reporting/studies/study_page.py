@@ -59,9 +59,11 @@ _DIFFERENCE = number(
     "difference", "row.difference", lambda found: f"{found} (n={found.n})", parts=mean_and_std("difference")
 )
 _PUBLISHED_PARTS: dict[str, Callable[[Any], Any]] = {
-    **{f"published_{key}": attrgetter(key) for key in ("miou", "std")},
+    "published_miou": attrgetter("miou"),
+    "published_std": attrgetter("std"),
     "published_seeds": lambda printed: str(printed.seeds or ""),
-    **{f"published_{key}": attrgetter(key) for key in ("class_set", "split")},
+    "published_class_set": attrgetter("class_set"),
+    "published_split": attrgetter("split"),
 }
 _PUBLISHED = number("published", "row.variant.published", _printed, parts=_PUBLISHED_PARTS)
 _POINTS = "{:+.1f}".format
