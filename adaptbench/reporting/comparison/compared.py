@@ -14,7 +14,7 @@ from adaptbench.records import formatting
 from adaptbench.records.record import Record
 from adaptbench.reporting.comparison.sides import Side
 from adaptbench.reporting.matrices import Tallied
-from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap
+from adaptbench.statistics.bootstrap import bootstrap
 from adaptbench.statistics.comparison import SEEDS_NEEDED, Difference, differences, welch
 from adaptbench.statistics.holm import holm
 from adaptbench.statistics.tallies import Floats
@@ -105,7 +105,6 @@ def compare(
     tallied: tuple[Tallied, Tallied],
     classes: Sequence[str],
     clusters: Sequence[str],
-    resamples: int = RESAMPLES,
 ) -> Comparison:
     """Compares two sides that were scored on the same images."""
     first, second = (one.tallies for one in tallied)
@@ -115,7 +114,7 @@ def compare(
         """The mean IoU, then the IoU of every class."""
         both = {"first": first[:, images], "second": second[:, images]}
         places = [clusters[i] for i in images]
-        found = bootstrap(both, places, partial(miou_and_classes, average=average), resamples)
+        found = bootstrap(both, places, partial(miou_and_classes, average=average))
         a, b = found["first"], found["second"]
         return [_line(a.mean[q], b.mean[q], difference) for q, difference in enumerate(differences(a, b))]
 
