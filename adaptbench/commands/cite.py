@@ -9,7 +9,6 @@ from adaptbench.errors import unknown_name
 from adaptbench.flags import Cite
 from adaptbench.records.found import find_records
 from adaptbench.reporting.board import boards
-from adaptbench.reporting.published import citations
 from adaptbench.reporting.published.citations import Citations
 from adaptbench.reporting.published.facts import load_published
 
@@ -22,14 +21,13 @@ def execute(command: Cite) -> int:
     found = boards(find_records(command.out))
     names = command.boards or tuple(dict.fromkeys(board.benchmark for board in found))
     known = {board.benchmark for board in found}
-    parts: list[Citations] = []
+    citations = Citations(published, registry)
     for name in names:
         if name.startswith(_PUBLISHED):
-            parts.append(citations.of_published(name.removeprefix(_PUBLISHED), published, registry))
+            citations.add_published(name.removeprefix(_PUBLISHED))
         elif name in known:
-            own = [board for board in found if board.benchmark == name]
-            parts.append(citations.of_boards(own, published, registry))
+            citations.add_boards(board for board in found if board.benchmark == name)
         else:
             raise unknown_name("board", name, {*known, *(_PUBLISHED + key for key in published.benchmarks)})
-    sys.stdout.write(citations.merged(parts).render())
+    sys.stdout.write(citations.render())
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 
 from rich.console import Console
 
@@ -11,6 +12,7 @@ from adaptbench.errors import UsageError
 from adaptbench.flags import Dashboard
 from adaptbench.records.found import find_records
 from adaptbench.reporting.board import boards
+from adaptbench.storage.atomic import write_text
 
 
 def execute(command: Dashboard) -> int:
@@ -29,7 +31,8 @@ def execute(command: Dashboard) -> int:
         )
     console = Console()
     if command.spec is not None:
-        dashboard.write_specification(found, command.project, command.entity or "", command.spec)
+        made = dashboard.specification(found, command.project, command.entity or "")
+        write_text(command.spec, json.dumps(made, indent=1) + "\n")
         say(console, f"Specification: {command.spec}")
         return 0
     for address in dashboard.send(found, command.project, command.entity):

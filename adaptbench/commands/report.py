@@ -18,7 +18,7 @@ from adaptbench.reporting import leaderboard
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoint_rules import write_checkpoint_rules
 from adaptbench.reporting.checkpoints import write_checkpoints
-from adaptbench.reporting.latex import write_latex
+from adaptbench.reporting.latex import render_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
 from adaptbench.reporting.published import comparison
 from adaptbench.reporting.published.comparison import Facts
@@ -31,6 +31,7 @@ from adaptbench.reporting.studies.series import find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.studies.study_table import study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
+from adaptbench.storage.atomic import write_text
 
 
 def execute(command: Report) -> int:
@@ -113,7 +114,7 @@ def show_boards(
     facts = printed_facts()
     folder = out / "leaderboards"
     written = write_leaderboards(found.records, folder, found.unreadable, tests, facts)
-    write_latex(found.records, folder, facts)
+    write_text(folder / "leaderboard.tex", render_latex(found.records, facts))
     for board in made:
         if names is None or board.benchmark in names:
             result = tests.get(significance.key(board))

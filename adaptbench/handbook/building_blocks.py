@@ -23,15 +23,16 @@ _QUIRKS = re.compile(r"docs/quirks\.md((?:(?:, | and | to )?#\w+)+)")
 def building_blocks_page(root: Path = plugins.ROOT / "adaptbench") -> str:
     """All modules of ``adaptation``, and those of ``data`` that do what a paper or its code says."""
     adaptation = _modules(root / "adaptation")
-    data = {file: tree for file, tree in _modules(root / "data").items() if _sources(tree)}
-    return page(
-        "Building blocks",
-        [_INTRODUCTION]
-        + [
-            section(title, *(_block(root, file, tree) for file, tree in found.items()))
-            for title, found in ((_ADAPTATION, adaptation), (_DATA, data))
-        ],
-    )
+    data = {
+        file: tree
+        for file, tree in _modules(root / "data").items()
+        if any(map(_source, (tree, *_public(tree))))
+    }
+    sections = [
+        section(title, *(_block(root, file, tree) for file, tree in found.items()))
+        for title, found in ((_ADAPTATION, adaptation), (_DATA, data))
+    ]
+    return page("Building blocks", [_INTRODUCTION, *sections])
 
 
 def _modules(folder: Path) -> dict[Path, ast.Module]:
@@ -46,18 +47,12 @@ def _public(tree: ast.Module) -> list[ast.ClassDef | ast.FunctionDef]:
     return [node for node in nodes if not node.name.startswith("_")]
 
 
-def _sources(tree: ast.Module) -> list[str]:
-    """What the docstrings of a module and of its public names state as their sources."""
-    return [source for node in (tree, *_public(tree)) if (source := _source(node))]
-
-
 def _block(root: Path, file: Path, tree: ast.Module) -> str:
     """A module: where it is, what it is for, and a line per public name."""
     path = file.relative_to(root.parent).as_posix()
     rows = [[f"`{node.name}`", _said(node), _source(node)] for node in _public(tree)]
-    return "\n\n".join(
-        [f"### [{file.stem}](../{path})", _said(tree), table(["name", "what it is", "source"], rows)]
-    )
+    listed = table(["name", "what it is", "source"], rows)
+    return "\n\n".join([f"### [{file.stem}](../{path})", _said(tree), listed])
 
 
 def _said(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:

@@ -26,7 +26,6 @@ class RecordedCase:
     """A case in tests/conformance/cases.
 
     Attributes:
-        name: of the case.
         computes: what was recorded, in the words of the case.
         whole: whether it is a training, and not a part of one.
     """
@@ -37,13 +36,7 @@ class RecordedCase:
 
 
 def cases_of(name: str, file: Path, names: Iterable[str]) -> list[RecordedCase]:
-    """The cases that bear on the method ``name``, which ``file`` defines.
-
-    Args:
-        name: of the method.
-        file: its source.
-        names: of all methods, to tell whose a trajectory is.
-    """
+    """The cases that bear on the method ``name`` in ``file``; the names of all methods tell whose a trajectory is."""
     own, known = _modules_of(file), frozenset(names)
     return [
         case

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.contracts.plugins import Plugin, Registry
-from adaptbench.handbook.markdown import first_line, page, prose, section, table
+from adaptbench.handbook.markdown import docstring_of, first_line, page, prose, section, table
 from adaptbench.reporting.published.facts import Published
 
-_ROLES = ("source", "target", "evaluation", "also")
-_WORDS = {"source": "source", "target": "target", "evaluation": "scored", "also": "scored beside"}
+#: What a benchmark uses splits for, in words.
+_ROLES = {"source": "source", "target": "target", "evaluation": "scored", "also": "scored beside"}
 
 
 def dataset_page(plugin: Plugin, registry: Registry, published: Published) -> str:
     """The page of a dataset of the checkout."""
     dataset: type[Dataset] = plugins.load(plugin)
-    docstring = ast.get_docstring(ast.parse(plugin.file.read_text(encoding="utf-8"))) or plugin.title
+    docstring = docstring_of(plugin)
     broken = [[f"`{name}`", reason] for name, reason in sorted(dataset.broken.items())]
     return page(
         f"{plugin.title} (`{plugin.name}`)",
@@ -48,14 +47,12 @@ def index(registry: Registry, names: Sequence[str]) -> str:
 def _facts(plugin: Plugin, dataset: type[Dataset], published: Published) -> str:
     paper = published.datasets.get(plugin.name)
     width, height = dataset.image_size
+    folders = ", ".join(f"`{name}`" for name in dataset.folders)
     rows = [
         ["licence", dataset.licence],
         ["homepage", dataset.homepage],
         ["paper", f"{paper.title}, {paper.citation}" if paper else ""],
-        [
-            "folder",
-            "`--data-path " + plugin.name + "=FOLDER`, or below `--data-root`: " + _code(dataset.folders),
-        ],
+        ["folder", f"`--data-path {plugin.name}=FOLDER`, or below `--data-root`: {folders}"],
         ["usual size", f"{width} x {height} pixels"],
         ["label ids", f"`{dataset.id_space}`"],
         ["source", f"[datasets/{plugin.file.name}](../../datasets/{plugin.file.name})"],
@@ -64,20 +61,11 @@ def _facts(plugin: Plugin, dataset: type[Dataset], published: Published) -> str:
     return table(["", ""], [row for row in rows if row[1]])
 
 
-def _code(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
 def _splits(dataset: type[Dataset]) -> str:
-    rows = [
-        [
-            f"`{name}`",
-            "" if split.count is None else str(split.count),
-            "yes" if split.labelled else "no",
-            split.note,
-        ]
-        for name, split in dataset.splits.items()
-    ]
+    rows = []
+    for name, split in dataset.splits.items():
+        count, labels = "" if split.count is None else str(split.count), "yes" if split.labelled else "no"
+        rows.append([f"`{name}`", count, labels, split.note])
     return table(["split", "images", "labels", "note"], rows)
 
 
@@ -86,12 +74,10 @@ def _benchmarks(name: str, registry: Registry) -> str:
     rows = []
     for benchmark_name in registry.names("benchmark"):
         benchmark: type[Benchmark] = plugins.load(registry.find("benchmark", benchmark_name))
-        uses = {role: _used(getattr(benchmark, role), name) for role in _ROLES}
-        said = [f"{_WORDS[role]}: {', '.join(splits)}" for role, splits in uses.items() if splits]
+        said = []
+        for role, word in _ROLES.items():
+            splits = [ref.split for ref in getattr(benchmark, role) if ref.dataset == name]
+            said += [f"{word}: {', '.join(splits)}"] if splits else []
         if said:
             rows.append([f"`{benchmark_name}`", benchmark.class_set, "; ".join(said)])
     return table(["benchmark", "class set", "used as"], rows)
-
-
-def _used(refs: Sequence[SplitRef], name: str) -> list[str]:
-    return [ref.split for ref in refs if ref.dataset == name]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 
-_KEY = re.compile(r"^([A-Z][A-Za-z ]{2,20}): ")
+from adaptbench.contracts.plugins import Plugin
+
+_KEY = re.compile(r"^([A-Z][A-Za-z ]{2,20}): ", re.MULTILINE)
 _NOTE = (
     "<!-- Written by `python run_all.py docs`. Do not edit: change the plug-in, or what it was made from. -->"
 )
+
+
+def docstring_of(plugin: Plugin) -> str:
+    """That of a plug-in's file, else its title."""
+    return ast.get_docstring(ast.parse(plugin.file.read_text(encoding="utf-8"))) or plugin.title
 
 
 def page(title: str, blocks: Sequence[str]) -> str:
@@ -32,9 +40,8 @@ def section(title: str, *blocks: str) -> str:
 
 def prose(docstring: str) -> str:
     """A docstring without its first line; ``Key: text`` lines become a list."""
-    lines = docstring.strip().split("\n")[1:]
-    said = [_KEY.sub(r"- **\1.** ", line) for line in lines]
-    return _inline("\n".join(said).strip())
+    _, _, rest = docstring.strip().partition("\n")
+    return _inline(_KEY.sub(r"- **\1.** ", rest).strip())
 
 
 def first_line(docstring: str) -> str:

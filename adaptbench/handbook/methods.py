@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
-from typing import Any
 
 from adaptbench.contracts import plugins
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.plugins import Plugin, Registry
 from adaptbench.handbook.conformance import cases_of
-from adaptbench.handbook.markdown import first_line, page, prose, section, table
+from adaptbench.handbook.markdown import docstring_of, first_line, page, prose, section, table
 from adaptbench.records import formatting
 from adaptbench.reporting.published.facts import UNVERIFIED, Published
 from adaptbench.reporting.published.published_board import view_of
@@ -34,7 +32,7 @@ def method_page(
 ) -> str:
     """The page of a method of the checkout."""
     method: type[Method] = plugins.load(plugin)
-    docstring = ast.get_docstring(ast.parse(plugin.file.read_text(encoding="utf-8"))) or plugin.title
+    docstring = docstring_of(plugin)
     return page(
         f"{plugin.title} (`{plugin.name}`)",
         [
@@ -84,25 +82,17 @@ def _sees(method: type[Method]) -> str:
     """What its trainings and labelling stages are shown of the target."""
     stages = method.stages(method.Settings.model_validate({}))
     if any(stage.method.supervision == "target" for stage in stages):
-        return (
-            "the source and labelled images of the target"
-            if len(stages) > 1
-            else "labelled images of the target"
-        )
+        return f"{'the source and ' if len(stages) > 1 else ''}labelled images of the target"
     images = any(stage.method.uses_target_images or stage.labeller is not None for stage in stages)
     return "the source and images of the target" if images else "the source alone"
 
 
 def _settings(method: type[Method]) -> str:
-    rows = [
-        [
-            f"`{name}`",
-            f"`{formatting.value(field.get_default(call_default_factory=True))}`",
-            field.description or "",
-        ]
-        for name, field in method.Settings.model_fields.items()
-        if not field.is_required()
-    ]
+    rows = []
+    for name, field in method.Settings.model_fields.items():
+        if not field.is_required():
+            default = formatting.value(field.get_default(call_default_factory=True))
+            rows.append([f"`{name}`", f"`{default}`", field.description or ""])
     return table(["setting", "default", "what it is"], rows)
 
 
@@ -110,57 +100,33 @@ def _claimed(method: type[Method]) -> str:
     """What published settings differ in, per benchmark and network."""
     rows = []
     for (benchmark, network), settings in sorted(method.published.items()):
-        differ = formatting.assignments(_plain(settings)) or "the defaults"
-        rows.append([f"`{benchmark}`", f"`{network}`", differ])
+        rows.append([f"`{benchmark}`", f"`{network}`", formatting.assignments(settings) or "the defaults"])
     return table(["benchmark", "network", "settings"], rows)
-
-
-def _plain(settings: Any) -> dict[str, Any]:
-    return {str(key): value for key, value in sorted(settings.items())}
 
 
 def _printed(name: str, published: Published) -> str:
     """Every benchmark for which a row of the method is printed."""
     names = {row for (plugin, _), row in published.methods.items() if plugin == name}
-    found = [result for result in published.results if result.name in names]
-    rows = [
-        [
-            f"[{result.benchmark}](../../results/published/{result.benchmark}.md)",
-            result.network,
-            f"{result.miou} ({view_of(result)})",
-            result.std or formatting.MISSING,
-            result.paper.citation,
-        ]
-        for result in found
-    ]
-    return (
-        "\n\n".join([table(["benchmark", "network", "mIoU", "std", "paper"], rows), _PRINTED]) if rows else ""
-    )
+    rows = []
+    for result in (result for result in published.results if result.name in names):
+        link = f"[{result.benchmark}](../../results/published/{result.benchmark}.md)"
+        miou, std = f"{result.miou} ({view_of(result)})", result.std or formatting.MISSING
+        rows.append([link, result.network, miou, std, result.paper.citation])
+    headers = ["benchmark", "network", "mIoU", "std", "paper"]
+    return "\n\n".join([table(headers, rows), _PRINTED]) if rows else ""
 
 
 def _measured(name: str, measured: Sequence[dict[str, str]]) -> str:
-    own = [row for row in measured if row["method"] == name and row["ranked_split"] == "True"]
-    rows = [
-        [
-            row["benchmark"],
-            f"`{row['ranking_hash'][:8]}`",
-            row["label"],
-            _score(row),
-            row["n_seeds"],
-            row["rank"],
-            row.get("origin") or "maintainer",
-        ]
-        for row in own
-        if row["smoke"] != "True"
-    ]
+    rows = []
+    for row in measured:
+        if row["method"] == name and row["ranked_split"] == "True" and row["smoke"] != "True":
+            std = f" ± {float(row['miou_std']):.1f}" if row["miou_std"] else ""
+            miou = f"{float(row['miou_mean']):.1f}{std} ({row['class_set']}, {row['split']})"
+            counted = [row["n_seeds"], row["rank"], row.get("origin") or "maintainer"]
+            rows.append([row["benchmark"], f"`{row['ranking_hash'][:8]}`", row["label"], miou, *counted])
     headers = ["benchmark", "protocol", "row", "mIoU", "seeds", "rank", "origin"]
     link = "All rows, intervals and tests: [leaderboard](../../results/minicity/leaderboard.md)."
     return "\n\n".join([_MEASURED, table(headers, rows), link]) if rows else ""
-
-
-def _score(row: dict[str, str]) -> str:
-    std = f" ± {float(row['miou_std']):.1f}" if row["miou_std"] else ""
-    return f"{float(row['miou_mean']):.1f}{std} ({row['class_set']}, {row['split']})"
 
 
 def _conformance(plugin: Plugin, registry: Registry) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from adaptbench.errors import DataError, UsageError
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.checkpoints.scored import Checkpoint
 from adaptbench.prediction.encoding import confidence_levels, png
-from adaptbench.prediction.images import InputImage, read_upright
-from adaptbench.prediction.partial_output import Kept
+from adaptbench.prediction.images import read_upright
+from adaptbench.prediction.partial_output import Kept, facts_of
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -33,7 +33,7 @@ class Outcome:
     Attributes:
         predicted: number of images predicted now.
         kept: number of those whose predictions were there.
-        turned: images whose orientation tag was followed.
+        turned: those whose orientation tag was followed.
         unreadable: what is wrong with those that could not be read.
     """
 
@@ -45,21 +45,9 @@ class Outcome:
 
 def facts(checkpoint: Checkpoint, images: Path, box: tuple[int, int], device: str) -> dict[str, Any]:
     """What the predictions are; ``identity`` is what decides them."""
-    classes = class_set(checkpoint.class_set)
-    return {
-        "identity": {
-            "images": str(images.resolve()),
-            "weights": checkpoint.weights_sha256,
-            "settings": checkpoint.settings.model_dump(mode="json"),
-            "profile": checkpoint.profile.name,
-            "size": list(box),
-            "device": device,
-        },
-        "checkpoint": checkpoint.name,
-        "method": checkpoint.method.title,
-        "network": checkpoint.network,
-        "class_set": checkpoint.class_set,
-        "classes": describe_classes(classes),
+    shared = facts_of(checkpoint, {"images": str(images.resolve())}, {"size": list(box), "device": device})
+    return shared | {
+        "classes": describe_classes(class_set(checkpoint.class_set)),
         "confidence": "softmax probability of the predicted class, 65535 = 1",
     }
 
@@ -85,43 +73,39 @@ def label_ids(classes: ClassSet) -> UInt8 | None:
 def predict(
     scorer: Scorer,
     box: tuple[int, int],
-    images: Sequence[InputImage],
+    images: Mapping[str, Path],
     kept: Kept,
     tell: Callable[[int], None],
 ) -> Outcome:
-    """Predicts every image whose predictions are not there.
-
-    Raises:
-        RunStateError: a result cannot be written.
-    """
+    """Predicts every image whose predictions are not there."""
     outcome = Outcome()
-    for number, image in enumerate(images, start=1):
+    for number, (name, path) in enumerate(images.items(), start=1):
         try:
-            _predict(scorer, box, image, kept, outcome)
+            _predict(scorer, box, name, path, kept, outcome)
         except DataError as error:
             outcome.unreadable.append(str(error))
         tell(number)
     return outcome
 
 
-def _predict(scorer: Scorer, box: tuple[int, int], frame: InputImage, kept: Kept, outcome: Outcome) -> None:
-    sha256 = archives.sha256(frame.path)
-    if kept.holds(frame.name, sha256):
+def _predict(
+    scorer: Scorer, box: tuple[int, int], name: str, path: Path, kept: Kept, outcome: Outcome
+) -> None:
+    sha256 = archives.sha256(path)
+    if kept.holds(name, sha256):
         outcome.kept += 1
         return
-    image, turned = read_upright(frame.path)
-    outcome.turned += [frame.path] if turned else []
+    image, turned = read_upright(path)
+    outcome.turned += [path] if turned else []
     ids, confidence = scorer.predicted(image, box)
-    kept.keep(frame.name, sha256, _files(frame.name, scorer.method.task.class_set, ids, confidence))
+    kept.keep(name, sha256, _files(name, scorer.method.task.class_set, ids, confidence))
     outcome.predicted += 1
 
 
 def _files(name: str, classes: ClassSet, ids: UInt8, confidence: npt.NDArray[np.float32]) -> dict[str, bytes]:
     labels = label_ids(classes)
-    maps: dict[str, npt.NDArray[np.uint8] | npt.NDArray[np.uint16]] = {
-        "train_ids": ids,
-        **({} if labels is None else {"label_ids": labels[ids]}),
-        "colours": classes.colours[ids],
-        "confidence": confidence_levels(confidence),
-    }
-    return {f"{kind}/{name}.png": png(pixels) for kind, pixels in maps.items()}
+    maps = {"train_ids": ids} | ({} if labels is None else {"label_ids": labels[ids]})
+    maps |= {"colours": classes.colours[ids]}
+    files = {kind: png(pixels) for kind, pixels in maps.items()}
+    files["confidence"] = png(confidence_levels(confidence))
+    return {f"{kind}/{name}.png": content for kind, content in files.items()}

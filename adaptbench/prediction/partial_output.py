@@ -5,14 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from adaptbench.errors import RunStateError
 from adaptbench.storage.atomic import replacing, write_text
 
+if TYPE_CHECKING:
+    from adaptbench.execution.checkpoints.scored import Checkpoint
+
 _JOURNAL, _LOCK = "done.jsonl", ".lock"
+
+
+def facts_of(checkpoint: Checkpoint, of: dict[str, Any], how: dict[str, Any]) -> dict[str, Any]:
+    """What predictions are of a checkpoint; ``identity`` is what decides them, with what they are of, and how made."""
+    decides = {
+        "weights": checkpoint.weights_sha256,
+        "settings": checkpoint.settings.model_dump(mode="json"),
+        "profile": checkpoint.profile.name,
+    }
+    return {
+        "identity": of | decides | how,
+        "checkpoint": checkpoint.name,
+        "method": checkpoint.method.title,
+        "network": checkpoint.network,
+        "class_set": checkpoint.class_set,
+    }
 
 
 class Kept:
@@ -41,16 +60,7 @@ class Kept:
         return files is not None and all((self.folder / file).is_file() for file in files)
 
     def keep(self, name: str, sha256: str, files: Mapping[str, bytes]) -> None:
-        """Writes the files of an image, each whole or not at all, and then that they are there.
-
-        Args:
-            name: of the image.
-            sha256: its identity.
-            files: path below the folder -> content.
-
-        Raises:
-            RunStateError: the disk is full, or the folder cannot be written.
-        """
+        """Writes the files of an image (path below the folder -> content), and then that they are there."""
         for file, content in files.items():
             with replacing(self.folder / file) as temporary:
                 temporary.write_bytes(content)
@@ -59,9 +69,10 @@ class Kept:
             with (self.folder / _JOURNAL).open("a", encoding="utf-8") as journal:
                 journal.write(f"{line}\n")
         except OSError as error:
+            place = self.folder / _JOURNAL
             raise RunStateError(
-                f"Cannot write {self.folder / _JOURNAL}: {error.strerror or error}. Free some space, or choose another "
-                "folder with --out."
+                f"Cannot write {place}: {error.strerror or error}. Free some space, or choose another folder with "
+                "--out."
             ) from error
         self._done[name, sha256] = list(files)
 
@@ -71,8 +82,8 @@ class Kept:
 
     def _require_ours(self, title: str, facts: Mapping[str, Any]) -> None:
         """What is in the folder must be part of the same predictions."""
-        content = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
-        if not set(content) - {_LOCK}:
+        content = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        if not content - {_LOCK}:
             return
         try:
             stated = json.loads((self.folder / title).read_text(encoding="utf-8"))["identity"]
@@ -107,9 +118,7 @@ class Kept:
         """What the journal states; a line that was cut off counts for nothing."""
         path = self.folder / _JOURNAL
         found: dict[tuple[str, str], list[str]] = {}
-        if not path.is_file():
-            return found
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         for line in text.splitlines():
             try:
                 entry = json.loads(line)

@@ -12,7 +12,7 @@ from adaptbench.data import archives
 from adaptbench.data.taxonomy import raw_ids
 from adaptbench.errors import DataError
 from adaptbench.evaluation.sizes import input_size
-from adaptbench.prediction.partial_output import Kept
+from adaptbench.prediction.partial_output import Kept, facts_of
 from adaptbench.prediction.servers import Server
 from adaptbench.storage.atomic import replacing
 
@@ -27,19 +27,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 def facts(checkpoint: Checkpoint, server: str, device: str) -> dict[str, Any]:
     """What the predictions are; ``identity`` is what decides them."""
-    return {
-        "identity": {
-            "server": server,
-            "weights": checkpoint.weights_sha256,
-            "settings": checkpoint.settings.model_dump(mode="json"),
-            "profile": checkpoint.profile.name,
-            "device": device,
-        },
-        "checkpoint": checkpoint.name,
-        "method": checkpoint.method.title,
-        "network": checkpoint.network,
-        "class_set": checkpoint.class_set,
-    }
+    return facts_of(checkpoint, {"server": server}, {"device": device})
 
 
 def required_images(dataset: Dataset, server: Server, class_set: str) -> list[Sample]:
@@ -75,7 +63,6 @@ def predict(
 
     Raises:
         DataError: an image cannot be used.
-        RunStateError: a result cannot be written.
     """
     files: list[str] = []
     box = input_size(dataset, scorer.settings.resolution, scorer.method.task.profile)
@@ -86,20 +73,14 @@ def predict(
         if not kept.holds(name, identity):
             image = dataset.read_image(sample)
             _require_size((image.shape[1], image.shape[0]), dataset, sample)
-            ids, confidence = scorer.predicted(image, box)
-            kept.keep(
-                name, identity, server.contents(name, ids, confidence, scorer.method.task.class_set.name)
-            )
+            classes = scorer.method.task.class_set.name
+            kept.keep(name, identity, server.contents(name, *scorer.predicted(image, box), classes))
         tell(number)
     return files
 
 
 def pack(folder: Path, files: Sequence[str], path: Path) -> None:
-    """Puts files into a zip archive, by their paths below ``folder``.
-
-    Raises:
-        RunStateError: the disk is full, or the folder cannot be written.
-    """
+    """Puts files into a zip archive, by their paths below ``folder``."""
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed:
         for name in sorted(files):
             packed.writestr(zipfile.ZipInfo(name, _DATE), (folder / name).read_bytes())

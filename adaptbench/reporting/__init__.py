@@ -1,1 +1,1 @@
-"""Records, leaderboards and images."""
+"""Records, leaderboards and images. What writes files raises `RunStateError` where it cannot."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
-from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.records.found import in_order
 from adaptbench.records.record import Record, Score
@@ -45,11 +44,10 @@ class Statistic(NamedTuple):
     n: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Statistic:
+    def of(cls, values: Sequence[float]) -> Self:
         """Of the values of several seeds, at least one."""
-        return cls(
-            statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values)
-        )
+        std = statistics.stdev(values) if len(values) > 1 else None
+        return cls(statistics.fmean(values), std, len(values))
 
     def __float__(self) -> float:
         return self.mean
@@ -88,7 +86,7 @@ class Row:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds in ascending order."""
+        """In ascending order."""
         return tuple(record.seed for record in self.records)
 
     @property
@@ -130,9 +128,9 @@ class Row:
     def origin(self) -> str:
         """Who ran the seeds: ``maintainer``, ``submitted``, or how many of each."""
         counts = Counter(record.origin for record in self.records)
-        if len(counts) == 1:
-            return next(iter(counts))
-        return ", ".join(f"{count} {origin}" for origin, count in sorted(counts.items()))
+        return ", ".join(
+            f"{n} {origin}" if len(counts) > 1 else origin for origin, n in sorted(counts.items())
+        )
 
     @property
     def settings(self) -> str:
@@ -184,31 +182,17 @@ class Board:
         """Number of images behind the ranked score."""
         return self.all_rows[0].first.scores[0].images
 
-    @property
-    def class_count(self) -> str:
-        """Of how many classes the mean is, in words."""
-        known = CLASS_SETS.get(self.view.class_set)
-        return known.size if known else f"{len(self.classes)} classes"
-
     def datasets(self, provenance: str) -> list[str]:
         """Datasets of the given provenance (``generated``, ``official``), sorted."""
-        return sorted(
-            {
-                name
-                for record in self.records
-                for name, facts in record.data.items()
-                if facts.get("provenance") == provenance
-            }
-        )
+        known = (named for record in self.records for named in record.data.items())
+        return sorted({name for name, facts in known if facts.get("provenance") == provenance})
 
     @cached_property
     def data_kind(self) -> Literal["generated", "mixed", "official"]:
         """Whether the images behind the numbers are generated: all, some, or none of them."""
-        named_so = self.benchmark.startswith("minicity/")
-        generated, official = self.datasets("generated"), self.datasets("official")
-        if (named_so or generated) and not official:
-            return "generated"
-        return "mixed" if named_so or generated else "official"
+        if not (self.benchmark.startswith("minicity/") or self.datasets("generated")):
+            return "official"
+        return "mixed" if self.datasets("official") else "generated"
 
     def place(self, row: Row, of: View, quantity: str) -> int | None:
         """The place of a row among the ranked ones by the mean of a quantity; equal means share one."""
@@ -254,16 +238,14 @@ def _boards_of_benchmark(records: Sequence[Record]) -> list[Board]:
             smoke.setdefault(seen, []).append(record)
         else:
             finished.setdefault((record.ranking_hash, seen), []).append(record)
-    ordered = sorted(finished.values(), key=_protocol_order)
+
+    def plain_and_many_first(group: Sequence[Record]) -> tuple[int, int, str]:
+        return min(len(record.overrides) for record in group), -len(group), group[0].ranking_hash
+
+    ordered = sorted(finished.values(), key=plain_and_many_first)
     groups = [[*group, *smoke.pop(view(group[0].scores[0]), [])] for group in ordered]
     groups += [smoke[seen] for seen in sorted(smoke)]
     return [_board(group, groups[0][0]) for group in groups]
-
-
-def _protocol_order(records: Sequence[Record]) -> tuple[int, int, str]:
-    """Plain before overridden, many before few; then fixed."""
-    overrides = min(len(record.overrides) for record in records)
-    return (overrides, -len(records), records[0].ranking_hash)
 
 
 def _board(records: Sequence[Record], reference: Record) -> Board:
@@ -271,14 +253,6 @@ def _board(records: Sequence[Record], reference: Record) -> Board:
     first = records[0]
     ranked_view = view(first.scores[0])
     views = dict.fromkeys(view(score) for record in records for score in with_mean(record))
-    found = _statistics(records)
-    groups: dict[tuple[bool, str], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.smoke, record.group_hash), []).append(record)
-
-    def rows(smoke: bool) -> tuple[Row, ...]:
-        return _rows({key[1]: group for key, group in groups.items() if key[0] == smoke}, smoke, found)
-
     return Board(
         benchmark=first.benchmark,
         title=first.benchmark_title,
@@ -288,40 +262,36 @@ def _board(records: Sequence[Record], reference: Record) -> Board:
         view=ranked_view,
         classes=tuple(dict.fromkeys(name for record in records for name in record.scores[0].iou)),
         further=tuple(one for one in views if one != ranked_view),
-        rows=rows(smoke=False),
-        smoke=rows(smoke=True),
+        rows=_rows(record for record in records if not record.smoke),
+        smoke=_rows(record for record in records if record.smoke),
     )
 
 
-_Statistics = dict[tuple[bool, str], dict[tuple[View, str], Statistic]]
-
-
-def _statistics(records: Sequence[Record]) -> _Statistics:
-    """Mean, standard deviation and count of every quantity of every group."""
-    numbers: dict[tuple[bool, str], dict[tuple[View, str], list[float]]] = {}
+def _statistics(records: Sequence[Record]) -> dict[tuple[View, str], Statistic]:
+    """Mean, standard deviation and count of every quantity of a group."""
+    numbers: dict[tuple[View, str], list[float]] = {}
     for record in records:
-        own = numbers.setdefault((record.smoke, record.group_hash), {})
         for score in with_mean(record):
             for quantity, number in {MIOU: score.miou, ACCURACY: score.accuracy, **score.iou}.items():
                 if number is not None:
-                    own.setdefault((view(score), quantity), []).append(number)
-    return {group: {key: Statistic.of(found) for key, found in own.items()} for group, own in numbers.items()}
+                    numbers.setdefault((view(score), quantity), []).append(number)
+    return {key: Statistic.of(found) for key, found in numbers.items()}
 
 
-def _rows(groups: Mapping[str, Sequence[Record]], smoke: bool, found: _Statistics) -> tuple[Row, ...]:
-    """Rows of groups, best first; equal means are ordered by label and share a place."""
+def _rows(records: Iterable[Record]) -> tuple[Row, ...]:
+    """One row per group, best first; equal means are ordered by label and share a place."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.group_hash, []).append(record)
     details = _details({key: group[0] for key, group in groups.items()})
-    unranked = [
-        Row(details[key], standing(group[0]), None, tuple(group), found[smoke, key])
+    rows = [
+        Row(details[key], standing(group[0]), None, tuple(group), _statistics(group))
         for key, group in groups.items()
     ]
-    unranked.sort(key=lambda row: (-row.miou.mean, row.label, row.first.group_hash))
-    means = [row.miou.mean for row in unranked if row.standing == "ranked"]
+    rows.sort(key=lambda row: (-row.miou.mean, row.label, row.first.group_hash))
+    means = [row.miou.mean for row in rows if row.standing == "ranked"]
     return tuple(
-        Row(row.details, row.standing, means.index(row.miou.mean) + 1, row.records, row.statistics)
-        if row.standing == "ranked"
-        else row
-        for row in unranked
+        replace(row, rank=means.index(row.miou.mean) + 1) if row.standing == "ranked" else row for row in rows
     )
 
 
@@ -334,7 +304,8 @@ def _details(firsts: Mapping[str, Record]) -> dict[str, str]:
         names = dict.fromkeys(name for one in facets.values() for name in one)
         for name in sorted(names, key=lambda name: not _is_chosen(name)):
             differs = len({one.get(name) for one in facets.values()}) > 1
-            if differs and (_is_chosen(name) or _ambiguous(parts)):
+            ambiguous = len(set(map(tuple, parts.values()))) < len(parts)
+            if differs and (_is_chosen(name) or ambiguous):
                 for key, one in facets.items():
                     parts[key] += [one[name]] if name in one else []
         for key, own in parts.items():
@@ -347,28 +318,20 @@ def _is_chosen(facet: str) -> bool:
     return facet in ("network", "pretraining") or facet.startswith("override ")
 
 
-def _ambiguous(details: Mapping[str, list[str]]) -> bool:
-    return len({tuple(parts) for parts in details.values()}) < len(details)
-
-
 def _facets(record: Record) -> dict[str, str]:
     """What may tell a record from others of its method, the most telling first."""
-    network = {
-        "network": record.network.name,
-        "pretraining": formatting.start(record.network.pretraining),
-    }
-    overrides = {
-        key: content for key, content in formatting.flatten(record.overrides).items() if key not in network
-    }
-    settings = sorted(formatting.flatten(record.settings).items())
+    network = {"network": record.network.name, "pretraining": formatting.start(record.network.pretraining)}
+
+    def named(kind: str, settings: Mapping[str, Any]) -> dict[str, str]:
+        flat = sorted(formatting.flatten(settings).items())
+        return {f"{kind} {key}": f"{key}={formatting.value(content)}" for key, content in flat}
+
+    overrides = named("override", record.overrides)
     return {
         **network,
-        **{
-            f"override {key}": f"{key}={formatting.value(content)}"
-            for key, content in sorted(overrides.items())
-        },
+        **{key: text for key, text in overrides.items() if key.removeprefix("override ") not in network},
         "origin": f"{record.settings_origin} settings",
         "iterations": f"{record.iterations} iterations",
         "version": f"version {record.method_version}",
-        **{f"setting {key}": f"{key}={formatting.value(content)}" for key, content in settings},
+        **named("setting", record.settings),
     }

@@ -116,9 +116,7 @@ _INTERVAL = number(
     terminal=130,
 )
 _TESTED = column(significance.HEADER, "told", key="against_the_best", optional=True, terminal=110)
-GAP = number(
-    gap.HEADER, "gap_closed", lambda percent: f"{percent:.0f} %", "gap_closed", optional=True, terminal=140
-)
+GAP = number(gap.HEADER, "gap_closed", "{:.0f} %".format, "gap_closed", optional=True, terminal=140)
 
 
 def _quantity(key: str, quantity: str) -> Column[Entry]:
@@ -150,10 +148,6 @@ def class_iou(name: str) -> Column[Entry]:
     )
 
 
-def _class_deviation(name: str) -> Column[Entry]:
-    return column("", lambda e: e.statistic(name), parts={f"iou_std:{name}": attrgetter("std")})
-
-
 def main_columns(board: Board) -> list[Column[Entry]]:
     """The main table: rank, method, score, seeds, tests if there are any, network, settings, cost, further splits."""
     return [
@@ -175,12 +169,9 @@ def tracked_columns(board: Board) -> list[Column[Entry]]:
 def machine_columns(classes: Sequence[str]) -> list[Column[Entry]]:
     """Everything that is known, for a CSV over the boards that have these classes."""
     of_record = partial(fields, "row.first")
+    deviations = [replace(class_iou(name), parts={f"iou_std:{name}": attrgetter("std")}) for name in classes]
     return [
-        *(
-            *fields("board", "benchmark"),
-            *of_record("ranking_hash", "group_hash"),
-            *fields("row", "standing"),
-        ),
+        *(*of_record("benchmark", "ranking_hash", "group_hash"), *fields("row", "standing")),
         *(RANK, *of_record("method"), METHOD, *of_record("method_version")),
         machine("tags", lambda e: " ".join(e.row.first.tags)),
         *(*of_record("oracle", "smoke", "profile", "setting"), *fields("view", "split", "class_set")),
@@ -191,5 +182,5 @@ def machine_columns(classes: Sequence[str]) -> list[Column[Entry]]:
         *of_record("settings_origin"),
         machine("overrides", lambda e: formatting.assignments(e.row.first.overrides)),
         *(_ITERATIONS, *costs.MACHINE_COLUMNS, _ORIGIN),
-        *(*map(class_iou, classes), *map(_class_deviation, classes), GAP),
+        *(*map(class_iou, classes), *deviations, GAP),
     ]

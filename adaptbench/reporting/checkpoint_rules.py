@@ -7,10 +7,8 @@ far another rule falls short of it is the gap.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record, Snapshot
@@ -33,8 +31,6 @@ class Choice:
     """What one rule chooses for all seeds of a row.
 
     Attributes:
-        row: the records.
-        rule: the rule.
         chosen: the snapshot of every seed.
         gaps: what is lost against the best one, per seed. Units: points.
     """
@@ -55,20 +51,8 @@ class Choice:
         return Statistic.of(self.gaps)
 
 
-class Run(NamedTuple):
-    """What one rule chooses for one seed of a row, and what is lost against the best one, in points."""
-
-    row: Row
-    record: Record
-    rule: str
-    snapshot: Snapshot
-    gap: float
-
-
 _RULE = column("rule", "rule", key="rule")
-_EARLIER = column(
-    "earlier trainings", lambda one: one.row.first.ranking["checkpoint"], key="earlier_trainings"
-)
+_EARLIER = column("earlier trainings", lambda c: c.row.first.ranking["checkpoint"], key="earlier_trainings")
 
 
 def choose(snapshots: Sequence[Snapshot], rule: str) -> Snapshot:
@@ -97,19 +81,9 @@ def choices(row: Row) -> list[Choice]:
 def table(found: Sequence[Choice]) -> Table[Choice]:
     """One line per row and rule, at least one."""
     seen = view(found[0].row.first.scores[0])
-    columns = [
-        *(
-            METHOD,
-            NETWORK_NAME,
-            _RULE,
-            number(f"mIoU ({seen})", "miou"),
-            number("gap to oracle-best", "gap"),
-            SEEDS,
-        ),
-        column("chosen after iterations", lambda choice: ", ".join(str(s.iterations) for s in choice.chosen)),
-        _EARLIER,
-    ]
-    return Table(columns, found)
+    scores = (number(f"mIoU ({seen})", "miou"), number("gap to oracle-best", "gap"), SEEDS)
+    taken = column("chosen after iterations", lambda c: ", ".join(str(s.iterations) for s in c.chosen))
+    return Table([METHOD, NETWORK_NAME, _RULE, *scores, taken, _EARLIER], found)
 
 
 def _found(records: Iterable[Record]) -> list[tuple[Board, list[Choice]]]:
@@ -119,12 +93,8 @@ def _found(records: Iterable[Record]) -> list[tuple[Board, list[Choice]]]:
     for board in boards(records):
         listed = []
         for row in board.all_rows:
-            identity = (
-                board.benchmark,
-                row.first.method,
-                row.seeds,
-                repr([r.snapshots for r in row.records]),
-            )
+            snapshots = repr([record.snapshots for record in row.records])
+            identity = (board.benchmark, row.first.method, row.seeds, snapshots)
             listed += [] if identity in seen else choices(row)
             seen.add(identity)
         found += [(board, listed)] if listed else []
@@ -134,36 +104,32 @@ def _found(records: Iterable[Record]) -> list[tuple[Board, list[Choice]]]:
 def render_markdown(records: Iterable[Record]) -> str:
     """The page: a table per board."""
     blocks = ["# Checkpoint rules", _LEGEND]
-    for benchmark, group in groupby(_found(records), key=lambda pair: pair[0].benchmark):
-        for board, found in group:
-            blocks += [f"## {formatting.markdown(benchmark)}, protocol `{board.ranking_hash[:8]}`"]
-            blocks += [f"{board.images} images of {formatting.markdown(board.view.split)}."]
-            blocks += [table(found).to_markdown()]
+    for board, found in _found(records):
+        blocks += [f"## {formatting.markdown(board.benchmark)}, protocol `{board.ranking_hash[:8]}`"]
+        blocks += [f"{board.images} images of {formatting.markdown(board.view.split)}."]
+        blocks += [table(found).to_markdown()]
     return "\n\n".join(blocks) + "\n"
 
 
 def render_csv(records: Iterable[Record]) -> str:
     """One line per run and rule, with the scores by which it chose."""
     lines = [
-        Run(choice.row, record, choice.rule, snapshot, gap)
+        replace(choice, row=replace(choice.row, records=(record,)), chosen=(snapshot,), gaps=(gap,))
         for _, found in _found(records)
         for choice in found
         for record, snapshot, gap in zip(choice.row.records, choice.chosen, choice.gaps, strict=True)
     ]
     columns = [
-        *(*fields("record", "benchmark"), *fields("row.first", "ranking_hash"), *fields("record", "method")),
-        *(METHOD, NETWORK_NAME, *fields("record", "seed"), _EARLIER, _RULE),
-        *(*fields("snapshot", "iterations", "miou"), machine("gap", "gap")),
+        *(*fields("row.first", "benchmark", "ranking_hash", "method"), METHOD, NETWORK_NAME),
+        *(*fields("row.first", "seed"), _EARLIER, _RULE),
+        machine("iterations", lambda choice: choice.chosen[0].iterations),
+        *(machine("miou", "miou.mean"), machine("gap", "gap.mean")),
     ]
     return Table(columns, lines).to_csv()
 
 
 def write_checkpoint_rules(records: Sequence[Record], out: Path) -> Path | None:
-    """Rewrites ``OUT/leaderboards/checkpoint-rules.md`` and ``.csv``; None if no snapshots were kept.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
+    """Rewrites ``OUT/leaderboards/checkpoint-rules.md`` and ``.csv``; None if no snapshots were kept."""
     page = out / "leaderboards" / "checkpoint-rules.md"
     kept = [record for record in records if record.snapshots]
     if not kept and not page.exists():

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from functools import partial
 from itertools import groupby
+from operator import methodcaller
 from pathlib import Path
 
 from adaptbench.contracts.benchmark import Protocol
 from adaptbench.records import formatting
 from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
 from adaptbench.records.documents import Unreadable
-from adaptbench.reporting.columns import NETWORK_PARTS, column, fields, fixed, machine, number
+from adaptbench.reporting.columns import NETWORK_PARTS, column, fields, machine, number
 from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
     "Each row is one checkpoint (n = 1): no mean, no rank, no standard deviation. `imported` weights were trained by "
     "others, `run` ones here; what they were trained on decides as much as the method. mIoU in percent."
 )
-_MIOU = number("mIoU", "score.miou", fixed(1), "miou")
-_ACCURACY = number("pixel accuracy", "score.accuracy", fixed(1), "accuracy")
+_MIOU = number("mIoU", "score.miou", "{:.1f}".format, "miou")
+_ACCURACY = number("pixel accuracy", "score.accuracy", "{:.1f}".format, "accuracy")
 _IMAGES = number("images", "score.images", key="images")
 _CHECKPOINT = column("checkpoint", "checkpoint", key="checkpoint")
 _NETWORK = column(
@@ -41,10 +41,8 @@ _SETTINGS = column(
 def origin(evaluation: Evaluation) -> str:
     """Where the weights come from, with every mark a reader must see."""
     found = evaluation.origin
-    text = (
-        f"imported: {found.weights} of {found.source}" if found.kind == "imported" else f"run: {found.source}"
-    )
-    marks = [word for word, holds in (("oracle", evaluation.oracle), ("smoke", evaluation.smoke)) if holds]
+    text = f"{found.kind}: {f'{found.weights} of ' if found.kind == 'imported' else ''}{found.source}"
+    marks = ["oracle"] * evaluation.oracle + ["smoke"] * evaluation.smoke
     return f"{text} ({', '.join(marks)})" if marks else text
 
 
@@ -89,21 +87,13 @@ def render_csv(evaluations: Sequence[Evaluation]) -> str:
         machine("data", lambda e: formatting.assignments(e.data)),
         *(_IMAGES, _MIOU, _ACCURACY),
         *(machine(key, key) for key in ("weights_sha256", "evaluation_hash")),
-        *(machine(f"iou:{name}", partial(_iou, name)) for name in classes),
+        column("", "score.iou", parts={f"iou:{name}": methodcaller("get", name) for name in classes}),
     ]
     return Table(columns, evaluations).to_csv()
 
 
-def _iou(name: str, evaluation: Evaluation) -> float | None:
-    return evaluation.score.iou.get(name)
-
-
 def write_checkpoints(out: Path) -> Path | None:
-    """Rewrites ``OUT/leaderboards/checkpoints.md`` and ``.csv``; None if nothing was evaluated.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
+    """Rewrites ``OUT/leaderboards/checkpoints.md`` and ``.csv``; None if nothing was evaluated."""
     found, unreadable = scan_evaluations(out)
     page = out / "leaderboards" / "checkpoints.md"
     if not found and not unreadable and not page.exists():

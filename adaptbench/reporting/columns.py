@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from adaptbench.records import formatting
 
@@ -14,21 +15,9 @@ from adaptbench.records import formatting
 R_contra = TypeVar("R_contra", contravariant=True)
 
 
-class Link(NamedTuple):
-    """Where a text leads, relative to the page; ``said`` is the text for who cannot see its place."""
-
-    text: str
-    href: str
-    said: str
-
-
 def as_number(value: Any) -> float | None:
     """Numbers, and all that say ``float(value)``, as a number; None for texts."""
     return float(value) if hasattr(value, "__float__") else None
-
-
-def unplaced(row: object) -> None:
-    """No cell of the column is set apart."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,7 @@ class Column(Generic[R_contra]):
         heat: whether its values are percentages that the web page shades.
         smaller_first: whether a first click on its header sorts the small numbers to the top.
         href: where its cells lead on the web page.
-        links: shown after its texts on the web page.
+        links: shown after its texts on the web page: text, where it leads, and the text for who cannot see its place.
     """
 
     header: str
@@ -63,7 +52,7 @@ class Column(Generic[R_contra]):
     parts: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     right: bool = False
     number: Callable[[Any], float | None] = as_number
-    place: Callable[[R_contra], int | None] = unplaced
+    place: Callable[[R_contra], int | None] = lambda line: None
     optional: bool = False
     terminal: int | None = 0
     names_line: bool = False
@@ -71,7 +60,7 @@ class Column(Generic[R_contra]):
     heat: bool = False
     smaller_first: bool = False
     href: Callable[[R_contra], str] | None = None
-    links: Callable[[R_contra], Iterable[Link]] | None = None
+    links: Callable[[R_contra], Iterable[tuple[str, str, str]]] | None = None
 
     def written(self, line: R_contra) -> str:
         """The text of a line's value."""
@@ -87,17 +76,13 @@ class Column(Generic[R_contra]):
 
     def plain(self, line: R_contra) -> dict[str, Any]:
         """The same with values that JSON has; others are written."""
-        return {key: self._plain(value) for key, value in self.values(line).items()}
-
-    def _plain(self, value: Any) -> Any:
-        if isinstance(value, float) and not math.isfinite(value):
-            return None
-        return value if value is None or isinstance(value, bool | int | float | str) else self.text(value)
-
-
-def fixed(decimals: int) -> Callable[[float], str]:
-    """Writes numbers with so many decimals."""
-    return lambda value: f"{value:.{decimals}f}"
+        values = self.values(line)
+        for key, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                values[key] = None
+            elif value is not None and not isinstance(value, bool | int | float | str):
+                values[key] = self.text(value)
+        return values
 
 
 #: Of a network.
@@ -120,15 +105,8 @@ def column(
     return Column(header, attrgetter(value) if isinstance(value, str) else value, text, key, **more)
 
 
-def number(
-    header: str,
-    value: str | Callable[[Any], Any],
-    text: Callable[[Any], str] = str,
-    key: str = "",
-    **more: Any,
-) -> Column[Any]:
-    """The same for numbers, which are aligned right."""
-    return column(header, value, text, key, right=True, **more)
+#: The same for numbers, which are aligned right.
+number = partial(column, right=True)
 
 
 def machine(key: str, value: str | Callable[[Any], Any]) -> Column[Any]:

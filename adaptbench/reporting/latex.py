@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
-from adaptbench.reporting.board import Board, Row, View, boards
+from adaptbench.reporting.board import Board, Row, boards
 from adaptbench.reporting.board_columns import GAP, METHOD, NETWORK_NAME, SEED_COUNT, class_iou, entries, miou
 from adaptbench.reporting.columns import Column
 from adaptbench.reporting.leaderboard import data_sentence
@@ -17,7 +16,6 @@ from adaptbench.reporting.published.comparison import Facts, pairs, short_table
 from adaptbench.reporting.standing import gap
 from adaptbench.reporting.table import Table
 from adaptbench.statistics.equivalence import MARGIN
-from adaptbench.storage import atomic
 
 _HEADER = (
     "% Needs \\usepackage{booktabs,graphicx}. Written by `python run_all.py report`; changes are lost.\n"
@@ -47,7 +45,9 @@ def _tables(board: Board, facts: Facts | None) -> list[str]:
     closed = any(line.gap_closed is not None for line in lines)
     described = [replace(METHOD, value=lambda line: _method(line.row)), NETWORK_NAME, SEED_COUNT]
     scores = [replace(miou(board), header=board.view.split), GAP]
-    scores += [replace(miou(board, view), header=_short(view, board.view)) for view in board.further]
+    for view in board.further:  # with its class set where that is not the one in the caption
+        header = view.split if view.class_set == board.view.class_set else str(view)
+        scores.append(replace(miou(board, view), header=header))
     said = f"mIoU in percent ({board.view.class_set}), mean and standard deviation (n-1) over seeds. {images}"
     classes = f"IoU per class ({board.view}) in percent, mean over seeds. {images}"
     found = pairs(board, facts) if facts else []
@@ -55,29 +55,18 @@ def _tables(board: Board, facts: Facts | None) -> list[str]:
         f"published values beside ours, mIoU in percent ({board.view}). Verdict: equivalence test "
         f"with a margin of {MARGIN:.1f} points. \u2020 marks a value that a single source prints."
     )
-    return [
-        _float(
-            board,
-            "miou",
-            f"{said}{f' {gap.EXPLANATION}' if closed else ''}",
-            _scored(described, scores, lines),
-        ),
-        _float(
-            board, "class", classes, _scored(described, [class_iou(name) for name in board.classes], lines)
-        ),
-        *([_float(board, "published", printed, short_table(found).to_latex())] if found else []),
+    said += f" {gap.EXPLANATION}" if closed else ""
+    floats = [
+        _float(board, "miou", said, _scored(described, scores, lines)),
+        _float(board, "class", classes, _scored(described, list(map(class_iou, board.classes)), lines)),
     ]
+    return [*floats, *([_float(board, "published", printed, short_table(found).to_latex())] if found else [])]
 
 
 def _scored(described: list[Column[Any]], scores: list[Column[Any]], lines: list[Any]) -> str:
     """A table of scores; if there are many, their headers stand upright."""
     shown = len(Table(scores, lines).shown)
     return Table([*described, *scores], lines).to_latex(len(described) if shown > _MOST_LEVEL else None)
-
-
-def _short(view: View, ranked: View) -> str:
-    """The split; its class set, too, where it is not the one in the caption."""
-    return view.split if view.class_set == ranked.class_set else str(view)
 
 
 def _float(board: Board, name: str, caption: str, tabular: str) -> str:
@@ -111,14 +100,3 @@ def _legend(board: Board) -> str:
 def _method(row: Row) -> str:
     marks = [row.standing] * (row.standing != "ranked") + [row.origin] * (row.origin != _OURS)
     return row.label + (f" [{', '.join(marks)}]" if marks else "")
-
-
-def write_latex(records: Iterable[Record], folder: Path, facts: Facts | None = None) -> Path:
-    """Writes ``leaderboard.tex`` into ``folder`` and returns its path.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
-    path = folder / "leaderboard.tex"
-    atomic.write_text(path, render_latex(records, facts))
-    return path

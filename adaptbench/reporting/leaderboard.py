@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record
@@ -82,11 +83,8 @@ def machine_table(
     class set lacks, or that does not occur, is empty. ``ranked_split`` marks the line that decides the rank;
     ``p_best`` is the corrected p-value of the difference to the best row, where it was tested.
     """
-    lines = [
-        entry
-        for board in found
-        for entry in entries_of_all_views(board, (tests or {}).get(significance.key(board)))
-    ]
+    tested = [(board, (tests or {}).get(significance.key(board))) for board in found]
+    lines = [entry for board, result in tested for entry in entries_of_all_views(board, result)]
     scores = [score for board in found for record in board.records for score in record.scores]
     classes = list(dict.fromkeys(name for score in scores for name in score.iou))
     return Table([*machine_columns(classes), *(facts.columns() if facts else [])], lines)
@@ -121,11 +119,7 @@ def render_markdown(
 ) -> str:
     """The page: for every board its protocol in words, the main table and the table of classes.
 
-    Args:
-        records: any number, in any order.
-        unreadable: record files that are not in the tables; listed at the end.
-        tests: what the statistics say about the boards, where it is known.
-        facts: printed numbers to stand beside ours.
+    Printed numbers (``facts``) stand beside ours; record files that could not be read are listed at the end.
     """
     found = boards(records)
     blocks = ["# Leaderboard"]
@@ -158,23 +152,23 @@ def _benchmark_blocks(
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
             blocks.append(formatting.markdown(sentence))
-        blocks += _board_blocks(
-            board, tests.get(significance.key(board)), facts.blocks(board) if facts else []
-        )
+        blocks += _board_blocks(board, tests.get(significance.key(board)), facts)
     return blocks
 
 
-def _board_blocks(board: Board, found: Significance | None, beside: Sequence[str]) -> list[str]:
+def _board_blocks(board: Board, found: Significance | None, facts: Facts | None) -> list[str]:
+    known = CLASS_SETS.get(board.view.class_set)
+    classes = known.size if known else f"{len(board.classes)} classes"
     blocks = [
         f"Scored on {board.images} images of {formatting.markdown(board.view.split)} in "
-        f"{board.class_count} ({formatting.markdown(board.view.class_set)}). "
+        f"{classes} ({formatting.markdown(board.view.class_set)}). "
         f"Protocol `{board.ranking_hash[:8]}`: {formatting.markdown(board.protocol)}."
     ]
     if board.rows:
         blocks += [main_table(board, board.rows, found).to_markdown()]
         said = significance.sentence(board, found)
         blocks += [formatting.markdown(said)] if said else []
-        blocks += beside
+        blocks += facts.blocks(board) if facts else []
         blocks += [f"IoU per class ({formatting.markdown(str(board.view))}), mean over seeds:"]
         blocks += [class_table(board).to_markdown()]
         blocks += ["Costs, mean over seeds, memory the highest of any:", cost_table(board).to_markdown()]
@@ -217,11 +211,7 @@ def write_leaderboards(
     tests: Significances | None = None,
     facts: Facts | None = None,
 ) -> list[Path]:
-    """Writes ``leaderboard.md`` and ``.csv`` into ``folder`` and returns their paths; see `render_markdown`.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
+    """Writes ``leaderboard.md`` and ``.csv`` into ``folder`` and returns their paths; see `render_markdown`."""
     kept = list(records)
     page = render_markdown(kept, unreadable, tests, facts)
     return write_with_csv(folder / "leaderboard.md", page, render_csv(kept, tests, facts))

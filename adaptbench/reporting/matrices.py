@@ -24,7 +24,6 @@ class Tallied:
     """What the scores of a method on a split are made of.
 
     Attributes:
-        names: the images.
         tallies: hits and unions per seed. Shape: ``(S, N, 2, C)``.
         truth: labelled pixels. Shape: ``(N, C)``.
         tags: facts about every image; empty where a run kept none.
@@ -46,13 +45,13 @@ def load_tallies(out: Path, records: Sequence[Record], split: str) -> Tallied:
     Raises:
         RunStateError: matrices are missing or damaged, or not of the same images with the same labels.
     """
-    each = [_load(matrices_path(out, record, split)) for record in records]
-    for record, one in zip(records, each, strict=True):
+    paths = [matrices_path(out, record, split) for record in records]
+    each = [_load(path) for path in paths]
+    for path, one in zip(paths, each, strict=True):
         if not one.same_images(each[0]):
             raise RunStateError(
-                f"{matrices_path(out, record, split)} is of other images, or of other labels, than "
-                f"{matrices_path(out, records[0], split)}. Only scores on the same images can be compared: run "
-                "both jobs on the same data."
+                f"{path} is of other images, or of other labels, than {paths[0]}. Only scores on the same images can "
+                "be compared: run both jobs on the same data."
             )
     return replace(each[0], tallies=np.concatenate([one.tallies for one in each]))
 
@@ -63,24 +62,19 @@ def cluster_names(out: Path, record: Record, split: str, names: Sequence[str]) -
     An image of a dataset that is not to be found any more stands alone.
     """
     try:
-        plugin = _registry(_plugins_of(out, record)).find("dataset", split.partition("/")[0])
-        dataset: type[Dataset] = plugins.load(plugin)
+        extra = tuple(load_job(folder_of(record, out)).plugins)
+    except RunStateError:
+        extra = ()
+    try:
+        dataset: type[Dataset] = plugins.load(_registry(extra).find("dataset", split.partition("/")[0]))
     except (UsageError, PluginError):
         return list(names)
     return [dataset.cluster(name) for name in names]
 
 
 @lru_cache
-def _registry(extra: tuple[Path, ...]) -> plugins.Registry:
-    return plugins.discover(path for path in extra if path.exists())
-
-
-def _plugins_of(out: Path, record: Record) -> tuple[Path, ...]:
-    folder = folder_of(record, out)
-    try:
-        return tuple(Path(path) for path in load_job(folder).plugins)
-    except RunStateError:
-        return ()
+def _registry(extra: tuple[str, ...]) -> plugins.Registry:
+    return plugins.discover(path for path in map(Path, extra) if path.exists())
 
 
 def _load(path: Path) -> Tallied:

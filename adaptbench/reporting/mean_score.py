@@ -18,15 +18,16 @@ def with_mean(record: Record) -> list[Score]:
 
 def _mean(scores: Sequence[Score]) -> Score:
     """Means of the scores, every split counting alike; a class that one of them lacks has none."""
-    first = scores[0]
-    columns = {name: [score.iou.get(name) for score in scores] for name in first.iou}
-    present = {name: [value for value in column if value is not None] for name, column in columns.items()}
+    iou: dict[str, float | None] = {}
+    for name in scores[0].iou:
+        found = [value for score in scores if (value := score.iou.get(name)) is not None]
+        iou[name] = fmean(found) if len(found) == len(scores) else None
     return Score(
         split=f"mean of {', '.join(score.split for score in scores)}",
         provenance="generated" if any(score.provenance == "generated" for score in scores) else "official",
-        class_set=first.class_set,
+        class_set=scores[0].class_set,
         images=sum(score.images for score in scores),
         miou=fmean(score.miou for score in scores),
-        iou={name: fmean(values) if len(values) == len(scores) else None for name, values in present.items()},
+        iou=iou,
         accuracy=fmean(score.accuracy for score in scores),
     )

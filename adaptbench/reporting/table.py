@@ -33,10 +33,12 @@ class Table(Generic[R]):
     @property
     def shown(self) -> list[Column[R]]:
         """The columns for people."""
-        return [column for column in self.columns if column.header and not self._is_empty(column)]
-
-    def _is_empty(self, column: Column[R]) -> bool:
-        return column.optional and all(column.value(line) is None for line in self.lines)
+        return [
+            column
+            for column in self.columns
+            if column.header
+            and not (column.optional and all(column.value(line) is None for line in self.lines))
+        ]
 
     @property
     def headers(self) -> list[str]:
@@ -107,11 +109,7 @@ class Table(Generic[R]):
     ) -> rich.table.Table:
         """The table for a terminal; texts are shown literally: square brackets in a name are not markup.
 
-        Args:
-            title: above it.
-            width: of the terminal; columns that want a wider one are named below the table. None shows them, too.
-            style: of a line.
-            ends_section: whether a rule follows a line.
+        Columns that want a wider terminal than ``width`` are named below the table; None shows them, too.
         """
         from rich.table import Table as RichTable
         from rich.text import Text
@@ -137,33 +135,26 @@ class Table(Generic[R]):
         """A table of Weights & Biases, with numbers as numbers, so that it can be sorted."""
         import wandb
 
-        rows = [[self._for_wandb(column, line) for column in self.shown] for line in self.lines]
-        headers = [c.header + (f" ({c.unit})" if c.unit else "") for c in self.shown]
-        return wandb.Table(columns=headers, data=rows)
+        def cell(column: Column[R], line: R) -> float | str | None:
+            if not column.right:
+                return column.written(line)
+            value = column.value(line)
+            return None if value is None else column.number(value)
 
-    @staticmethod
-    def _for_wandb(column: Column[R], line: R) -> float | str | None:
-        value = column.value(line)
-        number = None if value is None else column.number(value)
-        return number if column.right else column.written(line)
+        headers = [c.header + (f" ({c.unit})" if c.unit else "") for c in self.shown]
+        rows = [[cell(column, line) for column in self.shown] for line in self.lines]
+        return wandb.Table(columns=headers, data=rows)
 
     def _marked(self, escape: Callable[[str], str], marks: Mapping[int, str]) -> list[list[str]]:
         """The cells of every line, escaped, and those that have a place set apart."""
         return [
-            [
-                marks.get(column.place(line) or 0, "{}").format(escape(column.written(line)))
-                for column in self.shown
-            ]
+            [marks.get(c.place(line) or 0, "{}").format(escape(c.written(line))) for c in self.shown]
             for line in self.lines
         ]
 
 
 def write_with_csv(page: Path, markdown: str, csv: str) -> list[Path]:
-    """Writes a page and, beside it, its CSV, and returns both paths.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
+    """Writes a page and, beside it, its CSV, and returns both paths."""
     paths = [page, page.with_suffix(".csv")]
     for path, text in zip(paths, (markdown, csv), strict=True):
         atomic.write_text(path, text)

@@ -30,12 +30,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Objection:
-    """Why a contribution is not taken.
-
-    Attributes:
-        check: name of the check that failed.
-        reason: one sentence for its author.
-    """
+    """Why a contribution is not taken: the name of the check that failed, and a sentence for its author."""
 
     check: str
     reason: str
@@ -46,12 +41,7 @@ class Objection:
 
 @dataclass(frozen=True)
 class Known:
-    """What the checks may look at beside the contribution.
-
-    Attributes:
-        registry: the plug-ins.
-        same_board: matrices of runs that are here already, by split, for one ranking hash.
-    """
+    """What the checks may look at beside the contribution: plug-ins, and matrices of its protocol here, by split."""
 
     registry: plugins.Registry
     same_board: Mapping[str, PerImageConfusion]
@@ -60,24 +50,15 @@ class Known:
 def objections(found: Contribution, known: Known) -> list[Objection]:
     """Everything that is wrong; checks that rest on others are left out when those fail."""
     for group in _GROUPS:
-        wrong = [
-            Objection(name, reason)
-            for name, check in group.items()
-            for reason in _guarded(check, found, known)
-        ]
+        wrong: list[Objection] = []
+        for name, check in group.items():
+            try:
+                wrong += [Objection(name, reason) for reason in check(found, known)]
+            except AdaptBenchError as error:
+                wrong.append(Objection(name, str(error)))
         if wrong:
             return wrong
     return []
-
-
-_Check = Callable[[Contribution, Known], Iterator[str]]
-
-
-def _guarded(check: _Check, found: Contribution, known: Known) -> list[str]:
-    try:
-        return list(check(found, known))
-    except AdaptBenchError as error:
-        return [str(error)]
 
 
 def _finished(found: Contribution, known: Known) -> Iterator[str]:
@@ -158,10 +139,11 @@ def _splits(found: Contribution, known: Known) -> Iterator[str]:
     record, benchmark = found.record, _benchmark(found.record, known)
     stated = [score.split for score in record.scores]
     data = record.ranking.get("data", {})
-    refs = [
-        r for r in benchmark.evaluation if not r.generated_only or _provenance(data, r.dataset) == "generated"
+    wanted = [
+        str(ref)
+        for ref in benchmark.evaluation
+        if not ref.generated_only or _provenance(data, ref.dataset) == "generated"
     ]
-    wanted = [str(ref) for ref in refs]
     if stated[: len(wanted)] != wanted or len(set(stated)) < len(stated):
         yield f"its scores are on {', '.join(stated)}; the benchmark scores {', '.join(wanted)}"
     if record.averaged not in ([], [str(ref) for ref in benchmark.averaged]):  # none in older records
@@ -206,13 +188,18 @@ def _scores(found: Contribution, known: Known) -> Iterator[str]:
             images=stated.images,
             absent=found.record.ranking["absent_classes"],
         )
-        for name, said, is_ in _pairs(stated, again):
-            if not _equal(said, is_):
+        numbers, computed = _numbers(stated), _numbers(again)
+        for name in dict.fromkeys([*computed, *numbers]):
+            said, is_ = numbers.get(name, math.nan), computed.get(name, math.nan)
+            same = (
+                said is is_ if said is None or is_ is None else abs(said - is_) <= TOLERANCE
+            )  # false for NaN
+            if not same:
                 yield f"{stated.split}: {name} is {_shown(said)} in the record and {_shown(is_)} from the matrices"
 
 
 #: In the order in which they are made; a group is left out if an earlier one objects.
-_GROUPS: tuple[dict[str, _Check], ...] = (
+_GROUPS: tuple[dict[str, Callable[[Contribution, Known], Iterator[str]]], ...] = (
     {"smoke run": _finished, "plug-ins": _plugins},
     {"protocol": _protocol, "identity": _identity, "splits": _splits},
     {"images": _images},
@@ -226,9 +213,8 @@ def _method(record: Record, known: Known) -> type[Method]:
 
 
 def _benchmark(record: Record, known: Known) -> type[Benchmark]:
-    loaded: type[Benchmark] = plugins.load(
-        known.registry.find("benchmark", record.benchmark.removeprefix(PREFIX))
-    )
+    name = record.benchmark.removeprefix(PREFIX)
+    loaded: type[Benchmark] = plugins.load(known.registry.find("benchmark", name))
     return loaded
 
 
@@ -251,17 +237,9 @@ def _same(first: PerImageConfusion, second: PerImageConfusion) -> bool:
     return first.names == second.names and np.array_equal(*truths)
 
 
-def _pairs(stated: Score, again: Score) -> Iterator[tuple[str, float | None, float | None]]:
-    yield "mIoU", stated.miou, again.miou
-    yield "accuracy", stated.accuracy, again.accuracy
-    for name in dict.fromkeys([*again.iou, *stated.iou]):
-        yield f"IoU of {name}", stated.iou.get(name, math.nan), again.iou.get(name, math.nan)
-
-
-def _equal(first: float | None, second: float | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return abs(first - second) <= TOLERANCE  # false where a class is in one of them alone
+def _numbers(score: Score) -> dict[str, float | None]:
+    of_classes = {f"IoU of {name}": iou for name, iou in score.iou.items()}
+    return {"mIoU": score.miou, "accuracy": score.accuracy, **of_classes}
 
 
 def _shown(value: float | None) -> str:

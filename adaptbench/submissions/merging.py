@@ -24,9 +24,6 @@ def merge(
 
     Yields:
         The path of each, and its folder in ``out``; or why it is not taken.
-
-    Raises:
-        RunStateError: ``out`` cannot be written.
     """
     here = find_records(out)
     for path in paths:

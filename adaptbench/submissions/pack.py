@@ -22,19 +22,15 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip: equal content give
 
 @dataclass(frozen=True)
 class Contribution:
-    """What a contribution claims, and what the claim rests on.
-
-    Attributes:
-        record: as its author wrote it.
-        matrices: per scored split, by its name ``dataset/split``.
-    """
+    """What a contribution claims, and what the claim rests on: its matrices, by ``dataset/split``."""
 
     record: Record
     matrices: Mapping[str, PerImageConfusion]
 
-
-def _matrices_name(split: str) -> str:
-    return matrices_file(Path(), split).as_posix()
+    @property
+    def files(self) -> list[str]:
+        """Names in the zip."""
+        return [RECORD, *(matrices_file(Path(), split).as_posix() for split in self.matrices)]
 
 
 def file_name(record: Record) -> str:
@@ -50,10 +46,8 @@ def read_folder(folder: Path) -> Contribution:
         RunStateError: it is not finished, or its matrices are missing or damaged.
     """
     record = load_record(folder / RECORD)
-    splits = [score.split for score in record.scores]
-    return Contribution(
-        record, {split: PerImageConfusion.load(matrices_file(folder, split)) for split in splits}
-    )
+    files = {score.split: matrices_file(folder, score.split) for score in record.scores}
+    return Contribution(record, {split: PerImageConfusion.load(file) for split, file in files.items()})
 
 
 def pack(folder: Path, to: Path) -> Path:
@@ -64,12 +58,10 @@ def pack(folder: Path, to: Path) -> Path:
     """
     found = read_folder(folder)
     path = to / file_name(found.record)
-    names = [RECORD, *(_matrices_name(split) for split in found.matrices)]
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.writestr(
-                zipfile.ZipInfo(name, _EPOCH), (folder / name).read_bytes(), zipfile.ZIP_DEFLATED
-            )
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in found.files:
+            content = (folder / name).read_bytes()
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
     return path
 
 
@@ -90,9 +82,8 @@ def read_zip(path: Path) -> Contribution:
             found = _read_unpacked(Path(folder))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise RunStateError(f"it is no readable zip ({error})") from error
-    expected = {RECORD, *(_matrices_name(split) for split in found.matrices)}
-    if {info.filename for info in infos} != expected:
-        extra = sorted({info.filename for info in infos} - expected)
+    extra = sorted({info.filename for info in infos} - set(found.files))
+    if extra:
         raise RunStateError(f"it holds files that belong to no score of its record: {', '.join(extra)}")
     return found
 

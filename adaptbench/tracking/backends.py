@@ -10,8 +10,6 @@ from adaptbench.tracking.content import Tracker
 from adaptbench.tracking.tensorboard_runs import TensorboardTracker
 from adaptbench.tracking.wandb_runs import Project, WandbTracker
 
-PROJECT = "adaptbench"
-
 
 def trackers(tracking: Tracking, out: Path) -> list[Tracker]:
     """The trackers in use; none by default.
@@ -23,7 +21,7 @@ def trackers(tracking: Tracking, out: Path) -> list[Tracker]:
     if tracking.wandb != "disabled":
         project = Project(
             mode=tracking.wandb,
-            name=tracking.wandb_project or os.environ.get("WANDB_PROJECT") or PROJECT,
+            name=tracking.wandb_project or os.environ.get("WANDB_PROJECT") or "adaptbench",
             entity=tracking.wandb_entity,
             group=tracking.wandb_group,
             tags=tuple(tracking.wandb_tags),

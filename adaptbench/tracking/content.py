@@ -7,40 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from adaptbench.data.taxonomy import ClassSet, class_set
-from adaptbench.errors import AdaptBenchError, RunStateError
+from adaptbench.data.taxonomy import CLASS_SETS
+from adaptbench.errors import RunStateError
 from adaptbench.execution.stages.choice import selection_by, weights_name
 from adaptbench.records import curves
 from adaptbench.records.confusion_files import Matrix, PerImageConfusion, matrices_file
-from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder
+from adaptbench.records.jobspec import JobSpec, load_job
 from adaptbench.records.record import Record, Score
 from adaptbench.reporting.board import Board
-from adaptbench.tracking.images import Shown, shown
 
 #: Fields of a job, and of a record, that make up the configuration of its run. None holds a path or a key.
 _OF_JOB = ("method", "profile", "seed", "settings", "settings_origin", "overrides", "ranking")
-_OF_RECORD = (
-    "method_version",
-    "setting",
-    "iterations",
-    "oracle",
-    "smoke",
-    "weights_sha256",
-    "network",
-    "data",
-    "environment",
-)
+_OF_RECORD = {
+    *("method_version", "setting", "iterations", "oracle", "smoke"),
+    *("weights_sha256", "network", "data", "environment"),
+}
 _HASHES = ("job_hash", "group_hash", "ranking_hash")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which job a run shows; the same before it starts and when it is done.
-
-    Attributes:
-        benchmark: as it is called in results.
-        config: what was asked for.
-    """
+    """Which job a run shows, and what was asked for; the same before it starts and when it is done."""
 
     job_hash: str
     method: str
@@ -68,20 +55,13 @@ class Identity:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names behind the vectors of the curves; none where the class set is not known here."""
-        try:
-            return class_set(str(self.config["ranking"].get("class_set"))).classes
-        except AdaptBenchError:
-            return ()
+        known = CLASS_SETS.get(str(self.config["ranking"].get("class_set")))
+        return known.classes if known else ()
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Everything there is to show of a finished job.
-
-    Attributes:
-        record: its record.
-        folder: the job's folder; only what is there is shown.
-    """
+    """Everything there is to show of a finished job: only what is in its folder."""
 
     record: Record
     folder: Path
@@ -89,14 +69,13 @@ class Finished:
     @property
     def config(self) -> dict[str, Any]:
         """What only the record knows."""
-        return self.record.model_dump(mode="json", include=set(_OF_RECORD))
+        return self.record.model_dump(mode="json", include=_OF_RECORD)
 
     @property
     def tags(self) -> list[str]:
         """Those of the method, and what kind of run it was."""
         record = self.record
-        marks = [record.profile, record.setting, *(["smoke"] if record.smoke else [])]
-        return list(dict.fromkeys([*record.tags, *marks]))
+        return list(dict.fromkeys([*record.tags, record.profile, record.setting, *["smoke"] * record.smoke]))
 
     def confusion(self, score: Score) -> Matrix | None:
         """Counts summed over the images of a split, None if they are gone. Shape: ``(C, C)``; rows are the truth."""
@@ -104,17 +83,6 @@ class Finished:
             return PerImageConfusion.load(matrices_file(self.folder, score.split)).total()
         except RunStateError:
             return None
-
-    def images(self, score: Score) -> list[Shown]:
-        """The images of a split whose predictions were kept."""
-        try:
-            spec = load_job(self.folder)
-        except RunStateError:
-            spec = None
-        try:
-            return shown(predictions_folder(self.folder, score.split), spec, score)
-        except (AdaptBenchError, OSError):
-            return []
 
     @property
     def weights(self) -> Path | None:
@@ -129,14 +97,6 @@ class Finished:
         chosen = None if self.record.snapshots is None else selection_by(spec.ranking["checkpoint"], spec)
         file = stages[-1] / weights_name(chosen)
         return file if file.is_file() else None
-
-
-def class_set_of(score: Score) -> ClassSet | None:
-    """The class set of a score; None where it is not known here."""
-    try:
-        return class_set(score.class_set)
-    except AdaptBenchError:
-        return None
 
 
 def summary(record: Record) -> dict[str, float]:

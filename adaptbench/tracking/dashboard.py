@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from adaptbench.errors import UsageError
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.leaderboard import data_sentence, main_table
-from adaptbench.storage import atomic
 from adaptbench.tracking.failures import told
 from adaptbench.tracking.wandb_runs import table_names
 
@@ -48,13 +46,10 @@ def report(boards: Sequence[Board], project: str, entity: str) -> Any:
             f"Config('benchmark') == '{board.benchmark}' and Config('ranking_hash') == '{board.ranking_hash}'"
         )
         runs = wr.Runset(name=board.benchmark, filters=chosen, groupby=[f"config.{_METHOD}"])
-        words = [
-            data_sentence(board),
-            f"{board.protocol}.",
-            main_table(board, board.all_rows).to_markdown(),
-        ]
-        blocks += [wr.H2(text=_heading(board)), wr.MarkdownBlock(text="\n\n".join(filter(None, words)))]
+        ranked = main_table(board, board.all_rows).to_markdown()
+        words = "\n\n".join(filter(None, [data_sentence(board), f"{board.protocol}.", ranked]))
         panels = _laid_out([*_score_panels(board, table), *_curve_panels()])
+        blocks += [wr.H2(text=_heading(board)), wr.MarkdownBlock(text=words)]
         blocks.append(wr.PanelGrid(runsets=[runs], panels=panels))
     return wr.Report(
         project=project, entity=entity, title=f"{TITLE}: leaderboards", blocks=blocks, width="fluid"
@@ -62,14 +57,13 @@ def report(boards: Sequence[Board], project: str, entity: str) -> Any:
 
 
 def specification(boards: Sequence[Board], project: str, entity: str) -> dict[str, Any]:
-    """What would be sent, as plain data."""
+    """What would be sent, as plain data; needs no network and no account."""
     made = {"workspace": workspace(boards, project, entity), "report": report(boards, project, entity)}
-    found = {
-        name: json.loads(one._to_model().model_dump_json(by_alias=True, exclude_none=True))
-        for name, one in made.items()
+    plain = {
+        name: one._to_model().model_dump_json(by_alias=True, exclude_none=True) for name, one in made.items()
     }
-    numbered: dict[str, Any] = _numbered(found, itertools.count(1))
-    return numbered
+    numbers = itertools.count(1)
+    return {name: _numbered(json.loads(text), numbers) for name, text in plain.items()}
 
 
 def _numbered(part: Any, numbers: Iterator[int]) -> Any:
@@ -80,11 +74,6 @@ def _numbered(part: Any, numbers: Iterator[int]) -> Any:
         return part
     drawn = {key: str(next(numbers)) for key in ("__id__", "id") if part.get(key)}
     return {key: drawn.get(key) or _numbered(value, numbers) for key, value in part.items()}
-
-
-def write_specification(boards: Sequence[Board], project: str, entity: str, path: Path) -> None:
-    """Writes `specification` as JSON; needs no network and no account."""
-    atomic.write_text(path, json.dumps(specification(boards, project, entity), indent=1) + "\n")
 
 
 def send(boards: Sequence[Board], project: str, entity: str | None) -> list[str]:
@@ -118,20 +107,21 @@ def _score_panels(board: Board, table: str) -> list[Any]:
 
     views = [board.view, *board.further]
     miou = [f"{view.class_set}/{view.split}/mIoU" for view in views]
-    bars = [
-        wr.BarPlot(title=f"mIoU ({view})", metrics=[wr.SummaryMetric(key)], groupby=wr.Config(_METHOD))
-        for view, key in zip(views, miou, strict=True)
+
+    def bars(title: str, keys: list[str]) -> Any:
+        return wr.BarPlot(title=title, metrics=list(map(wr.SummaryMetric, keys)), groupby=wr.Config(_METHOD))
+
+    ious = [f"{board.view.class_set}/{board.view.split}/IoU/{name}" for name in board.classes]
+    return [
+        *(bars(f"mIoU ({view})", [key]) for view, key in zip(views, miou, strict=True)),
+        *(
+            wr.ScatterPlot(title=f"mIoU against {said}", x=wr.SummaryMetric(key), y=wr.SummaryMetric(miou[0]))
+            for key, said in _COSTS.items()
+        ),
+        bars(f"IoU per class ({board.view})", ious),
+        wr.WeavePanelSummaryTable(table_name=table),
+        wr.MediaBrowser(title="Predictions", media_keys=[f"predictions/{view.split}" for view in views]),
     ]
-    costs = [
-        wr.ScatterPlot(title=f"mIoU against {said}", x=wr.SummaryMetric(key), y=wr.SummaryMetric(miou[0]))
-        for key, said in _COSTS.items()
-    ]
-    prefix = f"{board.view.class_set}/{board.view.split}/IoU"
-    classes = [wr.SummaryMetric(f"{prefix}/{name}") for name in board.classes]
-    ious = wr.BarPlot(title=f"IoU per class ({board.view})", metrics=classes, groupby=wr.Config(_METHOD))
-    ranked = wr.WeavePanelSummaryTable(table_name=table)
-    images = wr.MediaBrowser(title="Predictions", media_keys=[f"predictions/{view.split}" for view in views])
-    return [*bars, *costs, ious, ranked, images]
 
 
 def _curve_panels() -> list[Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from adaptbench.reporting.board import Board
 from adaptbench.tracking.content import Finished, Identity, Run, Tracker
 from adaptbench.tracking.wandb_runs import WandbTracker
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _LONGEST = 300
 
@@ -30,31 +31,31 @@ class Guarded:
 
     def open(self, identity: Identity) -> Run | None:
         """The job's run; None if the tracker was given up."""
-        opened = self.try_to(lambda: self.tracker.open(identity))
+        opened = self.try_to(self.tracker.open, identity)
         if opened is None and not self._given_up:  # offline now
-            opened = self.try_to(lambda: self.tracker.open(identity))
+            opened = self.try_to(self.tracker.open, identity)
         return opened
 
     def complete(self, run: Run, finished: Finished) -> None:
         """Shows the finished job and ends its run."""
         before = self.generation
-        self.try_to(lambda: run.complete(finished))
+        self.try_to(run.complete, finished)
         if self.generation == before:
-            self.try_to(lambda: run.close(ok=True))
+            self.try_to(run.close, ok=True)
 
     def leaderboard(self, boards: Sequence[Board]) -> None:
         """The ranked tables."""
         before = self.generation
-        self.try_to(lambda: self.tracker.leaderboard(boards))
+        self.try_to(self.tracker.leaderboard, boards)
         if self.generation > before:
-            self.try_to(lambda: self.tracker.leaderboard(boards))
+            self.try_to(self.tracker.leaderboard, boards)
 
-    def try_to(self, action: Callable[[], T]) -> T | None:
+    def try_to(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """The result of ``action``; None if it failed or the tracker was given up."""
         if self._given_up:
             return None
         try:
-            return action()
+            return action(*args, **kwargs)
         except Exception as error:
             self._fall_back(error)
             return None
@@ -82,7 +83,5 @@ def sync_line(folder: Path) -> str:
 def told(error: BaseException) -> str:
     """An error as one line, without any key."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    key = os.environ.get("WANDB_API_KEY", "")
-    if key:
-        text = text.replace(key, "[key]")
-    return text[:_LONGEST]
+    key = os.environ.get("WANDB_API_KEY")
+    return (text.replace(key, "[key]") if key else text)[:_LONGEST]

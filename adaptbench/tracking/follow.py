@@ -12,7 +12,8 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -44,13 +45,19 @@ class FollowedJob:
     def look(self) -> None:
         """Passes on what is new, and ends the run of a job that is done, failed or ran out of time."""
         state = read_status(self.folder).state
-        if self.closed or state in (State.PLANNED, State.SKIPPED) or not self._open():
+        if self.closed or state in (State.PLANNED, State.SKIPPED):
             return
         identity = Identity.of_job(load_job(self.folder))
+        run = self._opened(identity)
+        if run is None:
+            return
         done = (self.folder / "record.json").exists()
         points = curves.history if done else curves.live_history
         source = self.folder / "metrics.jsonl" if done else self.folder
-        self._log(points(source, identity.classes))
+        for step, values in points(source, identity.classes):
+            if step >= self._next:
+                self.tracker.try_to(run.log, step, values)
+                self._next = step + 1
         if done:
             finished = Finished(load_record(self.folder / "record.json"), self.folder)
             self._end(lambda run: self.tracker.complete(run, finished))
@@ -59,24 +66,15 @@ class FollowedJob:
 
     def leave(self) -> None:
         """Ends the run of a job that is not done; it goes on when the job does."""
-        self._end(lambda run: self.tracker.try_to(lambda: run.close(ok=False)))
+        self._end(lambda run: self.tracker.try_to(run.close, ok=False))
 
-    def _open(self) -> bool:
-        """Whether there is a run. A run of a server that was given up is begun anew, offline."""
+    def _opened(self, identity: Identity) -> Run | None:
+        """The run, if there is one. A run of a server that was given up is begun anew, offline."""
         if self._run is None or self._generation != self.tracker.generation:
-            self._run = self.tracker.open(Identity.of_job(load_job(self.folder)))
+            self._run = self.tracker.open(identity)
             self._generation = self.tracker.generation
             self._next = 0 if self._run is None else self._run.step
-        return self._run is not None
-
-    def _log(self, points: Iterable[curves.Point]) -> None:
-        run = self._run
-        if run is None:
-            return
-        for step, values in points:
-            if step >= self._next:
-                self.tracker.try_to(lambda step=step, values=values: run.log(step, values))  # type: ignore[misc]
-                self._next = step + 1
+        return self._run
 
     def _end(self, how: Callable[[Run], object]) -> None:
         """Ends the run; if that gave up a server, the next look makes it anew, offline."""
@@ -113,9 +111,7 @@ def main(orders: IO[str], answers: IO[str]) -> None:
     tracking = Tracking(**asked["tracking"])
     out = Path(asked["out"])
 
-    def say(text: str) -> None:
-        print(text, file=answers, flush=True)
-
+    say = partial(print, file=answers, flush=True)
     kept = [Guarded(tracker, say) for tracker in trackers(tracking, out)]
     follow([Path(folder) for folder in asked["folders"]], kept, out, lambda wait: at_end(orders, wait))
 

@@ -26,17 +26,12 @@ def followed(
 ) -> Iterator[None]:
     """Has the jobs in ``folders`` followed while the block runs; without trackers, or jobs, nothing happens.
 
-    Args:
-        tracking: what the user asked for.
-        folders: of the jobs.
-        out: the results folder.
-        say: told what the user should know, from another thread.
+    ``say`` is told what the user should know, from another thread.
 
     Raises:
         UsageError: not the name of a project, or TensorBoard is not installed.
     """
-    wanted = tracking.wandb != "disabled" or tracking.tensorboard
-    if not wanted or not folders:
+    if not folders or (tracking.wandb == "disabled" and not tracking.tensorboard):
         yield
         return
     from adaptbench.tracking.backends import trackers

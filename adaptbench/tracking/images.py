@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from adaptbench.data import files
 from adaptbench.errors import AdaptBenchError
-from adaptbench.records.jobspec import JobSpec
+from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder
 from adaptbench.records.record import Score
 from adaptbench.reporting.board import view
 from adaptbench.reporting.figures.gallery import opened
@@ -21,7 +21,6 @@ class Shown:
     """One image of a split.
 
     Attributes:
-        name: of the sample.
         prediction: train ids. Shape: ``(H, W)`` uint8.
         image: None where the data is gone. Shape: ``(H, W, 3)`` RGB uint8.
         truth: train ids, 255 ignored; None where the data is gone. Shape: ``(H, W)`` uint8.
@@ -33,31 +32,26 @@ class Shown:
     truth: npt.NDArray[np.uint8] | None = None
 
 
-def shown(folder: Path, spec: JobSpec | None, score: Score) -> list[Shown]:
-    """The predictions in ``folder``, by name, with image and truth if the data of ``spec`` still holds them.
-
-    Raises:
-        DataError: a prediction cannot be read.
-    """
-    found = [Shown(path.stem, files.read_index_image(path)) for path in sorted(folder.glob("*.png"))]
+def shown(job: Path, score: Score) -> list[Shown]:
+    """The predictions of a split that a job kept, by name, with image and truth if its data still holds them."""
+    found: list[Shown] = []
     try:
-        return [] if not found else _beside(found, spec, score)
+        paths = sorted(predictions_folder(job, score.split).glob("*.png"))
+        found = [Shown(path.stem, files.read_index_image(path)) for path in paths]
+        return _beside(found, load_job(job), score) if found else []
     except (AdaptBenchError, OSError):
         return found
 
 
-def _beside(found: list[Shown], spec: JobSpec | None, score: Score) -> list[Shown]:
-    if spec is None:
-        return found
+def _beside(found: list[Shown], spec: JobSpec, score: Score) -> list[Shown]:
     dataset, table = opened(spec, view(score))
     samples = {sample.name: sample for sample in dataset.usable(score.split.partition("/")[2])}
     complete = []
     for one in found:
-        sample = samples.get(one.name)
-        if sample is None:
-            complete.append(one)
-            continue
-        image, raw = dataset.read_image(sample), dataset.read_label(sample)
-        same = image.shape[:2] == raw.shape == one.prediction.shape
-        complete.append(Shown(one.name, one.prediction, image, table[raw]) if same else one)
+        if one.name in samples:
+            sample = samples[one.name]
+            image, raw = dataset.read_image(sample), dataset.read_label(sample)
+            if image.shape[:2] == raw.shape == one.prediction.shape:
+                one = replace(one, image=image, truth=table[raw])
+        complete.append(one)
     return complete

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adaptbench.data.taxonomy import ClassSet
+from adaptbench.data.taxonomy import CLASS_SETS, ClassSet
 from adaptbench.errors import UsageError
 from adaptbench.records.jobspec import job_folder
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.figures.canvas import plain_style
 from adaptbench.reporting.figures.class_figures import confusion_image
 from adaptbench.reporting.leaderboard import main_table
-from adaptbench.tracking.content import Finished, Identity, class_set_of, summary
-from adaptbench.tracking.images import Shown
+from adaptbench.tracking.content import Finished, Identity, summary
+from adaptbench.tracking.images import Shown, shown
 
 _SEPARATOR = 4  # pixels between images
 
@@ -77,10 +77,10 @@ class TensorboardRun:
             self._writer.add_scalar(key, value, self._last)
         self._text("record", finished.config)
         for score in finished.record.scores:
-            classes = class_set_of(score)
+            classes = CLASS_SETS.get(score.class_set)
             if classes is None:
                 continue
-            for one in finished.images(score):
+            for one in shown(finished.folder, score):
                 strip = _strip(one, classes)
                 self._writer.add_image(f"{score.split}/{one.name}", strip, self._last, dataformats="HWC")
             matrix = finished.confusion(score)
@@ -109,4 +109,4 @@ def _strip(one: Shown, classes: ClassSet) -> npt.NDArray[np.uint8]:
     parts = [] if one.image is None else [one.image]
     parts += [classes.colours[ids] for ids in (one.truth, one.prediction) if ids is not None]
     gap = np.full((one.prediction.shape[0], _SEPARATOR, 3), 255, dtype=np.uint8)
-    return np.hstack([part for pair in zip(parts, [gap] * len(parts), strict=True) for part in pair][:-1])
+    return np.hstack([image for part in parts for image in (part, gap)][:-1])

@@ -17,10 +17,7 @@ from adaptbench.tracking.wandb_runs import WandbTracker
 def upload(records: Sequence[Record], out: Path, tracker: Tracker) -> str:
     """Makes or updates one run of every record, and the leaderboard; says where they are.
 
-    Args:
-        records: in any order.
-        out: the results folder they come from; curves, matrices and images are read from their job folders.
-        tracker: where the runs go.
+    Curves, matrices and images are read from the job folders in ``out``.
 
     Raises:
         UsageError: the server cannot be reached or refuses.
@@ -28,7 +25,7 @@ def upload(records: Sequence[Record], out: Path, tracker: Tracker) -> str:
     """
     try:
         for record in records:
-            _upload(record, out, tracker)
+            _upload(record, folder_of(record, out), tracker)
         tracker.leaderboard(boards(records))
     except AdaptBenchError:
         raise
@@ -41,8 +38,7 @@ def upload(records: Sequence[Record], out: Path, tracker: Tracker) -> str:
     return _said(tracker, len(records))
 
 
-def _upload(record: Record, out: Path, tracker: Tracker) -> None:
-    folder = folder_of(record, out)
+def _upload(record: Record, folder: Path, tracker: Tracker) -> None:
     identity = Identity.of_record(record)
     run = tracker.open(identity)
     for step, values in curves.history(folder / "metrics.jsonl", identity.classes):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from adaptbench.data.taxonomy import CLASS_SETS, IGNORE
 from adaptbench.errors import UsageError
 from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.record import Score
@@ -21,8 +22,8 @@ from adaptbench.reporting.board import Board
 from adaptbench.reporting.board_columns import entries, tracked_columns
 from adaptbench.reporting.columns import Column
 from adaptbench.reporting.table import Table
-from adaptbench.tracking.content import Finished, Identity, class_set_of, summary
-from adaptbench.tracking.images import Shown
+from adaptbench.tracking.content import Finished, Identity, summary
+from adaptbench.tracking.images import Shown, shown
 
 if TYPE_CHECKING:
     import wandb
@@ -35,17 +36,11 @@ FINISH_SECONDS = 60.0
 INIT_SECONDS = 30.0
 #: The chart that the web application has for confusion matrices.
 _CONFUSION_CHART = "wandb/confusion_matrix/v1"
-_IGNORED = 255
 
 
 @dataclass(frozen=True)
 class Project:
-    """Where runs go, and what users say about them.
-
-    Attributes:
-        group: of all runs, in place of their benchmarks.
-        tags: beside those of methods.
-    """
+    """Where runs go, and what users say about them: a group in place of their benchmarks, and further tags."""
 
     mode: Mode
     name: str = "adaptbench"
@@ -185,7 +180,7 @@ def _content(finished: Finished) -> dict[str, Any]:
 
     found: dict[str, Any] = {"classes": _class_table(finished.record.scores).to_wandb()}
     for score in finished.record.scores:
-        matrix, classes = finished.confusion(score), class_set_of(score)
+        matrix, classes = finished.confusion(score), CLASS_SETS.get(score.class_set)
         if matrix is not None:
             names = list(score.iou)
             cells = [[t, p, int(matrix[i, j])] for i, t in enumerate(names) for j, p in enumerate(names)]
@@ -193,8 +188,8 @@ def _content(finished: Finished) -> dict[str, Any]:
             fields = {column: column for column in table.columns}
             found[f"confusion/{score.split}"] = wandb.plot_table(_CONFUSION_CHART, table, fields)
         if classes is not None:
-            labels = dict(enumerate(classes.classes)) | {_IGNORED: "ignored"}
-            images = [_image(one, labels) for one in finished.images(score)]
+            labels = dict(enumerate(classes.classes)) | {IGNORE: "ignored"}
+            images = [_image(one, labels) for one in shown(finished.folder, score)]
             found |= {f"predictions/{score.split}": images} if images else {}
     return found
 
@@ -210,9 +205,12 @@ def _image(one: Shown, labels: Mapping[int, str]) -> wandb.Image:
     """The photograph, or where it is gone the prediction, with masks of prediction and ground truth."""
     import wandb
 
-    masks = {"prediction": {"mask_data": one.prediction, "class_labels": dict(labels)}}
-    if one.truth is not None:
-        masks["ground truth"] = {"mask_data": one.truth, "class_labels": dict(labels)}
+    maps = {"prediction": one.prediction, "ground truth": one.truth}
+    masks = {
+        title: {"mask_data": ids, "class_labels": dict(labels)}
+        for title, ids in maps.items()
+        if ids is not None
+    }
     image = one.prediction if one.image is None else one.image
     return wandb.Image(image, caption=one.name, masks=masks)
 
@@ -221,18 +219,12 @@ def _artifact(finished: Finished) -> wandb.Artifact:
     """The record, its matrices and the scored weights. Files are named where they lie and not copied."""
     import wandb
 
-    record = finished.record
-    facts = {
-        "miou": record.scores[0].miou,
-        "scored": record.scores[0].split,
-        "ranking_hash": record.ranking_hash,
-    }
+    record, folder, ranked = finished.record, finished.folder, finished.record.scores[0]
+    facts = {"miou": ranked.miou, "scored": ranked.split, "ranking_hash": record.ranking_hash}
     artifact = wandb.Artifact(f"{record.method}-{record.job_hash}", type="run", metadata=facts)
-    matrices = [matrices_file(finished.folder, score.split) for score in record.scores]
-    kept = [finished.folder / "record.json", *matrices]
-    files = {path.relative_to(finished.folder).as_posix(): path for path in kept}
-    if finished.weights is not None:
-        files["weights.safetensors"] = finished.weights
+    kept = [folder / "record.json", *(matrices_file(folder, score.split) for score in record.scores)]
+    files = {path.relative_to(folder).as_posix(): path for path in kept}
+    files |= {"weights.safetensors": finished.weights} if finished.weights is not None else {}
     for name, path in files.items():
         if path.exists():
             artifact.add_file(str(path), name=name, policy="immutable", skip_cache=True)

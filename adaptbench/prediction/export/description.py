@@ -20,11 +20,7 @@ Size = tuple[int, int]
 def describe(checkpoint: Checkpoint, scorer: Scorer, box: Size, image: Size) -> dict[str, Any]:
     """Everything that a program needs to know to predict as AdaptBench does.
 
-    Args:
-        checkpoint: what is exported.
-        scorer: of it.
-        box: that images are resized into.
-        image: size of an image file, for which the input's size is stated.
+    Images are resized into ``box``; sizes are stated for an image file of the size ``image``.
     """
     values, mode = scorer.method.normalisation, scorer.method.inference()
     return {
@@ -87,11 +83,8 @@ def _scales(scorer: Scorer, size: Size) -> dict[str, Any]:
 def _resize(scorer: Scorer, box: Size) -> dict[str, Any]:
     framing = scorer.method.sampling(scorer.settings).framing
     if isinstance(framing, WholeImages):
-        return {
-            "to": list(framing.size(box, box)),
-            "ratio": "stretched",
-            "filter": f"Pillow {framing.interpolation}",
-        }
+        size, resampling = list(framing.size(box, box)), f"Pillow {framing.interpolation}"
+        return {"to": size, "ratio": "stretched", "filter": resampling}
     return {"into": list(box), "ratio": "kept", "filter": "OpenCV INTER_LINEAR"}
 
 
@@ -99,16 +92,14 @@ def _words(mode: Mode) -> str:
     if isinstance(mode, Sliding):
         return "overlapping windows; logits are resized to the window without aligned corners, and averaged"
     if isinstance(mode, Whole):
-        corners = (
-            "with aligned corners to the size of the file"
-            if mode.aligned
-            else ("without aligned corners to the size of the input, and then to that of the file")
-        )
+        size = "without aligned corners to the size of the input, and then to that of the file"
+        if mode.aligned:
+            size = "with aligned corners to the size of the file"
         windows = (
             f"; an image whose sides are no multiples of {mode.multiple} is seen in overlapping windows that are as "
             "little smaller as possible, and their logits are resized to the window and averaged"
         )
-        return f"the whole image; logits are resized {corners}{windows if mode.multiple > 1 else ''}"
+        return f"the whole image; logits are resized {size}{windows if mode.multiple > 1 else ''}"
     return (
         "the whole image at several scales; probabilities are averaged at the size of the file; model.onnx takes "
         "inputs of network_size alone, model.safetensors those of every scale"

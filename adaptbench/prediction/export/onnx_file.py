@@ -48,7 +48,6 @@ def write(network: nn.Module, example: Tensor, path: Path, description: Mapping[
         The largest difference of its logits to those of the network.
 
     Raises:
-        RunStateError: the file cannot be written.
         WeightsError: the network cannot be written as a graph, or the graph answers otherwise.
     """
     program = _program(network, example)
@@ -65,9 +64,8 @@ def run(path: Path, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (logits,) = session.run([OUTPUT], {INPUT: image})
-    found: npt.NDArray[np.float32] = logits
-    return found
+    logits: npt.NDArray[np.float32] = session.run([OUTPUT], {INPUT: image})[0]
+    return logits
 
 
 def _program(network: nn.Module, example: Tensor) -> Any:
@@ -76,7 +74,7 @@ def _program(network: nn.Module, example: Tensor) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's exporter, about its own parts
-            program = torch.onnx.export(
+            program: Any = torch.onnx.export(
                 network, (example,), dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False
             )
     except torch.onnx.OnnxExporterError as error:
@@ -85,14 +83,9 @@ def _program(network: nn.Module, example: Tensor) -> Any:
         ) from error
     finally:
         logging.getLogger("torch.onnx").setLevel(level)
-    _forget_origins(program)
-    return program
-
-
-def _forget_origins(program: Any) -> None:
-    """Takes away where each part of the graph was traced: names of files on this machine, and much of the file."""
     for node in program.model.graph.all_nodes():
-        node.metadata_props.clear()
+        node.metadata_props.clear()  # where it was traced: names of files on this machine, and much of the file
+    return program
 
 
 def _reason(error: BaseException) -> str:

@@ -29,7 +29,6 @@ def write(
         The largest difference of the outputs of both networks, which is 0.
 
     Raises:
-        RunStateError: the file cannot be written.
         WeightsError: the second network answers otherwise.
     """
     checkpoint.save(path, network.state_dict(), description)

@@ -12,7 +12,7 @@ import numpy as np
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
-from adaptbench.reporting.columns import Column, machine
+from adaptbench.reporting.columns import Column, column, machine, number
 from adaptbench.reporting.figures.canvas import QUIET, empty_figure, placed_axes, plain_style, save
 from adaptbench.reporting.table import Table, write_with_csv
 
@@ -27,10 +27,8 @@ class Measured:
     """A network that was looked into.
 
     Attributes:
-        record: of the job.
         split: whose images, ``dataset/split``.
         images: how many.
-        classes: names of the classes.
     """
 
     record: Record
@@ -94,17 +92,13 @@ class Quantity(Generic[M]):
     section: str = ""
     with_deviation: bool = True
 
-    def values(self, row: Row[M]) -> list[float]:
-        """Of every seed."""
-        return [self.value(one) for one in row.measured]
-
     def mean(self, row: Row[M]) -> float:
         """Over seeds."""
-        return float(np.mean(self.values(row)))
+        return float(np.mean([self.value(one) for one in row.measured]))
 
     def text(self, row: Row[M]) -> str:
         """Mean over seeds and, of several, ± the standard deviation (n-1); a dash where one is missing."""
-        values = self.values(row)
+        values = [self.value(one) for one in row.measured]
         if np.isnan(values).any():
             return formatting.MISSING
         deviates = self.with_deviation and len(values) > 1
@@ -129,11 +123,7 @@ class Plot(Generic[M]):
     bottom: float = 0.6
 
     def write(self, rows: Sequence[Row[M]], path: Path) -> None:
-        """Draws the rows with their legend above.
-
-        Raises:
-            RunStateError: ``path`` cannot be written.
-        """
+        """Draws the rows with their legend above."""
         (width, height), legend = self.size, 0.2 * len(rows) + 0.2
         with plain_style():
             from matplotlib import colormaps
@@ -147,14 +137,6 @@ class Plot(Generic[M]):
             note = f"{rows[0].first.where}{self.note}"
             figure.text(0.98, 0.015, note, ha="right", fontsize=7, color=QUIET)
             save(figure, path)
-
-
-def _group(one: Measured) -> Hashable:
-    return one.record.group_hash
-
-
-def _where(one: Measured) -> str:
-    return one.where
 
 
 @dataclass(frozen=True)
@@ -172,7 +154,7 @@ class Analysis(Generic[M]):
         key: networks of equal key are seeds of a row.
         order: of the rows; None = as they come.
         about: of a network: what the page is about.
-        part: of a network: which part of the page it stands in.
+        part: of a network: heading of the part of the page that it stands in; empty = there is none.
         heading: of a section.
         is_long: whether the CSV has a line per number, and not a column.
     """
@@ -184,10 +166,10 @@ class Analysis(Generic[M]):
     decimals: int = 4
     plot: Plot[M] | None = None
     facts: Sequence[tuple[str, str, Callable[[M], str]]] = ()
-    key: Callable[[M], Hashable] = _group
+    key: Callable[[M], Hashable] = lambda one: one.record.group_hash
     order: Callable[[Row[M]], Any] | None = None
-    about: Callable[[M], str] = _where
-    part: Callable[[M], str] | None = None
+    about: Callable[[M], str] = lambda one: one.where
+    part: Callable[[M], str] = lambda one: ""
     heading: str = "{}"
     is_long: bool = False
 
@@ -197,11 +179,7 @@ class Analysis(Generic[M]):
         return rows if self.order is None else sorted(rows, key=self.order)
 
     def write(self, measured: Sequence[M], folder: Path) -> list[Path]:
-        """Writes ``NAME-BOARD-HASH8`` as .md, .csv and, where there is a plot, .png, of networks under one protocol.
-
-        Raises:
-            RunStateError: the folder cannot be written.
-        """
+        """Writes ``NAME-BOARD-HASH8`` as .md, .csv and, where there is a plot, .png, of networks under one protocol."""
         record = measured[0].record
         page = folder / f"{self.name}-{record.benchmark.replace('/', '-')}-{record.ranking_hash[:8]}.md"
         written = write_with_csv(page, self._markdown(measured), self._csv(measured))
@@ -213,8 +191,9 @@ class Analysis(Generic[M]):
     def _markdown(self, measured: Sequence[M]) -> str:
         first = self.rows(measured)[0].first
         texts = [f"# {self.title}: {formatting.markdown(self.about(first))}", self.legend]
-        for group in [measured] if self.part is None else _grouped(measured, self.part):
-            texts += [] if self.part is None else [f"## {formatting.markdown(self.part(group[0]))}"]
+        for group in _grouped(measured, self.part):
+            part = self.part(group[0])
+            texts += [f"## {formatting.markdown(part)}"] if part else []
             texts += self._tables(group)
         return "\n\n".join(texts) + "\n"
 
@@ -225,20 +204,19 @@ class Analysis(Generic[M]):
         texts = []
         for section in dict.fromkeys(one.section for one in known.values()):
             shown = [one for one in known.values() if one.section == section]
-            columns = [*self._described(), *(Column(q.header, q.text, right=True) for q in shown)]
+            columns = [*self._described(), *(number(q.header, q.text) for q in shown)]
             texts += [self.heading.format(section)] if section else []
             texts.append(Table(columns, rows).to_markdown())
         return texts
 
     def _described(self) -> list[Column[Row[M]]]:
         """What tells rows apart."""
-        facts = [Column(header, _of_first(text)) for header, _, text in self.facts if header]
         return [
-            Column("method", lambda row: row.first.name),
-            *facts,
-            Column("network", lambda row: row.first.record.network.name),
-            Column("settings", lambda row: row.settings or "default"),
-            Column("seeds", lambda row: formatting.seed_list(one.record.seed for one in row.measured)),
+            column("method", "first.name"),
+            *(column(header, "first", text) for header, _, text in self.facts if header),
+            column("network", "first.record.network.name"),
+            column("settings", lambda row: row.settings or "default"),
+            column("seeds", lambda row: formatting.seed_list(one.record.seed for one in row.measured)),
         ]
 
     def _csv(self, measured: Iterable[M]) -> str:
@@ -258,16 +236,14 @@ class Analysis(Generic[M]):
             "images": one.images,
             **{key: text(one) for _, key, text in self.facts},
         }
-        numbers = [(quantity, quantity.value(one)) for quantity in self.quantities(one)]
-        found: list[dict[str, Any]] = [{found.key or found.header: value for found, value in numbers}]
+        numbers: list[dict[str, Any]] = [{q.key or q.header: q.value(one) for q in self.quantities(one)}]
         if self.is_long:
-            found = [{"section": q.section, "score": q.header, "percent": value} for q, value in numbers]
-        for line in found:
+            numbers = [
+                {"section": q.section, "score": q.header, "percent": q.value(one)}
+                for q in self.quantities(one)
+            ]
+        for line in numbers:
             yield {**described, **line, "job_hash": record.job_hash}
-
-
-def _of_first(text: Callable[[M], str]) -> Callable[[Row[M]], str]:
-    return lambda row: text(row.first)
 
 
 def _grouped(measured: Iterable[M], key: Callable[[M], Hashable]) -> list[list[M]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,10 +41,6 @@ class Measured(analysis.Measured):
         found[f"beyond {max(counts.bands)} px"] = counts.beyond
         return {name: 100 * miou(matrix) for name, matrix in found.items()}
 
-    def class_iou(self, number: int) -> float:
-        """Boundary IoU of a class. Units: percent."""
-        return float(100 * self.counts.overlap.iou[number])
-
 
 _SCORES: tuple[Quantity[Measured], ...] = (
     Quantity("mIoU", lambda one: 100 * miou(one.counts.whole)),
@@ -52,28 +48,22 @@ _SCORES: tuple[Quantity[Measured], ...] = (
 )
 
 
-def _band(one: Measured, name: str) -> float:
-    return one.bands[name]
-
-
 def quantities(one: Measured) -> list[Quantity[Measured]]:
     """Its scores, and those of every class."""
-    bands = [Quantity(name, partial(_band, name=name)) for name in one.bands]
-    per_class = [
-        Quantity(
+
+    def band(name: str) -> Quantity[Measured]:
+        return Quantity(name, lambda one: one.bands[name])
+
+    def of_class(number: int, name: str) -> Quantity[Measured]:
+        return Quantity(
             name,
-            partial(Measured.class_iou, number=number),
+            lambda one: float(100 * one.counts.overlap.iou[number]),
             key=f"boundary_iou:{name}",
             section="Boundary IoU per class, mean over seeds:",
             with_deviation=False,
         )
-        for number, name in enumerate(one.classes)
-    ]
-    return [*_SCORES, *bands, *per_class]
 
-
-def _best_boundaries_first(row: Row[Measured]) -> tuple[float, str]:
-    return -float(np.nan_to_num(_SCORES[1].mean(row))), row.title
+    return [*_SCORES, *map(band, one.bands), *(of_class(*numbered) for numbered in enumerate(one.classes))]
 
 
 def _draw(axes: Axes, rows: Sequence[Row[Measured]], colours: Sequence[Colour]) -> None:
@@ -103,6 +93,6 @@ BOUNDARY = Analysis(
     title="Scores near boundaries",
     legend=_LEGEND,
     quantities=quantities,
-    order=_best_boundaries_first,
+    order=lambda row: (-float(np.nan_to_num(_SCORES[1].mean(row))), row.title),
     plot=Plot(_draw, "; distance to the nearest true boundary"),
 )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from adaptbench.evaluation.calibration import CalibrationCounts
 from adaptbench.reporting.analyses import analysis
@@ -48,30 +47,18 @@ _QUANTITIES: list[Quantity[Measured]] = [
 ]
 
 
-def _best_first(row: Row[Measured]) -> tuple[float, str]:
-    return float(np.nan_to_num(_ECE.mean(row), nan=np.inf)), row.first.record.method
-
-
 def _draw(axes: Axes, rows: Sequence[Row[Measured]], colours: Sequence[Colour]) -> None:
     """Accuracy over confidence, a line per row, all seeds together; the diagonal is perfect."""
     axes.plot([0, 100], [0, 100], color=QUIET, linewidth=0.8, linestyle="--")
     for row, colour in zip(rows, colours, strict=True):
-        confidence, accuracy = _reliability([one.counts for one in row.measured])
+        bins = [(one.counts.pixels, one.counts.confidence, one.counts.hits) for one in row.measured]
+        pixels, confidence, hits = (np.sum(values, axis=0) for values in zip(*bins, strict=True))
+        filled = pixels > 0
+        points = (100 * (sums[filled] / pixels[filled]) for sums in (confidence, hits))
         label = f"{row.title}: ECE {_ECE.text(row)}"
-        points = (100 * confidence, 100 * accuracy)
         axes.plot(*points, color=colour, label=label, marker="o", markersize=3.5, linewidth=1.3)
     axes.set(xlabel="mean confidence of a bin, percent", ylabel="accuracy of its pixels, percent")
     axes.grid()
-
-
-def _reliability(counts: Sequence[CalibrationCounts]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Mean confidence and accuracy of the bins that hold pixels."""
-    pixels = np.sum([one.pixels for one in counts], axis=0)
-    filled = pixels > 0
-    sums = [
-        np.sum(values, axis=0) for values in zip(*((one.confidence, one.hits) for one in counts), strict=True)
-    ]
-    return sums[0][filled] / pixels[filled], sums[1][filled] / pixels[filled]
 
 
 CALIBRATION = Analysis(
@@ -79,6 +66,6 @@ CALIBRATION = Analysis(
     title="Calibration",
     legend=_LEGEND,
     quantities=lambda one: _QUANTITIES,
-    order=_best_first,
+    order=lambda row: (float(np.nan_to_num(_ECE.mean(row), nan=np.inf)), row.first.record.method),
     plot=Plot(_draw, size=(5.6, 4.4), bottom=0.75),
 )

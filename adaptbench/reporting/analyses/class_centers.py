@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,21 +36,19 @@ class Measured(analysis.Measured):
     stage: str
     distance: Float
 
-    def of_class(self, number: int) -> float:
-        """The distance of a class."""
-        return float(self.distance[number])
-
 
 _MEAN: Quantity[Measured] = Quantity("mean", lambda one: float(Average().mean(one.distance)), 3)
 
 
 def quantities(one: Measured) -> list[Quantity[Measured]]:
     """The mean over the classes that occur, and every class."""
-    per_class = [
-        Quantity(name, partial(Measured.of_class, number=number), 3, key=f"ccd:{name}", with_deviation=False)
-        for number, name in enumerate(one.classes)
-    ]
-    return [_MEAN, *per_class]
+
+    def of_class(number: int, name: str) -> Quantity[Measured]:
+        return Quantity(
+            name, lambda one: float(one.distance[number]), 3, key=f"ccd:{name}", with_deviation=False
+        )
+
+    return [_MEAN, *(of_class(*numbered) for numbered in enumerate(one.classes))]
 
 
 def _draw(axes: Axes, rows: Sequence[Row[Measured]], colours: Sequence[Colour]) -> None:

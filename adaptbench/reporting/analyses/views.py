@@ -10,7 +10,7 @@ import numpy as np
 
 from adaptbench.data.taxonomy import SMALL_OBJECTS, THINGS
 from adaptbench.evaluation.average import Average
-from adaptbench.evaluation.class_views import ClassView, class_views, closed
+from adaptbench.evaluation.class_views import class_views, closed
 from adaptbench.evaluation.metrics import (
     accuracy,
     frequency_weighted_iou,
@@ -42,20 +42,10 @@ Sections = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Viewed(Measured):
-    """The matrices of a run on one split.
-
-    Attributes:
-        class_set: name of the classes.
-        kept: one matrix per image.
-    """
+    """The matrices of a run on one split, one per image."""
 
     class_set: str
     kept: PerImageConfusion
-
-    @property
-    def title(self) -> str:
-        """What the scores are of: split, images and class set."""
-        return f"{self.split}, {self.images} images, {self.class_set}"
 
     @property
     def name(self) -> str:
@@ -69,9 +59,9 @@ class Viewed(Measured):
     @cached_property
     def sections(self) -> Sections:
         """All scores."""
-        total = self.kept.total()
+        total, views = self.kept.total(), class_views(self.class_set, len(self.classes))
         found: dict[str, dict[str, float]] = {
-            "Mean IoU by class view": {view.name: view.miou(closed(total)) for view in self._views},
+            "Mean IoU by class view": {view.name: view.miou(closed(total)) for view in views},
             "Other scores": self._others(total),
             "Mean IoU per image": self._per_image(),
         }
@@ -84,10 +74,6 @@ class Viewed(Measured):
             section: {column: 100 * value for column, value in columns.items()}
             for section, columns in found.items()
         }
-
-    @property
-    def _views(self) -> list[ClassView]:
-        return class_views(self.class_set, len(self.classes))
 
     def _others(self, total: Matrix) -> dict[str, float]:
         found = {
@@ -118,10 +104,6 @@ def _quantities(one: Viewed) -> list[Quantity[Viewed]]:
     ]
 
 
-def _board(one: Viewed) -> str:
-    return one.record.benchmark + (" (smoke runs with --limit)" if one.record.smoke else "")
-
-
 VIEWS = Analysis(
     name="views",
     title="Other scores",
@@ -129,8 +111,8 @@ VIEWS = Analysis(
     quantities=_quantities,
     facts=[("", "class_set", lambda one: one.class_set)],
     order=lambda row: (row.first.record.method, row.first.record.group_hash),
-    about=_board,
-    part=lambda one: one.title,
+    about=lambda one: one.record.benchmark + (" (smoke runs with --limit)" if one.record.smoke else ""),
+    part=lambda one: f"{one.split}, {one.images} images, {one.class_set}",
     heading="### {}",
     is_long=True,
 )

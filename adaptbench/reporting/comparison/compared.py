@@ -14,7 +14,7 @@ from adaptbench.records import formatting
 from adaptbench.records.record import Record
 from adaptbench.reporting.comparison.sides import Side
 from adaptbench.reporting.matrices import Tallied
-from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap
+from adaptbench.statistics.bootstrap import bootstrap
 from adaptbench.statistics.comparison import SEEDS_NEEDED, Difference, differences, welch
 from adaptbench.statistics.holm import holm
 from adaptbench.statistics.tallies import Floats
@@ -28,11 +28,8 @@ class Line(NamedTuple):
 
     Attributes:
         group: what ``name`` is: ``all``, ``class``, ``image``, or the name of a tag.
-        name: of the class, condition or image.
-        first: of the first side; None = it has none.
-        second: of the second side; None = it has none.
-        difference: first minus second, with its error; None if it has none.
-        p: of the difference, corrected by Holm within the group; None if it has none.
+        difference: first minus second, with its error.
+        p: of the difference, corrected by Holm within the group.
     """
 
     group: str
@@ -62,14 +59,10 @@ class Comparison:
     """Everything ``compare`` shows.
 
     Attributes:
-        sides: the two.
         images: number of images both were scored on.
         clusters: number of cities, drives or videos they come from.
-        overall: mean IoU on all images.
-        classes: IoU per class.
         conditions: mean IoU per value of every tag, or per cluster where no tags were kept.
         per_image: mean IoU of every image, by difference; intervals are over seeds.
-        departures: in protocol, settings, environment.
     """
 
     sides: tuple[Side, Side]
@@ -80,17 +73,6 @@ class Comparison:
     conditions: tuple[Line, ...]
     per_image: tuple[Line, ...]
     departures: tuple[Departure, ...]
-
-    @property
-    def lines(self) -> list[Line]:
-        """All scores."""
-        return [self.overall, *self.classes, *self.conditions, *self.per_image]
-
-    @property
-    def difference(self) -> Difference:
-        """In mean IoU on all images."""
-        assert self.overall.difference is not None
-        return self.overall.difference
 
     @property
     def seeds(self) -> int:
@@ -108,9 +90,10 @@ class Comparison:
             )
         if self.seeds < SEEDS_NEEDED:
             return f"Fewer than {SEEDS_NEEDED} seeds of each: no winner is declared."
-        verdict = self.difference.verdict()
+        assert self.overall.difference is not None
+        verdict = self.overall.difference.verdict()
         if verdict == "different":
-            better, worse = (first, second) if self.difference.mean > 0 else (second, first)
+            better, worse = (first, second) if self.overall.difference.mean > 0 else (second, first)
             return f"Different: {better} is better than {worse}."
         if verdict == "equivalent":
             return f"Equivalent: {first} and {second} differ by less than 1 point."
@@ -122,12 +105,26 @@ def compare(
     tallied: tuple[Tallied, Tallied],
     classes: Sequence[str],
     clusters: Sequence[str],
-    resamples: int = RESAMPLES,
 ) -> Comparison:
     """Compares two sides that were scored on the same images."""
     first, second = (one.tallies for one in tallied)
     average = Average.of(sides[0].first.ranking)
-    overall, *per_class = _lines(first, second, clusters, resamples, average)
+
+    def lines(images: Sequence[int]) -> list[Line]:
+        """The mean IoU, then the IoU of every class."""
+        both = {"first": first[:, images], "second": second[:, images]}
+        places = [clusters[i] for i in images]
+        found = bootstrap(both, places, partial(miou_and_classes, average=average))
+        a, b = found["first"], found["second"]
+        return [_line(a.mean[q], b.mean[q], difference) for q, difference in enumerate(differences(a, b))]
+
+    overall, *per_class = lines(range(len(clusters)))
+    conditions: list[Line] = []
+    for tag, images in _conditions(tallied[0].tags or tallied[1].tags, clusters).items():
+        conditions += _corrected(
+            lines(chosen)[0]._replace(group=tag, name=f"{value} ({len(chosen)} images)")
+            for value, chosen in sorted(images.items())
+        )
     return Comparison(
         sides=sides,
         images=len(clusters),
@@ -136,40 +133,16 @@ def compare(
         classes=_corrected(
             line._replace(group="class", name=name) for name, line in zip(classes, per_class, strict=True)
         ),
-        conditions=tuple(
-            line
-            for tag, images in _conditions(tallied[0].tags or tallied[1].tags, clusters).items()
-            for line in _corrected(
-                _lines(
-                    first[:, chosen], second[:, chosen], [clusters[i] for i in chosen], resamples, average
-                )[0]._replace(group=tag, name=f"{value} ({len(chosen)} images)")
-                for value, chosen in sorted(images.items())
-            )
-        ),
+        conditions=tuple(conditions),
         per_image=_per_image(first, second, tallied[0].names, Average(average.classes)),
         departures=tuple(_departures(*sides)),
     )
 
 
-def _lines(
-    first: Floats, second: Floats, clusters: Sequence[str], resamples: int, average: Average
-) -> list[Line]:
-    """The mean IoU, then the IoU of every class."""
-    quantities = partial(miou_and_classes, average=average)
-    found = bootstrap({"first": first, "second": second}, clusters, quantities, resamples)
-    a, b = found["first"], found["second"]
-    return [
-        Line("", "", _number(a.mean[q]), _number(b.mean[q]), difference, _p(difference))
-        for q, difference in enumerate(differences(a, b))
-    ]
-
-
-def _p(difference: Difference | None) -> float | None:
-    return None if difference is None else difference.p
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _line(first: float, second: float, difference: Difference | None) -> Line:
+    """A score, not yet corrected."""
+    a, b = (None if np.isnan(value) else float(value) for value in (first, second))
+    return Line("", "", a, b, difference, None if difference is None else difference.p)
 
 
 def _corrected(lines: Iterable[Line]) -> tuple[Line, ...]:
@@ -195,54 +168,44 @@ def _conditions(
 
 
 def _per_image(first: Floats, second: Floats, names: Sequence[str], average: Average) -> tuple[Line, ...]:
-    scores = [average.mean(_iou(side)) for side in (first, second)]
-    lines = []
-    for number, name in enumerate(names):
-        a, b = scores[0][:, number], scores[1][:, number]
-        tested = welch(a, b)
-        lines.append(Line("image", name, _number(a.mean()), _number(b.mean()), tested, _p(tested)))
+    with np.errstate(invalid="ignore"):  # classes that an image lacks
+        scores = [average.mean(100 * side[:, :, 0] / side[:, :, 1]).T for side in (first, second)]
+    lines = [
+        _line(a.mean(), b.mean(), welch(a, b))._replace(group="image", name=name)
+        for name, a, b in zip(names, *scores, strict=True)
+    ]
     return tuple(sorted(_corrected(lines), key=lambda line: (-(line.gap or 0.0), line.name)))
-
-
-def _iou(tallies: Floats) -> Floats:
-    """Percent, of every seed, image and class. Shape: ``(S, N, 2, C)`` in, ``(S, N, C)`` out."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(100 * tallies[:, :, 0] / tallies[:, :, 1])
 
 
 def _departures(first: Side, second: Side) -> Iterable[Departure]:
     """Every fact in which the two sides differ: protocol, method and settings, environment."""
-    for part, facts in (("protocol", _protocol), ("settings", _settings), ("environment", _environment)):
-        a, b = _merged(first.records, facts), _merged(second.records, facts)
+    for part in ("protocol", "settings", "environment"):
+        a, b = _merged(first.records, part), _merged(second.records, part)
         for key in dict.fromkeys([*a, *b]):
             if a.get(key) != b.get(key):
                 yield Departure(part, key, a.get(key, formatting.MISSING), b.get(key, formatting.MISSING))
 
 
-def _merged(records: Sequence[Record], facts: Any) -> dict[str, str]:
+def _merged(records: Sequence[Record], part: str) -> dict[str, str]:
     """The facts of all seeds; where seeds differ, all values are named."""
     found: dict[str, dict[str, None]] = {}
     for record in records:
-        for key, content in sorted(formatting.flatten(facts(record)).items()):
+        for key, content in sorted(formatting.flatten(_facts(record)[part]).items()):
             found.setdefault(key, {})[formatting.value(content)] = None
     return {key: " or ".join(values) for key, values in found.items()}
 
 
-def _protocol(record: Record) -> dict[str, Any]:
-    return {"benchmark": record.benchmark, **record.ranking}
-
-
-def _settings(record: Record) -> dict[str, Any]:
+def _facts(record: Record) -> dict[str, dict[str, Any]]:
     return {
-        "method": record.method,
-        "method version": record.method_version,
-        "parameters of the network": record.network.parameters,
-        "pretrained on": record.network.pretraining,
-        "origin of the settings": record.settings_origin,
-        "changed by the user": formatting.assignments(record.overrides) or "nothing",
-        **record.settings,
+        "protocol": {"benchmark": record.benchmark, **record.ranking},
+        "settings": {
+            "method": record.method,
+            "method version": record.method_version,
+            "parameters of the network": record.network.parameters,
+            "pretrained on": record.network.pretraining,
+            "origin of the settings": record.settings_origin,
+            "changed by the user": formatting.assignments(record.overrides) or "nothing",
+            **record.settings,
+        },
+        "environment": {"device": record.cost.device, **record.environment},
     }
-
-
-def _environment(record: Record) -> dict[str, Any]:
-    return {"device": record.cost.device, **record.environment}

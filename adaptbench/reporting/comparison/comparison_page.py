@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.reporting.columns import column, fixed, machine, number
-from adaptbench.reporting.comparison.compared import Comparison, Departure, Line
+from adaptbench.reporting.columns import column, machine, number
+from adaptbench.reporting.comparison.compared import Comparison, Line
 from adaptbench.reporting.comparison.sides import Side
 from adaptbench.reporting.table import Table, write_with_csv
 
@@ -27,23 +27,13 @@ _NOTE_CHECKPOINTS = (
 )
 
 
-def title(comparison: Comparison) -> str:
-    """Both labels."""
-    a, b = comparison.sides
-    return f"{a.label} and {b.label}"
-
-
 def sides_sentence(comparison: Comparison) -> str:
-    """What was compared on what."""
+    """What was compared on what, and how the images hang together: cities, drives or videos are places."""
     a, b = comparison.sides
-    return f"A is {a}. B is {b}. Scored on {comparison.images} images{_places(comparison)} ({a.view})."
-
-
-def _places(comparison: Comparison) -> str:
-    """How the images hang together: cities, drives or videos; empty where each stands alone."""
+    places = f" of {comparison.clusters} places" if comparison.clusters < comparison.images else ""
     if comparison.clusters == 1:
-        return " of one place, which the intervals do not look beyond"
-    return f" of {comparison.clusters} places" if comparison.clusters < comparison.images else ""
+        places = " of one place, which the intervals do not look beyond"
+    return f"A is {a}. B is {b}. Scored on {comparison.images} images{places} ({a.view})."
 
 
 def note(comparison: Comparison) -> str:
@@ -51,11 +41,11 @@ def note(comparison: Comparison) -> str:
     return _NOTE_CHECKPOINTS if comparison.seeds == 1 else _NOTE
 
 
-_A, _B = number("A", "first", fixed(1), "a"), number("B", "second", fixed(1), "b")
+_A, _B = number("A", "first", "{:.1f}".format, "a"), number("B", "second", "{:.1f}".format, "b")
 _DIFFERENCE = number(
     "A - B",
     lambda line: None if line.gap is None else line,
-    lambda line: _signed(line),
+    lambda line: formatting.signed(line.gap) + (" *" if line.p is not None and line.p < 0.05 else ""),
     parts={"difference": attrgetter("gap")},
 )
 _INTERVAL = number(
@@ -81,20 +71,20 @@ def tables(comparison: Comparison) -> list[tuple[str, Table[Any]]]:
     for tag in dict.fromkeys(line.group for line in comparison.conditions):
         lines = [line for line in comparison.conditions if line.group == tag]
         found.append((f"mIoU per {tag}", score_table(lines, tag)))
-    found.append((_image_title(comparison), score_table(_extremes(comparison.per_image), "image")))
-    return [*found, ("What else differs", departure_table(comparison))]
-
-
-def departure_table(comparison: Comparison) -> Table[Departure]:
-    """Facts in which the sides differ."""
+    images = comparison.per_image
+    gaps = [line.gap for line in images if line.gap is not None]
+    ahead = f"A is ahead on {sum(gap > 0 for gap in gaps)} of {len(gaps)}"
+    extremes = images if len(images) <= 2 * _IMAGES else [*images[:_IMAGES], *images[-_IMAGES:]]
+    found.append((f"mIoU per image: {ahead}; the largest differences", score_table(extremes, "image")))
     part = column(" ", "part", key="part")  # its texts say what they are
     columns = [part, column("what", "key"), column("A", "first"), column("B", "second")]
-    return Table(columns, comparison.departures)
+    return [*found, ("What else differs", Table(columns, comparison.departures))]
 
 
 def render_markdown(comparison: Comparison) -> str:
     """The page."""
-    blocks = [f"# {formatting.markdown(title(comparison))}", formatting.markdown(sides_sentence(comparison))]
+    labels = " and ".join(side.label for side in comparison.sides)
+    blocks = [f"# {formatting.markdown(labels)}", formatting.markdown(sides_sentence(comparison))]
     blocks += [f"**{formatting.markdown(comparison.conclusion)}**", formatting.markdown(note(comparison))]
     for heading, table in tables(comparison):
         blocks += [f"## {formatting.markdown(heading)}", table.to_markdown() if table.lines else "Nothing."]
@@ -104,7 +94,8 @@ def render_markdown(comparison: Comparison) -> str:
 def machine_table(comparison: Comparison) -> Table[Line]:
     """One line per score, of all images."""
     named = (machine("group", "group"), machine("name", "name"))
-    return Table([*named, _A, _B, _DIFFERENCE, _INTERVAL, _P], comparison.lines)
+    lines = [comparison.overall, *comparison.classes, *comparison.conditions, *comparison.per_image]
+    return Table([*named, _A, _B, _DIFFERENCE, _INTERVAL, _P], lines)
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
@@ -135,34 +126,10 @@ def _side(side: Side) -> dict[str, Any]:
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
-    """Writes the page and the CSV into ``folder`` and returns their paths.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
-    a, b = comparison.sides
-    stem = "--".join(_file_name(side.label, side.first.group_hash) for side in (a, b))
-    return write_with_csv(
-        folder / f"{stem}.md", render_markdown(comparison), machine_table(comparison).to_csv()
-    )
-
-
-def _file_name(label: str, group_hash: str) -> str:
-    return f"{re.sub(r'[^A-Za-z0-9]+', '-', label).strip('-')}-{group_hash[:6]}"
-
-
-def _signed(line: Line) -> str:
-    """The difference, marked where it is significant."""
-    if line.difference is None or line.p is None:
-        return formatting.signed(line.gap or 0.0)
-    return f"{formatting.signed(line.difference.mean)}{' *' if line.p < 0.05 else ''}"
-
-
-def _image_title(comparison: Comparison) -> str:
-    gaps = [line.gap for line in comparison.per_image if line.gap is not None]
-    ahead = sum(gap > 0 for gap in gaps)
-    return f"mIoU per image: A is ahead on {ahead} of {len(gaps)}; the largest differences"
-
-
-def _extremes(lines: Sequence[Line]) -> Sequence[Line]:
-    return lines if len(lines) <= 2 * _IMAGES else [*lines[:_IMAGES], *lines[-_IMAGES:]]
+    """Writes the page and the CSV into ``folder`` and returns their paths."""
+    labels = [re.sub(r"[^A-Za-z0-9]+", "-", side.label).strip("-") for side in comparison.sides]
+    names = [
+        f"{text}-{side.first.group_hash[:6]}" for text, side in zip(labels, comparison.sides, strict=True)
+    ]
+    page = folder / f"{'--'.join(names)}.md"
+    return write_with_csv(page, render_markdown(comparison), machine_table(comparison).to_csv())

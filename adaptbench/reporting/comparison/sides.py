@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
-from adaptbench.reporting.board import Row, View, boards, view
+from adaptbench.reporting.board import View, boards, view
 
 #: A job's folder, ``SEED-HASH8``.
 _FOLDER = re.compile(r"\d+-([0-9a-f]{8})")
@@ -19,12 +19,7 @@ _HASH = re.compile(r"[0-9a-f]{6,}")
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison.
-
-    Attributes:
-        label: name of the row or run.
-        records: those of its seeds.
-    """
+    """One side of a comparison: a row or a run, with the records of its seeds."""
 
     label: str
     records: tuple[Record, ...]
@@ -47,11 +42,7 @@ class Side:
 
 
 def find_sides(
-    records: Sequence[Record],
-    first: str,
-    second: str,
-    benchmark: str | None = None,
-    any_protocol: bool = False,
+    records: Sequence[Record], first: str, second: str, benchmark: str | None, any_protocol: bool
 ) -> tuple[Side, Side]:
     """The two sides called ``first`` and ``second``, of one benchmark and protocol.
 
@@ -66,11 +57,15 @@ def find_sides(
     pairs = [(a, b) for a in sides[0] for b in sides[1] if a.records != b.records]
     if not pairs:
         raise UsageError(f"{first!r} and {second!r} name the same runs. Name two different ones.")
-    shared = [(a, b) for a, b in pairs if a.view == b.view and (any_protocol or _protocol(a) == _protocol(b))]
+    shared = [(a, b) for a, b in pairs if a.view == b.view and (any_protocol or _same_protocol(a, b))]
     if not shared:
         raise _different(*pairs[0])
     if len(shared) > 1:
-        raise _ambiguous(first, second, shared)
+        listed = dict.fromkeys(f"{side.first.group_hash[:8]} ({side})" for pair in shared for side in pair)
+        raise UsageError(
+            f"{first!r} and {second!r} name more than two rows. Choose with --benchmark, or name each by its hash: "
+            f"{'; '.join(listed)}."
+        )
     return shared[0]
 
 
@@ -91,24 +86,23 @@ def _named(records: Sequence[Record], text: str) -> list[Side]:
     folder = _FOLDER.fullmatch(PurePath(text).name)
     start = folder.group(1) if folder else text
     rows = [row for board in boards(records) for row in board.rows]
-    found = [Side(row.label, row.records) for row in rows if _is(row, text)]
+    found = [
+        Side(row.label, row.records)
+        for row in rows
+        if text in (row.first.method, row.label)
+        or (_HASH.fullmatch(text) and row.first.group_hash.startswith(text))
+    ]
     if _HASH.fullmatch(start):
         runs = [record for record in records if record.job_hash.startswith(start)]
         found += [Side(f"{record.method} seed {record.seed}", (record,)) for record in runs]
     if not found:
-        raise unknown_name(
-            "method or run", text, {name for row in rows for name in (row.first.method, row.label)}
-        )
+        known = {name for row in rows for name in (row.first.method, row.label)}
+        raise unknown_name("method or run", text, known)
     return found
 
 
-def _is(row: Row, text: str) -> bool:
-    by_hash = bool(_HASH.fullmatch(text)) and row.first.group_hash.startswith(text)
-    return text in (row.first.method, row.label) or by_hash
-
-
-def _protocol(side: Side) -> tuple[str, str]:
-    return side.first.benchmark, side.first.ranking_hash
+def _same_protocol(a: Side, b: Side) -> bool:
+    return a.first.benchmark == b.first.benchmark and a.first.ranking_hash == b.first.ranking_hash
 
 
 def _different(a: Side, b: Side) -> UsageError:
@@ -121,12 +115,4 @@ def _different(a: Side, b: Side) -> UsageError:
     return UsageError(
         f"{a.label} and {b.label} were run under different protocols: {points}. Run both under one, or add "
         "--any-protocol to compare them nevertheless."
-    )
-
-
-def _ambiguous(first: str, second: str, pairs: Iterable[tuple[Side, Side]]) -> UsageError:
-    listed = dict.fromkeys(f"{side.first.group_hash[:8]} ({side})" for pair in pairs for side in pair)
-    return UsageError(
-        f"{first!r} and {second!r} name more than two rows. Choose with --benchmark, or name each by its hash: "
-        f"{'; '.join(listed)}."
     )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adaptbench.storage import atomic
 
@@ -26,36 +25,29 @@ _STYLED = {INK: "var(--ink)", QUIET: "var(--quiet)", GRID: "var(--line)"}
 #: What an SVG can do without: names of groups, turns by nothing, indentation, and a font that the page sets.
 _NEEDLESS = r"""(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"|(?<=\n) +| font-family: 'DejaVu Sans';"""
 _DPI = 130
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "text.parse_math": False,
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), QUIET),
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
 
 
-@contextmanager
-def plain_style() -> Iterator[None]:
-    """Matplotlib as shipped, whatever the user's matplotlibrc says."""
+def plain_style() -> AbstractContextManager[None]:
+    """Matplotlib as shipped, with our colours, whatever the user's matplotlibrc says."""
     import matplotlib
 
-    with matplotlib.rc_context():
-        matplotlib.rcParams.update(
-            {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-        )
-        matplotlib.rcParams.update(
-            {
-                "font.family": "DejaVu Sans",
-                "text.color": INK,
-                "text.parse_math": False,
-                "axes.edgecolor": QUIET,
-                "axes.labelcolor": QUIET,
-                "axes.axisbelow": True,
-                "axes.spines.top": False,
-                "axes.spines.right": False,
-                "xtick.color": QUIET,
-                "ytick.color": QUIET,
-                "grid.color": GRID,
-                "grid.linewidth": 0.6,
-                "legend.frameon": False,
-                "svg.fonttype": "none",
-            }
-        )
-        yield
+    shipped: dict[Any, Any] = {
+        key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"
+    }
+    return matplotlib.rc_context(shipped | _STYLE)
 
 
 def empty_figure(width: float, height: float) -> Figure:
@@ -78,11 +70,7 @@ def placed_axes(figure: Figure, left: float, top: float, width: float, height: f
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes ``figure`` as PNG.
-
-    Raises:
-        RunStateError: ``path`` cannot be written.
-    """
+    """Writes ``figure`` as PNG."""
     with atomic.replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,32 +18,13 @@ from adaptbench.records import formatting
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder
 from adaptbench.records.record import Record, folder_of
-from adaptbench.reporting.board import Board, Row, View, boards
+from adaptbench.reporting.board import Board, View, boards
 from adaptbench.reporting.figures.canvas import plain_style, save
 from adaptbench.reporting.figures.class_figures import class_bars, confusion_image, where
-from adaptbench.reporting.figures.disagreement import chosen
-from adaptbench.reporting.figures.leaderboard_image import StripRow, leaderboard_image, prediction_strips
+from adaptbench.reporting.figures.leaderboard_image import leaderboard_image
+from adaptbench.reporting.figures.strips import StripRow, chosen, prediction_strips
 
 _log = logging.getLogger(__name__)
-
-
-#: Files with predictions: of the first images of the split, and of those that methods disagree on most.
-_STRIPS = {"first": "predictions.png", "disputed": "disputed.png"}
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A method in a grid of predictions.
-
-    Attributes:
-        method: its name.
-        predictions: folder with one index PNG per image.
-        folder: the job's folder.
-    """
-
-    method: str
-    predictions: Path
-    folder: Path
 
 
 def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = _log.warning) -> list[Path]:
@@ -55,15 +35,8 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
 
     They go to ``OUT/leaderboards/<benchmark>/``, with ``-`` for the slashes of the name; further protocols of
     a benchmark have their ranking hash added. Predictions are those of the lowest seed; image and ground
-    truth are read from where the job found its data. Where they are gone, the leaderboard alone is drawn.
-
-    Args:
-        records: any number, in any order.
-        out: the results folder they come from.
-        say: told why predictions could not be drawn.
-
-    Raises:
-        RunStateError: ``out`` cannot be written.
+    truth are read from where the job found its data. Where they are gone, the leaderboard alone is drawn,
+    and ``say`` is told why.
     """
     written: list[Path] = []
     folders: set[Path] = set()
@@ -73,21 +46,18 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
             folder = folder.with_name(f"{folder.name}-{board.ranking_hash[:8]}")
         folders.add(folder)
         leaderboard_image(board, folder / "leaderboard.png")
-        written.append(folder / "leaderboard.png")
-        written += _class_images(board, out, folder)
+        written += [folder / "leaderboard.png", *_class_images(board, out, folder)]
+        for name in ("predictions.png", "disputed.png"):  # those of an earlier state would mislead
+            (folder / name).unlink(missing_ok=True)
         try:
-            rows = strip_rows(board, out)
+            first, disputed = chosen(strip_rows(board, out))
         except AdaptBenchError as error:
-            for name in _STRIPS.values():  # those of an earlier state would mislead
-                (folder / name).unlink(missing_ok=True)
             say(f"{board.benchmark}: no image of predictions. {error}")
             continue
-        for name, shown in chosen(rows)._asdict().items():
-            path = folder / _STRIPS[name]
-            path.unlink(missing_ok=True)
+        for name, shown in (("predictions.png", first), ("disputed.png", disputed)):
             if shown:
-                prediction_strips(shown, path, class_set(board.view.class_set))
-                written.append(path)
+                prediction_strips(shown, folder / name, class_set(board.view.class_set))
+                written.append(folder / name)
     return written
 
 
@@ -116,34 +86,34 @@ def strip_rows(board: Board, out: Path) -> list[StripRow]:
     Raises:
         AdaptBenchError: the data or the predictions are gone, or cannot be read.
     """
-    columns = _columns(board, out)
-    dataset, table = opened(load_job(columns[0].folder), board.view)
-    samples = _common_samples(dataset, board, columns)
-    return [_strip_row(dataset, sample, table, columns) for sample in samples]
+    split, records = board.view.split, _shown_runs(board)
+    kept = {record.method: predictions_folder(folder_of(record, out), split) for record in records}
+    dataset, table = opened(load_job(folder_of(records[0], out)), board.view)
+    missing = [method for method, folder in kept.items() if not folder.is_dir()]
+    if missing:
+        raise RunStateError(f"The runs of {', '.join(missing)} kept no predictions of {split}.")
+    found = []
+    for sample in dataset.usable(split.partition("/")[2]):
+        paths = {method: folder / f"{sample.name}.png" for method, folder in kept.items()}
+        if all(path.is_file() for path in paths.values()):
+            found.append(_strip_row(dataset, sample, table, paths))
+    if not found:
+        raise RunStateError("The runs kept predictions of different images.")
+    return found
 
 
-def _columns(board: Board, out: Path) -> list[_Column]:
-    """One column per method, in the order of the board; of several rows of a method the plainest one."""
+def _shown_runs(board: Board) -> list[Record]:
+    """One run per method that was run here, in the order of the board; of several rows of a method the plainest one."""
     rows = board.rows or board.smoke
     protocol = rows[0].first.ranking_hash  # smoke runs below one board may differ in their images
-    by_method: dict[str, list[Row]] = {}
+    by_method: dict[str, list[Record]] = {}
     for row in rows:
-        if row.first.ranking_hash == protocol and _own(row):
-            by_method.setdefault(row.first.method, []).append(row)
+        own = [record for record in row.records if record.origin == "maintainer"]
+        if own and row.first.ranking_hash == protocol:
+            by_method.setdefault(row.first.method, []).append(own[0])
     if not by_method:
         raise RunStateError("All of its runs were submitted by others, without images.")
-    plainest = [min(group, key=lambda row: len(row.first.overrides)) for group in by_method.values()]
-    return [_column(board, _own(row)[0], out) for row in plainest]
-
-
-def _own(row: Row) -> list[Record]:
-    """The records of a row that come with a job's folder."""
-    return [record for record in row.records if record.origin == "maintainer"]
-
-
-def _column(board: Board, record: Record, out: Path) -> _Column:
-    folder = folder_of(record, out)
-    return _Column(record.method, predictions_folder(folder, board.view.split), folder)
+    return [min(group, key=lambda record: len(record.overrides)) for group in by_method.values()]
 
 
 def opened(spec: JobSpec, view: View) -> tuple[Dataset, LabelMap]:
@@ -163,31 +133,13 @@ def opened(spec: JobSpec, view: View) -> tuple[Dataset, LabelMap]:
     return dataset, label_map(dataset.id_space, view.class_set)
 
 
-def _common_samples(dataset: Dataset, board: Board, columns: Sequence[_Column]) -> list[Sample]:
-    split = board.view.split.partition("/")[2]
-    missing = [column.method for column in columns if not column.predictions.is_dir()]
-    if missing:
-        raise RunStateError(f"The runs of {', '.join(missing)} kept no predictions of {board.view.split}.")
-    found = [
-        sample
-        for sample in dataset.usable(split)
-        if all((column.predictions / f"{sample.name}.png").is_file() for column in columns)
-    ]
-    if not found:
-        raise RunStateError("The runs kept predictions of different images.")
-    return found
-
-
-def _strip_row(dataset: Dataset, sample: Sample, table: LabelMap, columns: Sequence[_Column]) -> StripRow:
+def _strip_row(dataset: Dataset, sample: Sample, table: LabelMap, kept: Mapping[str, Path]) -> StripRow:
     image, raw = dataset.read_image(sample), dataset.read_label(sample)
-    predictions = {
-        column.method: files.read_index_image(column.predictions / f"{sample.name}.png") for column in columns
-    }
+    predictions = {method: files.read_index_image(path) for method, path in kept.items()}
     files.require_same_size(image, raw, sample)
-    for column in columns:
-        if predictions[column.method].shape != raw.shape:
+    for method, ids in predictions.items():
+        if ids.shape != raw.shape:
             raise RunStateError(
-                f"{column.predictions / sample.name}.png has another size than {sample.label}: "
-                "the data changed since the run."
+                f"{kept[method]} has another size than {sample.label}: the data changed since the run."
             )
     return StripRow(sample.name, image, table[raw], predictions)

@@ -1,39 +1,24 @@
-"""Images of leaderboards and of predictions, as PNG files without date or program name."""
+"""Images of leaderboards, as PNG files without date or program name."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from adaptbench.data.taxonomy import IGNORE, ClassSet
-from adaptbench.drawing.contact_sheet import Column, Panel, contact_sheet, fitted, panel_width
+from adaptbench.drawing.contact_sheet import fitted
 from adaptbench.records import formatting
-from adaptbench.reporting.board import Board, Row, Standing
+from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.figures.canvas import GRID, INK, QUIET, empty_figure, placed_axes, plain_style, save
 from adaptbench.reporting.leaderboard import data_sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Pixels = npt.NDArray[np.uint8]
-
 _SHADE = "#f1f3f6"
-_BAR: dict[Standing, str] = {
-    "ranked": "#2a6f97",
-    "control": "#b4bcc8",
-    "oracle": "#d9b26f",
-    "smoke": "#b4bcc8",
-}
+_BAR = {"ranked": "#2a6f97", "control": "#b4bcc8", "oracle": "#d9b26f"}
 _HEAT = ("#f7fbfd", "#cfe6ef", "#8cc3d9", "#3f93b8", "#1d5f86", "#0d3557")
 
-
-# ---------------------------------------------------------------- leaderboard
 
 _ROW, _HEAD, _FOOT, _WIDTH = 0.48, 1.36, 0.62, 9.2
 _NAMES, _BARS, _MARGIN, _GAP = 2.45, 2.3, 0.18, 0.1
@@ -49,9 +34,6 @@ def leaderboard_image(board: Board, path: Path) -> None:
 
     A row shows place, method, network and seeds; the mIoU as a bar with standard deviation and a dot per
     seed; and the IoU of every class as a heat map. About 1200 pixels wide.
-
-    Raises:
-        RunStateError: ``path`` cannot be written.
     """
     with plain_style():
         figure = empty_figure(_WIDTH, _HEAD + _ROW * max(len(board.rows), 1) + _FOOT)
@@ -94,16 +76,8 @@ def _draw_names(figure: Figure, board: Board) -> None:
     axes.axis("off")
     for i, row in enumerate(board.rows):
         ranked = row.rank is not None
-        axes.text(
-            0.29,
-            i + 0.5,
-            str(row.rank) if ranked else "–",  # noqa: RUF001
-            ha="right",
-            va="center",
-            fontsize=11,
-            fontweight="bold",
-            color=_BAR["ranked"] if ranked else QUIET,
-        )
+        place, colour = (str(row.rank), _BAR["ranked"]) if ranked else (formatting.MISSING, QUIET)
+        axes.text(0.29, i + 0.5, place, ha="right", va="center", fontsize=11, fontweight="bold", color=colour)
         weight = "bold" if row.rank == 1 else "normal"
         lines = [(9.0, INK, row.first.method, weight), (6.2, QUIET, _small_print(row), "normal")]
         if row.details:
@@ -138,14 +112,8 @@ def _draw_bars(figure: Figure, board: Board) -> None:
                 row.miou_by_seed, [y + 0.33] * len(row.seeds), s=5, color=INK, linewidths=0, alpha=0.6
             )
             reach = max(mean + std, *row.miou_by_seed)
-        axes.text(
-            reach + highest * 0.035,
-            y,
-            str(row.miou),
-            va="center",
-            fontsize=8.2,
-            fontweight="bold" if row.rank == 1 else "normal",
-        )
+        weight = "bold" if row.rank == 1 else "normal"
+        axes.text(reach + highest * 0.035, y, str(row.miou), va="center", fontsize=8.2, fontweight=weight)
 
 
 def _draw_classes(figure: Figure, board: Board) -> None:
@@ -161,97 +129,13 @@ def _draw_classes(figure: Figure, board: Board) -> None:
     size = min(7.0, 0.43 * 72 * width / len(board.classes))
     for i, row in enumerate(board.rows):
         for j, name in enumerate(board.classes):
-            statistic = row.statistics.get((board.view, name))
-            share = 0.0 if statistic is None else statistic.mean / 100
+            text, ink, statistic = formatting.MISSING, INK, row.statistics.get((board.view, name))
             if statistic is not None:
+                share = statistic.mean / 100
                 axes.fill_between([j + 0.04, j + 0.96], i + 0.12, i + 0.88, color=colours(share), linewidth=0)
-            axes.text(
-                j + 0.5,
-                i + 0.5,
-                formatting.MISSING if statistic is None else f"{statistic.mean:.0f}",
-                ha="center",
-                va="center",
-                fontsize=size,
-                color="white" if share > 0.52 else INK,
-            )
+                text, ink = f"{statistic.mean:.0f}", "white" if share > 0.52 else INK
+            axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=size, color=ink)
     for j, name in enumerate(board.classes):
         axes.text(
             j + 0.3, -0.12, name, rotation=50, ha="left", va="bottom", fontsize=6.6, rotation_mode="anchor"
         )
-
-
-# ---------------------------------------------------------- prediction strips
-
-#: Units: pixels.
-_STRIP_WIDTH = 1200
-
-
-@dataclass(frozen=True)
-class StripRow:
-    """One image with its ground truth and what methods predicted.
-
-    Shape: image ``(H, W, 3)`` RGB uint8; truth and every prediction ``(H, W)`` uint8 train ids, 255 = ignore.
-
-    Attributes:
-        name: the image's name, for error messages.
-        predictions: method label -> prediction, in the order of the columns.
-    """
-
-    name: str
-    image: Pixels
-    truth: Pixels
-    predictions: Mapping[str, Pixels]
-
-    def __post_init__(self) -> None:
-        size = self.image.shape[:2]
-        if self.image.shape != (*size, 3) or self.image.dtype != np.uint8:
-            raise ValueError(
-                f"{self.name}: an image is (H, W, 3) uint8, found {self.image.shape} {self.image.dtype}"
-            )
-        for kind, ids in {"ground truth": self.truth, **self.predictions}.items():
-            if ids.shape != size or ids.dtype != np.uint8:
-                raise ValueError(
-                    f"{self.name}: {kind} is {ids.shape} {ids.dtype}, expected {size} uint8 as the image"
-                )
-
-    @property
-    def maps(self) -> list[Pixels]:
-        """Ground truth and predictions."""
-        return [self.truth, *self.predictions.values()]
-
-
-def prediction_strips(rows: Sequence[StripRow], path: Path, classes: ClassSet) -> None:
-    """Draws a sheet: a row per image, columns image, ground truth and one per method, legend below.
-
-    Pixels ignored in the ground truth are black. About 1200 pixels wide.
-
-    Raises:
-        ValueError: no row, rows with different methods, or an id outside the class set.
-        RunStateError: ``path`` cannot be written.
-    """
-    titles = _strip_columns(rows, classes)
-    panels = [
-        [
-            Panel(row.image, row.name),
-            *(Panel(classes.colours[ids], smooth=False) for ids in row.maps),
-        ]
-        for row in rows
-    ]
-    columns = [Column(title, column) for title, column in zip(titles, zip(*panels, strict=True), strict=True)]
-    used = {int(i) for row in rows for ids in row.maps for i in np.unique(ids)}
-    contact_sheet(columns, [], classes.legend(used), path, panel_width(len(columns), _STRIP_WIDTH))
-
-
-def _strip_columns(rows: Sequence[StripRow], class_set: ClassSet) -> list[str]:
-    """Column titles, after checking that the rows fit together and into the class set."""
-    if not rows:
-        raise ValueError("no image to draw")
-    methods = list(rows[0].predictions)
-    for row in rows:
-        if list(row.predictions) != methods:
-            raise ValueError(f"{row.name}: predictions of {list(row.predictions)}, expected {methods}")
-        for ids in row.maps:
-            outside = np.unique(ids[(ids >= len(class_set)) & (ids != IGNORE)])
-            if outside.size:
-                raise ValueError(f"{row.name}: ids {outside.tolist()} are not in {class_set.name}")
-    return ["image", "ground truth", *methods]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from adaptbench.records import formatting
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.board_columns import Entry
-from adaptbench.reporting.columns import Link, column
+from adaptbench.reporting.columns import column
+from adaptbench.reporting.figures.class_figures import where
 from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_table, cost_table, data_sentence, main_table
 from adaptbench.reporting.page import charts, curves, names
-from adaptbench.reporting.page.charts import Chart, Item, Writer
+from adaptbench.reporting.page.charts import Chart, Item
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import board_strips
 from adaptbench.reporting.page.tables import PageTable
@@ -24,8 +25,6 @@ from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significance
 from adaptbench.reporting.table import Table
 
-#: A cost of a row; None = not known.
-_Quantity = Callable[[Row], "float | None"]
 #: Metrics whose curves stand on the page of a board; a run's page has all of them.
 _CURVES = ("loss", "acc_seg", "mix.confidence")
 
@@ -41,8 +40,8 @@ def board_page(
     """What the template shows of one board; its images are written below ``folder``, the page's."""
     slug = names.of_board(board)
     pairs = comparison.pairs(board, facts)
-    caption = f"{board.benchmark}: {board.images} images of {board.view.split}, {board.view.class_set}"
-    classes = f"IoU per class in percent, mean over seeds. {caption}"
+    classes = f"IoU per class in percent, mean over seeds. {where(board)}"
+    lowest_seeds = [(row.label, metrics.get(row.first.job_hash, {})) for row in board.rows]
     return {
         "board": board,
         "best": next(iter(board.ranked), None),
@@ -50,7 +49,7 @@ def board_page(
         "sentence": data_sentence(board) or "",
         "protocol": board.protocol.split("; "),
         "significance": significance.sentence(board, found),
-        "main": _main(board, board.rows, "leaderboard", caption, found),
+        "main": _main(board, board.rows, "leaderboard", where(board), found),
         "classes": _of_entries(class_table(board), "classes", classes),
         "bars": charts.class_bars(board),
         "introduction": comparison.INTRODUCTION,
@@ -58,7 +57,7 @@ def board_page(
         "smoke": _main(board, board.smoke, "smoke", SMOKE_TITLE),
         "costs": _of_entries(cost_table(board), "costs", "Costs, mean over seeds"),
         "scatters": _scatters(board),
-        "curves": curves.charts(_runs(board, metrics), only=_CURVES),
+        "curves": curves.charts(lowest_seeds, only=_CURVES),
         "strips": board_strips(board, out, folder, slug),
     }
 
@@ -67,9 +66,17 @@ def _main(
     board: Board, rows: Sequence[Row], key: str, caption: str, found: Significance | None = None
 ) -> PageTable[Entry] | None:
     """The main table; names lead to the first run of their row, and a further column to every one."""
+
+    def links(entry: Entry) -> list[tuple[str, str, str]]:
+        records = entry.row.records
+        return [(str(r.seed), names.run_href(r), f"{r.method}, seed {r.seed}") for r in records]
+
     table = main_table(board, rows, found)
-    linked = [replace(c, href=_first_run) if c.names_line else c for c in table.columns]
-    runs = column("runs", lambda entry: float(len(entry.row.records)), lambda _: "", links=_run_links)
+    linked = [
+        replace(c, href=lambda entry: names.run_href(entry.row.first)) if c.names_line else c
+        for c in table.columns
+    ]
+    runs = column("runs", lambda entry: float(len(entry.row.records)), lambda _: "", links=links)
     return _of_entries(Table([*linked, runs], table.lines), key, caption)
 
 
@@ -77,46 +84,36 @@ def _of_entries(table: Table[Entry], key: str, caption: str) -> PageTable[Entry]
     return PageTable(table, key, caption, lambda entry: entry.row.standing) if table.lines else None
 
 
-def _first_run(entry: Entry) -> str:
-    return names.run_href(entry.row.first)
-
-
-def _run_links(entry: Entry) -> list[Link]:
-    return [
-        Link(str(record.seed), names.run_href(record), f"{record.method}, seed {record.seed}")
-        for record in entry.row.records
-    ]
-
-
-def _scatters(board: Board) -> tuple[Chart, ...]:
-    def chart(key: str, title: str, cost: _Quantity, marks: Iterable[float], text: Writer) -> Chart | None:
-        return charts.scatter(key, title, _items(board, cost), f"mIoU ({board.view})", marks, text)
-
-    found = (
-        chart("time", "Training time", lambda r: r.training_seconds, charts.DURATIONS, _round_duration),
-        chart("memory", "Peak memory", lambda r: r.peak_memory_mib, charts.MEMORIES, formatting.memory),
-        chart("flops", "FLOPs per image", lambda r: costs.mean(r, "flops"), charts.FLOPS, _flops),
-        chart(
-            "energy", "Training energy", lambda r: costs.mean(r, "training_joules"), charts.ENERGIES, _energy
+def _scatters(board: Board) -> list[Chart]:
+    shown = (
+        ("time", "Training time", lambda r: r.training_seconds, charts.DURATIONS, _round_duration),
+        ("memory", "Peak memory", lambda r: r.peak_memory_mib, charts.MEMORIES, formatting.memory),
+        (
+            "flops",
+            "FLOPs per image",
+            lambda r: costs.mean(r, "flops"),
+            charts.FLOPS,
+            lambda f: f"{f / 1e9:g} G",
         ),
+        ("energy", "Training energy", lambda r: costs.mean(r, "training_joules"), charts.ENERGIES, _energy),
     )
-    return tuple(scatter for scatter in found if scatter is not None)
+    found = [
+        charts.scatter(key, title, _items(board, cost), f"mIoU ({board.view})", marks, text)
+        for key, title, cost, marks, text in shown
+    ]
+    return [chart for chart in found if chart is not None]
 
 
 def _round_duration(seconds: float) -> str:
     return formatting.duration(seconds).replace(".0s", "s").replace(" 00s", "").replace(" 00m", "")
 
 
-def _flops(value: float) -> str:
-    return f"{value / 1e9:g} G"
-
-
 def _energy(joules: float) -> str:
     return f"{joules / 3.6e6:g} kWh"
 
 
-def _items(board: Board, cost: _Quantity) -> list[Item]:
-    """The rows whose cost is known."""
+def _items(board: Board, cost: Callable[[Row], float | None]) -> list[Item]:
+    """The rows; a cost that is not known is 0."""
     return [
         Item(
             cost=cost(row) or 0.0,
@@ -129,10 +126,3 @@ def _items(board: Board, cost: _Quantity) -> list[Item]:
         )
         for row in board.rows
     ]
-
-
-def _runs(
-    board: Board, metrics: Mapping[str, Mapping[str, Metric]]
-) -> list[tuple[str, Mapping[str, Metric]]]:
-    """The lowest seed of every row."""
-    return [(row.label, metrics.get(row.first.job_hash, {})) for row in board.rows]

@@ -53,11 +53,8 @@ class Chart:
 
     Attributes:
         key: its id.
-        title: what it shows.
         note: how it is read.
         said: for those who cannot see it.
-        svg: the image.
-        readings: what it says where.
         links: whether its points lead somewhere, in the order of the readings.
     """
 
@@ -87,13 +84,7 @@ def scatter(
 ) -> Chart | None:
     """Gain against cost, cost on a logarithmic scale; None without a positive cost.
 
-    Args:
-        key: id of the chart.
-        title: the cost.
-        items: what is shown.
-        gain: label of the other axis.
-        marks: where the ticks of the cost may be; at most eight are kept.
-        text: writes them.
+    The cost's ticks are at most eight of ``marks``, which ``text`` writes.
     """
     shown = [item for item in items if item.cost > 0]
     if not shown:
@@ -120,11 +111,10 @@ def scatter(
 
 
 def _draw_points(axes: Axes, items: Sequence[Item]) -> None:
-    named: set[str] = set()
+    labels = {item.standing: item.standing for item in items}
     for item in items:
         mark, colour = _MARKS[item.standing]
-        label = "" if item.standing in named else item.standing
-        named.add(item.standing)
+        label = labels.pop(item.standing, "")  # once in the legend
         axes.scatter(
             [item.cost], [item.gain], s=55, marker=mark, color=colour, label=label, urls=[item.href], zorder=3
         )
@@ -182,11 +172,11 @@ def line_chart(
 
 def _read(series: Iterable[tuple[str, Sequence[float], Sequence[float]]], x_label: str, x: float) -> str:
     """The values of all curves that go as far as ``x``, highest first."""
-    values = [
+    nearest = [
         (ys[int(np.abs(np.subtract(xs, x)).argmin())], label) for label, xs, ys in series if x <= xs[-1]
     ]
-    lines = [f"{value:.4g}  {label}" for value, label in sorted(values, key=lambda pair: -pair[0])]
-    return "\n".join([f"{x_label} {x:.0f}", *lines])
+    nearest.sort(key=lambda pair: -pair[0])
+    return "\n".join([f"{x_label} {x:.0f}", *(f"{value:.4g}  {label}" for value, label in nearest)])
 
 
 def class_bars(board: Board) -> Chart | None:

@@ -8,35 +8,25 @@ from typing import Any
 from adaptbench.reporting.columns import column
 from adaptbench.reporting.page import names
 from adaptbench.reporting.page.tables import PageTable
+from adaptbench.reporting.published import published_board
 from adaptbench.reporting.published.facts import Published, Result
-from adaptbench.reporting.published.published_board import (
-    LEGEND,
-    class_table,
-    kind_of,
-    papers_of,
-    result_table,
-    sections,
-)
+from adaptbench.reporting.published.published_board import class_table, kind_of, result_table
 from adaptbench.reporting.table import Table
 
 #: Whose value it is, in a word.
 _KINDS = {"main": "by its paper", "reference": "point of reference", "other": "by others"}
 
 
-def printed_pages(published: Published) -> list[dict[str, Any]]:
-    """What the template shows of every benchmark with printed numbers."""
-    return [_page(published, benchmark) for benchmark in published.benchmarks]
-
-
-def _page(published: Published, benchmark: str) -> dict[str, Any]:
-    found = sections(published, benchmark)
+def printed_page(published: Published, benchmark: str) -> dict[str, Any]:
+    """What the template shows of a benchmark with printed numbers."""
+    found = published_board.sections(published, benchmark)
     listed = [result for _, results in found for result in results]
     return {
         "benchmark": benchmark,
         "href": names.published_href(benchmark),
-        "legend": LEGEND,
+        "legend": published_board.LEGEND,
         "tables": [t for i, (view, results) in enumerate(found) for t in _tables(i, view, results)],
-        "papers": papers_of(listed),
+        "papers": published_board.papers_of(listed),
         "results": len(listed),
     }
 
@@ -45,8 +35,7 @@ _KIND = column("kind", lambda result: _KINDS[kind_of(result)], filtered=True)
 
 
 def _tables(number: int, view: str, results: Sequence[Result]) -> list[PageTable[Result]]:
-    values = result_table(results)
-    main = Table([*values.columns, _KIND], results)
+    main = Table([*result_table(results).columns, _KIND], results)
     classes = class_table(results)
     return [
         PageTable(main, f"values-{number}", f"mIoU, {view}", _standing),

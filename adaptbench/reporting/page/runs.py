@@ -13,7 +13,7 @@ from adaptbench.records.jobspec import predictions_folder
 from adaptbench.records.record import Record
 from adaptbench.reporting import costs
 from adaptbench.reporting.board import standing
-from adaptbench.reporting.columns import column, fixed, number
+from adaptbench.reporting.columns import column, number
 from adaptbench.reporting.page import curves, names
 from adaptbench.reporting.page.charts import confusion
 from adaptbench.reporting.page.curves import Metric
@@ -49,8 +49,11 @@ def run_page(
 
 
 _SCORES = [
-    *(column("split", "split"), column("class set", "class_set"), number("mIoU (%)", "miou", fixed(2))),
-    *(number("pixel accuracy (%)", "accuracy", fixed(2)), number("images", "images")),
+    column("split", "split"),
+    column("class set", "class_set"),
+    number("mIoU (%)", "miou", "{:.2f}".format),
+    number("pixel accuracy (%)", "accuracy", "{:.2f}".format),
+    number("images", "images"),
     column("images from", "provenance"),
 ]
 
@@ -58,7 +61,7 @@ _SCORES = [
 def _classes(record: Record) -> PageTable[str]:
     """A line per class, a column per split."""
     listed = list(dict.fromkeys(name for score in record.scores for name in score.iou))
-    ious = [number(f"IoU (%), {s.split}", s.iou.get, fixed(1), heat=True) for s in record.scores]
+    ious = [number(f"IoU (%), {s.split}", s.iou.get, "{:.1f}".format, heat=True) for s in record.scores]
     caption = f"IoU per class, {record.scores[0].class_set}"
     return PageTable(Table([column("class", str), *ious], listed), "classes", caption)
 
@@ -90,14 +93,11 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
 
 def _settings(record: Record) -> PageTable[tuple[str, Any]]:
     changed = formatting.flatten(record.overrides)
-    columns = [
-        column("setting", itemgetter(0)),
-        column("value", lambda setting: formatting.value(setting[1])),
-        column(
-            "origin",
-            lambda s: "changed with --set" if s[0] in changed else record.settings_origin,
-            filtered=True,
-        ),
-    ]
+
+    def origin(setting: tuple[str, Any]) -> str:
+        return "changed with --set" if setting[0] in changed else record.settings_origin
+
+    value = column("value", lambda setting: formatting.value(setting[1]))
+    columns = [column("setting", itemgetter(0)), value, column("origin", origin, filtered=True)]
     settings = sorted((changed | formatting.flatten(record.settings)).items())
     return PageTable(Table(columns, settings), "settings", "Settings as the profile converted them")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +14,15 @@ from adaptbench.data import files
 from adaptbench.data.taxonomy import ClassSet, class_set
 from adaptbench.errors import AdaptBenchError
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.figures.disagreement import SHOWN, chosen, dispute
 from adaptbench.reporting.figures.gallery import strip_rows
-from adaptbench.reporting.figures.leaderboard_image import StripRow
+from adaptbench.reporting.figures.strips import SHOWN, StripRow, chosen, dispute
 
 Ids = npt.NDArray[np.uint8]
 #: Wider images are made smaller. Units: pixels.
 WIDTH = 512
 
 
-@dataclass(frozen=True)
-class PageImage:
+class PageImage(NamedTuple):
     """An image file of the page; ``src`` is relative to the page's folder."""
 
     title: str
@@ -33,28 +31,18 @@ class PageImage:
 
 
 #: Names of classes and their colours.
-Swatches = tuple[tuple[str, str], ...]
+Swatches = list[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Strip:
-    """Images of one place."""
-
-    name: str
-    images: tuple[PageImage, ...]
-
-
-@dataclass(frozen=True)
-class Strips:
+class Strips(NamedTuple):
     """Rows of images and the classes in them.
 
     Attributes:
-        rows: one per place.
-        legend: the classes that occur.
+        rows: what a place is called, and its images.
         reason: why there are none, for the user's eyes: it may name folders of this machine.
     """
 
-    rows: tuple[Strip, ...]
+    rows: list[tuple[str, list[PageImage]]]
     legend: Swatches
     reason: str = ""
 
@@ -63,46 +51,43 @@ def board_strips(board: Board, out: Path, folder: Path, slug: str) -> Strips:
     """Writes image, ground truth and the prediction of every method of ``board`` below ``folder/images``."""
     try:
         classes = class_set(board.view.class_set)
-        shown = chosen(strip_rows(board, out))
+        first, disputed = chosen(strip_rows(board, out))
     except (AdaptBenchError, OSError) as error:
-        return Strips((), (), str(error))
-    rows = [*shown.first, *shown.disputed]
-    notes = [""] * len(shown.first) + [
-        f" (most disputed: two methods differ on {100 * dispute(row):.0f} % of the pixels)"
-        for row in shown.disputed
-    ]
+        return Strips([], [], str(error))
+    said = " (most disputed: two methods differ on {:.0f} % of the pixels)".format
+    named = [(row.name, row) for row in first]
+    named += [(row.name + said(100 * dispute(row)), row) for row in disputed]
     (folder / "images" / slug).mkdir(parents=True, exist_ok=True)
-    strips = tuple(
-        Strip(f"{row.name}{note}", _strip(row, f"images/{slug}/{i}", classes, folder))
-        for i, (row, note) in enumerate(zip(rows, notes, strict=True))
-    )
-    return Strips(strips, legend(classes, [ids for row in rows for ids in row.maps]))
+    strips = [
+        (name, _strip(row, f"images/{slug}/{i}", classes, folder)) for i, (name, row) in enumerate(named)
+    ]
+    return Strips(strips, legend(classes, [ids for _, row in named for ids in row.maps]))
 
 
-def _strip(row: StripRow, src: str, classes: ClassSet, folder: Path) -> tuple[PageImage, ...]:
+def _strip(row: StripRow, src: str, classes: ClassSet, folder: Path) -> list[PageImage]:
     _save(Image.fromarray(row.image), folder / f"{src}-image.jpg", Image.Resampling.LANCZOS)
     images = [PageImage("image", f"{src}-image.jpg", f"street scene {row.name}")]
     for i, (title, ids) in enumerate(zip(["ground truth", *row.predictions], row.maps, strict=True)):
         said = "ground truth" if i == 0 else f"prediction of {title}"
         images.append(_labels(title, ids, f"{src}-{i}.png", f"{said} for {row.name}", classes, folder))
-    return tuple(images)
+    return images
 
 
 def run_images(
     predictions: Path, class_set_name: str, folder: Path, slug: str
-) -> tuple[tuple[PageImage, ...], Swatches]:
+) -> tuple[list[PageImage], Swatches]:
     """Writes the predictions that a run kept, in the colours of its classes, with their legend."""
     try:
         classes = class_set(class_set_name)
         paths = sorted(predictions.glob("*.png"))[:SHOWN]
         found = [(path.stem, files.read_index_image(path)) for path in paths]
     except AdaptBenchError:
-        return (), ()
+        return [], []
     (folder / "images" / slug).mkdir(parents=True, exist_ok=True)
-    images = tuple(
+    images = [
         _labels(name, ids, f"images/{slug}/{i}.png", f"prediction for {name}", classes, folder)
         for i, (name, ids) in enumerate(found)
-    )
+    ]
     return images, legend(classes, [ids for _, ids in found])
 
 
@@ -117,7 +102,7 @@ def _labels(title: str, ids: Ids, src: str, alt: str, classes: ClassSet, folder:
 def legend(classes: ClassSet, maps: Iterable[Ids]) -> Swatches:
     """The classes that occur."""
     present = {int(i) for ids in maps for i in np.unique(ids)}
-    return tuple((name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in classes.legend(present))
+    return [(name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in classes.legend(present)]
 
 
 def _save(image: Image.Image, path: Path, resampling: Image.Resampling) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Generic, NamedTuple, TypeVar
@@ -39,40 +39,29 @@ class Filter(NamedTuple):
     column: int
 
 
-def _ranked(line: object) -> str:
-    return "ranked"
-
-
 @dataclass(frozen=True)
 class PageTable(Generic[R]):
     """A table of a page.
 
     Attributes:
-        table: columns and lines.
         key: its id on the page.
-        caption: what it shows; no number stands without it.
         standing: how a line is marked.
     """
 
     table: Table[R]
     key: str
     caption: str
-    standing: Callable[[R], str] = _ranked
+    standing: Callable[[R], str] = lambda line: "ranked"
 
     @cached_property
     def columns(self) -> list[Column[R]]:
         """Those that are shown."""
         return self.table.shown
 
-    @property
-    def lines(self) -> Sequence[R]:
-        """What there is a line of."""
-        return self.table.lines
-
     @cached_property
     def cells(self) -> list[list[Cell]]:
         """The cells of every line."""
-        return [[cell(column, line) for column in self.columns] for line in self.lines]
+        return [[cell(column, line) for column in self.columns] for line in self.table.lines]
 
     @property
     def name_column(self) -> int:

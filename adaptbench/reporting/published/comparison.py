@@ -53,12 +53,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of printed rows.
-
-    Attributes:
-        published: the numbers, and which row of them a method's paper prints.
-        benchmarks: name of a benchmark -> key of its published numbers.
-    """
+    """What is known of printed rows; with the key under which the numbers of a benchmark are published, by its name."""
 
     published: Published
     benchmarks: Mapping[str, str]
@@ -70,20 +65,19 @@ class Facts:
 
     def columns(self) -> list[Column[Entry]]:
         """What a CSV says of a row; empty where it has no printed counterpart."""
-        paths = {
-            "published_miou": "result.miou.text",
-            "published_std": "result.std",
-            "published_seeds": "result.n_seeds",
-            "published_sources": "result.miou.verified",
-            "difference": "difference",
-            "verdict": "verdict",
-            "paper": "result.paper.citation",
-            "read_in": "result.miou.source",
+        parts = {
+            "published_miou": attrgetter("result.miou.text"),
+            "published_std": attrgetter("result.std"),
+            "published_seeds": attrgetter("result.n_seeds"),
+            "published_sources": attrgetter("result.miou.verified"),
+            "difference": attrgetter("difference"),
+            "verdict": attrgetter("verdict"),
+            "paper": attrgetter("result.paper.citation"),
+            "read_in": attrgetter("result.miou.source"),
         }
-        return [Column("", self._pair, parts={key: attrgetter(path) for key, path in paths.items()})]
-
-    def _pair(self, entry: Entry) -> Pair | None:
-        return pair_of(entry.board, entry.row, self) if entry.is_ranked_view else None
+        return [
+            Column("", lambda e: pair_of(e.board, e.row, self) if e.is_ranked_view else None, parts=parts)
+        ]
 
 
 def gather(published: Published, registry: plugins.Registry) -> Facts:

@@ -74,8 +74,6 @@ class PaperProtocol:
     Attributes:
         checkpoint: which weights are scored.
         label_size: ``native``, or the size to which labels are resized.
-        note: further facts.
-        source: where they were read.
     """
 
     checkpoint: str = ""
@@ -89,9 +87,7 @@ class Value:
     """A number as it was printed (its decimals tell the precision), percent.
 
     Attributes:
-        text: as printed.
         verified: number of independent sources that print it within 0.05.
-        source: where it was read.
         url: address of the source; empty where it has none.
     """
 
@@ -234,25 +230,20 @@ def _rows(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
 def _papers(path: Path) -> dict[str, Paper]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        return {key: _paper(key, entry) for key, entry in entries.items()}
+        return {
+            key: Paper(
+                key=key,
+                title=str(entry["title"]),
+                authors=tuple(map(str, entry["authors"])) if entry["authors"] else None,
+                venue=entry["venue"] or "n/a",
+                year=int(entry["year"]) if entry["year"] else None,
+                arxiv=entry["arxiv"] or None,
+                code=entry["code"] or None,
+            )
+            for key, entry in entries.items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is no list of papers ({error}). Restore it from the repository.") from error
-
-
-def _paper(key: str, entry: Mapping[str, object]) -> Paper:
-    def text(field: str) -> str | None:
-        return str(entry[field]) if entry[field] else None
-
-    authors = entry["authors"]
-    return Paper(
-        key=key,
-        title=str(entry["title"]),
-        authors=tuple(map(str, authors)) if isinstance(authors, list) and authors else None,
-        venue=text("venue") or "n/a",
-        year=int(str(entry["year"])) if entry["year"] else None,
-        arxiv=text("arxiv"),
-        code=text("code"),
-    )
 
 
 def _identity(row: Mapping[str, str]) -> tuple[str, ...]:
@@ -277,23 +268,21 @@ def _result(
         raise DataError(f"{place} names the paper {first['paper']!r}, which papers.json does not have.")
     try:
         values = {metric: _value(row) for metric, row in by_metric.items()}
-        num_classes = int(first["num_classes"])
-        n_seeds = int(first["n_seeds"]) if first["n_seeds"] else None
+        return Result(
+            name=Printed(*(first[key] for key in Printed._fields)),
+            benchmark=first["benchmark"],
+            setting=first["setting"],
+            split=first["split"],
+            num_classes=int(first["num_classes"]),
+            miou=values.pop("mIoU"),
+            iou={metric.removeprefix("IoU/"): value for metric, value in values.items()},
+            std=first["std"],
+            n_seeds=int(first["n_seeds"]) if first["n_seeds"] else None,
+            paper=papers[first["paper"]],
+            protocol=protocols.get(first["paper"], PaperProtocol()),
+        )
     except ValueError as error:
         raise DataError(f"{place} holds something that is no number: {error}.") from error
-    return Result(
-        name=Printed(first["method"], first["variant"], first["backbone"], first["decoder"]),
-        benchmark=first["benchmark"],
-        setting=first["setting"],
-        split=first["split"],
-        num_classes=num_classes,
-        miou=values.pop("mIoU"),
-        iou={metric.removeprefix("IoU/"): value for metric, value in values.items()},
-        std=first["std"],
-        n_seeds=n_seeds,
-        paper=papers[first["paper"]],
-        protocol=protocols.get(first["paper"], PaperProtocol()),
-    )
 
 
 def _value(row: Mapping[str, str]) -> Value:

@@ -96,21 +96,17 @@ def render_markdown(published: Published, benchmark: str) -> str:
     if ablations:
         blocks.append(f"{ablations} rows of ablations are in [results.csv](results.csv) only.")
     own = [result for result in published.results if result.benchmark == benchmark]
-    return "\n\n".join([*blocks, *_scoring(own), *_papers(own)]) + "\n"
+    markdown = formatting.markdown
+    papers = [
+        f"- {markdown(paper.title)}. {markdown(paper.citation)}.{f' <{paper.url}>' if paper.url else ''}"
+        for paper in papers_of(own)
+    ]
+    return "\n\n".join([*blocks, *_scoring(own), "## Papers", "\n".join(papers)]) + "\n"
 
 
 def papers_of(results: Iterable[Result]) -> list[Paper]:
     """The papers behind ``results``, by key."""
     return sorted({result.paper.key: result.paper for result in results}.values(), key=lambda p: p.key)
-
-
-def _papers(results: Iterable[Result]) -> list[str]:
-    return ["## Papers", "\n".join(f"- {_entry(paper)}" for paper in papers_of(results))]
-
-
-def _entry(paper: Paper) -> str:
-    link = f" <{paper.url}>" if paper.url else ""
-    return f"{formatting.markdown(paper.title)}. {formatting.markdown(paper.citation)}.{link}"
 
 
 def _scoring(results: Iterable[Result]) -> list[str]:
@@ -125,13 +121,8 @@ def _scoring(results: Iterable[Result]) -> list[str]:
 
 
 def write_published(published: Published, folder: Path) -> list[Path]:
-    """Writes ``<benchmark>.md`` of every benchmark into ``folder`` and returns the paths.
-
-    Raises:
-        RunStateError: the folder cannot be written.
-    """
-    paths = []
-    for benchmark in published.benchmarks:
-        paths.append(folder / f"{benchmark}.md")
-        atomic.write_text(paths[-1], render_markdown(published, benchmark))
+    """Writes ``<benchmark>.md`` of every benchmark into ``folder`` and returns the paths."""
+    paths = [folder / f"{benchmark}.md" for benchmark in published.benchmarks]
+    for path in paths:
+        atomic.write_text(path, render_markdown(published, path.stem))
     return paths

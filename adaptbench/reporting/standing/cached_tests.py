@@ -32,22 +32,24 @@ def tests_of(boards: Iterable[Board], out: Path) -> Significances:
     """What the statistics say about every board with rows that can be compared.
 
     Results are kept in ``OUT/leaderboards/tests``: the same jobs are compared once.
-
-    Raises:
-        RunStateError: the folder cannot be written.
     """
-    found = {}
-    for board in boards:
-        rows = candidates(board)
-        result = _known_or_tested(rows, board.view.split, out) if rows else None
-        if result is not None:
-            found[key(board)] = result
-    return found
+    found = {
+        key(board): _known_or_tested(rows, board.view.split, out)
+        for board in boards
+        if (rows := candidates(board))
+    }
+    return {board: result for board, result in found.items() if result is not None}
 
 
 def _known_or_tested(rows: Sequence[Row], split: str, out: Path) -> Significance | None:
     """What was found before for these jobs, or is found now; kept only if no row had to be left out."""
-    path = out / "leaderboards" / "tests" / f"{_identity(rows, split)}.json"
+    jobs = sorted(
+        (row.standing, record.group_hash, record.job_hash, record.weights_sha256)
+        for row in rows
+        for record in row.records
+    )
+    everything_it_follows_from = content_hash([_VERSION, RESAMPLES, split, jobs])
+    path = out / "leaderboards" / "tests" / f"{everything_it_follows_from}.json"
     known = _remembered(path)
     if known is not None:
         return known
@@ -55,16 +57,6 @@ def _known_or_tested(rows: Sequence[Row], split: str, out: Path) -> Significance
     if result is not None and all(result.compared(row) for row in rows):
         write_text(path, json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
     return result
-
-
-def _identity(rows: Sequence[Row], split: str) -> str:
-    """Of everything that the result follows from."""
-    jobs = sorted(
-        (row.standing, record.group_hash, record.job_hash, record.weights_sha256)
-        for row in rows
-        for record in row.records
-    )
-    return content_hash([_VERSION, RESAMPLES, split, jobs])
 
 
 def _test(rows: Sequence[Row], split: str, out: Path) -> Significance | None:

@@ -66,12 +66,9 @@ def compare_rows(
 ) -> Significance:
     """Compares all pairs of rows, so that the best need not be known beforehand.
 
-    Args:
-        tallies: by group hash, at least two. Shape: ``(S, N, 2, C)``.
-        ranked: those that may be the best, at least one.
-        clusters: the cluster of each of the N images.
-        resamples: of the bootstrap.
-        average: the mean IoU of their protocol.
+    Tallies are by group hash, at least two, and at least one of them is ``ranked``, that is, may be the best.
+
+    Shape: tallies ``(S, N, 2, C)``; clusters ``(N,)``.
     """
     groups = sorted(tallies)
     replicates = bootstrap(tallies, clusters, partial(miou_only, average=average), resamples)
@@ -106,7 +103,9 @@ def sentence(board: Board, found: Significance | None) -> str:
     if not board.ranked:
         return ""
     if found is not None:
-        return " ".join(filter(None, [_verdict(board, found), _basis(found), _left_out(board, found)]))
+        others = [row.label for row in _contenders(board) if not found.compared(row)]
+        left_out = f" Not compared: {formatting.enumeration(others)}." if others else ""
+        return f"{_verdict(board, found)} {_basis(found)}{left_out}"
     reason = (
         "the confusion matrices behind the rows are not there"
         if candidates(board)
@@ -135,11 +134,6 @@ def _basis(found: Significance) -> str:
         f"Compared were the {rows} rows (oracles left out) with at least {SEEDS_NEEDED} seeds: seeds and images "
         f"resampled together, Holm over all {rows * (rows - 1) // 2} pairs at {100 * (1 - LEVEL):.0f} %."
     )
-
-
-def _left_out(board: Board, found: Significance) -> str:
-    others = [row.label for row in _contenders(board) if not found.compared(row)]
-    return f"Not compared: {formatting.enumeration(others)}." if others else ""
 
 
 def _contenders(board: Board) -> list[Row]:

@@ -19,12 +19,8 @@ class Series(Part):
     """The variants of a study, run under equal circumstances; only they are compared with each other.
 
     Attributes:
-        study: name of the study.
-        file: its plug-in file, if it is none of the checkout.
+        file: of the study's plug-in, if it is none of the checkout.
         board: benchmark as it is called in results.
-        profile: name of the profile.
-        ranking_hash: of all its records.
-        device: where they are trained.
         settings: the user's --set options.
         limit: iterations of a smoke run.
         variants: group hash of every variant, by label.

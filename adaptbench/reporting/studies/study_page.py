@@ -33,19 +33,10 @@ class Line:
     row: StudyRow
 
 
-def _resolved(line: Line) -> str:
-    """What the study and the user changed, as it was run."""
-    return formatting.assignments(line.row.records[0].overrides) if line.row.records else ""
-
-
 def _printed(published: Published) -> str:
     spread = "" if published.std is None else f" ± {published.std:.1f}"
     seeds = "" if published.seeds is None else f" ({published.seeds} seeds)"
     return f"{published.miou:.1f}{spread}{seeds}"
-
-
-def _points(value: float) -> str:
-    return f"{value:+.1f}"
 
 
 _VARIANT = column("variant", "row.variant.label", key="variant")
@@ -75,8 +66,9 @@ _PUBLISHED_PARTS: dict[str, Callable[[Any], Any]] = {
     "published_split": attrgetter("split"),
 }
 _PUBLISHED = number("published", "row.variant.published", _printed, parts=_PUBLISHED_PARTS)
+_POINTS = "{:+.1f}".format
 _PUBLISHED_DIFFERENCE = number(
-    "published difference", "row.published_difference", _points, "published_difference"
+    "published difference", "row.published_difference", _POINTS, "published_difference"
 )
 _MEMORY = number(
     "peak memory",
@@ -88,7 +80,7 @@ _MEMORY = number(
 _PUBLISHED_MEMORY = number(
     "published memory",
     lambda line: line.row.variant.published and line.row.variant.published.memory_gb,
-    lambda memory: f"{memory:g} GB",
+    "{:g} GB".format,
     "published_memory_gb",
     terminal=None,
 )
@@ -98,15 +90,17 @@ def variant_table(table: StudyTable) -> Table[Line]:
     """One row per variant: settings, ours, the published value, and both differences to the reference."""
     study = table.study
     compared = [study.reference] if study.reference else []
-    memory = any(variant.published and variant.published.memory_gb for variant in study.variants)
-    ours, printed = f"mIoU ({table.view or 'no run yet'})", f"published mIoU ({_published_view(table)})"
+    ours = f"mIoU ({table.view or 'no run yet'})"
+    known = [variant.published for variant in study.variants if variant.published]
+    views = dict.fromkeys(str(View(one.class_set, one.split)) for one in known)
+    printed = f"published mIoU ({' / '.join(views) or 'none'})"
     return Table(
         [
             *(_VARIANT, _METHOD, _SETTINGS, _SEEDS, replace(_MIOU, header=ours)),
             *(replace(_DIFFERENCE, header=f"minus {reference}") for reference in compared),
             replace(_PUBLISHED, header=printed),
             *(_PUBLISHED_DIFFERENCE for _ in compared),
-            *((_MEMORY, _PUBLISHED_MEMORY) if memory else ()),
+            *((_MEMORY, _PUBLISHED_MEMORY) if any(one.memory_gb for one in known) else ()),
         ],
         [Line(table, row) for row in table.rows],
     )
@@ -118,7 +112,7 @@ def check_table(table: StudyTable) -> Table[Check]:
     columns = [
         column("claim", "delta.claim"),
         column("difference", lambda check: f"{check.delta.variant} minus {check.delta.minus}", terminal=None),
-        number("published", "published", _points),
+        number("published", "published", _POINTS),
         number("ours", "ours"),
         number("seeds", lambda check: check.ours.n if check.ours else 0),
         column("verdict", lambda check: "smoke run" if smoke else check.verdict),
@@ -131,9 +125,12 @@ def circumstances(table: StudyTable) -> str:
     series = table.series
     options = f", --set {' '.join(series.settings)}" if series.settings else ""
     smoke = f" SMOKE RUN of {series.limit} iterations: its numbers mean nothing." if series.limit else ""
+    kinds = {str(facts.get("provenance")) for record in table.records for facts in record.data.values()}
+    data = f"{formatting.enumeration(sorted(kinds))} data" if kinds else "no data yet"
+    start = formatting.enumeration(sorted({record.network.pretraining for record in table.records}))
     return (
-        f"Ours: {series.board}, protocol {series.ranking_hash[:8]}, profile {series.profile}, "
-        f"{_data(table)}, start weights {_start_weights(table)}, {series.device}{options}.{smoke}"
+        f"Ours: {series.board}, protocol {series.ranking_hash[:8]}, profile {series.profile}, {data}, start weights "
+        f"{start or 'unknown yet'}, {series.device}{options}.{smoke}"
     )
 
 
@@ -176,12 +173,13 @@ def render_csv(tables: Iterable[StudyTable]) -> str:
     columns = [
         machine("study", "table.study.name"),
         *fields("table.series", "board", "ranking_hash", "profile", "device"),
-        machine(
-            "limit", lambda line: "" if line.table.series.limit is None else str(line.table.series.limit)
-        ),
+        column("", "table.series.limit", parts={"limit": str}),
         machine("set", lambda line: " ".join(line.table.series.settings)),
         *(_VARIANT, _METHOD, _SETTINGS),
-        machine("resolved", _resolved),
+        machine(
+            "resolved",
+            lambda line: "".join(formatting.assignments(r.overrides) for r in line.row.records[:1]),
+        ),
         machine("group_hash", lambda line: line.table.series.variants.get(line.row.variant.label)),
         column("", "table.view", parts={key: attrgetter(key) for key in ("class_set", "split")}),
         *(_SEEDS, _MIOU, *fields("table.study", "reference"), _DIFFERENCE),
@@ -194,38 +192,10 @@ def render_csv(tables: Iterable[StudyTable]) -> str:
 def write_studies(tables: Iterable[StudyTable], folder: Path) -> list[Path]:
     """Writes ``<study>-<board>.md`` and ``.csv`` into ``folder``, and returns the paths of the pages.
 
-    Args:
-        tables: those of one study and board stand together.
-        folder: where to; created if missing.
-
-    Raises:
-        RunStateError: the folder cannot be written.
+    Tables of one study and board stand together.
     """
     pages = []
-    for name, group in groupby(tables, key=_file_name):
+    for name, group in groupby(tables, key=lambda t: f"{t.study.name}-{t.series.board}".replace("/", "-")):
         own = list(group)
         pages.append(write_with_csv(folder / f"{name}.md", render_markdown(own), render_csv(own))[0])
     return pages
-
-
-def _file_name(table: StudyTable) -> str:
-    return f"{table.study.name}-{table.series.board}".replace("/", "-")
-
-
-def _published_view(table: StudyTable) -> str:
-    views = dict.fromkeys(
-        View(v.published.class_set, v.published.split) for v in table.study.variants if v.published
-    )
-    return " / ".join(map(str, views)) or "none"
-
-
-def _data(table: StudyTable) -> str:
-    kinds = sorted({str(f.get("provenance")) for record in table.records for f in record.data.values()})
-    return f"{formatting.enumeration(kinds)} data" if kinds else "no data yet"
-
-
-def _start_weights(table: StudyTable) -> str:
-    return (
-        formatting.enumeration(sorted({record.network.pretraining for record in table.records}))
-        or "unknown yet"
-    )

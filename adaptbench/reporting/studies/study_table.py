@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from adaptbench.contracts.study import Delta, Study, Variant
 from adaptbench.records.found import in_order
@@ -14,18 +13,8 @@ from adaptbench.reporting.board import Statistic, View, view
 from adaptbench.reporting.studies.series import Series
 
 
-class Difference(NamedTuple):
-    """Difference of two variants in mean IoU, over the seeds that both have.
-
-    Attributes:
-        mean: mean over the seeds, in points.
-        std: standard deviation of the seeds' differences (n-1); None for a single seed.
-        n: number of seeds.
-    """
-
-    mean: float
-    std: float | None
-    n: int
+class Difference(Statistic):
+    """Difference of two variants in mean IoU, over the seeds that both have, in points."""
 
     @property
     def standard_error(self) -> float | None:
@@ -39,8 +28,7 @@ class Difference(NamedTuple):
         return error is None or abs(self.mean) <= error
 
     def __str__(self) -> str:
-        spread = "" if self.std is None else f" ± {self.std:.1f}"
-        return f"{self.mean:+.1f}{spread}"
+        return f"{self.mean:+.1f}{'' if self.std is None else f' ± {self.std:.1f}'}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +36,6 @@ class StudyRow:
     """A variant and its records.
 
     Attributes:
-        variant: as the study declares it.
         records: one per seed, by seed; none if it was not run, or has not finished.
         miou: in the ranked view; None without a record.
         difference: to the study's reference; None where it cannot be computed.
@@ -109,9 +96,7 @@ def difference(first: Sequence[Record], second: Sequence[Record]) -> Difference 
     """Mean IoU of ``first`` minus that of ``second``, paired by seed; None without a common seed."""
     subtracted = {record.seed: record.scores[0].miou for record in second}
     gaps = [r.scores[0].miou - subtracted[r.seed] for r in first if r.seed in subtracted]
-    if not gaps:
-        return None
-    return Difference(*Statistic.of(gaps))
+    return Difference.of(gaps) if gaps else None
 
 
 def verdict(published: float | None, ours: Difference | None) -> str:

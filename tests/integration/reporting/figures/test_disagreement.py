@@ -15,8 +15,7 @@ from adaptbench.records.record import Record
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.figures.canvas import save
 from adaptbench.reporting.figures.class_figures import class_bars, confusion_image
-from adaptbench.reporting.figures.disagreement import SHOWN, chosen, dispute
-from adaptbench.reporting.figures.leaderboard_image import StripRow
+from adaptbench.reporting.figures.strips import SHOWN, StripRow, chosen, dispute
 
 Maker = Callable[..., Record]
 
@@ -47,14 +46,14 @@ def test_a_single_method_disputes_nothing() -> None:
 
 def test_the_first_stay_and_the_most_disputed_follow() -> None:
     rows = [strip(f"p{i}", 3, 1 + i % 7, seed=i) for i in range(20)]
-    found = chosen(rows)
-    assert found.first == rows[:SHOWN]
-    values = [dispute(row) for row in found.disputed]
+    first, disputed = chosen(rows)
+    assert first == rows[:SHOWN]
+    values = [dispute(row) for row in disputed]
     assert values == sorted(map(dispute, rows[SHOWN:]), reverse=True)[:SHOWN]
 
 
 def test_where_little_was_kept_nothing_is_disputed() -> None:
-    assert chosen([strip("a", 2, 3)] * SHOWN).disputed == []
+    assert chosen([strip("a", 2, 3)] * SHOWN)[1] == []
 
 
 def test_bars_and_confusion_are_the_same_bytes_again(records: list[Record], tmp_path: Path) -> None:

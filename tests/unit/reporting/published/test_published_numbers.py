@@ -20,7 +20,8 @@ from adaptbench.records.record import NetworkInfo, Record, save_record
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.latex import render_latex
 from adaptbench.reporting.leaderboard import render_csv, render_markdown
-from adaptbench.reporting.published import citations, comparison
+from adaptbench.reporting.published import comparison
+from adaptbench.reporting.published.citations import Citations
 from adaptbench.reporting.published.comparison import Facts, gather
 from adaptbench.reporting.published.facts import FOLDER, Printed, Published, load_published
 from adaptbench.reporting.published.published_board import render_markdown as render_published
@@ -213,7 +214,9 @@ def test_without_the_folder_there_is_nothing(tmp_path: Path) -> None:
 
 def test_citations_name_papers_and_licences(official: Callable[..., Record], published: Published) -> None:
     records = [official(paper="arXiv:2204.13132"), official("mine", paper="arXiv:9999.00001")]
-    text = citations.of_boards(boards(records), published, plugins.discover()).render()
+    citations = Citations(published, plugins.discover())
+    citations.add_boards(boards(records))
+    text = citations.render()
     assert "@inproceedings{hrda," in text and "eprint = {2204.13132}" in text
     assert "Lukas Hoyer and Dengxin Dai" in text
     assert "% mine: arXiv:9999.00001" in text
@@ -222,10 +225,12 @@ def test_citations_name_papers_and_licences(official: Callable[..., Record], pub
 
 
 def test_citations_of_a_published_board(published: Published) -> None:
-    text = citations.of_published("gta5_to_cityscapes", published, plugins.discover()).render()
+    citations = Citations(published, plugins.discover())
+    citations.add_published("gta5_to_cityscapes")
+    text = citations.render()
     assert text.count("@") > 30 and "gta5: research and education only" in text
     with pytest.raises(UsageError, match="Did you mean"):
-        citations.of_published("gta5_to_cityscape", published, plugins.discover())
+        citations.add_published("gta5_to_cityscape")
 
 
 def test_the_verb_cites_boards_and_names_unknown_ones(
