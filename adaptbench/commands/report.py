@@ -27,9 +27,10 @@ from adaptbench.reporting.published.published_board import write_published
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.cached_tests import tests_of
 from adaptbench.reporting.standing.significance import Significances
+from adaptbench.reporting.studies import study_page
 from adaptbench.reporting.studies.series import find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
-from adaptbench.reporting.studies.study_table import study_table
+from adaptbench.reporting.studies.study_table import StudyTable, study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
 from adaptbench.storage.atomic import write_text
 
@@ -41,9 +42,10 @@ def execute(command: Report) -> int:
     found = scan_records(command.out)
     shown = () if command.json else None
     tests = show_boards(console, command.out, found, shown)
-    show_studies(console, command.out, found, shown)
+    studies = show_studies(console, command.out, found, shown)
     if command.json:
-        print_json({"boards": leaderboard.to_json(found.records, tests, printed_facts())})
+        made = leaderboard.to_json(found.records, tests, printed_facts())
+        print_json({"boards": made, "studies": study_page.to_json(studies)})
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
         written = write_leaderboards(publishable(found.records), folder, tests=tests)
@@ -74,15 +76,14 @@ def execute(command: Report) -> int:
 
 def show_studies(
     console: Console, out: Path, finished: FoundRecords, names: Collection[str] | None = None
-) -> None:
-    """Rewrites ``OUT/leaderboards/studies`` and prints the tables (those of the studies ``names``, if given)."""
+) -> list[StudyTable]:
+    """Rewrites ``OUT/leaderboards/studies``, prints the tables (of the studies ``names``, if given) and returns all."""
     found, unreadable = find_series(out)
     tables = []
     for series in found:
         try:
-            extra = (
-                [] if series.file is None else [Path(series.file)]
-            )  # which may lie outside of the checkout
+            # Which may lie outside of the checkout.
+            extra = [] if series.file is None else [Path(series.file)]
             study = load_study(plugins.discover(extra), series.study)
             tables.append(study_table(study, series, finished.records))
         except AdaptBenchError as error:
@@ -98,6 +99,7 @@ def show_studies(
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     for page in pages:
         say(console, f"Study: {page}")
+    return tables
 
 
 def printed_facts() -> Facts:

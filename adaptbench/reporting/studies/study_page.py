@@ -109,13 +109,20 @@ def variant_table(table: StudyTable) -> Table[Line]:
 def check_table(table: StudyTable) -> Table[Check]:
     """One row per published difference."""
     smoke = table.series.limit is not None
+    parts = {"variant": attrgetter("variant"), "minus": attrgetter("minus")}
     columns = [
-        column("claim", "delta.claim"),
-        column("difference", lambda check: f"{check.delta.variant} minus {check.delta.minus}", terminal=None),
-        number("published", "published", _POINTS),
-        number("ours", "ours"),
-        number("seeds", lambda check: check.ours.n if check.ours else 0),
-        column("verdict", lambda check: "smoke run" if smoke else check.verdict),
+        column("claim", "delta.claim", key="claim"),
+        column(
+            "difference",
+            "delta",
+            lambda delta: f"{delta.variant} minus {delta.minus}",
+            parts=parts,
+            terminal=None,
+        ),
+        number("published", "published", _POINTS, "published"),
+        number("ours", "ours", parts=mean_and_std("ours")),
+        number("seeds", lambda check: check.ours.n if check.ours else 0, key="seeds"),
+        column("verdict", lambda check: "smoke run" if smoke else check.verdict, key="verdict"),
     ]
     return Table(columns, table.checks)
 
@@ -169,6 +176,25 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
 
 def render_csv(tables: Iterable[StudyTable]) -> str:
     """One line per series and variant, unrounded to 4 digits."""
+    return _machine_table(tables).to_csv()
+
+
+def to_json(tables: Iterable[StudyTable]) -> list[dict[str, Any]]:
+    """Every table with its differences; the rows of its variants hold what the CSV does."""
+    return [
+        {
+            "study": table.study.name,
+            "title": table.study.title,
+            "board": table.series.board,
+            "ranking_hash": table.series.ranking_hash,
+            "variants": _machine_table([table]).to_json(),
+            "checks": check_table(table).to_json(),
+        }
+        for table in tables
+    ]
+
+
+def _machine_table(tables: Iterable[StudyTable]) -> Table[Line]:
     lines = [Line(table, row) for table in tables for row in table.rows]
     columns = [
         machine("study", "table.study.name"),
@@ -186,7 +212,7 @@ def render_csv(tables: Iterable[StudyTable]) -> str:
         machine("difference_n", lambda line: line.row.difference.n if line.row.difference else 0),
         *(_PUBLISHED, _PUBLISHED_DIFFERENCE, _MEMORY, _PUBLISHED_MEMORY),
     ]
-    return Table(columns, lines).to_csv()
+    return Table(columns, lines)
 
 
 def write_studies(tables: Iterable[StudyTable], folder: Path) -> list[Path]:

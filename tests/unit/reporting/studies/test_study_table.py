@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import random
 from collections.abc import Callable
@@ -307,6 +308,14 @@ def test_report_rebuilds_the_tables(
     assert main(["report", "--out", str(out)]) == 0
     assert page.read_bytes() == before
     capsys.readouterr()
+    assert main(["report", "--out", str(out), "--json"]) == 0
+    (study,) = json.loads(capsys.readouterr().out)["studies"]
+    gaps = [line["difference_mean"] for line in study["variants"] if line["difference_mean"] is not None]
+    assert gaps == pytest.approx([-2.5])
+    assert (study["study"], study["board"]) == ("mine", "minicity/gta5_to_cityscapes")
+    assert all(
+        check.keys() >= {"claim", "variant", "minus", "published", "ours_mean"} for check in study["checks"]
+    )
     file.unlink()
     assert main(["report", "--out", str(out)]) == 0
     assert "left out study mine" in capsys.readouterr().out
