@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.taxonomy import LabelMap
 from adaptbench.errors import DataError
-from adaptbench.storage.atomic import write_text
+from adaptbench.storage import sealed_json
 
 LabelledItem = tuple[Reader, Sample, LabelMap]
 
@@ -45,18 +44,17 @@ def class_counts(
         DataError: a label file is missing or damaged, or there is not one labelled pixel.
         RunStateError: the cache cannot be written.
     """
-    kept = cache / f"{_content(items)}.json"
+    kept = cache / f"{_content(items)}.counts.json"
     if kept.is_file():
-        return [
-            {int(name): n for name, n in counts.items()} for counts in json.loads(kept.read_text("utf-8"))
-        ]
+        known = sealed_json.read(kept, "Delete it, and the labels are counted again.")["counts"]
+        return [{int(name): pixels for name, pixels in one.items()} for one in known]
     counts = count(items)
     if not any(counts):
         raise DataError(
             f"Not one labelled pixel in {len(items)} label files, so there are no class statistics. Check that "
             "the labels are those of the official release and that their ids belong to the class set."
         )
-    write_text(kept, json.dumps(counts) + "\n")
+    sealed_json.write(kept, {"counts": counts})
     return counts
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -28,12 +29,19 @@ class Entry:
         width: of the label, in pixels.
         height: of the label, in pixels.
         facts: what was noted of it.
+        digest: sha256 of the index image and of the rest of the line; empty in tables of older versions.
     """
 
     name: str
     width: int
     height: int
     facts: Mapping[str, float]
+    digest: str = ""
+
+    def of(self, image: bytes) -> Entry:
+        """The same with the digest of an index image."""
+        line = json.dumps([self.name, self.width, self.height, dict(self.facts)], sort_keys=True)
+        return replace(self, digest=hashlib.sha256(image + line.encode()).hexdigest())
 
 
 class PseudoLabels:
@@ -51,13 +59,18 @@ class PseudoLabels:
         return self.folder / "labels" / f"{name}.png"
 
     def entries(self) -> dict[str, Entry]:
-        """What is labelled so far, by name. A last line that was cut off does not count."""
+        """What is labelled so far, by name; a DataError for a damaged line. One that was cut off does not count."""
         try:
             text = (self.folder / TABLE).read_text(encoding="utf-8")
         except FileNotFoundError:
             return {}
         lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        return {entry.name: entry for entry in (Entry(**json.loads(line)) for line in lines)}
+        try:
+            return {entry.name: entry for entry in (Entry(**json.loads(line)) for line in lines)}
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"{self.folder / TABLE} is damaged ({error}). Delete its folder to label all images again."
+            ) from error
 
     def resume(self) -> dict[str, Entry]:
         """The same, with the table mended so that lines can be added."""
@@ -71,17 +84,18 @@ class PseudoLabels:
         Raises:
             RunStateError: the folder cannot be written.
         """
+        image = cv2.imencode(".png", label)[1].tobytes()
         with replacing(self.file(name)) as temporary:
-            temporary.write_bytes(cv2.imencode(".png", label)[1].tobytes())
-        entry = Entry(name, label.shape[1], label.shape[0], dict(facts))
+            temporary.write_bytes(image)
+        entry = Entry(name, label.shape[1], label.shape[0], dict(facts)).of(image)
         with (self.folder / TABLE).open("a", encoding="utf-8") as file:
             file.write(_line(entry))
 
     def require(self, names: Iterable[str]) -> None:
-        """Checks that there is a whole pseudo-label for every image.
+        """Checks that there is the pseudo-label that was made for every image.
 
         Raises:
-            DataError: the table lacks an image, or its file is missing, damaged or of another size.
+            DataError: the table lacks an image, its file is missing or of another size, or one of both was changed.
         """
         entries = self.entries()
         for name in names:
@@ -90,15 +104,20 @@ class PseudoLabels:
                     f"{self.folder / TABLE} does not name the image {name}, whose pseudo-label is to be "
                     f"trained on. Delete the folder {self.folder} to label all images again."
                 )
-            self._require_size(entries[name])
+            self._require_as_made(entries[name])
 
-    def _require_size(self, entry: Entry) -> None:
+    def _require_as_made(self, entry: Entry) -> None:
         path = self.file(entry.name)
         width, height = files.index_image_size(path)
         if (width, height) != (entry.width, entry.height):
             raise DataError(
                 f"The pseudo-label {path} has {width}x{height} pixels, but it was made with "
                 f"{entry.width}x{entry.height}. Delete the folder {self.folder} to label all images again."
+            )
+        if entry.digest and entry != entry.of(path.read_bytes()):
+            raise DataError(
+                f"The pseudo-label {path} or its line in {TABLE} was changed after it had been made. Delete the folder "
+                f"{self.folder} to label all images again."
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 import time
@@ -29,6 +28,7 @@ from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.jobspec import JobSpec, predictions_folder
 from adaptbench.records.pseudo_labels import summarise
 from adaptbench.records.record import Cost, NetworkInfo, Record, Score, Snapshot
+from adaptbench.storage import sealed_json
 from adaptbench.storage.atomic import replacing
 from adaptbench.training import checkpoint
 
@@ -174,7 +174,8 @@ def _snapshots(result: PlannedStage) -> list[Snapshot] | None:
     """What was found out when the scored network was chosen."""
     if result.selection is None:
         return None
-    facts = json.loads(result.weights.with_suffix(".json").read_text(encoding="utf-8"))
+    way_out = f"Delete {result.weights} and run again, so that it is chosen anew."
+    facts = sealed_json.read(result.weights.with_suffix(".json"), way_out)
     rules: dict[str, dict[str, float]] = facts.get("label_free", {})  # versions before had none
     return [
         Snapshot(iterations=int(n), miou=miou, label_free={rule: scores[n] for rule, scores in rules.items()})

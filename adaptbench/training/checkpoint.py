@@ -17,6 +17,11 @@ from adaptbench.errors import RunStateError
 from adaptbench.storage.atomic import replacing
 
 _HEADER = "adaptbench"
+#: sha256 of the tensors; files of older versions have none.
+_DIGEST = "digest"
+
+
+_WAY_OUT = "Delete it and run again: what it belongs to is made anew."
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -24,21 +29,23 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         try:
-            save_file(plain, temporary, metadata={_HEADER: json.dumps(dict(facts), sort_keys=True)})
+            header = {_HEADER: json.dumps(dict(facts), sort_keys=True), _DIGEST: digest(plain)}
+            save_file(plain, temporary, metadata=header)
         except SafetensorError as error:
             raise OSError(f"{error}") from error
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of a checkpoint; a RunStateError if it is not one of ours, or damaged."""
+    """Tensors and facts of a checkpoint; a RunStateError if it is not one of ours, or not what was written."""
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[_HEADER])
+            header = file.metadata() or {}
+            facts = json.loads(header[_HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise RunStateError(
-            f"{path} is not a readable checkpoint ({error}). Delete it to start the stage again."
-        ) from error
+        raise RunStateError(f"{path} is not a readable checkpoint ({error}). {_WAY_OUT}") from error
+    if header.get(_DIGEST, "") not in ("", digest(tensors)):
+        raise RunStateError(f"{path} was changed after it had been written. {_WAY_OUT}")
     return tensors, facts
 
 

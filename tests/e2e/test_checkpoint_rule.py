@@ -11,6 +11,7 @@ import pytest
 
 from adaptbench.execution.stages.choice import selection_by, weights_name
 from adaptbench.records.jobspec import load_job
+from adaptbench.storage import sealed_json
 from adaptbench.training import checkpoint
 
 from .bench import PLUGINS, Bench, read_json
@@ -126,7 +127,7 @@ def test_a_label_free_choice_is_the_same_where_there_are_no_target_labels(
         rule: {str(s["iterations"]): s["label_free"][rule] for s in snapshots}
         for rule in snapshots[0]["label_free"]
     }
-    assert read_json(file) == expected
+    assert sealed_json.read(file, "") == expected
 
 
 def test_where_nothing_is_trained_there_is_nothing_to_choose(bench: Callable[[str], Bench]) -> None:

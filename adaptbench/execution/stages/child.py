@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sys
@@ -30,7 +29,7 @@ from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, draw_sheet, write_table
 from adaptbench.execution.stages.weights import build_method, filled_method
 from adaptbench.records.jobspec import load_job
-from adaptbench.storage.atomic import write_text
+from adaptbench.storage import sealed_json
 from adaptbench.training import checkpoint, label_free, snapshots
 from adaptbench.training.debug_images import DebugImages
 from adaptbench.training.label_pass import Item, label_images
@@ -113,7 +112,7 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
     cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(context), "joules": loop.energy.joules}
-    write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
+    sealed_json.write(entry.folder / "result.json", cost)
 
 
 def _score_snapshots(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -> None:
@@ -128,7 +127,7 @@ def _score_snapshots(context: JobContext, entry: PlannedStage, stop: Callable[[]
             method = filled_method(context.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
             for rule, value in label_free.scores(method, items, context.device, asked).items():
                 found.setdefault(rule, {})[iterations] = value
-    write_text(label_free_file(entry, context), json.dumps(found) + "\n")
+    sealed_json.write(label_free_file(entry, context), found)
 
 
 def _shown(context: JobContext, stage: Stage) -> list[Item]:
@@ -151,7 +150,7 @@ def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -
         label_images(method, entry.stage.labeller, _shown(context, entry.stage), kept, progress.report, stop)
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(context)}
-    write_text(entry.folder / "result.json", json.dumps(cost) + "\n")
+    sealed_json.write(entry.folder / "result.json", cost)
 
 
 def seal(context: JobContext, stream: TrainingStream) -> None:

@@ -66,7 +66,7 @@ def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) ->
     with firewall.closed(context.closed_folders):
         labelled, unlabelled = stage.method.partition(stage.settings, facts)
     require_known(stage.method.name, images, labelled, unlabelled)
-    labels.require(labelled)
+    labels.require(dict.fromkeys([*facts, *labelled]))  # what was noted of the others decides, too
     identity = np.arange(256, dtype=np.uint8)
 
     def item(name: str, predicted: bool) -> Item:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.stages.choice import Selection, seen_digest, selection_by, weights_name
 from adaptbench.execution.stages.data import labelled_refs
 from adaptbench.records.jobspec import JobSpec, content_hash
+from adaptbench.storage import sealed_json
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,9 @@ class PlannedStage:
 
     @property
     def trained(self) -> bool:
-        """Whether the training, or the labelling, is finished."""
-        return (self.folder / "result.json").exists()
+        """Whether the training, or the labelling, is finished and its result is there."""
+        made = self.last_weights.exists() or self.stage.labeller is not None
+        return made and (self.folder / "result.json").exists()
 
     @property
     def done(self) -> bool:
@@ -78,8 +79,8 @@ class PlannedStage:
 
         Joules are missing or None where nobody counted them.
         """
-        facts: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
-        return facts
+        way_out = f"Delete the folder {self.folder} to train the stage again."
+        return sealed_json.read(self.folder / "result.json", way_out)
 
 
 def plan_stages(context: JobContext) -> list[PlannedStage]:

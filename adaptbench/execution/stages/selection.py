@@ -6,7 +6,6 @@ here, in the job's own process, after the training.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import filled_method
 from adaptbench.records.confusion_files import Matrix
 from adaptbench.records.jobspec import JobSpec
-from adaptbench.storage import atomic
+from adaptbench.storage import atomic, sealed_json
 from adaptbench.training import snapshots
 
 #: Number of iterations -> score of the snapshot.
@@ -54,8 +53,9 @@ def select(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -
         DataError: labels are missing, or an image or label cannot be used.
     """
     split = ranked_split(context)
-    raw = json.loads(
-        label_free_file(entry, context).read_text(encoding="utf-8")
+    file = label_free_file(entry, context)
+    raw: dict[Any, dict[str, float]] = sealed_json.read(
+        file, "Delete it and run again."
     )  # empty without target images
     label_free: dict[CheckpointRule, Scores] = {
         rule: {int(iterations): value for iterations, value in scores.items()} for rule, scores in raw.items()
@@ -74,8 +74,7 @@ def select(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -
 
 def _keep(entry: PlannedStage, selection: Selection, scores: Scores, facts: Mapping[str, Any]) -> None:
     kept = entry.folder / weights_name(selection)
-    text = json.dumps({**facts, "iterations": best(scores)}, indent=1)
-    atomic.write_text(kept.with_suffix(".json"), text + "\n")
+    sealed_json.write(kept.with_suffix(".json"), {**facts, "iterations": best(scores)})
     atomic.relative_link(kept, snapshots.file_of(entry.snapshots, best(scores)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import LabelMap, label_map
-from adaptbench.errors import DataError, UsageError
+from adaptbench.errors import DataError, RunStateError, UsageError
+from adaptbench.storage import sealed_json
 
 Item = tuple[Dataset, Sample, tuple[int, int], LabelMap | None]
 RARE = RareClasses(min_pixels=5)
@@ -73,8 +73,11 @@ def test_counts_are_taken_from_the_cache(domains: tuple[Domain, Domain], cache: 
     items = labelled(domains[0])
     class_counts(items, cache)
     (kept,) = cache.iterdir()
-    kept.write_text(json.dumps([{"1": 7}] * len(items)))
+    sealed_json.write(kept, {"counts": [{"1": 7}] * len(items)})
     assert class_counts(items, cache) == [{1: 7}] * len(items)
+    kept.write_text(kept.read_text().replace("7", "8", 1))
+    with pytest.raises(RunStateError, match="was changed .* Delete it, and the labels are counted again"):
+        class_counts(items, cache)
 
 
 def test_rare_batches_depend_on_the_iteration_alone(domains: tuple[Domain, Domain]) -> None:

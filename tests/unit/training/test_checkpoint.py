@@ -112,6 +112,26 @@ def test_a_damaged_file_says_what_to_do(damage: str, tmp_path: Path) -> None:
         checkpoint.load(path)
 
 
+def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, some_state(), {"iterations": 3})
+    assert checkpoint.load(path)[1] == {"iterations": 3}, "the digest is none of the facts"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(
+        RunStateError, match=rf"{path} was changed after it had been written\. Delete it and run again"
+    ):
+        checkpoint.load(path)
+
+
+def test_checkpoints_of_older_versions_have_no_digest(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(some_state(), tmp_path / "c", metadata={"adaptbench": "{}"})
+    assert checkpoint.digest(checkpoint.load(tmp_path / "c")[0]) == checkpoint.digest(some_state())
+
+
 def test_a_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c.safetensors"
     checkpoint.save(path, some_state(), {"iteration": 1})

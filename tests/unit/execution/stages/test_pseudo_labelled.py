@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -47,6 +49,33 @@ def test_another_size_is_named(kept: PseudoLabels) -> None:
     kept.file("city-train/a").write_bytes(kept.file("city-train/b").read_bytes())
     with pytest.raises(DataError, match=r"a\.png has 3x4 pixels, but it was made with 4x3"):
         kept.require(["city-train/a"])
+
+
+def test_a_changed_label_is_named(kept: PseudoLabels) -> None:
+    """Of the same size, and a whole PNG."""
+    other = LABEL.copy()
+    other[0, 0] = 7
+    assert cv2.imwrite(str(kept.file("city-train/a")), other)
+    kept.require(["city-train/b"])
+    with pytest.raises(DataError, match=r"a\.png or its line in .* was changed .* Delete the folder"):
+        kept.require(["city-train/a"])
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("0.5", "0.9"), ('"width": 4', '"width": 5'), ("{", "[")])
+def test_a_changed_table_is_named(right: str, wrong: str, kept: PseudoLabels) -> None:
+    table = kept.folder / TABLE
+    table.write_text(table.read_text().replace(right, wrong, 1))
+    with pytest.raises(DataError, match=r"Delete (its|the) folder .*to label all images again"):
+        kept.require(["city-train/a"])
+
+
+def test_tables_of_older_versions_have_no_digests(kept: PseudoLabels) -> None:
+    table = kept.folder / TABLE
+    lines = [json.loads(line) for line in table.read_text().splitlines()]
+    table.write_text(
+        "".join(json.dumps({k: v for k, v in one.items() if k != "digest"}) + "\n" for one in lines)
+    )
+    kept.require(["city-train/a", "city-train/b"])
 
 
 def test_image_without_pseudo_label_is_named(kept: PseudoLabels) -> None:
