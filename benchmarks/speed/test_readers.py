@@ -84,6 +84,11 @@ def test_label(benchmark: Any, world: dict[str, Dataset]) -> None:
 
 
 @pytest.mark.benchmark(group="read a palette label of 1914x1052")
+def test_label_without_the_check_of_its_ids(benchmark: Any, world: dict[str, Dataset]) -> None:
+    benchmark(world["gta5"].decode_label, world["gta5"].samples("all")[0])
+
+
+@pytest.mark.benchmark(group="read a palette label of 1914x1052")
 def test_label_by_pillow(benchmark: Any, world: dict[str, Dataset]) -> None:
     path = world["gta5"].samples("all")[0].label
     benchmark(lambda: np.array(Image.open(path)))

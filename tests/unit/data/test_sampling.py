@@ -76,7 +76,7 @@ def test_counts_are_taken_from_the_cache(domains: tuple[Domain, Domain], cache: 
     sealed_json.write(kept, {"counts": [{"1": 7}] * len(items)})
     assert class_counts(items, cache) == [{1: 7}] * len(items)
     kept.write_text(kept.read_text().replace("7", "8", 1))
-    with pytest.raises(RunStateError, match="was changed .* Delete it, and the labels are counted again"):
+    with pytest.raises(RunStateError, match=r"was changed .* Delete it, and the labels are counted again"):
         class_counts(items, cache)
 
 
