@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from adaptbench.evaluation.metrics import score as rescore
 from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import Record, Score
+from adaptbench.submissions import claims
 from adaptbench.submissions.pack import Contribution
 
 if TYPE_CHECKING:
@@ -41,10 +42,16 @@ class Objection:
 
 @dataclass(frozen=True)
 class Known:
-    """What the checks may look at beside the contribution: plug-ins, and matrices of its protocol here, by split."""
+    """What the checks may look at beside the contribution.
+
+    Attributes:
+        same_board: matrices of its protocol here, by split.
+        siblings: runs of its method and protocol here, with their matrices on the ranked split.
+    """
 
     registry: plugins.Registry
     same_board: Mapping[str, PerImageConfusion]
+    siblings: Sequence[tuple[Record, PerImageConfusion]] = ()
 
 
 def objections(found: Contribution, known: Known) -> list[Objection]:
@@ -123,7 +130,8 @@ def _identity(found: Contribution, known: Known) -> Iterator[str]:
         group = group_identity(
             method, benchmark, record.ranking, record.settings, profile(record.profile), record.cost.device
         )
-    except DataError:  # the start weights are not on this machine, so that the hashes cannot be made
+    except DataError as error:
+        yield f"its hashes cannot be checked without the start weights that it was trained from. {error}"
         return
     expected = {"group": content_hash(group), "job": content_hash({**group, "seed": record.seed})}
     for name, stated in (("group", record.group_hash), ("job", record.job_hash)):
@@ -198,12 +206,36 @@ def _scores(found: Contribution, known: Known) -> Iterator[str]:
                 yield f"{stated.split}: {name} is {_shown(said)} in the record and {_shown(is_)} from the matrices"
 
 
+def _claims(found: Contribution, known: Known) -> Iterator[str]:
+    """Settings, iterations, costs, snapshots and versions of data are possible, and follow from each other."""
+    record = found.record
+    yield from claims.numbers(record)
+    yield from claims.settings(record, _method(record, known))
+    yield from claims.snapshots(record)
+    yield from claims.data_versions(record, _benchmark(record, known), known.registry)
+
+
+def _duplicates(found: Contribution, known: Known) -> Iterator[str]:
+    """No two seeds end with the same weights, or the same matrices; controls may, which draw nothing."""
+    record = found.record
+    if "control" in record.tags:
+        return
+    matrices = found.matrices[record.scores[0].split].matrices
+    for other, kept in known.siblings:
+        same = [
+            *(["weights"] if other.weights_sha256 == record.weights_sha256 else []),
+            *(["confusion matrices"] if np.array_equal(kept.matrices, matrices) else []),
+        ]
+        if same and other.job_hash != record.job_hash:
+            yield f"its {' and '.join(same)} are those of seed {other.seed}, job {other.job_hash}, which is here"
+
+
 #: In the order in which they are made; a group is left out if an earlier one objects.
 _GROUPS: tuple[dict[str, Callable[[Contribution, Known], Iterator[str]]], ...] = (
     {"smoke run": _finished, "plug-ins": _plugins},
-    {"protocol": _protocol, "identity": _identity, "splits": _splits},
+    {"protocol": _protocol, "identity": _identity, "splits": _splits, "claims": _claims},
     {"images": _images},
-    {"scores": _scores},
+    {"scores": _scores, "duplicate": _duplicates},
 )
 
 

@@ -32,7 +32,8 @@ def merge(
         except RunStateError as error:
             yield path, [Objection("archive", str(error))]
             continue
-        wrong = objections(found, Known(registry, _same_board(found.record, here, out)))
+        siblings = _siblings(found.record, here, out)
+        wrong = objections(found, Known(registry, _same_board(found.record, here, out), siblings))
         outcome = wrong or _put(found, out)
         if isinstance(outcome, Path):
             here.append(found.record)
@@ -50,6 +51,13 @@ def _same_board(record: Record, here: Iterable[Record], out: Path) -> dict[str, 
             if score.split not in found and path.exists():
                 found[score.split] = PerImageConfusion.load(path)
     return found
+
+
+def _siblings(record: Record, here: Iterable[Record], out: Path) -> list[tuple[Record, PerImageConfusion]]:
+    """Runs of the same method and protocol, with their matrices on the ranked split."""
+    same = (one for one in here if (one.method, one.ranking_hash) == (record.method, record.ranking_hash))
+    found = ((one, matrices_path(out, one, one.scores[0].split)) for one in same)
+    return [(one, PerImageConfusion.load(path)) for one, path in found if path.exists()]
 
 
 def _put(found: Contribution, out: Path) -> Path | list[Objection]:

@@ -75,6 +75,7 @@ def finished_run(record: Maker, tmp_path: Path, seed: int = 0) -> Path:
         benchmark_title="GTA5 to Cityscapes",
         data=spec.ranking["data"],
         scores=scores,
+        iterations=sum(planned.iterations),
     )
     save_record(one.model_copy(update={"ranking": spec.ranking}), planned.folder / "record.json")
     return planned.folder
