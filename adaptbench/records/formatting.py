@@ -182,6 +182,15 @@ def markdown(text: str) -> str:
     return re.sub(r"([|*`\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", plain)
 
 
+def no_formula(value: Any) -> Any:
+    """A cell of a CSV file; a text that a spreadsheet would compute, or split, gets an apostrophe before it."""
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        else value
+    )
+
+
 def bullets(texts: Iterable[str]) -> str:
     """Texts as a list in markdown."""
     return "\n".join(f"- {markdown(text)}" for text in texts)

@@ -72,7 +72,10 @@ class Table(Generic[R]):
             return header.getvalue()
         import pandas as pd
 
-        lines = keyed._dicts(Column.values)
+        lines = [
+            {key: formatting.no_formula(value) for key, value in line.items()}
+            for line in keyed._dicts(Column.values)
+        ]
         return pd.DataFrame(lines, columns=names).to_csv(
             index=False, float_format=f"%.{decimals}f", lineterminator="\n"
         )

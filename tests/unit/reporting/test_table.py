@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable
 
+import pytest
 from rich.console import Console
 
 from adaptbench.records import formatting
@@ -93,3 +94,11 @@ def test_leaderboards_are_json(records: list[Record], record: Callable[..., Reco
     everything = machine_table([board]).to_json()
     assert len(everything) == 10 and everything[2]["iou:road"] == 59.5 and everything[0]["iou:train"] is None
     assert json.loads(json.dumps(everything)) == everything
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_text_of_a_record_is_a_formula_in_a_spreadsheet(text: str) -> None:
+    lines: list[Line] = [(text, Statistic(-1.5, None, 1))]
+    (row,) = csv.DictReader(io.StringIO(Table([NAME, SCORE], lines).to_csv()))
+    assert row["name"] == f"'{text}"
+    assert row["miou_mean"] == "-1.5000", "numbers stay numbers"
