@@ -183,12 +183,10 @@ def markdown(text: str) -> str:
 
 
 def no_formula(value: Any) -> Any:
-    """A cell of a CSV file; a text that a spreadsheet would compute, or split, gets an apostrophe before it."""
-    return (
-        f"'{value}"
-        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        else value
-    )
+    """A cell of a CSV file; a text that a spreadsheet would compute, or begin a line with, gets an apostrophe."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    return "'" + value.replace("\r", " ")
 
 
 def bullets(texts: Iterable[str]) -> str:

@@ -100,5 +100,5 @@ def test_leaderboards_are_json(records: list[Record], record: Callable[..., Reco
 def test_no_text_of_a_record_is_a_formula_in_a_spreadsheet(text: str) -> None:
     lines: list[Line] = [(text, Statistic(-1.5, None, 1))]
     (row,) = csv.DictReader(io.StringIO(Table([NAME, SCORE], lines).to_csv()))
-    assert row["name"] == f"'{text}"
+    assert row["name"] == f"'{text}".replace("\r", " ")
     assert row["miou_mean"] == "-1.5000", "numbers stay numbers"
