@@ -183,10 +183,11 @@ def markdown(text: str) -> str:
 
 
 def no_formula(value: Any) -> Any:
-    """A cell of a CSV file; a text that a spreadsheet would compute, or begin a line with, gets an apostrophe."""
-    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    """A cell of a CSV file: a text that a spreadsheet would compute gets an apostrophe, and no text ends a line."""
+    if not isinstance(value, str):
         return value
-    return "'" + value.replace("\r", " ")
+    guard = "'" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else ""
+    return guard + value.replace("\r", " ")
 
 
 def bullets(texts: Iterable[str]) -> str:

@@ -102,3 +102,11 @@ def test_no_text_of_a_record_is_a_formula_in_a_spreadsheet(text: str) -> None:
     (row,) = csv.DictReader(io.StringIO(Table([NAME, SCORE], lines).to_csv()))
     assert row["name"] == f"'{text}".replace("\r", " ")
     assert row["miou_mean"] == "-1.5000", "numbers stay numbers"
+
+
+def test_no_text_of_a_record_is_a_line_of_its_own() -> None:
+    lines: list[Line] = [("a\r=1", None), ("b\n=2", None)]
+    assert [row["name"] for row in csv.DictReader(io.StringIO(Table([NAME], lines).to_csv()))] == [
+        "a =1",
+        "b\n=2",
+    ]
