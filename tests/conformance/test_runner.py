@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forks import Fork
 
 from . import registry
 from .case import Case
@@ -211,25 +210,34 @@ def store(folder: Path, name: str, content: dict[str, Any], arrays: dict[str, An
     return CaseFile(name, path)
 
 
-def run_command(golden: Path) -> tuple[int, str]:
-    target = "tests/conformance/test_golden.py"
-    command = [sys.executable, "-m", "pytest", "-q", target, "--golden", str(golden)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout
+def run_command(golden: Path, said: Path) -> tuple[int, str]:
+    """The command in a fork, which has torch already."""
+    command = [
+        "-q",
+        str(ROOT / "tests/conformance/test_golden.py"),
+        "--golden",
+        str(golden),
+        f"--rootdir={ROOT}",
+    ]
+    status = Fork(lambda: int(pytest.main([*command, "-p", "no:cacheprovider"])), said).wait()
+    return status, said.read_text()
 
 
 def test_command_refuses_an_empty_folder(tmp_path: Path) -> None:
-    status, output = run_command(tmp_path)
+    (tmp_path / "cases").mkdir()
+    status, output = run_command(tmp_path / "cases", tmp_path / "said.txt")
     assert status == 1
     assert "no case found" in output
 
 
 def test_command_reports_every_case(tmp_path: Path) -> None:
-    write_case(tmp_path, "never_heard_of", out__a=np.zeros(1))
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    write_case(cases, "never_heard_of", out__a=np.zeros(1))
     content, arrays = load("ema")
-    store(tmp_path, "ema", content, arrays)
-    store(tmp_path, "ema_with_more", content, {**arrays, "out/one_more": np.zeros(1)})
-    status, output = run_command(tmp_path)
+    store(cases, "ema", content, arrays)
+    store(cases, "ema_with_more", content, {**arrays, "out/one_more": np.zeros(1)})
+    status, output = run_command(cases, tmp_path / "said.txt")
     assert status == 1
     assert "no handler for kind 'never_heard_of'" in output
     assert "did not compare: out/one_more" in output
