@@ -84,7 +84,9 @@ class Archive:
         Raises:
             OSError: there is none.
             DataError: the archive is damaged.
+            FirewallError: it is out of reach of this process.
         """
+        sys.audit("open", str(self.path / name), "rb", 0)
         try:
             return self._zip.read(name)
         except KeyError as error:
@@ -130,7 +132,6 @@ def read_bytes(path: Path) -> bytes:
     inside = split(path)
     if inside is None:
         return path.read_bytes()
-    sys.audit("open", str(path), "rb", 0)
     return archive(inside[0]).read(inside[1])
 
 

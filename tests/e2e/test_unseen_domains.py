@@ -13,9 +13,9 @@ from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import FirewallError
 from adaptbench.execution import job_context
 from adaptbench.execution.job_context import JobContext
-from adaptbench.execution.stages.child import seal
 from adaptbench.execution.stages.data import training_data
 from adaptbench.execution.stages.planned import plan_stages
+from adaptbench.execution.stages.sealing import seal
 from adaptbench.planning import sources
 from adaptbench.planning.plan import make_plan
 from adaptbench.planning.request import Request
