@@ -183,11 +183,12 @@ def _area(forbidden: Iterable[Path], allowed: Collection[Path], *, deep: bool) -
 
 def _real_files(paths: Iterable[Path]) -> Iterator[str]:
     """The files without links; each folder is looked at once."""
-    real_folder = functools.cache(os.path.realpath)
+    real_folder, links_in = functools.cache(os.path.realpath), functools.cache(surroundings.links_in)
     for path in paths:
-        folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
-        file = os.path.join(real_folder(folder), name)  # noqa: PTH118
-        yield os.path.realpath(file) if os.path.islink(file) else file  # noqa: PTH114
+        folder, name = os.path.split(str(path))
+        real = real_folder(folder)
+        file = f"{real}{os.sep}{name}"
+        yield os.path.realpath(file) if name in links_in(real) else file
 
 
 def _close_in_kernel(area: _Area, used: Iterable[Path]) -> str | None:
@@ -199,7 +200,8 @@ def _close_in_kernel(area: _Area, used: Iterable[Path]) -> str | None:
         return f"Landlock is missing: {reason}"
     if any(surroundings.holds({_SHARED_MEMORY}, path) for path in closed):
         return f"labels lie in {_SHARED_MEMORY}, where trainings share memory"
-    excepted = {path for path in area.exceptions if surroundings.holds(closed, path)}
+    inside = functools.cache(functools.partial(surroundings.holds, closed))
+    excepted = {path for path in area.exceptions if path in closed or inside(os.path.dirname(path))}  # noqa: PTH120
     try:
         _make(used, area.above)
         landlock.restrict([*surroundings.around(closed), *excepted])

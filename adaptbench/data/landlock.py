@@ -6,14 +6,13 @@ can be added to, never taken back: see https://docs.kernel.org/userspace-api/lan
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import functools
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 # Numbers of the system calls, the same on all machines but Alpha.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -26,8 +25,8 @@ _REFER = 1 << 13
 _OLDEST = 2
 _NO_NEW_PRIVILEGES = 38
 
-#: What a grant may fail with: the file is gone, its folder is closed to this user, or the kernel has no rules for it.
-_PASSED_OVER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EBADFD, errno.ENXIO})
+#: The file is gone, or cannot be reached by this user anyway.
+_PASSED_OVER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM})
 
 
 class _Ruleset(ctypes.Structure):
@@ -78,29 +77,27 @@ def restrict(readable: Iterable[str]) -> None:
 
 
 def _grant(ruleset: int, path: str) -> None:
-    with _passing_over(), _named(path) as handle:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISLNK(mode):
-            rights = _READ_FILE | _REFER if stat.S_ISDIR(mode) else _READ_FILE
-            _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(_Beneath(rights, handle)), 0)
-
-
-@contextlib.contextmanager
-def _named(path: str) -> Iterator[int]:
-    """A handle that names a file without opening it."""
-    handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        yield handle
+        handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _PASSED_OVER:
+            return
+        raise
+    try:
+        _add_rule(ruleset, handle)
     finally:
         os.close(handle)
 
 
-@contextlib.contextmanager
-def _passing_over() -> Iterator[None]:
+def _add_rule(ruleset: int, handle: int) -> None:
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISLNK(mode):
+        return
+    rights = _READ_FILE | _REFER if stat.S_ISDIR(mode) else _READ_FILE
     try:
-        yield
+        _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(_Beneath(rights, handle)), 0)
     except OSError as error:
-        if error.errno not in _PASSED_OVER:
+        if error.errno != errno.EBADFD:  # of file systems that nobody can see, which Landlock leaves alone
             raise
 
 

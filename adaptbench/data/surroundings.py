@@ -58,6 +58,11 @@ def linked(folders: Iterable[str]) -> set[str]:
     return {target for target in found if os.path.exists(target)}  # noqa: PTH110
 
 
+def links_in(folder: str) -> set[str]:
+    """Names of the links in a folder; none where it is not there."""
+    return {entry.name for entry in _entries(folder) if entry.is_symlink()}
+
+
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
