@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptbench.data import archives, landlock, native_readers, surroundings
+from adaptbench.data import archive_keeper, archives, landlock, native_readers, surroundings
 from adaptbench.data.native_readers import joined
 from adaptbench.errors import FirewallError
 
@@ -204,10 +204,24 @@ def _close_in_kernel(area: _Area, used: Iterable[Path]) -> str | None:
     excepted = {path for path in area.exceptions if path in closed or inside(os.path.dirname(path))}  # noqa: PTH120
     try:
         _make(used, area.above)
+        _hand_over_archives(area)
         landlock.restrict([*surroundings.around(closed), *excepted])
     except OSError as error:
         return f"the kernel or the file system refused ({error})"
     return None
+
+
+def _hand_over_archives(area: _Area) -> None:
+    """Gives the archives that hold something closed to a process that hands out the rest."""
+    folders = [path for path in area.closed if not os.path.lexists(path)]
+    held = []
+    for each in archives.opened():
+        top = os.path.join(os.path.realpath(each.path), "")  # noqa: PTH118
+        inside = [path.removeprefix(top) for path in folders if path.startswith(top)]
+        if any(map(each.holds_folder, inside)) or surroundings.holds(area.closed, os.path.dirname(top)):  # noqa: PTH120
+            held.append(each)
+    if held:
+        archive_keeper.hand_over(held, area.holds)
 
 
 def _make(folders: Iterable[Path], above: Collection[str]) -> None:

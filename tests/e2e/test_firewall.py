@@ -6,16 +6,13 @@ import contextlib
 import ctypes
 import errno
 import inspect
-import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.io
+from forks import in_fork
 from PIL import Image
 
 from adaptbench.data import firewall, landlock
@@ -170,29 +168,6 @@ PAST_THE_HOOK: dict[str, Read] = {
     "storage's own": lambda path: bytes(torch._C.StorageBase.from_file(str(path), False, 8)),
     "torchvision's own": lambda path: bytes(inspect.unwrap(torch.ops.image.read_file)(str(path))),
 }
-
-
-def in_fork(act: Callable[..., None], *arguments: Any) -> None:
-    """Runs ``act`` in a child process and fails with its traceback."""
-    context = multiprocessing.get_context("fork")
-    answer, ours = context.Pipe(duplex=False)
-    child = context.Process(target=_act, args=(ours, act, arguments))
-    child.start()
-    ours.close()
-    try:
-        text = answer.recv()
-    except EOFError:
-        text = "the process ended without an answer"
-    child.join()
-    assert not text, text
-
-
-def _act(answer: Connection, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    try:
-        act(*arguments)
-        answer.send("")
-    except BaseException:
-        answer.send(traceback.format_exc())
 
 
 def _refused(read: Read, path: Path) -> None:

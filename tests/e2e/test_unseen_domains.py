@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forks import in_fork
 
 from adaptbench.contracts.dataset import Sample
 from adaptbench.data import firewall
@@ -22,7 +23,6 @@ from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import save_job
 
 from .bench import PLUGINS
-from .test_firewall import in_fork
 
 Open = Callable[..., JobContext]
 
