@@ -24,7 +24,7 @@ import torchvision.io
 from forks import in_fork
 from PIL import Image
 
-from adaptbench.data import firewall, landlock
+from adaptbench.data import firewall, landlock, surroundings
 from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import FirewallError, PluginError
 from adaptbench.execution import job_context
@@ -284,6 +284,22 @@ def test_without_landlock_the_hook_stands_and_it_is_said(
 
     def act() -> None:
         assert firewall.seal([label.parent]) == "Landlock is missing: the kernel has none"
+        _refused(Path.read_bytes, label)
+
+    in_fork(act)
+
+
+@kernel
+def test_where_the_surroundings_cannot_be_listed_the_hook_stands(
+    label: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def around(closed: object) -> list[str]:
+        raise PermissionError(errno.EACCES, "closed", "/home")
+
+    monkeypatch.setattr(surroundings, "around", around)
+
+    def act() -> None:
+        assert "/home" in str(firewall.seal([label.parent]))
         _refused(Path.read_bytes, label)
 
     in_fork(act)
