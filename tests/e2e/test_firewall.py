@@ -73,6 +73,7 @@ READERS: dict[str, Read] = {
     "hard link in a folder": _link_in,
     "symbolic link": lambda path: (path.parents[1] / "elsewhere" / path.name).read_bytes(),
     "dots": lambda path: (path.parent / ".." / path.parent.name / path.name).read_bytes(),
+    "process file system": lambda path: Path(f"/proc/self/root{path}").read_bytes(),
     "program": lambda path: subprocess.run(["cat", path]),
     "program in a folder": lambda path: subprocess.run(["cat", path.name], cwd=path.parent),
     "shell": lambda path: subprocess.run(f"cat '{path}'", shell=True),
@@ -337,6 +338,63 @@ def test_links_in_label_folders_close_what_they_lead_to(label: Path) -> None:
             assert path.read_bytes() == _c_open(path)
 
     in_fork(act)
+
+
+@kernel
+def test_open_files_of_other_processes_are_out_of_reach(label: Path) -> None:
+    with label.open("rb") as held:
+        place = Path(f"/proc/{os.getpid()}/fd/{held.fileno()}")
+
+        def act() -> None:
+            assert _c_open(place) == label.read_bytes()
+            firewall.seal([label.parent])
+            with pytest.raises(PermissionError):
+                _c_open(place)
+
+        in_fork(act)
+
+
+def _mount(source: Path, target: Path) -> None:
+    """Mounts a folder a second time, for this process alone."""
+    new_mounts, new_user = 0x20000, 0x10000000
+    if _library().unshare(new_mounts) < 0 and _library().unshare(new_mounts | new_user) < 0:
+        raise _NoMountsError
+    recursive, private, bind = 0x4000, 0x40000, 0x1000
+    _library().mount(None, b"/", None, recursive | private, None)
+    if _library().mount(bytes(source), bytes(target), None, bind, None) < 0:
+        raise _NoMountsError
+
+
+class _NoMountsError(Exception):
+    """This user may not mount anything."""
+
+
+@kernel
+@pytest.mark.parametrize("mounted", ["data", "data/labels"])
+def test_folders_that_are_mounted_twice_are_closed_twice(label: Path, mounted: str) -> None:
+    top = label.parents[2]
+    second = top / "second"
+    second.mkdir()
+
+    def act() -> None:
+        try:
+            _mount(top / mounted, second)
+        except _NoMountsError:
+            Path(top / "no mounts").touch()
+            return
+        alias = second / label.relative_to(top / mounted)
+        assert alias.read_bytes() == label.read_bytes()
+        assert firewall.seal([label.parent]) is None
+        for path in (label, alias):
+            _refused(Path.read_bytes, path)
+            with pytest.raises(PermissionError):
+                _c_open(path)
+        if mounted == "data":
+            assert _c_open(second / "images" / label.name)
+
+    in_fork(act)
+    if (top / "no mounts").exists():
+        pytest.skip("this user may not mount anything")
 
 
 @kernel

@@ -172,6 +172,10 @@ def test_no_trick_reads_a_closed_label_from_an_archive(packed: Path, cityscapes:
             "what holds no label is read as before"
         )
         assert str(file) not in handles
+        (keeper,) = children_of_this()
+        for number in range(64):
+            with pytest.raises(OSError):
+                os.open(f"/proc/{keeper}/fd/{number}", os.O_RDONLY)
         with pytest.raises(PermissionError, match="out of reach"):  # past the audit hook
             archives.archive(file)._read(val[0].label.relative_to(file).as_posix())
         with pytest.raises(subprocess.CalledProcessError):
