@@ -13,14 +13,12 @@ import contextlib
 import functools
 import mmap
 import os
-import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptbench.data import archive_keeper, archives, landlock, native_readers, surroundings
-from adaptbench.data.native_readers import joined
+from adaptbench.data import archive_keeper, archives, audit_events, landlock, native_readers, surroundings
 from adaptbench.errors import FirewallError
 
 _NOTE_BYTES = 4096
@@ -246,60 +244,13 @@ def _watch(area: _Area, note: _Note) -> _Watch:
         raise FirewallError(message)
 
     def watch(event: str, args: tuple[object, ...]) -> None:
-        subjects = _SUBJECTS.get(event)
-        if subjects is None or not area.closed:
-            return
-        for name in subjects(*args):
-            if isinstance(name, (str, bytes, os.PathLike)) and "\0" not in (path := os.fsdecode(name)):
-                if area.holds(path):
-                    refuse(os.path.realpath(path), "open")
-                if event == "os.rename" and os.path.realpath(path) in area.above:
-                    refuse(os.path.realpath(path), "rename")
+        for path in audit_events.paths(event, args):
+            if area.holds(path):
+                refuse(os.path.realpath(path), "open")
+            if event == "os.rename" and os.path.realpath(path) in area.above:
+                refuse(os.path.realpath(path), "rename")
 
     return watch
-
-
-def _first(path: object, *_: object) -> list[object]:
-    return [path]
-
-
-def _moved(source: object, target: object, source_folder: object = -1, *_: object) -> list[object]:
-    return [joined(source, source_folder)]
-
-
-def _words(_: object, arguments: object, folder: object = None, *__: object) -> list[object]:
-    """What a program is called with: its words may be files."""
-    if isinstance(arguments, (str, bytes)):
-        arguments = _split(os.fsdecode(arguments))
-    if not isinstance(arguments, (list, tuple)):
-        return []
-    texts = [os.fsdecode(word) for word in arguments if isinstance(word, (str, bytes, os.PathLike))]
-    base = os.fsdecode(folder) if isinstance(folder, (str, bytes, os.PathLike)) else ""
-    return [os.path.join(base, part) for text in texts for part in {text, *_split(text)}]  # noqa: PTH118
-
-
-def _split(line: str) -> list[str]:
-    """The words of a command line."""
-    try:
-        return shlex.split(line)
-    except ValueError:
-        return line.split()
-
-
-#: By audit event, the files that it is about.
-_SUBJECTS: dict[str, Callable[..., list[object]]] = {
-    "open": _first,
-    native_readers.EVENT: _first,
-    "os.link": _moved,
-    "os.rename": _moved,
-    "os.symlink": _first,
-    "shutil.copyfile": _first,
-    "subprocess.Popen": _words,
-    "os.system": lambda command: _words(None, command),
-    "os.exec": lambda path, arguments, _: _words(path, arguments),
-    "os.posix_spawn": lambda path, arguments, _: _words(path, arguments),
-    "os.spawn": lambda _, path, arguments, __: _words(path, arguments),
-}
 
 
 def _watch_blocks(event: str, args: tuple[object, ...]) -> None:
