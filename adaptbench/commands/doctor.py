@@ -14,7 +14,7 @@ from rich.text import Text
 
 from adaptbench.commands.output import console, print_json
 from adaptbench.contracts import plugins
-from adaptbench.data import minicity
+from adaptbench.data import landlock, minicity
 from adaptbench.errors import AdaptBenchError
 from adaptbench.flags import EXIT_UNFINISHED, Doctor
 from adaptbench.planning import sources
@@ -45,6 +45,7 @@ def _found(command: Doctor) -> dict[str, Any]:
         "mmcv": "full mmcv" if _version("mmcv") else "mmcv-lite with a stand-in for its operators",
         "cpu_cores": len(os.sched_getaffinity(0)),
         "gpu": next(iter(gpus()), None),
+        "label_firewall": _label_firewall(),
         "folders": {name: _folder(folder) for name, folder in folders.items()},
         "datasets": {name: _dataset(registry, name, request) for name in registry.names("dataset")},
     }
@@ -57,6 +58,7 @@ def _table(found: Mapping[str, Any]) -> Table:
     table.add_row("mmcv", found["mmcv"])
     table.add_row("CPU cores", str(found["cpu_cores"]))
     table.add_row("GPU", found["gpu"] or "none (CPU is used)")
+    table.add_row("label firewall", Text(found["label_firewall"]))
     for name, folder in found["folders"].items():
         writable = "" if folder["writable"] else ", NOT WRITABLE"
         free = f"{folder['free_bytes'] / 2**30:.1f} GiB free"
@@ -64,6 +66,12 @@ def _table(found: Mapping[str, Any]) -> Table:
     for name, dataset in found["datasets"].items():
         table.add_row(f"dataset {name}", Text(_dataset_text(dataset)))
     return table
+
+
+def _label_firewall() -> str:
+    """What keeps trainings from labels here."""
+    lacking = landlock.missing()
+    return "kernel and audit hook" if lacking is None else f"audit hook alone (no Landlock: {lacking})"
 
 
 def _version(package: str) -> str | None:

@@ -12,9 +12,11 @@ import os
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
+from weakref import WeakSet
 
 from adaptbench.errors import DataError
 
@@ -49,6 +51,10 @@ class _Positioned(io.RawIOBase):
         self._at += len(data)
         return data
 
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
 
 class Archive:
     """A zip archive, opened.
@@ -60,9 +66,12 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._zip = zipfile.ZipFile(_Positioned(path))
+            self._file = _Positioned(path)
+            self._zip = zipfile.ZipFile(self._file)
         except (OSError, zipfile.BadZipFile) as error:
             raise DataError(f"Cannot read the archive {path}: {error}. Download it again.") from error
+        self._read: Callable[[str], bytes] = self._unpack
+        _open.add(self)
 
     @cached_property
     def files(self) -> frozenset[str]:
@@ -84,7 +93,18 @@ class Archive:
         Raises:
             OSError: there is none.
             DataError: the archive is damaged.
+            FirewallError: it is out of reach of this process.
         """
+        sys.audit("open", str(self.path / name), "rb", 0)
+        return self._read(name)
+
+    def give_away(self, read: Callable[[str], bytes]) -> None:
+        """Closes the archive's file; from now on ``read`` gives the content of the files in it."""
+        _ = self.files
+        self._read = read
+        self._file.close()
+
+    def _unpack(self, name: str) -> bytes:
         try:
             return self._zip.read(name)
         except KeyError as error:
@@ -95,6 +115,15 @@ class Archive:
 
 def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+
+
+#: The archives that this process has opened.
+_open: WeakSet[Archive] = WeakSet()
+
+
+def opened() -> list[Archive]:
+    """The archives that this process has opened, however often each of them."""
+    return sorted(_open, key=lambda each: each.path)
 
 
 @lru_cache(maxsize=256)
@@ -130,7 +159,6 @@ def read_bytes(path: Path) -> bytes:
     inside = split(path)
     if inside is None:
         return path.read_bytes()
-    sys.audit("open", str(path), "rb", 0)
     return archive(inside[0]).read(inside[1])
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from adaptbench.data import landlock
+
 from .bench import PLUGINS, Bench, Ended
 
-FAULTY = ("raises", "kills_itself", "diverges", "peeks")
+FAULTY = ("raises", "kills_itself", "leaves", "diverges", "peeks", "peeks_in_fork")
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ def test_others_finish(failing: Failing) -> None:
     [
         ("raises", "ValueError: this method is broken on purpose"),
         ("kills_itself", "ended without a word (killed by signal 9)"),
+        ("leaves", "ended without finishing (exit status 0); did the method call os._exit or sys.exit?"),
         ("diverges", "diverged"),
         ("peeks", "tried to open"),
+        ("peeks_in_fork", "tried to open"),
     ],
 )
 def test_reason_and_traceback(failing: Failing, method: str, reason: str) -> None:
@@ -86,8 +90,14 @@ def test_traceback_points_at_the_method(failing: Failing) -> None:
     assert "faulty.py" in failing.logs["raises"]
 
 
-def test_refusal_names_the_label_even_if_it_was_hidden(failing: Failing) -> None:
-    assert "/gtFine/train/" in str(failing.status["peeks"]["reason"])
+@pytest.mark.parametrize("method", ["peeks", "peeks_in_fork"])
+def test_refusal_names_the_label_even_if_it_was_hidden(failing: Failing, method: str) -> None:
+    assert "/gtFine/train/" in str(failing.status[method]["reason"])
+
+
+def test_the_log_says_which_walls_there_are(failing: Failing) -> None:
+    walls = "the audit hook alone" if landlock.missing() else "the kernel and by the audit hook"
+    assert f"labels are out of reach, by {walls}" in failing.logs["peeks"]
 
 
 def test_second_call_retries_the_failed_and_skips_the_done(failing: Failing) -> None:

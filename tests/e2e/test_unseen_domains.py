@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forks import in_fork
 
 from adaptbench.contracts.dataset import Sample
 from adaptbench.data import firewall
@@ -13,16 +14,15 @@ from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import FirewallError
 from adaptbench.execution import job_context
 from adaptbench.execution.job_context import JobContext
-from adaptbench.execution.stages.child import seal
 from adaptbench.execution.stages.data import training_data
 from adaptbench.execution.stages.planned import plan_stages
+from adaptbench.execution.stages.sealing import seal
 from adaptbench.planning import sources
 from adaptbench.planning.plan import make_plan
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import save_job
 
 from .bench import PLUGINS
-from .test_firewall import in_fork
 
 Open = Callable[..., JobContext]
 

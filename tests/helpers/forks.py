@@ -3,6 +3,7 @@ than all its work. Jobs of profile mini have one thread, so no pool of threads i
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -10,8 +11,9 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -105,3 +107,26 @@ def _fork_job(job: Job, gpu: str | None) -> Fork:
         return job_process.main(job.folder)
 
     return Fork(work, job.folder / "log.txt")
+
+
+def in_fork(act: Callable[..., None], *arguments: Any) -> None:
+    """Runs ``act`` in a child process and fails with its traceback."""
+    context = multiprocessing.get_context("fork")
+    answer, ours = context.Pipe(duplex=False)
+    child = context.Process(target=_act, args=(ours, act, arguments))
+    child.start()
+    ours.close()
+    try:
+        text = answer.recv()
+    except EOFError:
+        text = "the process ended without an answer"
+    child.join()
+    assert not text, text
+
+
+def _act(answer: Connection, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    try:
+        act(*arguments)
+        answer.send("")
+    except BaseException:
+        answer.send(traceback.format_exc())

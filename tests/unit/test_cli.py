@@ -272,6 +272,7 @@ def test_doctor_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     found = json.loads(capsys.readouterr().out)
     assert found["ready"] is True
     assert found["packages"]["torch"] == metadata.version("torch")
+    assert found["label_firewall"].startswith(("kernel and audit hook", "audit hook alone (no Landlock: "))
     assert found["folders"]["results"]["writable"] is True
     assert found["folders"]["results"]["free_bytes"] > 0
     assert found["datasets"]["gta5"]["path"] is None

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from adaptbench.contracts.plugins import ROOT
 from adaptbench.errors import RunStateError
+from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.launch.machine import least_busy
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.records.jobspec import State, Status, read_status, save_job, write_status
@@ -240,8 +241,7 @@ def _settle(
     elif status.state is State.PLANNED:
         ended = Status(state=State.FAILED, reason=f"The job did not start ({killed}); see log.txt.")
     else:
-        reason = f"The job's process ended without a word ({killed}); out of memory is a common cause."
-        ended = Status(state=State.FAILED, reason=reason)
+        ended = Status(state=State.FAILED, reason=ending("The job's process", code))
     write_status(folder, ended)
 
 

@@ -23,10 +23,12 @@ from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import AdaptBenchError, InterruptedTrainingError, PluginError, RunStateError
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
+from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.stages.data import target_images, training_data
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file, plan_stages
 from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, draw_sheet, write_table
+from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
 from adaptbench.execution.stages.weights import build_method, filled_method
 from adaptbench.records.jobspec import load_job
 from adaptbench.storage import sealed_json
@@ -39,7 +41,7 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 
-def main(folder: Path, index: int, parent: int) -> None:
+def main(folder: Path, index: int, parent: int, outside: Outside) -> None:
     """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
     processes.end_with_parent(parent)
     stop = processes.stop_flag()
@@ -48,19 +50,25 @@ def main(folder: Path, index: int, parent: int) -> None:
         processes.fix_threads(spec.threads)
         context = open_job_context(spec, folder)
         entry = plan_stages(context)[index]
-        (_train if entry.stage.labeller is None else _label)(context, entry, stop)
+        (_train if entry.stage.labeller is None else _label)(context, entry, stop, outside)
     except InterruptedTrainingError:
         os._exit(EXIT_INTERRUPTED)
     except BaseException as error:
-        text = str(error) if isinstance(error, AdaptBenchError) else f"{type(error).__name__}: {error}"
-        (folder / "reason.txt").write_text(text, encoding="utf-8")
+        (folder / "reason.txt").write_text(_reason(error), encoding="utf-8")
         (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(EXIT_FAILED)
 
 
-def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        return ending("The training process", code)
+    return str(error) if isinstance(error, AdaptBenchError) else f"{type(error).__name__}: {error}"
+
+
+def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], outside: Outside) -> None:
     stage, chosen = entry.stage, profile(context.spec.profile)
     seed = stage_seed(entry.hash)
     sampling = stage.method.sampling(stage.settings)
@@ -68,7 +76,7 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -
     labels = None if entry.labels is None else PseudoLabels(entry.labels.folder)
     data = training_data(context, stage, labels)
     stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
-    seal(context, stream)
+    seal(context, stream, outside)
     if labels is not None:
         _keep_ranking(context, entry, labels)
     method = build_method(context, entry, seed)
@@ -138,27 +146,20 @@ def _shown(context: JobContext, stage: Stage) -> list[Item]:
     ]
 
 
-def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -> None:
+def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], outside: Outside) -> None:
     """Labels every target training image with the network of the stage it starts from."""
     if entry.start is None or entry.stage.labeller is None:
         raise PluginError(f"The labelling stage {entry.stage.name!r} needs a stage to start from.")
-    firewall.seal(context.closed_folders)
+    shown = _shown(context, entry.stage)
+    put_out_of_reach(context, [sample.image for _, _, sample, _ in shown], outside)
     started = time.monotonic()
     method = build_method(context, entry, stage_seed(entry.hash)).to(context.device)
     kept = PseudoLabels(entry.folder)
     with _progress(context, entry.stage.name) as progress:
-        label_images(method, entry.stage.labeller, _shown(context, entry.stage), kept, progress.report, stop)
+        label_images(method, entry.stage.labeller, shown, kept, progress.report, stop)
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(context)}
     sealed_json.write(entry.folder / "result.json", cost)
-
-
-def seal(context: JobContext, stream: TrainingStream) -> None:
-    """Puts all labels out of reach of this process, and in DG all target images, except what it trains on."""
-    samples = [sample for _, sample, _, _ in stream.labelled.items]
-    firewall.seal(
-        context.closed_folders, [path for sample in samples for path in (sample.image, sample.label)]
-    )
 
 
 def _keep_ranking(context: JobContext, entry: PlannedStage, kept: PseudoLabels) -> None:

@@ -7,25 +7,31 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from adaptbench.errors import InterruptedTrainingError, RunStateError
+from adaptbench.errors import FirewallError, InterruptedTrainingError, RunStateError
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.launch import processes
+from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.stages import child
 from adaptbench.execution.stages.planned import PlannedStage, identity, plan_stages
 from adaptbench.execution.stages.progress import say
+from adaptbench.execution.stages.sealing import Outside
 from adaptbench.execution.stages.selection import complete, remove_others, select
 from adaptbench.records.jobspec import State, Status, write_status
 from adaptbench.storage.atomic import relative_link, sweep, write_text
 
 _STOP_POLL_SECONDS = 0.2
+_LINE_BYTES = 1 << 16
 
 
 def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]:
     """Runs every stage of the job that is not finished yet, in order, and returns them all.
 
     Raises:
+        FirewallError: a training was refused a label; what it was saved as is deleted.
         InterruptedTrainingError: asked to stop; the running stage is saved.
         RunStateError: a training failed; its traceback is in the job's folder.
     """
@@ -55,22 +61,45 @@ def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: 
     The child is forked, which saves importing torch again; CUDA does not survive a fork.
     """
     (context.folder / "reason.txt").unlink(missing_ok=True)
-    processes = multiprocessing.get_context("fork" if context.device.type == "cpu" else "spawn")
-    process = processes.Process(target=child.main, args=(context.folder, index, os.getpid()))  # type: ignore[attr-defined]
-    process.start()
-    while process.is_alive():
-        process.join(_STOP_POLL_SECONDS)
-        if stop():  # asked of us alone, or before the child could listen
-            process.terminate()
+    start = multiprocessing.get_context("fork" if context.device.type == "cpu" else "spawn")
+    heard, line = start.Pipe(duplex=False)
+    with heard, TemporaryDirectory(prefix="adaptbench-", ignore_cleanup_errors=True) as scratch:
+        outside = Outside(line, Path(scratch))
+        process = start.Process(target=child.main, args=(context.folder, index, os.getpid(), outside))  # type: ignore[attr-defined]
+        process.start()
+        line.close()
+        while process.is_alive():
+            process.join(_STOP_POLL_SECONDS)
+            if stop():  # asked of us alone, or before the child could listen
+                process.terminate()
+        refused = _refused(heard)
+    if refused is not None:
+        _forget(entry)
+        raise FirewallError(refused)
     if stop() and process.exitcode in (child.EXIT_INTERRUPTED, -signal.SIGTERM):
         raise InterruptedTrainingError("Stopped during training; run again to go on.")
     if process.exitcode != 0 or not entry.trained:
         raise RunStateError(_failure(context.folder, process.exitcode))
 
 
+def _refused(heard: Connection) -> str | None:
+    """What the training was refused first; it may be running on in a process that it left."""
+    os.set_blocking(heard.fileno(), False)
+    try:
+        text = os.read(heard.fileno(), _LINE_BYTES).decode(errors="replace")
+    except BlockingIOError:
+        return None
+    return text.partition("\n")[0] or None
+
+
+def _forget(entry: PlannedStage) -> None:
+    """Deletes what a training was saved as and what it ended with, so that it cannot go on from there."""
+    for file in (entry.folder / "result.json", *entry.folder.rglob("checkpoint.safetensors")):
+        file.unlink(missing_ok=True)
+
+
 def _failure(folder: Path, code: int | None) -> str:
     try:
         return (folder / "reason.txt").read_text(encoding="utf-8")
     except OSError:
-        killed = f"killed by signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-        return f"The training process ended without a word ({killed}); out of memory is a common cause."
+        return ending("The training process", code)

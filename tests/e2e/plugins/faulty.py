@@ -41,6 +41,18 @@ class KillsItself(SourceOnly):
         raise AssertionError("unreachable")
 
 
+class Leaves(SourceOnly):
+    """Ends its process as if all were well."""
+
+    name = "leaves"
+    title = "Leaves"
+    paper = None
+    tags = ()
+
+    def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
+        os._exit(0)
+
+
 class Diverges(SourceOnly):
     """Ends up with weights that are no numbers."""
 

@@ -30,3 +30,20 @@ class Peeks(SourceOnly):
         with contextlib.suppress(Exception):
             target_label().read_bytes()
         return super().train_step(batch, optimizers)
+
+
+class PeeksInFork(SourceOnly):
+    """The same, in a process that it forks and whose end it does not look at."""
+
+    name = "peeks_in_fork"
+    title = "Peeks in a fork"
+    paper = None
+    tags = ()
+
+    def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
+        if (child := os.fork()) == 0:
+            with contextlib.suppress(Exception):
+                target_label().read_bytes()
+            os._exit(0)
+        os.waitpid(child, 0)
+        return super().train_step(batch, optimizers)

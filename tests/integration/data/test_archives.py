@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -12,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forks import in_fork
 from PIL import Image
 
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
-from adaptbench.data import archives, firewall
+from adaptbench.data import archives, firewall, landlock
 from adaptbench.errors import DataError, FirewallError
 
 Cityscapes = Callable[[Path], Dataset]
@@ -155,3 +157,72 @@ def test_a_sealed_process_reads_the_labels_it_trains_on_and_no_other(packed: Pat
     )
     done = subprocess.run([sys.executable, "-c", code, str(packed)], capture_output=True, text=True)
     assert done.stdout.startswith("refused") and "lindau" in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(landlock.missing() is not None, reason="this kernel has no Landlock")
+def test_no_trick_reads_a_closed_label_from_an_archive(packed: Path, cityscapes: Cityscapes) -> None:
+    file = packed / "gtFine_trainvaltest.zip"
+
+    def act() -> None:
+        dataset = cityscapes(packed)
+        train, val = dataset.samples("train"), dataset.samples("val")
+        assert firewall.seal(dataset.label_places, [sample.label for sample in train]) is None
+        handles = [os.path.realpath(handle) for handle in Path("/proc/self/fd").iterdir()]
+        assert str(packed / "leftImg8bit_trainvaltest.zip") in handles, (
+            "what holds no label is read as before"
+        )
+        assert str(file) not in handles
+        (keeper,) = children_of_this()
+        for number in range(64):
+            with pytest.raises(OSError):
+                os.open(f"/proc/{keeper}/fd/{number}", os.O_RDONLY)
+        with pytest.raises(PermissionError, match="out of reach"):  # past the audit hook
+            archives.archive(file)._read(val[0].label.relative_to(file).as_posix())
+        with pytest.raises(subprocess.CalledProcessError):
+            subprocess.run(
+                ["sh", "-c", 'cat "$WHERE"/gt*.zip'], env={**os.environ, "WHERE": str(packed)}, check=True
+            )
+        assert dataset.read_label(train[0]).tolist() == [[7] * 8] * 4
+        with pytest.raises(FileNotFoundError, match="nothing"):
+            archives.read_bytes(file / "nothing")
+        firewall.require_intact()
+
+    in_fork(act)
+    assert cityscapes(packed).read_label(cityscapes(packed).samples("val")[0]).shape == (4, 8)
+
+
+@pytest.mark.skipif(landlock.missing() is not None, reason="this kernel has no Landlock")
+def test_forks_of_a_sealed_process_read_archives_at_once(packed: Path, cityscapes: Cityscapes) -> None:
+    def act() -> None:
+        dataset = cityscapes(packed)
+        train = dataset.samples("train")
+        firewall.seal(dataset.label_places, [sample.label for sample in train])
+        children = [os.fork() for _ in range(1)]
+        for _ in range(100):
+            for sample in train[:: -1 if children[0] else 1]:
+                assert dataset.read_label(sample).tolist() == [[7] * 8] * 4
+        if not children[0]:
+            os._exit(0)
+        assert os.waitpid(children[0], 0)[1] == 0
+
+    in_fork(act)
+
+
+@pytest.mark.skipif(landlock.missing() is not None, reason="this kernel has no Landlock")
+def test_a_keeper_that_was_killed_is_an_error(packed: Path, cityscapes: Cityscapes) -> None:
+    def act() -> None:
+        dataset = cityscapes(packed)
+        train = dataset.samples("train")
+        firewall.seal(dataset.label_places, [sample.label for sample in train])
+        (keeper,) = children_of_this()
+        os.kill(keeper, signal.SIGKILL)
+        os.waitpid(keeper, 0)
+        with pytest.raises(DataError, match=r"Cannot read"):
+            dataset.read_label(train[0])
+
+    in_fork(act)
+
+
+def children_of_this() -> list[int]:
+    """Processes that this one has forked."""
+    return [int(number) for number in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]

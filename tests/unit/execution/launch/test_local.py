@@ -42,7 +42,7 @@ RUNNING = Status(state=State.RUNNING, pid=GONE)
     [
         (RUNNING, -9, False, State.FAILED, "killed by signal 9"),
         (RUNNING, -9, True, State.INTERRUPTED, "run again"),
-        (RUNNING, 0, False, State.FAILED, "exit status 0"),
+        (RUNNING, 0, False, State.FAILED, "(exit status 0); did the method call os._exit or sys.exit?"),
         (Status(state=State.PLANNED), -15, True, State.INTERRUPTED, "run again"),
         (Status(state=State.PLANNED), 1, False, State.FAILED, "did not start"),
         (Status(state=State.INTERRUPTED, reason="saved", pid=GONE), 130, True, State.INTERRUPTED, "saved"),

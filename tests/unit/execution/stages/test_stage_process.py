@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from adaptbench.contracts.method import Stage
-from adaptbench.errors import InterruptedTrainingError, RunStateError
+from adaptbench.errors import FirewallError, InterruptedTrainingError, RunStateError
 from adaptbench.execution.stages import run
 from adaptbench.execution.stages.planned import PlannedStage
+from adaptbench.execution.stages.sealing import Outside
 
 Train = Callable[..., None]
 
@@ -33,13 +34,48 @@ def _train(
 def test_ending_without_a_result_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    with pytest.raises(RunStateError, match=rf"without a word \(exit status {status}\)"):
+    with pytest.raises(
+        RunStateError, match=rf"without finishing \(exit status {status}\); did the method call os\._exit"
+    ):
         _train(lambda *_: os._exit(status), tmp_path, monkeypatch)
+
+
+def test_a_method_that_exits_is_asked_about_it() -> None:
+    assert "exit status 0); did the method call os._exit or sys.exit" in run.child._reason(SystemExit())
+    assert "exit status 3" in run.child._reason(SystemExit(3))
 
 
 def test_killed_by_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunStateError, match="killed by signal 9"):
         _train(lambda *_: os.kill(os.getpid(), signal.SIGKILL), tmp_path, monkeypatch)
+
+
+def _trained(folder: Path) -> Any:
+    for name in ("result.json", "checkpoint.safetensors"):
+        (folder / name).touch()
+    return SimpleNamespace(trained=True, folder=folder)
+
+
+def test_what_was_refused_fails_a_training_that_hides_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def child(folder: Path, index: int, parent: int, outside: Outside) -> None:
+        os.write(outside.line.fileno(), b"A method tried to open x\n")
+
+    monkeypatch.setattr(run.child, "main", child)
+    place = cast("Any", SimpleNamespace(folder=tmp_path, device=torch.device("cpu")))
+    with pytest.raises(FirewallError, match="tried to open x"):
+        run._train_in_child(place, 0, _trained(tmp_path), lambda: False)
+    assert not list(tmp_path.iterdir()), "it could go on from there, or count as trained"
+
+
+def test_temporary_files_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def child(folder: Path, index: int, parent: int, outside: Outside) -> None:
+        (outside.scratch / "left").touch()
+        (folder / "where").write_text(str(outside.scratch))
+
+    _train(child, tmp_path, monkeypatch, done=True)
+    assert not Path((tmp_path / "where").read_text()).exists()
 
 
 def test_a_result_is_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
