@@ -19,8 +19,7 @@ class CutDraw:
     Attributes:
         swapped: whether the box comes from the first batch and the rest from the second; otherwise the other way round.
         share: share of the pixels outside of the box, before the box is cut off at the borders.
-        row: of the middle of the box.
-        column: of the middle of the box.
+        row, column: middle of the box.
     """
 
     swapped: bool

@@ -124,8 +124,6 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         OSError: it cannot be read.
-        DataError: the archive is damaged.
-        FirewallError: it is out of reach of this process.
     """
     inside = split(path)
     if inside is None:

@@ -33,17 +33,13 @@ def class_counts(
 ) -> list[dict[int, int]]:
     """Pixels by train id of every label file, in the order of ``items``; ignored pixels are not counted.
 
-    Args:
-        items: dataset, sample and label map of each image. No other label file is opened.
-        cache: folder of the results; one file per set of contents. Equal contents are counted once, whatever the
-            files are called; a changed file or label map is another entry.
-        count: how they are counted, where the cache does not have them.
+    No other label file is opened. The folder ``cache`` keeps a file per set of contents, whatever the files
+    are called; a changed file or label map is another entry. What it does not have is counted by ``count``.
 
     Units: pixels of the label files, before any resizing.
 
     Raises:
         DataError: a label file is missing or damaged, or there is not one labelled pixel.
-        RunStateError: the cache cannot be written.
     """
     kept = cache / f"{_content(items)}.json"
     if kept.is_file():

@@ -38,14 +38,11 @@ _REPLACE = "Copy or unpack the file again; no other sample is taken in its place
 def read_image(path: Path, value_range: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """Reads an image. The orientation tag of EXIF is not applied: label files know nothing of it.
 
-    Grey and palette images become RGB, and an alpha channel is dropped. Values of more than 8 bits need a stated range:
-    a camera's 12 bits in a file of 16 would otherwise be nearly black. CMYK is refused: it is RGB only by a profile.
+    Grey and palette images become RGB, and an alpha channel is dropped. Values of more than 8 bits need a
+    stated range, whose ends become 0 and 255; what is beyond is cut. (A camera's 12 bits in a file of 16
+    would otherwise be nearly black.) CMYK is refused: it is RGB only by a profile.
 
     Shape: ``(H, W, 3)`` RGB uint8.
-
-    Args:
-        path: the file.
-        value_range: values of images of more than 8 bits that become 0 and 255; what is beyond is cut.
 
     Raises:
         DataError: the file is missing, truncated, damaged or no image, in CMYK, or of more than 8 bits without a
@@ -167,12 +164,7 @@ def read_wide_index_image(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def require_same_size(image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], sample: Sample) -> None:
-    """Checks that a label map covers its image pixel by pixel.
-
-    Args:
-        image: the image. Shape: ``(H, W, 3)``.
-        label: the label map. Shape: ``(H, W)``.
-        sample: where both come from.
+    """Checks that a label map covers its image pixel by pixel. Shape: ``(H, W, 3)`` and ``(H, W)``.
 
     Raises:
         DataError: the sizes differ; names both files and both sizes.

@@ -43,10 +43,9 @@ _breaches: list[str] = []
 def seal(forbidden: Iterable[Path], allowed: Collection[Path] = ()) -> None:
     """Makes every later attempt of this process and its forks to open a forbidden file an error.
 
-    Args:
-        forbidden: folders whose files, at any depth, are out of reach. Links are followed. A folder may lie in a zip
-            archive; the archive itself can then be read through `adaptbench.data.archives` only, file by file.
-        allowed: files below them that may be opened all the same: what is trained on.
+    Forbidden are the files in these folders, at any depth, unless they are ``allowed``: what is trained on.
+    Links are followed. A folder may lie in a zip archive; the archive itself can then be read through
+    `adaptbench.data.archives` only, file by file.
 
     Raises:
         FirewallError: (later) on each attempt; names the file.

@@ -21,14 +21,7 @@ TABLE = "labels.jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the table.
-
-    Attributes:
-        name: of the image, with its split: ``cityscapes-train/NAME``.
-        width: of the label, in pixels.
-        height: of the label, in pixels.
-        facts: what was noted of it.
-    """
+    """A line of the table: an image with its split (``cityscapes-train/NAME``), its label in pixels, and facts."""
 
     name: str
     width: int
@@ -66,11 +59,7 @@ class PseudoLabels:
         return found
 
     def add(self, name: str, label: npt.NDArray[np.uint8], facts: Mapping[str, float]) -> None:
-        """Keeps the label of an image. Shape: ``(H, W)`` uint8 train ids.
-
-        Raises:
-            RunStateError: the folder cannot be written.
-        """
+        """Keeps the label of an image. Shape: ``(H, W)`` uint8 train ids."""
         with replacing(self.file(name)) as temporary:
             temporary.write_bytes(cv2.imencode(".png", label)[1].tobytes())
         entry = Entry(name, label.shape[1], label.shape[0], dict(facts))

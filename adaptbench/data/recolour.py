@@ -27,9 +27,8 @@ class Colours:
     Attributes:
         contrast: factor on grey levels.
         brightness: added to them, as a share of white.
-        hue: added to the hue, in steps of two degrees.
-        saturation: added to the saturation, in 256 steps.
-        value: added to the value, in 256 steps.
+        hue: added, in steps of two degrees.
+        saturation, value: added, in 256 steps.
     """
 
     contrast: float
@@ -41,13 +40,7 @@ class Colours:
 
 @dataclass(frozen=True)
 class Recolouring:
-    """The random part of a recolouring.
-
-    Attributes:
-        colours: the change of the colours; None = none.
-        grey: whether the image becomes grey.
-        kernel: side of the Gaussian that blurs, in pixels; None = none.
-    """
+    """The random part of a recolouring: colours, whether it becomes grey, and side of the Gaussian in pixels."""
 
     colours: Colours | None = None
     grey: bool = False

@@ -46,9 +46,7 @@ Item: TypeAlias = tuple[Reader, Sample, tuple[int, int], LabelMap | None]
 class Domain:
     """Images of one or several datasets that are trained on as one domain.
 
-    Attributes:
-        items: the images.
-        predicted: whether the labels are pseudo-labels, which may have another size than their images.
+    Labels that are ``predicted`` are pseudo-labels, which may have another size than their images.
     """
 
     items: Sequence[Item]
@@ -97,15 +95,7 @@ _WHOLE = _Placement((slice(None), slice(None)), flip=False)
 
 
 class TrainingStream(Dataset[Batch]):
-    """Batches by iteration number.
-
-    Args:
-        labelled: images trained on with labels.
-        target: unlabelled images, or None.
-        settings: batch size, crop and class share limit are read.
-        stage_seed: seed of the stage.
-        sampling: what is shown of which images, and what comes with them.
-        normalisation: of the network's input.
+    """Batches by iteration number: of images trained on with labels, and of unlabelled ones of the target.
 
     Raises:
         UsageError: whole images of several sizes shall be in one batch.

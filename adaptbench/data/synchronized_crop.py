@@ -21,11 +21,7 @@ Place = tuple[slice, slice]
 
 
 def synchronized(batch: Batch, side: int) -> Batch:
-    """The batch with a part of every crop: one place per sample, shared by source and target.
-
-    Args:
-        batch: crops of equal size.
-        side: of the square part, in pixels of the crop.
+    """The batch with a part of every crop: one place per sample, shared by source and target. Units: pixels.
 
     Raises:
         UsageError: the part is larger than the crop.
@@ -36,11 +32,7 @@ def synchronized(batch: Batch, side: int) -> Batch:
 
 
 def draw_places(batch: Batch, side: int) -> list[Place]:
-    """Rows and columns of every sample's part.
-
-    Raises:
-        UsageError: the part is larger than the crop.
-    """
+    """Rows and columns of every sample's part."""
     image = batch.labelled.image
     if side > min(image.shape[-2:]):
         crop = "x".join(map(str, image.shape[-2:]))

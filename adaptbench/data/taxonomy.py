@@ -42,9 +42,8 @@ class ClassSet:
     """Named, ordered list of classes that a benchmark trains and scores.
 
     Attributes:
-        name: key used in protocols and tables, for example ``"cityscapes19"``.
-        classes: class names; the position is the train id.
-        palette: one RGB colour (0..255) per class, for images.
+        classes: their names; the position is the train id.
+        palette: one RGB colour (0..255) per class.
         source: where the definition comes from.
         averaged: train ids of the classes that the mean IoU is over; None = all. The others are trained, predicted and
             have an IoU of their own.
@@ -285,13 +284,10 @@ def register(
     tables: Mapping[str, Mapping[int, int]],
     ignored: Iterable[int] = (),
 ) -> None:
-    """Adds an id space that a user describes, and the class set it comes with.
+    """Adds an id space that a user describes, and the class set it comes with; saying the same twice is fine.
 
-    Args:
-        class_set: a new one, or None; saying the same twice is fine.
-        id_space: name of the id space.
-        tables: class set -> raw id -> train id; ids that are listed nowhere are unknown.
-        ignored: further known ids.
+    ``tables`` lead from class set to raw id to train id. Ids that are neither there nor ``ignored`` are
+    unknown.
 
     Raises:
         UsageError: the class set is another one than the one of that name.

@@ -35,10 +35,8 @@ _SMALLEST = 104
 class Panel:
     """An image and a few words below it.
 
-    Shape: image ``(H, W, 3)`` RGB uint8.
-
-    Attributes:
-        smooth: whether its pixels may be averaged to make it smaller; colours of classes may not.
+    Its pixels may be averaged to make it smaller if it is ``smooth``; colours of classes may not. Shape:
+    image ``(H, W, 3)`` RGB uint8.
     """
 
     image: Pixels

@@ -23,12 +23,7 @@ _DARK, _LINES = 0.5, 32
 
 @dataclass(frozen=True)
 class Painter:
-    """Draws parts of a training step.
-
-    Attributes:
-        classes: names and colours of labels.
-        normalisation: what networks' inputs are in.
-    """
+    """Draws parts of a training step, whose labels are of some classes and whose images are normalised."""
 
     classes: ClassSet
     normalisation: Normalisation
@@ -36,12 +31,10 @@ class Painter:
     def panel(self, part: str, parts: Mapping[str, Array], name: str) -> Panel:
         """One part of a group: integers are labels, three channels are an image, anything else is a map.
 
-        Shape: every array ``(H, W)`` or ``(C, H, W)``.
+        All parts of the group are of one sample; `OVERLAYS` are drawn over its label, and its name stands
+        below its image.
 
-        Args:
-            part: which one.
-            parts: all parts of the group, for one sample; `OVERLAYS` are drawn over its label.
-            name: of the sample; it stands below its image.
+        Shape: every array ``(H, W)`` or ``(C, H, W)``.
         """
         array = parts[part]
         if np.issubdtype(array.dtype, np.integer):

@@ -103,13 +103,8 @@ def poly_schedule(optimizer: OptimWrapper, power: float, iterations: int) -> Pol
 def build_schedule(optimizer: OptimWrapper, settings: Recipe, iterations: int) -> list[Any]:
     """Polynomial decay over all iterations, multiplied by a linear warm-up in the first ones.
 
-    The decay runs from iteration 0; the warm-up multiplies it and does not delay it:
+    The decay runs from iteration 0 to T; the warm-up multiplies it and does not delay it:
     ``lr(t) = lr * (1 - t/T)^p * (s + (1 - s) * min(t/w, 1))``.
-
-    Args:
-        optimizer: whose rates are changed.
-        settings: power and warm-up.
-        iterations: T, where the decay ends.
 
     Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up.
     """

@@ -15,16 +15,13 @@ Arithmetic: TypeAlias = Literal["torch-0.4", "current"]
 class RepeatedSGD(torch.optim.Optimizer):
     """SGD with momentum and weight decay whose groups say how often their tensors are listed (``times``).
 
-    The networks of ADVENT and IntraDA collect their parameters by walking over nested modules, so that their optimiser
-    lists most of them three or four times and updates them as often, each time with the same gradient.
+    The networks of ADVENT and IntraDA collect their parameters by walking over nested modules, so that their
+    optimiser lists most of them three or four times and updates them as often, each time with the same
+    gradient.
 
-    Args:
-        params: groups with ``params``, ``weight_decay``, ``times``, and ``lr`` if it is another than that below.
-        lr: learning rate.
-        momentum: of all groups.
-        arithmetic: with ``torch-0.4``, the framework of these papers, weight decay is added into the stored
-            gradient, and so once more with every update of a step. With ``current`` it is not, but in the very first
-            step every update starts from an empty momentum buffer.
+    With the arithmetic ``torch-0.4``, the framework of these papers, weight decay is added into the stored
+    gradient, and so once more with every update of a step. With ``current`` it is not, but in the very first
+    step every update starts from an empty momentum buffer.
 
     Source: code of ADVENT, arXiv 1811.12833; docs/quirks.md#a19.
     """

@@ -52,9 +52,9 @@ def ensure(
 
     Args:
         spec: the dials of the world.
-        dataset: whose layout, encoding and look, a key of `adaptbench.data.minicity.write.WRITERS`.
+        dataset: a key of `adaptbench.data.minicity.write.WRITERS`.
         counts: images per split, for example ``{"train": 200, "val": 60}``.
-        cache: root of the cache; default `cache_folder`.
+        cache: default `cache_folder`.
         progress: called with (images written, images in all).
         workers: processes; default one per core this process may use. 1 stays in this process; with
             more, a script that calls this needs the usual ``if __name__ == "__main__"``.

@@ -58,7 +58,6 @@ class Part:
     Attributes:
         along: where it begins and ends, 0 (rear) to 1 (front) of the vehicle's length.
         up: bottom and top, metres.
-        paint: its paint.
         layer: higher layers are painted over lower ones.
         slope: how far its top edge lies inside its bottom edge, metres.
         glazing: its windows and boards.
@@ -74,13 +73,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Vehicle:
-    """A kind of vehicle; its first part is the one that carries wheels and lamps.
+    """A kind of vehicle, metres; its first part is the one that carries wheels and lamps.
 
     Attributes:
-        length, width: metres.
-        parts: its blocks.
         wheels: where wheels are, 0..1 of the length.
-        radius: of the wheels, metres.
+        radius: of the wheels.
         lamps: bottom and top of its lamps, 0..1 of the first part.
     """
 

@@ -86,9 +86,7 @@ def snow(look: Look) -> Look:
 def night(look: Look, darkness: float = 0.8) -> Look:
     """Nothing but lamps, headlights, signals and a few windows shines; the sensor is noisy.
 
-    Args:
-        look: by day.
-        darkness: how much darker everything else gets, 0..1; 0.8 is a lit street, 0.9 a dim one.
+    Everything else gets darker by ``darkness``, 0..1; 0.8 is a lit street, 0.9 a dim one.
     """
     dark = repainted(look, [name for name in look.paints if name not in LIGHTS], (8.0, 8.0, 12.0), darkness)
     dim = mixed(look.paints["window"].palette[1:], (14.0, 14.0, 16.0), darkness)

@@ -21,11 +21,7 @@ def _generators(key: list[int]) -> list[np.random.Generator]:
 def draw_image(
     spec: WorldSpec, dataset: str, split: str, index: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Draws image ``index`` (from 0) of a split.
-
-    Returns:
-        RGB image, shape ``(H, W, 3)``, and Cityscapes label ids, shape ``(H, W)``; both uint8.
-    """
+    """Image ``index`` (from 0) of a split. Shape: RGB ``(H, W, 3)`` and Cityscapes label ids ``(H, W)``, uint8."""
     key = [VERSION, spec.seed, zlib.crc32(f"{dataset}/{split}".encode()), index]
     geometry, appearance = _generators(key)
     look = look_of(look_name(dataset, split, index), spec.gap)
