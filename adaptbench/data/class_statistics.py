@@ -17,8 +17,6 @@ from adaptbench.errors import DataError
 from adaptbench.storage.atomic import write_text
 
 LabelledItem = tuple[Reader, Sample, LabelMap]
-
-
 #: Pixels by train id of every item, in order.
 Count = Callable[[Sequence[LabelledItem]], list[dict[int, int]]]
 
@@ -60,6 +58,6 @@ def _content(items: Sequence[LabelledItem]) -> str:
     digest = hashlib.sha256()
     for _, sample, table in items:
         digest.update(hashlib.sha256(np.asarray(table).tobytes()).digest())
-        label = archives.read_bytes(sample.label) if archives.is_file(sample.label) else None
-        digest.update(b"" if label is None else hashlib.sha256(label).digest())
+        if archives.is_file(sample.label):
+            digest.update(hashlib.sha256(archives.read_bytes(sample.label)).digest())
     return digest.hexdigest()[:32]

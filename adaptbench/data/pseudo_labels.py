@@ -79,16 +79,13 @@ class PseudoLabels:
                     f"{self.folder / TABLE} does not name the image {name}, whose pseudo-label is to be "
                     f"trained on. Delete the folder {self.folder} to label all images again."
                 )
-            self._require_size(entries[name])
-
-    def _require_size(self, entry: Entry) -> None:
-        path = self.file(entry.name)
-        width, height = files.index_image_size(path)
-        if (width, height) != (entry.width, entry.height):
-            raise DataError(
-                f"The pseudo-label {path} has {width}x{height} pixels, but it was made with "
-                f"{entry.width}x{entry.height}. Delete the folder {self.folder} to label all images again."
-            )
+            entry, path = entries[name], self.file(name)
+            width, height = files.index_image_size(path)
+            if (width, height) != (entry.width, entry.height):
+                raise DataError(
+                    f"The pseudo-label {path} has {width}x{height} pixels, but it was made with "
+                    f"{entry.width}x{entry.height}. Delete the folder {self.folder} to label all images again."
+                )
 
 
 def require_known(method: str, images: Collection[str], *chosen: Collection[str]) -> None:

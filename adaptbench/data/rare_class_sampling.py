@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from adaptbench.data.label_ids import histogram
 
 Crop = TypeVar("Crop")
 
@@ -56,24 +59,23 @@ class RareClassSampler:
 
         Source: DAFormer, arXiv 2111.14887, section 3.3; docs/quirks.md#s48.
         """
-        class_id = draw_class(self.classes, generator)
-        return RareSample(class_id, draw_file(self.files[class_id], generator))
+        classes, probabilities = self.classes
+        class_id = int(classes[generator.choice(len(classes), p=probabilities)])
+        files = self.files[class_id]
+        return RareSample(class_id, int(files[generator.choice(len(files))]))
 
 
 def count_classes(label: npt.NDArray[np.uint8], ignore: int = 255) -> dict[int, int]:
     """Count the pixels of every class in a label, ascending, without ``ignore``. Shape: uint8, any."""
-    counts = np.bincount(label.ravel(), minlength=256)
-    counts[ignore] = 0
-    return {int(class_id): int(counts[class_id]) for class_id in np.flatnonzero(counts)}
+    return {class_id: pixels for class_id, pixels in histogram(label).items() if class_id != ignore}
 
 
 def class_totals(files: Sequence[ClassCounts]) -> dict[int, int]:
     """Add up the pixels of each class over all files, classes in the order in which they appear."""
-    totals: dict[int, int] = {}
+    totals: Counter[int] = Counter()
     for counts in files:
-        for class_id, pixels in counts.items():
-            totals[class_id] = totals.get(class_id, 0) + pixels
-    return totals
+        totals.update(counts)
+    return dict(totals)
 
 
 def class_probabilities(totals: ClassCounts, temperature: float) -> ClassProbabilities:
@@ -138,23 +140,6 @@ def rare_class_sampler(
     return RareClassSampler(ClassProbabilities(classes, probabilities), eligible)
 
 
-def draw_class(classes: ClassProbabilities, generator: np.random.Generator) -> int:
-    """Draw a class by its probability.
-
-    Source: DAFormer, arXiv 2111.14887, section 3.3.
-    """
-    position = generator.choice(len(classes.classes), p=classes.probabilities)
-    return int(classes.classes[position])
-
-
-def draw_file(files: npt.NDArray[np.integer[Any]], generator: np.random.Generator) -> int:
-    """Draw one of the files that show a class, all equally likely.
-
-    Source: DAFormer, arXiv 2111.14887, section 3.3.
-    """
-    return int(files[generator.choice(len(files))])
-
-
 def accept_crop(
     draw: Callable[[], Crop],
     count: Callable[[Crop], int],
@@ -176,8 +161,6 @@ def accept_crop(
     if min_crop_ratio < 0 or checks < 0:
         raise ValueError(f"expected 0 or more, got min_crop_ratio {min_crop_ratio} and {checks} checks")
     crop, drawn = draw(), 1
-    if min_crop_ratio == 0:
-        return AcceptedCrop(crop, drawn)
-    while drawn <= checks and not count(crop) > min_pixels * min_crop_ratio:
+    while min_crop_ratio > 0 and drawn <= checks and not count(crop) > min_pixels * min_crop_ratio:
         crop, drawn = draw(), drawn + 1
     return AcceptedCrop(crop, drawn)
