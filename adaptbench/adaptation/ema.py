@@ -28,7 +28,6 @@ def ema_alpha(iteration: int, cap: float) -> float:
     return min(1.0 - 1.0 / (iteration + 1), cap)
 
 
-@torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, iteration: int, cap: float) -> None:
     """Move the teacher's parameters towards the student's: teacher = a * teacher + (1 - a) * student.
 

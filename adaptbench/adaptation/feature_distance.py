@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-IGNORE = 255
-"""Label of pixels and blocks without a class."""
+from adaptbench.adaptation.seg_loss import IGNORE
 
 
 class FeatureDistance(NamedTuple):

@@ -40,16 +40,16 @@ class Painter:
         if np.issubdtype(array.dtype, np.integer):
             return Panel(self._label(_plane(array), parts), _caption(parts), smooth=False)
         if array.ndim == 3 and array.shape[0] == 3:
-            return Panel(
-                self._image(array), f"pasted {parts['mask'].mean():.1%}" if "mask" in parts else name
-            )
-        return Panel(_grey(array), f"mean {np.nan_to_num(array).mean():.2f}", smooth=False)
+            caption = f"pasted {parts['mask'].mean():.1%}" if "mask" in parts else name
+            return Panel(self._image(array), caption)
+        grey = array.mean(axis=0) if array.ndim == 3 else array  # black is 0 and white is 1
+        pixels = _bytes(np.repeat(grey[..., None] * 255.0, 3, axis=2))
+        return Panel(pixels, f"mean {np.nan_to_num(array).mean():.2f}", smooth=False)
 
     def _image(self, image: Array) -> Pixels:
         """A network's input as RGB. Shape: ``(3, H, W)`` to ``(H, W, 3)`` uint8."""
         pixels = image.transpose(1, 2, 0) * np.asarray(self.normalisation.std) + self.normalisation.mean
-        rgb = pixels[..., ::-1] if self.normalisation.bgr else pixels
-        return _bytes(rgb)
+        return _bytes(pixels[..., ::-1] if self.normalisation.bgr else pixels)
 
     def _label(self, ids: Array, parts: Mapping[str, Array]) -> Pixels:
         """Colours of the classes, darker the less a pixel weighs, and hatched where it is not confident."""
@@ -67,12 +67,6 @@ def _caption(parts: Mapping[str, Array]) -> str:
     if "confident" in parts:
         return f"confident {parts['confident'].mean():.1%}"
     return f"mean weight {parts['weight'].mean():.2f}" if "weight" in parts else ""
-
-
-def _grey(values: Array) -> Pixels:
-    """Black is 0 and white is 1; channels are averaged. Shape: ``(H, W)`` or ``(C, H, W)``."""
-    plane = values.mean(axis=0) if values.ndim == 3 else values
-    return _bytes(np.repeat(plane[..., None] * 255.0, 3, axis=2))
 
 
 def _hatching(shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

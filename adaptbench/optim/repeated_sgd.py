@@ -47,7 +47,9 @@ class RepeatedSGD(torch.optim.Optimizer):
 
     def _update(self, tensors: list[Tensor], group: Mapping[str, Any]) -> None:
         first = "momentum_buffer" not in self.state[tensors[0]]
-        buffers = self._buffers(tensors)
+        for tensor in tensors:
+            self.state[tensor].setdefault("momentum_buffer", torch.zeros_like(tensor))
+        buffers = [self.state[tensor]["momentum_buffer"] for tensor in tensors]
         gradients = [tensor.grad.clone() for tensor in tensors if tensor.grad is not None]
         for time in range(group["times"]):
             if time and self.arithmetic == "current":
@@ -58,10 +60,3 @@ class RepeatedSGD(torch.optim.Optimizer):
             torch._foreach_mul_(buffers, group["momentum"])
             torch._foreach_add_(buffers, gradients)
             torch._foreach_add_(tensors, buffers, alpha=-group["lr"])
-
-    def _buffers(self, tensors: list[Tensor]) -> list[Tensor]:
-        """Momentum buffers, made where there is none yet."""
-        states = [self.state[tensor] for tensor in tensors]
-        for tensor, state in zip(tensors, states, strict=True):
-            state.setdefault("momentum_buffer", torch.zeros_like(tensor))
-        return [state["momentum_buffer"] for state in states]
