@@ -47,8 +47,8 @@ def class_label(logits: Tensor, alignment: Alignment, clip: float | None) -> Ten
     It is ``soft``, the class probabilities, ``hard``, the most likely class, or ``binary``, a single 1.
     Probabilities above ``clip`` are set to it, and nothing is normalised again.
 
-    Shape: float (B, C, H, W), logits at the size of the image, divided by the temperature, to the same or (B,
-    1, H, W) if binary; 0..1.
+    Shape: logits at the size of the image, divided by the temperature, float (B, C, H, W), to the same or
+    (B, 1, H, W) if binary; 0..1.
 
     Source: FADA, arXiv 2007.09222, equations 6 and 7; its code for the clipping.
     """

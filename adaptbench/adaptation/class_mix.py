@@ -69,8 +69,7 @@ def draw_classes(labels: Tensor, generator: np.random.Generator) -> list[ClassId
 def class_mask(labels: Tensor, classes: Sequence[npt.NDArray[np.integer[Any]]]) -> Tensor:
     """Mark the pixels whose label is among the classes chosen for their sample.
 
-    Shape: integer labels (B, 1, H, W) in 0..255 and B integer arrays, which may be empty, to bool (B, 1, H,
-    W).
+    Shape: integer labels (B, 1, H, W) in 0..255 and B integer arrays, maybe empty, to bool (B, 1, H, W).
 
     Raises:
         ValueError: the number of choices differs from the batch size.

@@ -65,14 +65,13 @@ def masked_distance(student: Tensor, imagenet: Tensor, mask: Tensor | None = Non
 
     An empty mask gives NaN, which is what is logged, and a gradient of exactly zero.
 
-    Shape: features float (B, C, h, w), through which gradients flow where they require them, and bool (B, 1,
-    h, w), None = all positions, to a scalar.
+    Shape: features float (B, C, h, w), through which gradients flow where they require them, and mask bool
+    (B, 1, h, w), None = all positions, to a scalar.
 
     Raises:
         ValueError: the shapes do not fit together.
 
-    Source: DAFormer, arXiv 2111.14887, thing-class feature distance (section 3.3); docs/quirks.md#s41 and
-    #s43.
+    Source: DAFormer, arXiv 2111.14887, thing-class feature distance (section 3.3); docs/quirks.md#s41 and #s43.
     """
     if student.shape != imagenet.shape:
         raise ValueError(

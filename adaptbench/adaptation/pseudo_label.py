@@ -39,8 +39,7 @@ def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
     Raises:
         ValueError: the logits are not four-dimensional or the threshold lies outside 0..1.
 
-    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, equations 2 to 4;
-    docs/quirks.md#s32.
+    Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, equations 2 to 4; docs/quirks.md#s32.
     """
     if logits.dim() != 4:
         raise ValueError(f"logits: expected (B, C, H, W), got shape {tuple(logits.shape)}")

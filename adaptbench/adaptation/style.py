@@ -102,8 +102,7 @@ class StyleHallucination(nn.Module):
     published checkpoints. The encoder calls it in training mode only; the weights of its passes come from
     the enclosing `drawing`. There are as many base styles as channels in the papers, which is the default.
 
-    Source: SHADE, arXiv 2204.02548, style hallucination; DG with HRDA, arXiv 2304.13615; docs/quirks.md#s57
-    and #s58.
+    Source: SHADE, arXiv 2204.02548, style hallucination; DG with HRDA, arXiv 2304.13615; docs/quirks.md#s57 and #s58.
     """
 
     def __init__(self, channels: int, number: int | None = None) -> None:
@@ -131,7 +130,10 @@ class StyleHallucination(nn.Module):
 
     @contextmanager
     def drawing(self, draw: Callable[[int], Tensor]) -> Iterator[None]:
-        """Let the encoder passes of this block take the weights of so many images from ``draw``, once per pass."""
+        """Let the encoder passes of this block take their weights from ``draw``, once per pass.
+
+        It is called with the number of images, for example `draw_style_weights` with a generator.
+        """
         before, self._draw = self._draw, draw
         try:
             yield

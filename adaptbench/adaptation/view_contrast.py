@@ -25,8 +25,8 @@ BLOCK = 512
 def paired_contrast(first: Tensor, second: Tensor, factor: float, block: int = BLOCK) -> Tensor:
     """The contrast between the rows of two views, which are in the same order.
 
-    The ``factor`` on the similarities is 20 for pixels and 7 for prototypes as published. So many rows as a
-    ``block`` has are compared with all others at a time; it changes no number beyond rounding.
+    The ``factor`` on the similarities is 20 for pixels and 7 for prototypes as published. ``block`` rows are
+    compared with all others at a time; it changes no number beyond rounding.
 
     Shape: float ``(M, C)`` each, rows that sum to 1, to a scalar, 0 or more.
 

@@ -27,7 +27,7 @@ class Distortion:
         brightness: added to all channels, in grey levels.
         contrast: factor on all channels.
         contrast_first: whether the contrast comes before saturation and hue, else after them.
-        saturation: factor.
+        saturation: factor on it.
         hue: added to the hue, in steps of two degrees.
     """
 
