@@ -14,12 +14,7 @@ from adaptbench.adaptation.seg_loss import IGNORE
 
 
 class Front(NamedTuple):
-    """The pixels of target images that are pasted, and their labels.
-
-    Shape:
-        - mask: bool ``(B, 1, H, W)``.
-        - label: int64 ``(B, 1, H, W)``; 255 outside of the mask.
-    """
+    """The pixels of target images that are pasted. Shape: bool and int64 ``(B, 1, H, W)``; 255 outside of the mask."""
 
     mask: Tensor
     label: Tensor

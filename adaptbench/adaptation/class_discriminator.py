@@ -19,10 +19,7 @@ _SLOPE = 0.2
 class ClassDiscriminator(nn.Module):
     """Two 3x3 convolutions with leaky ReLU and one per half: a score per domain, class and cell, without activation.
 
-    Args:
-        in_channels: channels of the feature map it sees.
-        num_classes: channels of each half.
-        width: channels after the first convolution; the second halves them.
+    The first convolution has ``width`` channels; the second halves them.
 
     Source: Wang et al., FADA, arXiv 2007.09222, section 3.2.
     """
@@ -47,14 +44,11 @@ class ClassDiscriminator(nn.Module):
 def class_label(logits: Tensor, alignment: Alignment, clip: float | None) -> Tensor:
     """Return the class label that a discriminator learns besides the domain of a pixel, without gradient.
 
-    Args:
-        logits: of the network, at the size of the image and divided by the temperature.
-        alignment: ``soft`` = class probabilities, ``hard`` = the most likely class, ``binary`` = a single 1.
-        clip: larger probabilities are set to it, and nothing is normalised again; None = no limit.
+    It is ``soft``, the class probabilities, ``hard``, the most likely class, or ``binary``, a single 1.
+    Probabilities above ``clip`` are set to it, and nothing is normalised again.
 
-    Shape:
-        - logits: float (B, C, H, W).
-        - returns: float (B, C, H, W), or (B, 1, H, W) if binary; 0..1.
+    Shape: logits at the size of the image, divided by the temperature, float (B, C, H, W), to the same or
+    (B, 1, H, W) if binary; 0..1.
 
     Source: FADA, arXiv 2007.09222, equations 6 and 7; its code for the clipping.
     """
@@ -72,11 +66,8 @@ def domain_cross_entropy(
 ) -> Tensor:
     """Return the cross entropy between a discriminator's scores and a class label in one half of the channels.
 
-    Shape:
-        - scores: float (B, 2 * C, H, W), source half first.
-        - label: float (B, C, H, W), not necessarily adding up to 1.
-        - weight: of every pixel, float (B, H, W), or None.
-        - returns: float scalar, averaged over all pixels.
+    Shape: scores float (B, 2 * C, H, W), source half first; label float (B, C, H, W), not necessarily adding
+    up to 1; weight of every pixel float (B, H, W); to a scalar, averaged over all pixels.
 
     Raises:
         ValueError: shapes do not fit together.

@@ -32,11 +32,7 @@ class Mixed(NamedTuple):
 
 
 def candidate_classes(labels: Tensor) -> ClassIds:
-    """List the label values that occur in a batch, sorted, 255 included.
-
-    Shape:
-        - labels: integer tensor of any shape, values 0..255.
-        - returns: int64 (n,), ascending.
+    """List the label values that occur in a batch, sorted, 255 included. Shape: any to int64 (n,).
 
     Raises:
         ValueError: a value lies outside 0..255.
@@ -59,12 +55,7 @@ def draw_classes(labels: Tensor, generator: np.random.Generator) -> list[ClassId
     For each sample ceil(n/2) of the n values of the WHOLE batch are drawn without replacement, 255 included.
     A class may be absent from the sample it was drawn for.
 
-    Shape:
-        - labels: integer (B, 1, H, W), class indices 0..254, 255 = ignore.
-        - returns: B arrays, int64 (ceil(n/2),), in drawing order.
-
-    Raises:
-        ValueError: a value lies outside 0..255.
+    Shape: integer labels (B, 1, H, W) in 0..255 to B arrays, int64 (ceil(n/2),), in drawing order.
 
     Source: DACS, arXiv 2007.08702, section 3 and ClassMix, arXiv 2007.07936; docs/quirks.md#s35.
     """
@@ -78,10 +69,7 @@ def draw_classes(labels: Tensor, generator: np.random.Generator) -> list[ClassId
 def class_mask(labels: Tensor, classes: Sequence[npt.NDArray[np.integer[Any]]]) -> Tensor:
     """Mark the pixels whose label is among the classes chosen for their sample.
 
-    Shape:
-        - labels: integer (B, 1, H, W), class indices 0..254, 255 = ignore.
-        - classes: B integer arrays of values 0..255, may be empty.
-        - returns: bool (B, 1, H, W), true = chosen.
+    Shape: integer labels (B, 1, H, W) in 0..255 and B integer arrays, maybe empty, to bool (B, 1, H, W).
 
     Raises:
         ValueError: the number of choices differs from the batch size.
@@ -100,10 +88,8 @@ def class_mask(labels: Tensor, classes: Sequence[npt.NDArray[np.integer[Any]]]) 
 def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Take the source where the mask is true and the target elsewhere.
 
-    Shape:
-        - mask: bool or 0/1 integer (B, 1, H, W).
-        - source, target: (B, C, H, W), or (B, H, W) for weights and labels without channel; equal dtypes.
-        - returns: like source.
+    Shape: mask bool or 0/1 integer (B, 1, H, W); both others (B, C, H, W), or (B, H, W) for weights and
+    labels without channel, of equal dtypes.
 
     Raises:
         ValueError: the shapes of source and target differ.
@@ -131,13 +117,8 @@ def class_mix(
     Shape:
         - source_image, target_image: float (B, C, H, W), normalised in the same way.
         - source_label: int64 (B, 1, H, W), class indices, 255 = ignore.
-        - pseudo_label: int64 (B, H, W), class indices.
-        - pseudo_weight: float32 (B, H, W), 0 or more.
+        - pseudo_label, pseudo_weight: int64 and float32 (B, H, W).
         - classes: B integer arrays, see `draw_classes`.
-        - returns: see `Mixed`.
-
-    Raises:
-        ValueError: shapes or the number of choices do not fit together.
 
     Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, section 3.1; docs/quirks.md#s36.
     """

@@ -48,8 +48,7 @@ class JitterDraw:
     Shape:
         - brightness, contrast, saturation: float32 (B,), 0 or more, 1 = unchanged.
         - hue: float32 (B,), turns, -0.5..0.5, 0 = unchanged.
-        - order: the four operations in the order in which they are applied to all B images;
-          0 brightness, 1 contrast, 2 saturation, 3 hue.
+        - order: of the operations on all B images; 0 brightness, 1 contrast, 2 saturation, 3 hue.
 
     Raises:
         ValueError: the order is not a permutation of 0..3.
@@ -76,17 +75,9 @@ def factor_range(strength: float) -> tuple[float, float]:
 
 
 def draw_jitter(strength: float | JitterStrength, batch: int, generator: torch.Generator) -> JitterDraw:
-    """Draw jitter factors for every image and one order for all.
+    """Draw jitter factors for every image and one order for all: brightness, contrast, hue, saturation, order.
 
-    The drawing order is the published one: brightness, contrast, hue, saturation, order.
-
-    Args:
-        strength: one number for all properties or one for each.
-        batch: number of images that share the order. Class mixing draws for one image at a time.
-        generator: source of randomness.
-
-    Raises:
-        ValueError: a strength is out of range.
+    Class mixing draws for one image at a time.
 
     Source: DAFormer, arXiv 2111.14887, section 4.1; docs/quirks.md#s37, #s38 and #s53.
     """
@@ -100,13 +91,9 @@ def draw_jitter(strength: float | JitterStrength, batch: int, generator: torch.G
 
 
 def jitter_applies(draw: float, probability: float) -> bool:
-    """Decide whether images are jittered: only if the draw is GREATER than the parameter.
+    """Decide whether images are jittered: only if the draw (uniform in 0..1) is GREATER than the parameter.
 
     The published parameter 0.2 therefore jitters 80 percent of the batches.
-
-    Args:
-        draw: uniform in 0..1, shared by the batch.
-        probability: the published "colour jitter probability".
 
     Source: docs/quirks.md#s37.
     """
@@ -118,15 +105,8 @@ def color_jitter(image: Tensor, draw: JitterDraw, mean: ChannelValues, std: Chan
 
     Brightness is additive, contrast multiplies without subtracting a mean, saturation and hue work in HSV.
 
-    Args:
-        image: normalised images.
-        draw: factors for each image and the order of the operations.
-        mean: channel means that were subtracted, in grey levels 0..255.
-        std: channel deviations that were divided by, in grey levels.
-
-    Shape:
-        - image: float (B, 3, H, W), RGB, (grey level - mean) / std.
-        - returns: like image, every channel clamped to the grey levels 0..255.
+    Shape: float (B, 3, H, W), (grey level - mean) / std with both in grey levels 0..255, to the same, every
+    channel clamped to the grey levels 0..255.
 
     Raises:
         ValueError: the images are not (B, 3, H, W) or the factors are not one per image.
@@ -161,10 +141,7 @@ def adjust_saturation(rgb: Tensor, factor: Tensor) -> Tensor:
     With v = max, d = max - min, s = d / (v + 1e-6) and s' = min(s * factor, 1), each channel c becomes
     v * (1 - s' * (v - c) / d). That is the HSV round trip without ever computing the hue.
 
-    Shape:
-        - rgb: float (B, 3, H, W), 0..1.
-        - factor: float (B, 1, 1, 1), 0 or more.
-        - returns: like rgb, 0..1.
+    Shape: float (B, 3, H, W) in 0..1, unchanged; factor (B, 1, 1, 1), 0 or more.
     """
     value = rgb.amax(dim=1, keepdim=True)
     span = value - rgb.amin(dim=1, keepdim=True)
@@ -176,10 +153,7 @@ def adjust_saturation(rgb: Tensor, factor: Tensor) -> Tensor:
 def adjust_hue(rgb: Tensor, turns: Tensor) -> Tensor:
     """Turn the HSV hue at constant saturation and value.
 
-    Shape:
-        - rgb: float (B, 3, H, W), 0..1.
-        - turns: float (B, 1, 1, 1), parts of a full turn.
-        - returns: like rgb, 0..1.
+    Shape: float (B, 3, H, W) in 0..1, unchanged; (B, 1, 1, 1), parts of a full turn.
     """
     red, green, blue = rgb[:, 0:1], rgb[:, 1:2], rgb[:, 2:3]
     value = rgb.amax(dim=1, keepdim=True)

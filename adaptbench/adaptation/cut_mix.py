@@ -19,8 +19,7 @@ class CutDraw:
     Attributes:
         swapped: whether the box comes from the first batch and the rest from the second; otherwise the other way round.
         share: share of the pixels outside of the box, before the box is cut off at the borders.
-        row: of the middle of the box.
-        column: of the middle of the box.
+        row, column: middle of the box.
     """
 
     swapped: bool
@@ -69,13 +68,10 @@ def cut_mix(first: LabelledBatch, second: LabelledBatch, draw: CutDraw) -> Label
     """
     size = (second.image.shape[2], second.image.shape[3])
     first = _resized(first, size)
-    box = cut_box(size, draw)
     mask = torch.zeros(1, 1, *size, dtype=torch.bool, device=second.image.device)
-    mask[:, :, box.rows, box.columns] = True
+    mask[:, :, *cut_box(size, draw)] = True
     patch, background = (first, second) if draw.swapped else (second, first)
-    return LabelledBatch(
-        torch.where(mask, patch.image, background.image), torch.where(mask, patch.label, background.label)
-    )
+    return LabelledBatch(*(torch.where(mask, *pair) for pair in zip(patch, background, strict=True)))
 
 
 def _resized(batch: LabelledBatch, size: tuple[int, int]) -> LabelledBatch:

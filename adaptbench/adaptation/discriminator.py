@@ -22,9 +22,7 @@ _SLOPE = 0.2
 class OutputDiscriminator(nn.Sequential):
     """Five 4x4 convolutions of stride 2 with leaky ReLU between them: a score per patch, without activation.
 
-    Args:
-        num_classes: channels of the maps it sees.
-        width: channels after the first convolution; they double three times.
+    The first one has ``width`` channels; they double three times.
 
     Source: Tsai et al., AdaptSegNet, arXiv 1802.10349, section 4.2.
     """
@@ -38,12 +36,7 @@ class OutputDiscriminator(nn.Sequential):
 
 
 def domain_loss(scores: Tensor, domain: float, kind: DomainLoss) -> Tensor:
-    """Return the loss of the scores of a discriminator for a domain, averaged over all patches.
-
-    Args:
-        scores: raw output of the discriminator.
-        domain: `SOURCE` or `TARGET`.
-        kind: ``ls`` = mean squared error, ``bce`` = logistic loss.
+    """Return the loss of a discriminator's raw scores for `SOURCE` or `TARGET`, averaged over all patches.
 
     Shape: float of any shape to a float scalar, 0 or more.
 

@@ -14,12 +14,10 @@ _DROP_PATH = "DropPath"  # mmcv, timm and this package each have a class of that
 def ema_alpha(iteration: int, cap: float) -> float:
     """Return the share of the old teacher in an update: min(1 - 1 / (iteration + 1), cap).
 
-    Args:
-        iteration: number of completed training iterations.
-        cap: the published alpha (0.99 or 0.999).
+    The published caps are 0.99 and 0.999.
 
     Raises:
-        ValueError: the iteration is negative or the cap lies outside 0..1.
+        ValueError: the number of completed iterations is negative or the cap lies outside 0..1.
 
     Source: DACS, arXiv 2007.08702, section 3; DAFormer, arXiv 2111.14887, equation 5; docs/quirks.md#s27.
     """
@@ -30,20 +28,11 @@ def ema_alpha(iteration: int, cap: float) -> float:
     return min(1.0 - 1.0 / (iteration + 1), cap)
 
 
-@torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, iteration: int, cap: float) -> None:
     """Move the teacher's parameters towards the student's: teacher = a * teacher + (1 - a) * student.
 
-    Iteration 0 copies. Buffers (running statistics of batch norm) are never touched: the teacher has its own.
-
-    Args:
-        teacher: module to change in place.
-        student: module of the same architecture.
-        iteration: number of completed training iterations.
-        cap: upper limit of a, see `ema_alpha`.
-
-    Raises:
-        ValueError: the parameters do not correspond, or iteration or cap is out of range.
+    For a see `ema_alpha`; iteration 0 copies. Buffers (running statistics of batch norm) are never touched:
+    the teacher has its own.
 
     Source: DAFormer, arXiv 2111.14887, equation 5; docs/quirks.md#s27, #s28 and #s31.
     """
@@ -54,12 +43,7 @@ def update_teacher(teacher: nn.Module, student: nn.Module, iteration: int, cap: 
 def average_parameters(average: nn.Module, network: nn.Module, share: float) -> None:
     """Move parameters towards those of a network: average = share * average + (1 - share) * network.
 
-    Frozen parameters move, too; buffers do not.
-
-    Args:
-        average: module to change in place.
-        network: module of the same architecture.
-        share: weight of the old average; 0 copies.
+    A share of 0 copies. Frozen parameters move, too; buffers do not.
 
     Raises:
         ValueError: the parameters do not correspond.
@@ -97,13 +81,6 @@ class Teacher(nn.Module):
 
     Only `update` changes its parameters; its buffers move by its own forward passes.
 
-    Args:
-        student: network to copy.
-        cap: upper limit of the share of the old teacher (0.99 or 0.999).
-
-    Raises:
-        ValueError: the cap lies outside 0..1.
-
     Source: DAFormer, arXiv 2111.14887, section 3.1; docs/quirks.md#s26 to #s31.
     """
 
@@ -116,10 +93,6 @@ class Teacher(nn.Module):
     def update(self, student: nn.Module, iteration: int) -> None:
         """Follow the student; call it at the start of an iteration, before any forward pass.
 
-        Args:
-            student: the network after `iteration` completed iterations.
-            iteration: number of completed iterations; 0 copies the student's parameters.
-
         Raises:
             ValueError: the student has other parameters than the copied one.
 
@@ -131,9 +104,7 @@ class Teacher(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits for the pseudo labels, always in `teacher_mode` (score the teacher by `network`).
 
-        Shape:
-            - image: float (B, 3, H, W), normalised.
-            - returns: float, what the network returns for it; without gradients.
+        Shape: float (B, 3, H, W), normalised, to what the network returns for it, without gradients.
         """
         teacher_mode(self.network)
         logits: Tensor = self.network(image)

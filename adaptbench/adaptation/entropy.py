@@ -16,9 +16,7 @@ def self_information(probability: Tensor) -> Tensor:
 
     The map has as many channels as there are classes; their sum is the entropy in units of its maximum.
 
-    Shape:
-        - probability: float (B, C, H, W), 0..1, the channels of a pixel add up to 1.
-        - returns: float (B, C, H, W), 0 or more.
+    Shape: float (B, C, H, W) of probabilities that add up to 1 per pixel, to the same, 0 or more.
 
     Raises:
         ValueError: another number of dimensions, or a single class.
@@ -35,12 +33,7 @@ def self_information(probability: Tensor) -> Tensor:
 def entropy_loss(probability: Tensor) -> Tensor:
     """Return the entropy of the class probabilities, averaged over all pixels.
 
-    Shape:
-        - probability: float (B, C, H, W), 0..1, the channels of a pixel add up to 1.
-        - returns: float scalar, 0 (certain) to 1 (uniform).
-
-    Raises:
-        ValueError: another number of dimensions, or a single class.
+    Shape: float (B, C, H, W), as in `self_information`, to a scalar, 0 (certain) to 1 (uniform).
 
     Source: ADVENT, arXiv 1811.12833, equations 2 and 3.
     """

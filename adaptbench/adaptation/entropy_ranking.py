@@ -33,14 +33,10 @@ def seen_classes(label: Tensor) -> set[int]:
 def uncertainty(logits: Tensor) -> float:
     """Return the mean self-information of an image, over all pixels and channels.
 
-    It is the entropy averaged over the pixels and divided by the number of classes, which does not change the order.
+    It is the entropy averaged over the pixels and divided by the number of classes, which does not change the
+    order.
 
-    Shape: logits float ``(1, C, H, W)``.
-
-    Units: 0 (certain) to 1 / C (uniform).
-
-    Raises:
-        ValueError: the logits have another number of dimensions, or a single class.
+    Shape: logits float ``(1, C, H, W)`` to 0 (certain) to 1 / C (uniform).
 
     Source: IntraDA, arXiv 2004.07703, section 3.2, equation 4; the mean over channels is that of its code.
     """
@@ -50,13 +46,8 @@ def uncertainty(logits: Tensor) -> float:
 def rare_class_factor(label: Tensor, rare: AbstractSet[int]) -> float:
     """Return the factor on the uncertainty that makes images with rare classes easier.
 
-    It is (R - r) / R + 0.5 with R rare classes, r of them in the image; 1 where there is no rare class at all.
-
-    Args:
-        label: predicted train ids, of any shape.
-        rare: train ids of the rare classes.
-
-    Units: 0.5 (all rare classes in the image) to 1.5 (none).
+    It is (R - r) / R + 0.5 with R rare classes, r of them in the predicted label: 0.5 (all) to 1.5 (none),
+    and 1 where there is no rare class at all.
 
     Source: IntraDA, its released code; the paper calls it entropy normalisation.
     """
@@ -71,10 +62,5 @@ def ranked(scores: Mapping[str, float]) -> list[str]:
 
 
 def easy_count(images: int, share: float) -> int:
-    """Return how many images are easy: ``share`` of all, rounded down.
-
-    Example:
-        >>> easy_count(2975, 0.67)
-        1993
-    """
+    """Return how many images are easy: ``share`` of all, rounded down; 1993 of 2975 with 0.67."""
     return int(images * share)

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-IGNORE = 255
-"""Label of pixels and blocks without a class."""
+from adaptbench.adaptation.seg_loss import IGNORE
 
 
 class FeatureDistance(NamedTuple):
@@ -32,19 +31,10 @@ def downscale_label(
     """Give each block of a label the class of its majority, if that is large enough.
 
     The ignore value competes like a class and loses ties to all of them; otherwise ties go to the lower
-    class. A block without a class, or whose largest class covers less than ``min_ratio`` of ALL its pixels,
-    becomes ignored. Rows and columns beyond the last full block are dropped.
+    class. A block without a class, or whose largest class covers less than ``min_ratio`` (0.75 in the papers)
+    of ALL its pixels, becomes ignored. Rows and columns beyond the last full block are dropped.
 
-    Args:
-        label: class indices.
-        factor: side of a block in pixels.
-        min_ratio: smallest share of a block's pixels, inclusive (0.75 in the papers).
-        num_classes: number C of classes.
-        ignore: label of pixels and blocks without a class.
-
-    Shape:
-        - label: int64 (B, 1, H, W), values 0..C-1 or ignore.
-        - returns: int64 (B, 1, H // factor, W // factor), values 0..C-1 or ignore.
+    Shape: int64 (B, 1, H, W), values 0..C-1 or ignore, to (B, 1, H // factor, W // factor).
 
     Raises:
         ValueError: the label is not (B, 1, H, W), holds other values, or the factor is below 2.
@@ -63,11 +53,7 @@ def downscale_label(
 
 
 def thing_mask(coarse_label: Tensor, classes: Sequence[int]) -> Tensor:
-    """Mark the blocks whose class is among the given ones.
-
-    Shape:
-        - coarse_label: int64 (B, 1, h, w), see `downscale_label`.
-        - returns: bool (B, 1, h, w).
+    """Mark the blocks whose class is among the given ones. Shape: int64 (B, 1, h, w) to bool.
 
     Source: DAFormer, arXiv 2111.14887, thing-class feature distance (section 3.3).
     """
@@ -79,10 +65,8 @@ def masked_distance(student: Tensor, imagenet: Tensor, mask: Tensor | None = Non
 
     An empty mask gives NaN, which is what is logged, and a gradient of exactly zero.
 
-    Shape:
-        - student, imagenet: float (B, C, h, w); gradients flow into both where they require them.
-        - mask: bool (B, 1, h, w), or None for all positions.
-        - returns: float scalar, 0 or more, or NaN.
+    Shape: features float (B, C, h, w), through which gradients flow where they require them, and mask bool
+    (B, 1, h, w), None = all positions, to a scalar.
 
     Raises:
         ValueError: the shapes do not fit together.
@@ -114,22 +98,13 @@ def feature_distance(
 ) -> FeatureDistance:
     """Return the distance of the last features at the blocks of some classes.
 
-    The blocks have a side of label width // feature width: 32 for one scale, 64 for the context scale of HRDA.
-
-    Args:
-        student: last features of the student in the source pass, not detached.
-        imagenet: last features of the frozen ImageNet encoder in eval mode for the same input.
-        label: label of the same region.
-        classes: the classes that count (the things in the papers); None counts every position.
-        min_ratio: see `downscale_label`.
-        num_classes: see `downscale_label`.
+    In the papers they are the things; None counts every position. The blocks have a side of label width //
+    feature width: 32 for one scale, 64 for the context scale of HRDA.
 
     Shape:
-        - student, imagenet: float (B, C, h, w).
-        - label: int64 (B, 1, H, W), class indices, 255 = ignore.
-
-    Raises:
-        ValueError: the shapes do not fit together.
+        - student: float (B, C, h, w), of the source pass, not detached.
+        - imagenet: float (B, C, h, w), of the frozen ImageNet encoder in eval mode for the same input.
+        - label: int64 (B, 1, H, W) of the same region, class indices, 255 = ignore.
 
     Source: DAFormer, arXiv 2111.14887, section 3.3; HRDA, arXiv 2204.13132; docs/quirks.md#s41 to #s43.
     """
@@ -141,16 +116,9 @@ def feature_distance(
 
 
 def feature_distance_loss(distances: Sequence[FeatureDistance], weight: float) -> Tensor:
-    """Add the distances of all scales (they are not averaged) and weight the sum.
+    """Add the distances of all scales (they are not averaged) and weight the sum (by 0.005 in the papers).
 
     A scale without any counting block makes the value NaN; the gradients of the others stay.
-
-    Args:
-        distances: one per scale.
-        weight: lambda, 0.005 in the papers.
-
-    Shape:
-        - returns: float scalar.
 
     Raises:
         ValueError: there is no distance.

@@ -17,14 +17,9 @@ Corners: TypeAlias = Literal["left", "all", "half"]
 def fourier_mix(image: Tensor, style: Tensor, beta: float, corners: Corners = "left") -> Tensor:
     """Images with the phase of ``image``, and with the amplitude of ``style`` at low frequencies.
 
-    If a side of ``image`` is larger, ``style`` is resized to the size of ``image``. If only ``style`` is larger, its
-    corners are read at the indices that they have in a spectrum of the size of ``image``.
-
-    Args:
-        image: gives the content.
-        style: gives the look.
-        beta: side of the corners of the spectrum that are exchanged, as a share of the image's shorter side.
-        corners: which corners are exchanged.
+    If a side of ``image`` is larger, ``style`` is resized to the size of ``image``. If only ``style`` is
+    larger, its corners are read at the indices that they have in a spectrum of the size of ``image``. The
+    corners that are exchanged have ``beta`` times the image's shorter side.
 
     Shape: float ``(B, 3, H, W)`` each, the second of any size; like the first.
 

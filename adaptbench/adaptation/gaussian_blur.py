@@ -17,9 +17,7 @@ _BLUR_THRESHOLD = 0.5
 
 
 def kernel_side(image_side: int) -> int:
-    """Return the side of the blur kernel: the largest odd number up to ceil(image_side / 10).
-
-    Units: pixels.
+    """Return the side of the blur kernel in pixels: the largest odd number up to ceil(image_side / 10).
 
     Raises:
         ValueError: the image side is below 1.
@@ -54,10 +52,7 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     The kernel side follows the image side on each axis (`kernel_side`). Weights far below the rounding
     unit of the image's type cannot change the result and are left out (at 1024 pixels 17 of 103 remain).
 
-    Shape:
-        - image: float (B, C, H, W), any values (normalised images in the papers).
-        - sigma: pixels, above 0.
-        - returns: like image.
+    Shape: float (B, C, H, W), unchanged; ``sigma`` in pixels, above 0.
 
     Raises:
         ValueError: the image is not four-dimensional or sigma is not positive.

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 class FrozenEncoder(nn.Module):
     """A copy of an encoder that never changes and is always in evaluation mode.
 
-    The copy holds whatever weights the encoder has when it is made: the ImageNet weights if the network starts
-    from them. A network without pretrained weights (``pretraining`` says ``none``) starts from random ones, and
-    then the distance is kept to random features: it regularises, but it carries no knowledge of ImageNet.
-
-    Args:
-        encoder: images to feature maps.
+    The copy holds whatever weights the encoder has when it is made: the ImageNet weights if the network
+    starts from them. A network without pretrained weights (``pretraining`` says ``none``) starts from random
+    ones, and then the distance is kept to random features: it regularises, but it carries no knowledge of
+    ImageNet.
 
     Source: DAFormer, arXiv 2111.14887, section 3.3; docs/quirks.md#s26 and #s41.
     """

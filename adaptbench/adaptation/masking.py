@@ -8,11 +8,7 @@ from torch.nn import functional
 
 
 def grid_size(image_size: tuple[int, int], block: int) -> tuple[int, int]:
-    """Return the number of blocks per column and row: side / block, halves rounded to even.
-
-    Args:
-        image_size: height and width in pixels.
-        block: side of a block in pixels (64 in the paper for 1024 and 512).
+    """Return the number of blocks per column and row: side / block in pixels, halves rounded to even.
 
     Raises:
         ValueError: the block is not positive or so large that no block is left.
@@ -28,19 +24,9 @@ def grid_size(image_size: tuple[int, int], block: int) -> tuple[int, int]:
 
 
 def draw_blocks(batch: int, image_size: tuple[int, int], block: int, generator: torch.Generator) -> Tensor:
-    """Draw one number, uniform in [0, 1), for every block of every image.
+    """Draw one number, uniform in [0, 1), for every block (64 pixels wide in the paper) of every image.
 
-    Args:
-        batch: number of images.
-        image_size: height and width in pixels.
-        block: side of a block in pixels.
-        generator: source of the numbers, on the CPU.
-
-    Shape:
-        - returns: float32 (B, 1, rows, columns), see `grid_size`.
-
-    Raises:
-        ValueError: see `grid_size`.
+    Shape: images of (height, width) to float32 (B, 1, rows, columns), see `grid_size`.
 
     Source: MIC, arXiv 2212.01322, section 3; docs/quirks.md#s52.
     """
@@ -48,18 +34,12 @@ def draw_blocks(batch: int, image_size: tuple[int, int], block: int, generator: 
 
 
 def block_mask(draws: Tensor, mask_ratio: float, image_size: tuple[int, int]) -> Tensor:
-    """Keep the blocks whose draw is greater than the mask ratio.
+    """Keep the blocks whose draw is greater than the mask ratio (0.7 in the paper).
 
-    Blocks are uneven where the image is no multiple of them (nearest upsampling of the grid).
+    The ratio is the expected share of hidden pixels. Blocks are uneven where the image is no multiple of them
+    (nearest upsampling of the grid).
 
-    Args:
-        draws: see `draw_blocks`.
-        mask_ratio: expected share of hidden pixels (0.7 in the paper).
-        image_size: height and width in pixels.
-
-    Shape:
-        - draws: float (B, 1, rows, columns), values in [0, 1).
-        - returns: bool (B, 1, H, W), true = kept.
+    Shape: float (B, 1, rows, columns), see `draw_blocks`, to bool (B, 1, height, width), true = kept.
 
     Raises:
         ValueError: the ratio lies outside 0..1.
@@ -73,12 +53,9 @@ def block_mask(draws: Tensor, mask_ratio: float, image_size: tuple[int, int]) ->
 
 
 def mask_image(image: Tensor, mask: Tensor) -> Tensor:
-    """Set the hidden pixels of normalised images to 0, the mean colour.
+    """Set the hidden pixels of normalised images to 0, the mean colour; it follows any strong augmentation.
 
-    Shape:
-        - image: float (B, C, H, W), normalised, after any strong augmentation.
-        - mask: bool (B, 1, H, W), true = kept; may be on another device.
-        - returns: like image.
+    Shape: float (B, C, H, W), unchanged; bool (B, 1, H, W), true = kept, on any device.
 
     Source: MIC, arXiv 2212.01322, section 3; docs/quirks.md#s51.
     """

@@ -31,15 +31,10 @@ def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
     """Label every pixel with its likeliest class, weighted by the share of confident pixels.
 
     weight = #{pixels of the batch with max_c p_c >= threshold} / #{pixels of the batch}. The share is one
-    number for the whole batch, and the threshold is inclusive. Ties go to the lower class index.
+    number for the whole batch, and the threshold (0.968 in the papers) is inclusive. Ties go to the lower
+    class index.
 
-    Args:
-        logits: class scores of the teacher.
-        threshold: confidence that counts as confident (0.968 in the papers).
-
-    Shape:
-        - logits: float (B, C, H, W), any real values.
-        - returns: label int64 (B, H, W) in 0..C-1; weight float32 (B, H, W) in 0..1; confident bool (B, H, W).
+    Shape: logits float (B, C, H, W), see `PseudoLabel`.
 
     Raises:
         ValueError: the logits are not four-dimensional or the threshold lies outside 0..1.
@@ -72,17 +67,9 @@ def restrict(
     as it is, so padded pixels weigh 255 times as much, as in the reference; ``zero`` takes them out and
     reads any other non-zero value as 1.
 
-    Args:
-        weight: pseudo-label weight; it is not changed.
-        valid_mask: 1 where pseudo labels are used, 0 where not, 255 where padded.
-        ignore_top: number of rows without weight at the top of the crop.
-        ignore_bottom: number of rows without weight at the bottom of the crop.
-        padding: meaning of 255 in the mask.
-
     Shape:
-        - weight: float (B, H, W), 0 or more.
-        - valid_mask: uint8, int64 or bool (B, H, W) or (B, 1, H, W).
-        - returns: a new tensor like weight.
+        - weight: float (B, H, W), 0 or more; a new tensor like it is returned.
+        - valid_mask: uint8, int64 or bool (B, H, W) or (B, 1, H, W); 1 = used, 0 = not, 255 = padded.
 
     Raises:
         ValueError: a mask is combined with ignored rows, its shape differs, a row count is negative, or the

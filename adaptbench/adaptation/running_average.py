@@ -11,13 +11,10 @@ from adaptbench.adaptation.ema import average_parameters
 
 
 class RunningAverage(nn.Module):
-    """A copy of the student that averages its parameters after every step, with the same share from the first step on.
+    """A copy of the student that averages its parameters after every step, always with the same share.
 
-    Its running statistics stay as they are until they are copied.
-
-    Args:
-        student: network to copy.
-        span: number of iterations that it averages over, 1 / (1 - share).
+    It averages over ``span`` iterations, 1 / (1 - share). Its running statistics stay as they are until they
+    are copied.
 
     Source: docs/quirks.md#b15 (PixMatch and EHTDI).
     """
@@ -28,11 +25,7 @@ class RunningAverage(nn.Module):
         self.network = copy.deepcopy(student).requires_grad_(False)
 
     def follow(self, student: nn.Module) -> None:
-        """Moves the parameters towards those of the student; call it after every step.
-
-        Raises:
-            ValueError: the student has other parameters than the copied one.
-        """
+        """Moves the parameters towards those of the student; call it after every step."""
         average_parameters(self.network, student, self.share)
 
     @torch.no_grad()

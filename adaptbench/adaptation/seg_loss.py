@@ -11,12 +11,9 @@ IGNORE = 255
 
 
 def resize_logits(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
-    """Resize logits bilinearly; logits that have the size already are returned as they are.
+    """Resize logits bilinearly to (H, W); logits that have the size already are returned as they are.
 
-    Shape:
-        - logits: float (B, C, h, w).
-        - size: (H, W) in pixels.
-        - returns: float (B, C, H, W).
+    Shape: float (B, C, h, w) to (B, C, H, W).
     """
     if tuple(logits.shape[2:]) == size:
         return logits
@@ -27,10 +24,8 @@ def resize_logits(logits: Tensor, size: tuple[int, int], align_corners: bool = F
 def labelled_cross_entropy(logits: Tensor, label: Tensor, ignore: int = IGNORE) -> Tensor:
     """Average the cross entropy over the labelled pixels of the batch; 0 if there is none.
 
-    Shape:
-        - logits: float (B, C, h, w), resized to the label first.
-        - label: int64 (B, H, W) or (B, 1, H, W), values 0..C-1; ignore and negative values are left out.
-        - returns: float scalar, 0 or more.
+    Shape: logits float (B, C, h, w), resized to the label first, and int64 (B, H, W) or (B, 1, H, W), values
+    0..C-1, to a scalar, 0 or more; ignore and negative values are left out.
 
     Raises:
         ValueError: shapes do not fit together.
@@ -50,19 +45,11 @@ def weighted_cross_entropy(
     """Average the weighted cross entropy over ALL pixels.
 
     loss = sum_i w_i * CE_i / (B * H * W), with CE_i = 0 at ignored pixels, which stay in the denominator. The
-    weights are not normalised. Logits are resized to the label first (`resize_logits`).
+    weights are not normalised; without any, all are 1. Logits are resized to the label first
+    (`resize_logits`).
 
-    Args:
-        logits: class scores.
-        label: class indices.
-        weight: weight of every pixel, 1 if absent.
-        ignore: label of pixels without a class.
-
-    Shape:
-        - logits: float (B, C, h, w).
-        - label: int64 (B, H, W) or (B, 1, H, W), values 0..C-1 or ignore.
-        - weight: float (B, H, W), 0 or more.
-        - returns: float scalar, 0 or more.
+    Shape: logits float (B, C, h, w), label int64 (B, H, W) or (B, 1, H, W), values 0..C-1 or ignore, and
+    weight float (B, H, W), 0 or more, to a scalar, 0 or more.
 
     Raises:
         ValueError: shapes do not fit together.
@@ -81,14 +68,10 @@ def weighted_cross_entropy(
 
 
 def pixel_accuracy(logits: Tensor, label: Tensor) -> Tensor:
-    """Return the share of correctly classified pixels; ignored pixels count as wrong.
+    """Return the percentage of correctly classified pixels; ignored pixels count as wrong.
 
-    Units: percent of all pixels.
-
-    Shape:
-        - logits: float (B, C, h, w), resized to the label first.
-        - label: int64 (B, H, W) or (B, 1, H, W), values 0..C-1, anything else is ignored.
-        - returns: float32 scalar, 0..100, without gradient.
+    Shape: logits float (B, C, h, w), resized to the label first, and int64 (B, H, W) or (B, 1, H, W), values
+    0..C-1, anything else is ignored, to a float32 scalar, 0..100, without gradient.
 
     Raises:
         ValueError: shapes do not fit together.

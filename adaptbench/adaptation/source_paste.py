@@ -39,11 +39,9 @@ class Candidates(NamedTuple):
 def candidates(label: Tensor, first: int) -> Candidates:
     """The label values of a crop.
 
-    Shape: ``(1, H, W)`` or ``(H, W)`` int64, 255 = ignore.
+    The lowest class that may be pasted is ``first``: 5 as published, poles and everything after them.
 
-    Args:
-        label: of the crop.
-        first: lowest class that may be pasted (5 as published: poles and everything after them).
+    Shape: ``(1, H, W)`` or ``(H, W)`` int64, 255 = ignore.
 
     Source: docs/quirks.md#b1.
     """

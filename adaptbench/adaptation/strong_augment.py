@@ -21,12 +21,7 @@ from adaptbench.adaptation.gaussian_blur import draw_sigma, gaussian_blur
 
 @dataclass(frozen=True, eq=False)
 class AugmentDraw:
-    """The random part of one strong augmentation.
-
-    Attributes:
-        jitter: colour jitter, or none.
-        sigma: width of the blur in pixels, or none.
-    """
+    """The random part of one strong augmentation: a colour jitter and the width of a blur in pixels, if any."""
 
     jitter: JitterDraw | None = None
     sigma: float | None = None
@@ -41,12 +36,8 @@ def draw_augment(
 ) -> AugmentDraw:
     """Draw one augmentation for images that share the order of the jitter and the width of the blur.
 
-    Args:
-        batch: number of images; 1 in class mixing, the whole batch for the masked images of MIC.
-        jitter: strength of the colour jitter, or None if the batch is not jittered (`jitter_applies`).
-        blur: whether the batch is blurred (`blur_applies`).
-        torch_generator: source of the jitter.
-        numpy_generator: source of the blur width.
+    That is 1 image in class mixing, the whole batch for the masked images of MIC. Whether they are jittered
+    and blurred is decided before, see `jitter_applies` and `blur_applies`.
 
     Source: docs/quirks.md#s37, #s40 and #s53.
     """
@@ -59,13 +50,7 @@ def draw_augment(
 def augment(image: Tensor, draw: AugmentDraw, mean: ChannelValues, std: ChannelValues) -> Tensor:
     """Apply one draw to all images: first the jitter, then the blur.
 
-    Shape:
-        - image: float (B, 3, H, W), normalised RGB.
-        - mean, std: 3 values in grey levels 0..255.
-        - returns: like image.
-
-    Raises:
-        ValueError: the draw holds factors for another number of images.
+    Shape: float (B, 3, H, W), normalised RGB, unchanged; mean and std in grey levels 0..255.
 
     Source: DACS, arXiv 2007.08702, section 4.1; docs/quirks.md#s37 to #s39.
     """
@@ -81,10 +66,7 @@ def strong_augment(
 ) -> Tensor:
     """Apply its own draw to every image, as done with mixed images. Labels and weights stay as they are.
 
-    Shape:
-        - images: float (B, 3, H, W), normalised RGB.
-        - draws: B draws, each for one image.
-        - returns: like images.
+    Shape: see `augment`.
 
     Raises:
         ValueError: the number of draws differs from the number of images.

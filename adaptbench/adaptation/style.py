@@ -16,12 +16,7 @@ _SMALLEST_PROBABILITY = 1e-7
 
 
 class Style(NamedTuple):
-    """Channel statistics of feature maps.
-
-    Shape:
-        - mean: float (N, C).
-        - std: float (N, C), above 0.
-    """
+    """Channel statistics of feature maps: mean, and standard deviation above 0. Shape: float (N, C) each."""
 
     mean: Tensor
     std: Tensor
@@ -34,9 +29,7 @@ class Style(NamedTuple):
 def style_of(features: Tensor) -> Style:
     """Return the mean and the unbiased standard deviation (plus 1e-7) of every channel, without gradient.
 
-    Shape:
-        - features: float (B, C, H, W), at least two positions.
-        - returns: (B, C) each.
+    Shape: float (B, C, H, W), at least two positions, to (B, C) each.
 
     Raises:
         ValueError: the features are not four-dimensional or have fewer than two positions.
@@ -56,16 +49,10 @@ def draw_style_weights(
 ) -> Tensor:
     """Draw how the base styles are mixed, for every image of one encoder pass.
 
-    HRDA passes twice (context and detail) and draws twice.
+    HRDA passes twice (context and detail) and draws twice. The weights follow a symmetric Dirichlet
+    distribution, whose published ``concentration`` is 0.0156.
 
-    Args:
-        batch: number of images.
-        number: number of base styles.
-        concentration: parameter of the symmetric Dirichlet distribution (0.0156 published).
-        generator: source of the weights.
-
-    Shape:
-        - returns: float32 (B, number), 0 or more, sum 1 per row.
+    Shape: float32 (batch, number), 0 or more, sum 1 per row.
 
     Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s58.
     """
@@ -76,10 +63,7 @@ def draw_style_weights(
 def mix_styles(weights: Tensor, base: Style) -> Style:
     """Mix base styles; standard deviations are mixed as they are, not as variances.
 
-    Shape:
-        - weights: float (B, N), sum 1 per row.
-        - base: (N, C) each.
-        - returns: (B, C) each.
+    Shape: weights float (B, N), sum 1 per row, and (N, C) each, to (B, C) each.
 
     Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s58.
     """
@@ -91,13 +75,7 @@ def restyle(features: Tensor, style: Style) -> Tensor:
 
     The own statistics are constants for the gradient.
 
-    Shape:
-        - features: float (B, C, H, W).
-        - style: (B, C) each.
-        - returns: like features.
-
-    Raises:
-        ValueError: see `style_of`.
+    Shape: features float (B, C, H, W), unchanged, and style (B, C) each.
 
     Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s58.
     """
@@ -109,14 +87,8 @@ def restyle(features: Tensor, style: Style) -> Tensor:
 def hallucinate(features: Tensor, weights: Tensor, base: Style) -> Tensor:
     """Return the features followed by copies of them in mixed base styles.
 
-    Shape:
-        - features: float (B, C, H, W).
-        - weights: float (B, N), sum 1 per row, see `draw_style_weights`.
-        - base: (N, C) each.
-        - returns: float (2B, C, H, W), originals first.
-
-    Raises:
-        ValueError: see `style_of`.
+    Shape: features float (B, C, H, W), weights float (B, N), see `draw_style_weights`, and base (N, C) each,
+    to float (2B, C, H, W), originals first.
 
     Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s57.
     """
@@ -128,11 +100,7 @@ class StyleHallucination(nn.Module):
 
     Its buffers are the base styles; as ``style_hallucination`` of the encoder they carry the names of
     published checkpoints. The encoder calls it in training mode only; the weights of its passes come from
-    the enclosing `drawing`.
-
-    Args:
-        channels: number of feature channels.
-        number: number of base styles; as many as channels in the papers, which is the default.
+    the enclosing `drawing`. There are as many base styles as channels in the papers, which is the default.
 
     Source: SHADE, arXiv 2204.02548, style hallucination; DG with HRDA, arXiv 2304.13615; docs/quirks.md#s57 and #s58.
     """
@@ -152,11 +120,7 @@ class StyleHallucination(nn.Module):
         return Style(self.proto_mean, self.proto_std)
 
     def set_base(self, base: Style) -> None:
-        """Replace the base styles.
-
-        Raises:
-            ValueError: their number or channels differ.
-        """
+        """Replace the base styles by others of the same number and channels."""
         if base.mean.shape != self.proto_mean.shape or base.std.shape != self.proto_std.shape:
             raise ValueError(
                 f"base styles: expected shape {tuple(self.proto_mean.shape)}, got {tuple(base.mean.shape)}"
@@ -168,8 +132,7 @@ class StyleHallucination(nn.Module):
     def drawing(self, draw: Callable[[int], Tensor]) -> Iterator[None]:
         """Let the encoder passes of this block take their weights from ``draw``, once per pass.
 
-        Args:
-            draw: weights for a number of images, for example `draw_style_weights` with a generator.
+        It is called with the number of images, for example `draw_style_weights` with a generator.
         """
         before, self._draw = self._draw, draw
         try:
@@ -178,11 +141,7 @@ class StyleHallucination(nn.Module):
             self._draw = before
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the features followed by their restyled copies.
-
-        Shape:
-            - features: float (B, C, H, W).
-            - returns: float (2B, C, H, W), originals first.
+        """Return the features followed by their restyled copies. Shape: float (B, C, H, W) to (2B, C, H, W).
 
         Raises:
             RuntimeError: the pass is not inside a `drawing` block.
@@ -194,16 +153,11 @@ class StyleHallucination(nn.Module):
 
 @torch.no_grad()
 def image_styles(stage: Callable[[Tensor], Tensor], image: Tensor, scale: float = 1.0) -> Style:
-    """Return the styles of images from the features of an encoder's first stage.
+    """Return the styles of images from the normed features of an encoder's first stage, in eval mode.
 
-    Args:
-        stage: normed features of the first stage; the network is in eval mode.
-        image: normalised images.
-        scale: factor the images are resized by first (bilinear): the context scale of HRDA, 0.5.
+    Images are resized by ``scale`` first (bilinear): for the context scale of HRDA by 0.5.
 
-    Shape:
-        - image: float (B, 3, H, W).
-        - returns: (B, C) each.
+    Shape: float (B, 3, H, W), normalised, to (B, C) each.
 
     Source: docs/quirks.md#s61.
     """
@@ -227,16 +181,9 @@ def collect_styles(stage: Callable[[Tensor], Tensor], images: Iterable[Tensor], 
 def farthest_points(points: Tensor, number: int, start: int) -> Tensor:
     """Choose points one by one, each the farthest (squared Euclidean) from all chosen before.
 
-    Ties go to the lower index.
+    The first is ``start``. Ties go to the lower index.
 
-    Args:
-        points: candidates.
-        number: how many are chosen.
-        start: index of the first.
-
-    Shape:
-        - points: float (N, D).
-        - returns: int64 (number,), in the order of their choice.
+    Shape: float (N, D) to int64 (number,), in the order of their choice.
 
     Raises:
         ValueError: there are fewer points than are to be chosen, or the start is none of them.
@@ -256,19 +203,11 @@ def farthest_points(points: Tensor, number: int, start: int) -> Tensor:
 
 
 def base_styles(styles: Style, number: int, start: int) -> Style:
-    """Choose base styles by farthest point sampling over (mean, std).
+    """Choose base styles (as many as channels in the papers: 64) by farthest point sampling over (mean, std).
 
-    Args:
-        styles: styles of all source images.
-        number: number of base styles, as many as channels in the papers (64).
-        start: index of the first one, drawn uniformly in the papers.
+    The index of the first one is drawn uniformly in the papers.
 
-    Shape:
-        - styles: (N, C) each.
-        - returns: (number, C) each, in the order of their choice.
-
-    Raises:
-        ValueError: see `farthest_points`.
+    Shape: (N, C) each to (number, C) each, in the order of their choice.
 
     Source: SHADE, arXiv 2204.02548, basis styles; docs/quirks.md#s61.
     """
@@ -280,15 +219,11 @@ def style_consistency(logits: Tensor, weight: float) -> Tensor:
     """Ask for equal predictions on the original and the restyled half of a batch.
 
     loss = weight * (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2, clamped to 1e-7..1 before its
-    logarithm, averaged over the positions of one half. Ignored pixels count; gradients flow through p, q and m.
+    logarithm, averaged over the positions of one half. Ignored pixels count; gradients flow through p, q and
+    m. The weight is 10 in the papers.
 
-    Args:
-        logits: class scores of the decoder (HRDA: fused), not resized.
-        weight: lambda, 10 in the papers.
-
-    Shape:
-        - logits: float (2B, C, H, W), originals first.
-        - returns: float scalar, 0 or more.
+    Shape: logits of the decoder (HRDA: fused), not resized, float (2B, C, H, W), originals first, to a
+    scalar, 0 or more.
 
     Raises:
         ValueError: the logits are not four-dimensional or their number is odd.

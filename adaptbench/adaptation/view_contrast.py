@@ -23,17 +23,12 @@ BLOCK = 512
 
 
 def paired_contrast(first: Tensor, second: Tensor, factor: float, block: int = BLOCK) -> Tensor:
-    """The contrast between the rows of two views.
+    """The contrast between the rows of two views, which are in the same order.
 
-    Args:
-        first: distributions of one view.
-        second: those of the other view, in the same order.
-        factor: on the similarities, 20 for pixels and 7 for prototypes as published.
-        block: rows that are compared with all others at a time; it changes no number beyond rounding.
+    The ``factor`` on the similarities is 20 for pixels and 7 for prototypes as published. ``block`` rows are
+    compared with all others at a time; it changes no number beyond rounding.
 
-    Shape:
-        - first, second: float ``(M, C)``, rows that sum to 1.
-        - returns: float scalar, 0 or more.
+    Shape: float ``(M, C)`` each, rows that sum to 1, to a scalar, 0 or more.
 
     Source: EHTDI, multi-level contrast; docs/quirks.md#b8.
     """

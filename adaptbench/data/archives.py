@@ -37,9 +37,6 @@ class _Positioned(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def tell(self) -> int:
-        return self._at
-
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = start + offset
@@ -85,7 +82,12 @@ class Archive:
     def glob(self, folder: str, pattern: str) -> list[Path]:
         """Paths of the files in ``folder`` that match ``pattern``, as `pathlib.Path.glob` has it (without ``**``)."""
         wanted = (*PurePosixPath(folder).parts, *PurePosixPath(pattern).parts)
-        return [self.path / name for name in self.files if _matches(PurePosixPath(name).parts, wanted)]
+        found = ((name, PurePosixPath(name).parts) for name in self.files)
+        return [
+            self.path / name
+            for name, parts in found
+            if len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+        ]
 
     def read(self, name: str) -> bytes:
         """Content of a file; its checksum is verified.
@@ -111,10 +113,6 @@ class Archive:
             raise FileNotFoundError(f"no such file in the archive: {name}") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise DataError(f"Cannot read {name} from {self.path}: {error}. Download it again.") from error
-
-
-def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
 
 #: The archives that this process has opened.
@@ -153,8 +151,6 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         OSError: it cannot be read.
-        DataError: the archive is damaged.
-        FirewallError: it is out of reach of this process.
     """
     inside = split(path)
     if inside is None:

@@ -11,11 +11,10 @@ from adaptbench.draws import Draws
 
 @dataclass(frozen=True)
 class Images:
-    """Images of one domain.
+    """Images of one domain, called ``names``.
 
     Attributes:
         image: in the network's normalisation and order of channels (`NetworkSpec`), float32 ``(B, 3, H, W)``.
-        names: sample names.
         trusted: where pseudo-labels may be used, uint8 ``(B, 1, H, W)``: 1 = yes, 0 = no, 255 = padded; None
             where the method asks for no margins.
     """
@@ -27,11 +26,7 @@ class Images:
 
 @dataclass(frozen=True)
 class LabelledImages(Images):
-    """Images with labels.
-
-    Attributes:
-        label: train ids, int64 ``(B, 1, H, W)``; 255 = ignore.
-    """
+    """Images with labels: train ids, int64 ``(B, 1, H, W)``; 255 = ignore."""
 
     label: Tensor
 
@@ -43,8 +38,8 @@ class Batch:
     Attributes:
         iteration: counted from 0 within the stage.
         draws: keyed random generators of this iteration.
-        labelled: images with labels: of the source (under the oracle tag: of the target).
-        target: images of the target; None for methods that use none.
+        labelled: of the source (under the oracle tag: of the target).
+        target: None for methods that use none.
     """
 
     iteration: int

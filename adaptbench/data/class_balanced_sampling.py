@@ -19,11 +19,7 @@ Random = np.random.Generator | np.random.RandomState
 def class_weights(counts: npt.NDArray[np.int64], present: npt.NDArray[np.bool_]) -> Float:
     """Probability of drawing each class, proportional to 1 / log(1.01 + share); 0 for classes that no image shows.
 
-    Args:
-        counts: how many of the images drawn so far show the class.
-        present: whether any image shows it.
-
-    Shape: ``(C,)`` each.
+    Shape: ``(C,)`` each: how many of the images drawn so far show the class, and whether any image does.
 
     Source: code of FADA, arXiv 2007.09222; docs/quirks.md#a14.
     """
@@ -38,16 +34,11 @@ def balanced_picks(
 ) -> npt.NDArray[np.int64]:
     """Indices of the images to show, in order: whole sub-epochs, at least ``length`` images.
 
-    A class is drawn, then the next image of its queue. A queue that is used up is shuffled and starts again with its
-    second image, as published.
+    A class is drawn, then the next image of its queue. A queue that is used up is shuffled and starts again
+    with its second image, as published.
 
-    Args:
-        shows: which image shows which class.
-        queues: images of each class.
-        length: number of images wanted.
-        rng: draws classes and shuffles queues.
-
-    Shape: ``shows`` is (images, C) bool.
+    Shape: ``shows``, which image shows which class, is (images, C) bool; ``queues`` are the images of each
+    class.
 
     Raises:
         ValueError: no image shows any class.

@@ -16,8 +16,6 @@ from adaptbench.errors import DataError
 from adaptbench.storage import sealed_json
 
 LabelledItem = tuple[Reader, Sample, LabelMap]
-
-
 #: Pixels by train id of every item, in order.
 Count = Callable[[Sequence[LabelledItem]], list[dict[int, int]]]
 
@@ -32,17 +30,13 @@ def class_counts(
 ) -> list[dict[int, int]]:
     """Pixels by train id of every label file, in the order of ``items``; ignored pixels are not counted.
 
-    Args:
-        items: dataset, sample and label map of each image. No other label file is opened.
-        cache: folder of the results; one file per set of contents. Equal contents are counted once, whatever the
-            files are called; a changed file or label map is another entry.
-        count: how they are counted, where the cache does not have them.
+    No other label file is opened. The folder ``cache`` keeps a file per set of contents, whatever the files
+    are called; a changed file or label map is another entry. What it does not have is counted by ``count``.
 
     Units: pixels of the label files, before any resizing.
 
     Raises:
         DataError: a label file is missing or damaged, or there is not one labelled pixel.
-        RunStateError: the cache cannot be written.
     """
     kept = cache / f"{_content(items)}.counts.json"
     if kept.is_file():
@@ -62,6 +56,6 @@ def _content(items: Sequence[LabelledItem]) -> str:
     digest = hashlib.sha256()
     for _, sample, table in items:
         digest.update(hashlib.sha256(np.asarray(table).tobytes()).digest())
-        label = archives.read_bytes(sample.label) if archives.is_file(sample.label) else None
-        digest.update(b"" if label is None else hashlib.sha256(label).digest())
+        if archives.is_file(sample.label):
+            digest.update(hashlib.sha256(archives.read_bytes(sample.label)).digest())
     return digest.hexdigest()[:32]

@@ -2,7 +2,7 @@
 
 The bytes are read with Python's own `open`, or from a zip archive, both of which the label firewall watches, and
 decoded from memory. Decoders differ in what they forgive: Pillow accepts a PNG with wrong checksums or without its
-end, and OpenCV before version 5 fills the missing tail of a JPEG. So `_require_whole` looks at the
+end, and OpenCV before version 5 fills the missing tail of a JPEG. So `_whole` looks at the
 container first: 1.5 ms beside 34 ms of decoding for a PNG of 1914x1052 pixels.
 """
 
@@ -32,58 +32,49 @@ _PNG_DEPTH, _PNG_COLOUR = 24, 25
 _JPEG = b"\xff\xd8\xff"
 _JPEG_SCAN = b"\xff\xda"  # entropy-coded data follows, in which 0xFF is always followed by 0x00 or a restart
 _JPEG_END = b"\xff\xd9"
-_REPLACE = "Copy or unpack the file again; no other sample is taken in its place."
 
 
 def read_image(path: Path, value_range: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
     """Reads an image. The orientation tag of EXIF is not applied: label files know nothing of it.
 
-    Grey and palette images become RGB, and an alpha channel is dropped. Values of more than 8 bits need a stated range:
-    a camera's 12 bits in a file of 16 would otherwise be nearly black. CMYK is refused: it is RGB only by a profile.
+    Grey and palette images become RGB, and an alpha channel is dropped. Values of more than 8 bits need a
+    stated range, whose ends become 0 and 255; what is beyond is cut. (A camera's 12 bits in a file of 16
+    would otherwise be nearly black.) CMYK is refused: it is RGB only by a profile.
 
     Shape: ``(H, W, 3)`` RGB uint8.
-
-    Args:
-        path: the file.
-        value_range: values of images of more than 8 bits that become 0 and 255; what is beyond is cut.
 
     Raises:
         DataError: the file is missing, truncated, damaged or no image, in CMYK, or of more than 8 bits without a
             stated range. (JPEG has no checksums: changed bytes within its pixel data cannot be noticed.)
     """
-    data = _read_bytes(path)
-    _require_whole(data, path)
+    data = _whole(path)
     _require_colours(data, path)
-    image = _decoded(data, path)
+    colours = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    image = _decoded(data, path, colours, cv2.IMREAD_UNCHANGED)  # grey floats need the second
     if image.dtype != np.uint8:
         image = _eight_bits(image, value_range, path)
     rgb: npt.NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return rgb
 
 
-def _decoded(data: bytes, path: Path) -> npt.NDArray[Any]:
-    """Shape: ``(H, W, 3)`` BGR, in the type of the file."""
-    encoded, colour = np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+def _decoded(data: bytes, path: Path, *flags: int) -> npt.NDArray[Any]:
+    """Decoded with the first flags that work. Shape: ``(H, W, 3)`` BGR, in the type of the file."""
     try:
-        for flags in (
-            colour | cv2.IMREAD_IGNORE_ORIENTATION,
-            cv2.IMREAD_UNCHANGED,
-        ):  # grey floats need the second
-            image = cv2.imdecode(encoded, flags)
+        for flag in flags:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
             if image is not None:
-                found: npt.NDArray[Any] = (
+                colours: npt.NDArray[Any] = (
                     cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
                 )
-                return found[..., :3]
+                return colours[..., :3]
     except cv2.error as error:
         raise _damaged(path, str(error).strip()) from error
     raise _damaged(path, f"it cannot be decoded ({len(data)} bytes, the first are {data[:8]!r})")
 
 
 def _require_colours(data: bytes, path: Path) -> None:
-    with contextlib.suppress(
-        OSError, SyntaxError, ValueError, Image.DecompressionBombError
-    ):  # the decoder says why
+    # Whatever else is wrong with the file, the decoder says.
+    with contextlib.suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         with Image.open(io.BytesIO(data)) as image:  # reads the header alone
             mode = image.mode
         if mode == "CMYK":
@@ -115,12 +106,15 @@ def read_index_image(path: Path) -> npt.NDArray[np.uint8]:
         DataError: the file is missing, truncated or damaged, or its encoding is another one (colours,
             16 bits, a lossy format).
     """
-    data = _read_bytes(path)
-    _require_whole(data, path)
+    data = _whole(path)
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.format != "PNG" or image.mode not in ("P", "L"):
-                raise _unknown_encoding(path, image)
+                raise DataError(
+                    f"Label file with unknown encoding: {path} is a {image.format} of mode {image.mode!r}. Expected "
+                    "a PNG with one 8-bit class id per pixel (palette indices, mode 'P', or grey values, mode 'L'). Is "
+                    "it a colour rendering or the output of a converter? Put the dataset's official label file there."
+                )
             return np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
         raise _damaged(path, f"it cannot be decoded as a PNG ({error})") from error
@@ -149,30 +143,19 @@ def read_wide_index_image(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: the file is missing, truncated or damaged, or is no RGB PNG of 16 bits per channel.
     """
-    data = _read_bytes(path)
-    _require_whole(data, path)
+    data = _whole(path)
     if not data.startswith(_PNG) or (data[_PNG_DEPTH], data[_PNG_COLOUR]) != (16, 2):
         raise DataError(
             f"Label file with unknown encoding: {path}. Expected an RGB PNG of 16 bits per channel with the class id "
             "in red. Is it a colour rendering or the output of a converter? Put the official label file there."
         )
-    try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise _damaged(path, str(error).strip()) from error
-    if decoded is None:
-        raise _damaged(path, "it cannot be decoded as a PNG")
+    decoded = _decoded(data, path, cv2.IMREAD_UNCHANGED)
     ids: npt.NDArray[np.uint8] = np.minimum(decoded[:, :, 2], 255).astype(np.uint8)
     return ids
 
 
 def require_same_size(image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], sample: Sample) -> None:
-    """Checks that a label map covers its image pixel by pixel.
-
-    Args:
-        image: the image. Shape: ``(H, W, 3)``.
-        label: the label map. Shape: ``(H, W)``.
-        sample: where both come from.
+    """Checks that a label map covers its image pixel by pixel. Shape: ``(H, W, 3)`` and ``(H, W)``.
 
     Raises:
         DataError: the sizes differ; names both files and both sizes.
@@ -185,7 +168,8 @@ def require_same_size(image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8]
         )
 
 
-def _read_bytes(path: Path) -> bytes:
+def _whole(path: Path) -> bytes:
+    """Content of a file, unless the container of a PNG or JPEG shows that something is missing or changed."""
     try:
         data = archives.read_bytes(path)
     except OSError as error:
@@ -193,22 +177,14 @@ def _read_bytes(path: Path) -> bytes:
             f"Cannot read {path}: {error.strerror or error}. "
             "Expected an image there; check that the data is unpacked completely."
         ) from error
-    if not data:
-        raise _damaged(path, "it is empty")
-    return data
-
-
-def _require_whole(data: bytes, path: Path) -> None:
-    """Raises DataError where the container of a PNG or JPEG shows that something is missing or changed."""
+    problem = "" if data else "it is empty"
     if data.startswith(_PNG):
         problem = _png_problem(data)
-    elif data.startswith(_JPEG):
-        complete = data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN) >= 0
-        problem = "" if complete else f"truncated: no end mark in the {len(data)} bytes of the JPEG"
-    else:
-        problem = ""  # whether this is an image at all is for the decoder to say
-    if problem:
+    elif data.startswith(_JPEG) and not data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN) >= 0:
+        problem = f"truncated: no end mark in the {len(data)} bytes of the JPEG"
+    if problem:  # whether this is an image at all is for the decoder to say
         raise _damaged(path, problem)
+    return data
 
 
 def _png_problem(data: bytes) -> str:
@@ -229,14 +205,9 @@ def _png_problem(data: bytes) -> str:
 
 
 def _damaged(path: Path, problem: str) -> DataError:
-    return DataError(f"Damaged or unreadable image {path}: {problem}. {_REPLACE}")
-
-
-def _unknown_encoding(path: Path, image: Image.Image) -> DataError:
     return DataError(
-        f"Label file with unknown encoding: {path} is a {image.format} of mode {image.mode!r}. Expected "
-        "a PNG with one 8-bit class id per pixel (palette indices, mode 'P', or grey values, mode 'L'). Is "
-        "it a colour rendering or the output of a converter? Put the dataset's official label file there."
+        f"Damaged or unreadable image {path}: {problem}. "
+        "Copy or unpack the file again; no other sample is taken in its place."
     )
 
 

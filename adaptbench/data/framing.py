@@ -81,14 +81,7 @@ class WholeImages:
 
 @dataclass(frozen=True)
 class ScaledCrop:
-    """The random part of a `ScaledCrops`.
-
-    Attributes:
-        scale: factor on the sides of the image.
-        top: of the crop, in pixels of the scaled image.
-        left: of the crop, in pixels of the scaled image.
-        flip: whether the crop is mirrored.
-    """
+    """The random part of a `ScaledCrops`: scale of the sides, place of the crop in the scaled image, mirroring."""
 
     scale: float
     top: int
@@ -100,9 +93,7 @@ class ScaledCrop:
 class ScaledCrops(WholeImages):
     """In training, crops of images that are scaled at random, half of them mirrored; in a test, whole images.
 
-    Attributes:
-        crop: (width, height) in pixels.
-        scales: range of the factors on the image.
+    Units: the crop is (width, height) in pixels; ``scales`` is the range of the factors on the image.
 
     Source: loader of FADA's self-distillation.
     """

@@ -21,13 +21,7 @@ _STEPS = (
 
 @dataclass(frozen=True)
 class Jitter:
-    """How far colours are jittered.
-
-    Attributes:
-        brightness: largest deviation of the factor from 1.
-        contrast: largest deviation of the factor from 1.
-        saturation: largest deviation of the factor from 1.
-        hue: largest shift, as a share of the colour circle.
+    """How far colours are jittered: deviation of the factors from 1, and shift as a share of the colour circle.
 
     Source: configurations of FADA, arXiv 2007.09222; docs/quirks.md#a8.
     """

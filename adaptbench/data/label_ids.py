@@ -17,12 +17,7 @@ _LISTED = 5
 
 
 def unknown_ids(label: npt.NDArray[np.uint8], known: frozenset[int]) -> dict[int, int]:
-    """Pixels of every id of a label that is not ``known``, in ascending order of the ids.
-
-    Args:
-        label: raw ids. Shape: ``(H, W)``.
-        known: all ids that it may hold.
-    """
+    """Pixels of every raw id of a label that is not ``known``, in ascending order of the ids. Shape: ``(H, W)``."""
     if cv2.countNonZero(cv2.LUT(label, _strangers(known))) == 0:
         return {}
     return {raw: pixels for raw, pixels in histogram(label).items() if raw not in known}

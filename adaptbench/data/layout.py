@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -12,8 +11,9 @@ _ENTRIES = 1000
 
 def cause_of_no_image(root: Path, folder: str, pattern: str) -> str:
     """A sentence on why no file matches ``pattern`` in a folder of the root; empty if nothing explains it."""
-    for other in _neighbours(root):
-        if _any(other / folder, pattern):
+    below = (path for path in islice(sorted(root.iterdir()), _ENTRIES) if path.is_dir())
+    for other in (*below, *list(root.parents)[:2]):
+        if any(not path.name.startswith(".") for path in (other / folder).glob(pattern)):
             return f"{other} has such files: name that folder instead."
     inside = root / folder
     if not inside.is_dir():
@@ -37,27 +37,18 @@ def beside(label: Path) -> str:
     while "_" in start:
         start = start.rpartition("_")[0]
         if found := sorted(path.name for path in islice(label.parent.glob(f"{start}_*"), _ENTRIES)):
-            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
             return (
-                f" Beside it lies {', '.join(found[:3])}{more}, which has another name than is expected: all images "
+                f" Beside it lies {_first(found)}, which has another name than is expected: all images "
                 "need labels of one kind. (Own data: the key 'replace' of a split says how names differ.)"
             )
     return ""
 
 
-def _neighbours(root: Path) -> Iterable[Path]:
-    """Folders that are often meant by a root: those in it, and those that it lies in."""
-    inside = (path for path in islice(sorted(root.iterdir()), _ENTRIES) if path.is_dir())
-    return [*inside, *list(root.parents)[:2]]
-
-
-def _any(folder: Path, pattern: str) -> bool:
-    return next((path for path in folder.glob(pattern) if not path.name.startswith(".")), None) is not None
-
-
 def _entries(folder: Path) -> str:
     names = sorted(path.name for path in islice(folder.iterdir(), _ENTRIES))
-    if not names:
-        return f"{folder} is empty."
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{folder} holds {', '.join(names[:3])}{more}."
+    return f"{folder} holds {_first(names)}." if names else f"{folder} is empty."
+
+
+def _first(names: list[str]) -> str:
+    """Three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -9,12 +9,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Input normalisation of a network: ``(pixel - mean) / std`` in its order of channels.
+    """Input normalisation of a network: ``(pixel - mean) / std`` in its order of channels, blue first if ``bgr``.
 
-    Attributes:
-        mean: per channel of the network, in grey levels 0..255.
-        std: per channel of the network, in grey levels.
-        bgr: whether blue comes first; else red does.
+    Units: grey levels 0..255 per channel of the network.
     """
 
     mean: tuple[float, float, float]

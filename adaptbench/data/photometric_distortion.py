@@ -27,7 +27,7 @@ class Distortion:
         brightness: added to all channels, in grey levels.
         contrast: factor on all channels.
         contrast_first: whether the contrast comes before saturation and hue, else after them.
-        saturation: factor on the saturation.
+        saturation: factor on it.
         hue: added to the hue, in steps of two degrees.
     """
 
@@ -55,12 +55,22 @@ def draw_distortion(generator: np.random.Generator) -> Distortion:
 
 
 def distort(image: UInt8, draw: Distortion) -> UInt8:
-    """The distorted image; every step cuts values to whole grey levels. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
+    """The distorted image; every step cuts values to whole grey levels, saturation and hue by way of HSV each.
+
+    Shape: ``(H, W, 3)`` RGB uint8, unchanged.
+    """
     if draw.brightness is not None:
         image = _linear(image, shift=draw.brightness)
     if draw.contrast is not None and draw.contrast_first:
         image = _linear(image, factor=draw.contrast)
-    image = _in_hsv(image, draw)
+    if draw.saturation is not None:
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv[..., 1] = _linear(np.asarray(hsv[..., 1]), factor=draw.saturation)
+        image = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+    if draw.hue is not None:
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0].astype(int) + draw.hue) % _HUES
+        image = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
     if draw.contrast is not None and not draw.contrast_first:
         image = _linear(image, factor=draw.contrast)
     return image
@@ -69,16 +79,3 @@ def distort(image: UInt8, draw: Distortion) -> UInt8:
 def _linear(values: UInt8, factor: float = 1.0, shift: float = 0.0) -> UInt8:
     result: UInt8 = np.clip(values.astype(np.float32) * factor + shift, 0, 255).astype(np.uint8)
     return result
-
-
-def _in_hsv(image: UInt8, draw: Distortion) -> UInt8:
-    """Saturation, then hue; the image is converted to HSV and back for each."""
-    if draw.saturation is not None:
-        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-        hsv[..., 1] = _linear(np.asarray(hsv[..., 1]), factor=draw.saturation)
-        image = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), dtype=np.uint8)
-    if draw.hue is not None:
-        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-        hsv[..., 0] = (hsv[..., 0].astype(int) + draw.hue) % _HUES
-        image = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), dtype=np.uint8)
-    return image

@@ -79,11 +79,7 @@ class PseudoLabels:
         return found
 
     def add(self, name: str, label: npt.NDArray[np.uint8], facts: Mapping[str, float]) -> None:
-        """Keeps the label of an image. Shape: ``(H, W)`` uint8 train ids.
-
-        Raises:
-            RunStateError: the folder cannot be written.
-        """
+        """Keeps the label of an image. Shape: ``(H, W)`` uint8 train ids."""
         image = cv2.imencode(".png", label)[1].tobytes()
         with replacing(self.file(name)) as temporary:
             temporary.write_bytes(image)

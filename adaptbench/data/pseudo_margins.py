@@ -22,10 +22,7 @@ PADDED = 255
 
 
 class Margins(NamedTuple):
-    """Widths of the margins.
-
-    Units: pixels of the canvas; the published values are 30, 240, 30, 30 for 1024 x 2048.
-    """
+    """Widths of the margins, pixels of the canvas; the published ones are 30, 240, 30, 30 for 1024 x 2048."""
 
     top: int = 0
     bottom: int = 0
@@ -34,14 +31,7 @@ class Margins(NamedTuple):
 
 
 def cut_margins(margins: Margins, size: tuple[int, int]) -> UInt8:
-    """Return a mask that is 0 in the margins and 1 inside.
-
-    Args:
-        margins: pixels of this mask.
-        size: height and width.
-
-    Shape:
-        - returns: uint8 (H, W), 0 or 1.
+    """Return a mask that is 0 in the margins and 1 inside. Shape: uint8 (H, W) of size (height, width).
 
     Raises:
         ValueError: a margin is negative or nothing is left inside.
@@ -62,19 +52,13 @@ def margin_mask(
     box: tuple[int, int],
     canvas: Canvas = PUBLISHED_CANVAS,
 ) -> UInt8:
-    """Return the mask of trusted pixels for an image that was resized to fit a box.
+    """Return the mask of trusted pixels for an image file of (width, height) that was resized to fit a box.
 
-    The mask is cut on the canvas and resized (nearest) like the image. It depends on no file, so one mask
-    serves all images of a size.
+    The mask is cut on the canvas (the published fixed one, one scaled with the profile, or ``image``) and
+    resized (nearest) like the image, see `fitted_size`. It depends on no file, so one mask serves all images
+    of a size.
 
-    Args:
-        margins: pixels of the canvas.
-        image_size: width and height of the image file.
-        box: width and height the image is resized to fit, see `fitted_size`.
-        canvas: the published fixed canvas, one scaled with the profile, or ``image``.
-
-    Shape:
-        - returns: uint8 (H, W) of the resized image, 0 or 1.
+    Shape: uint8 (H, W) of the resized image, 0 or 1.
 
     Raises:
         ValueError: the margins do not fit the canvas, or the canvas has another shape than the image.
@@ -97,16 +81,10 @@ def crop_mask(
 ) -> UInt8:
     """Take the mask through crop, flip and padding, in that order, like the image it belongs to.
 
-    Args:
-        mask: mask of the whole resized image.
-        crop: rows and columns; may reach beyond the image.
-        flip: whether the crop is mirrored horizontally.
-        size: height and width that smaller crops are padded to, at the bottom and right.
-        padding: value of padded pixels.
+    The crop may reach beyond the image. Smaller ones are padded to ``size`` (height, width) at the bottom and
+    right.
 
-    Shape:
-        - mask: uint8 (H, W), 0 or 1.
-        - returns: uint8 (h, w), 0, 1 or the padding.
+    Shape: uint8 (H, W), 0 or 1, of the whole resized image, to (h, w), 0, 1 or the padding.
 
     Source: docs/quirks.md#s34 and #s49.
     """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from adaptbench.data.label_ids import histogram
 
 Crop = TypeVar("Crop")
 
@@ -24,12 +27,7 @@ CHECKS = 10
 
 
 class ClassProbabilities(NamedTuple):
-    """How likely each class is drawn.
-
-    Shape:
-        - classes: int64 (n,), rarest first.
-        - probabilities: float32 (n,), sum 1.
-    """
+    """How likely each class is drawn. Shape: int64 (n,), rarest class first, and float32 (n,), sum 1."""
 
     classes: IntArray
     probabilities: npt.NDArray[np.float32]
@@ -51,12 +49,7 @@ class AcceptedCrop(NamedTuple, Generic[Crop]):
 
 @dataclass(frozen=True)
 class RareClassSampler:
-    """Everything that does not change from draw to draw.
-
-    Attributes:
-        classes: classes and their probabilities.
-        files: for every class the positions of the files that show it often enough.
-    """
+    """What does not change between draws: probabilities, and the files that show a class often enough."""
 
     classes: ClassProbabilities
     files: Mapping[int, IntArray]
@@ -66,39 +59,30 @@ class RareClassSampler:
 
         Source: DAFormer, arXiv 2111.14887, section 3.3; docs/quirks.md#s48.
         """
-        class_id = draw_class(self.classes, generator)
-        return RareSample(class_id, draw_file(self.files[class_id], generator))
+        classes, probabilities = self.classes
+        class_id = int(classes[generator.choice(len(classes), p=probabilities)])
+        files = self.files[class_id]
+        return RareSample(class_id, int(files[generator.choice(len(files))]))
 
 
 def count_classes(label: npt.NDArray[np.uint8], ignore: int = 255) -> dict[int, int]:
-    """Count the pixels of every class that occurs in a label.
-
-    Shape:
-        - label: uint8 of any shape, train ids, ignore is not counted.
-        - returns: pixels by class, ascending classes.
-    """
-    counts = np.bincount(label.ravel(), minlength=256)
-    counts[ignore] = 0
-    return {int(class_id): int(counts[class_id]) for class_id in np.flatnonzero(counts)}
+    """Count the pixels of every class in a label, ascending, without ``ignore``. Shape: uint8, any."""
+    return {class_id: pixels for class_id, pixels in histogram(label).items() if class_id != ignore}
 
 
 def class_totals(files: Sequence[ClassCounts]) -> dict[int, int]:
     """Add up the pixels of each class over all files, classes in the order in which they appear."""
-    totals: dict[int, int] = {}
+    totals: Counter[int] = Counter()
     for counts in files:
-        for class_id, pixels in counts.items():
-            totals[class_id] = totals.get(class_id, 0) + pixels
-    return totals
+        totals.update(counts)
+    return dict(totals)
 
 
 def class_probabilities(totals: ClassCounts, temperature: float) -> ClassProbabilities:
     """Return softmax((1 - share) / temperature) of every class, rarest class first.
 
-    share = pixels of the class / pixels of all classes. Classes with equal totals keep their order.
-
-    Args:
-        totals: pixels of each class in all files.
-        temperature: the lower, the more often rare classes are drawn (0.01 in the papers).
+    share = pixels of the class / pixels of all classes. Classes with equal totals keep their order. The lower
+    the temperature (0.01 in the papers), the more often rare classes are drawn.
 
     Raises:
         ValueError: there is no pixel or the temperature is not positive.
@@ -128,14 +112,11 @@ def eligible_files(files: Sequence[ClassCounts], class_id: int, min_pixels: int)
 def rare_class_sampler(
     files: Sequence[ClassCounts], temperature: float, min_pixels: int, missing: MissingRule = "error"
 ) -> RareClassSampler:
-    """Prepare the sampling of a set of label files.
+    """Prepare the sampling of a set of label files, by the pixels of each class in each file.
 
-    Args:
-        files: pixels of each class in each file.
-        temperature: see `class_probabilities`.
-        min_pixels: see `eligible_files` (3000 in the papers).
-        missing: a class without eligible file is an ``error``, as published, or is ``drop`` ped, its
-            probability going to the others in proportion.
+    See `class_probabilities` for the temperature and `eligible_files` for ``min_pixels`` (3000 in the
+    papers). A class without eligible file is an ``error``, as published, or is ``drop`` ped, its probability
+    going to the others in proportion.
 
     Raises:
         ValueError: a class has no eligible file and is not to be dropped, none has one, the temperature is
@@ -159,23 +140,6 @@ def rare_class_sampler(
     return RareClassSampler(ClassProbabilities(classes, probabilities), eligible)
 
 
-def draw_class(classes: ClassProbabilities, generator: np.random.Generator) -> int:
-    """Draw a class by its probability.
-
-    Source: DAFormer, arXiv 2111.14887, section 3.3.
-    """
-    position = generator.choice(len(classes.classes), p=classes.probabilities)
-    return int(classes.classes[position])
-
-
-def draw_file(files: npt.NDArray[np.integer[Any]], generator: np.random.Generator) -> int:
-    """Draw one of the files that show a class, all equally likely.
-
-    Source: DAFormer, arXiv 2111.14887, section 3.3.
-    """
-    return int(files[generator.choice(len(files))])
-
-
 def accept_crop(
     draw: Callable[[], Crop],
     count: Callable[[Crop], int],
@@ -185,16 +149,9 @@ def accept_crop(
 ) -> AcceptedCrop[Crop]:
     """Draw crops of one image until one shows enough of the drawn class.
 
-    A crop is accepted with strictly more than ``min_pixels * min_crop_ratio`` pixels of the class. After ten
-    rejected crops the eleventh is taken unchecked. A ratio of 0 switches the check off. The image stays
-    the same, so `draw` need only draw a box and a flip.
-
-    Args:
-        draw: draws the next crop.
-        count: counts the pixels of the drawn class in a crop.
-        min_pixels: see `eligible_files` (3000 in the papers).
-        min_crop_ratio: share of ``min_pixels`` a crop has to show (0.5 in DAFormer, 2 in HRDA).
-        checks: number of crops that are checked.
+    A crop is accepted with strictly more than ``min_pixels * min_crop_ratio`` pixels of the class (3000 in
+    the papers times 0.5 in DAFormer, 2 in HRDA). After ten rejected crops the eleventh is taken unchecked. A
+    ratio of 0 switches the check off. The image stays the same, so `draw` need only draw a box and a flip.
 
     Raises:
         ValueError: the ratio or the number of checks is negative.
@@ -204,8 +161,6 @@ def accept_crop(
     if min_crop_ratio < 0 or checks < 0:
         raise ValueError(f"expected 0 or more, got min_crop_ratio {min_crop_ratio} and {checks} checks")
     crop, drawn = draw(), 1
-    if min_crop_ratio == 0:
-        return AcceptedCrop(crop, drawn)
-    while drawn <= checks and not count(crop) > min_pixels * min_crop_ratio:
+    while min_crop_ratio > 0 and drawn <= checks and not count(crop) > min_pixels * min_crop_ratio:
         crop, drawn = draw(), drawn + 1
     return AcceptedCrop(crop, drawn)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 UInt8 = npt.NDArray[np.uint8]
-_Table = npt.NDArray[np.floating]
 
 #: Largest deviation of the factor on the contrast from 1, and of the brightness from 0 as a share of white.
 _CONTRAST, _BRIGHTNESS = 0.2, 0.2
@@ -27,9 +26,8 @@ class Colours:
     Attributes:
         contrast: factor on grey levels.
         brightness: added to them, as a share of white.
-        hue: added to the hue, in steps of two degrees.
-        saturation: added to the saturation, in 256 steps.
-        value: added to the value, in 256 steps.
+        hue: added, in steps of two degrees.
+        saturation, value: added, in 256 steps.
     """
 
     contrast: float
@@ -41,13 +39,7 @@ class Colours:
 
 @dataclass(frozen=True)
 class Recolouring:
-    """The random part of a recolouring.
-
-    Attributes:
-        colours: the change of the colours; None = none.
-        grey: whether the image becomes grey.
-        kernel: side of the Gaussian that blurs, in pixels; None = none.
-    """
+    """The random part of a recolouring: colours, whether it becomes grey, and side of the Gaussian in pixels."""
 
     colours: Colours | None = None
     grey: bool = False
@@ -74,37 +66,22 @@ def draw_recolouring(generator: np.random.Generator) -> Recolouring:
 def recolour(image: UInt8, draw: Recolouring) -> UInt8:
     """The recoloured image. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
     if draw.colours is not None:
-        image = _in_hsv(_linear(image, draw.colours), draw.colours)
+        image = _coloured(image, draw.colours)
     if draw.grey:
-        image = _uint8(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB))
+        image = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB))
     if draw.kernel is not None:
-        image = _uint8(cv2.GaussianBlur(image, (draw.kernel, draw.kernel), 0))
+        image = np.asarray(cv2.GaussianBlur(image, (draw.kernel, draw.kernel), 0))
     return image
 
 
-def _linear(image: UInt8, draw: Colours) -> UInt8:
-    """Contrast and brightness, by a table of all grey levels."""
-    levels = np.arange(256) * draw.contrast + draw.brightness * 255
-    return _looked_up(image, levels)
-
-
-def _in_hsv(image: UInt8, draw: Colours) -> UInt8:
-    """Hue (which goes round), saturation and value, by a table each."""
-    hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
+def _coloured(image: UInt8, draw: Colours) -> UInt8:
+    """Contrast and brightness, then hue (which goes round), saturation and value, by a table of all levels each."""
     levels = np.arange(256.0)
-    changed = cv2.merge(
-        [
-            _looked_up(_uint8(hue), (levels + draw.hue) % _HUES),
-            _looked_up(_uint8(saturation), levels + draw.saturation),
-            _looked_up(_uint8(value), levels + draw.value),
-        ]
-    )
-    return _uint8(cv2.cvtColor(changed, cv2.COLOR_HSV2RGB))
+    hsv = cv2.cvtColor(_looked_up(image, levels * draw.contrast + draw.brightness * 255), cv2.COLOR_RGB2HSV)
+    tables = ((levels + draw.hue) % _HUES, levels + draw.saturation, levels + draw.value)
+    changed = [_looked_up(channel, table) for channel, table in zip(cv2.split(hsv), tables, strict=True)]
+    return np.asarray(cv2.cvtColor(cv2.merge(changed), cv2.COLOR_HSV2RGB))
 
 
-def _looked_up(image: UInt8, levels: _Table) -> UInt8:
-    return _uint8(cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)))
-
-
-def _uint8(image: object) -> UInt8:
-    return np.asarray(image, dtype=np.uint8)
+def _looked_up(image: UInt8, levels: npt.NDArray[np.float64]) -> UInt8:
+    return np.asarray(cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)))

@@ -27,12 +27,9 @@ class CropBox(NamedTuple):
 
 
 def draw_box(size: tuple[int, int], smallest: float, generator: np.random.Generator) -> CropBox:
-    """Draws a box in an image of this height and width; after ten that do not fit, the largest one in the middle.
+    """Draws a box in an image of (height, width); after ten that do not fit, the largest one in the middle.
 
-    Args:
-        size: height and width in pixels.
-        smallest: smallest share of the image's area; the largest is 1, and all are equally likely.
-        generator: source of the box.
+    Its share of the image's area is uniform between ``smallest`` and 1.
 
     Source: PixMatch, arXiv 2105.08128, augmentation; the library it names.
     """

@@ -17,7 +17,6 @@ class Sample:
 
     Attributes:
         name: stable identifier, unique within the split.
-        image: path of the image.
         label: where its label file belongs; whether the file exists is not checked here.
         tags: facts for grouping scores, for example ``{"city": "lindau"}``.
     """

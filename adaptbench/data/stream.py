@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
-from adaptbench.data.framing import Framing, ScaledCrops, WholeImages
+from adaptbench.data.framing import ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.normalisation import IMAGENET, Normalisation
@@ -46,9 +46,7 @@ Item: TypeAlias = tuple[Reader, Sample, tuple[int, int], LabelMap | None]
 class Domain:
     """Images of one or several datasets that are trained on as one domain.
 
-    Attributes:
-        items: the images.
-        predicted: whether the labels are pseudo-labels, which may have another size than their images.
+    Labels that are ``predicted`` are pseudo-labels, which may have another size than their images.
     """
 
     items: Sequence[Item]
@@ -59,23 +57,15 @@ class Domain:
 
 
 class StreamSettings(Protocol):
-    """What batches need of a training's settings (`adaptbench.contracts.settings.Settings`)."""
+    """What batches need of a training's settings (`adaptbench.contracts.settings.Settings`).
 
-    @property
-    def iterations(self) -> int:
-        """Length of the stream."""
+    A crop, square and of this side in pixels, is drawn again above this share of one class.
+    """
 
-    @property
-    def batch_size(self) -> int:
-        """Images per domain and batch."""
-
-    @property
-    def crop(self) -> int:
-        """Side of the square crop. Units: pixels."""
-
-    @property
-    def class_share_limit(self) -> float:
-        """A crop is drawn again above this share of one class."""
+    iterations: int
+    batch_size: int
+    crop: int
+    class_share_limit: float
 
 
 class _Image(NamedTuple):
@@ -92,20 +82,18 @@ class _Placement(NamedTuple):
     crop: tuple[slice, slice]
     flip: bool
 
+    def of(self, array: UInt8) -> UInt8:
+        """The crop of an image, a label or a mask."""
+        return array[self.crop][:, ::-1] if self.flip else array[self.crop]
+
 
 _WHOLE = _Placement((slice(None), slice(None)), flip=False)
+#: Where pseudo-labels of an image are trusted; one mask serves all images of a size.
+_trusted = cache(partial(margin_mask, canvas="image"))
 
 
 class TrainingStream(Dataset[Batch]):
-    """Batches by iteration number.
-
-    Args:
-        labelled: images trained on with labels.
-        target: unlabelled images, or None.
-        settings: batch size, crop and class share limit are read.
-        stage_seed: seed of the stage.
-        sampling: what is shown of which images, and what comes with them.
-        normalisation: of the network's input.
+    """Batches by iteration number: of images trained on with labels, and of unlabelled ones of the target.
 
     Raises:
         UsageError: whole images of several sizes shall be in one batch.
@@ -129,21 +117,23 @@ class TrainingStream(Dataset[Batch]):
         self.sampling = sampling
         self.normalisation = normalisation
         #: (width, height) that crops are padded to; whole images are never padded.
-        self._box = _padded(sampling.framing, settings.crop)
+        self._box = (settings.crop, settings.crop) if sampling.framing.cropped else (0, 0)
+        if isinstance(sampling.framing, ScaledCrops):
+            self._box = sampling.framing.crop
         self._cache: dict[tuple[int, int, bool], _Image] = {}
         self._cached_bytes = 0
-        self._margin_masks: dict[tuple[tuple[int, int], tuple[int, int]], UInt8] = {}
 
     def __len__(self) -> int:
         return self.settings.iterations
 
     def __getitem__(self, iteration: int) -> Batch:
         draws = Draws(self.stage_seed, iteration)
-        chosen = self._rare(draws) if self.rare_classes else self._in_order(iteration, draws)
+        chosen = self._chosen(iteration, draws)
+        crops = [self._labelled_crop(*one) for one in chosen]
         labelled = LabelledImages(
-            image=torch.stack([image for _, image, _ in chosen]),
-            names=tuple(self.labelled.items[i][1].name for i, _, _ in chosen),
-            label=torch.stack([label for _, _, label in chosen]),
+            image=torch.stack([image for image, _ in crops]),
+            names=tuple(self.labelled.items[index][1].name for index, _, _ in chosen),
+            label=torch.stack([label for _, label in crops]),
         )
         batch = Batch(iteration, draws, labelled, self._target(iteration, draws))
         return batch if self.sampling.part is None else synchronized(batch, self.sampling.part)
@@ -174,9 +164,8 @@ class TrainingStream(Dataset[Batch]):
         if not self.sampling.balanced:
             return None
         counts = self._class_counts()
-        shows = np.zeros((len(counts), 1 + max((c for row in counts for c in row), default=0)), dtype=bool)
-        for row, found in zip(shows, counts, strict=True):
-            row[[c for c, pixels in found.items() if pixels > 0]] = True
+        classes = range(1 + max((c for row in counts for c in row), default=0))
+        shows = np.array([[row.get(c, 0) > 0 for c in classes] for row in counts])
         queues = [np.flatnonzero(column).tolist() for column in shows.T]
         rng = np.random.default_rng(derive_seed(self.stage_seed, "class-balanced pictures"))
         try:
@@ -190,28 +179,18 @@ class TrainingStream(Dataset[Batch]):
         items = [(data, sample, table) for data, sample, _, table in self.labelled.items if table is not None]
         return class_counts(items, minicity.cache_folder() / "class-statistics")
 
-    def _labelled_indices(self, iteration: int) -> list[int]:
-        if self.balanced_picks is None:
-            return self._indices(len(self.labelled), iteration, "labelled")
-        size = self.settings.batch_size
-        return [int(i) for i in self.balanced_picks[iteration * size : (iteration + 1) * size]]
-
-    def _in_order(self, iteration: int, draws: Draws) -> list[tuple[int, Tensor, Tensor]]:
-        """Number, image and label of the batch's images: each epoch shows every image once."""
-        indices = self._labelled_indices(iteration)
-        return [
-            (i, *self._labelled_crop(i, draws.numpy(f"labelled crop {k}"))) for k, i in enumerate(indices)
-        ]
-
-    def _rare(self, draws: Draws) -> list[tuple[int, Tensor, Tensor]]:
-        """The same, drawn by rare class sampling."""
-        assert self.rare_classes is not None
-        chosen = []
-        for k in range(self.settings.batch_size):
-            rng = draws.numpy(f"rare class {k}")
-            drawn = self.rare_classes.draw(rng)
-            chosen.append((drawn.file, *self._labelled_crop(drawn.file, rng, drawn.class_id)))
-        return chosen
+    def _chosen(self, iteration: int, draws: Draws) -> list[tuple[int, np.random.Generator, int | None]]:
+        """Number of every labelled image of a batch, what its crop is drawn with, and a class that it has to show."""
+        rare, size = self.rare_classes, self.settings.batch_size
+        if rare is not None:
+            generators = [draws.numpy(f"rare class {k}") for k in range(size)]
+            drawn = [rare.draw(rng) for rng in generators]
+            return [(one.file, rng, one.class_id) for one, rng in zip(drawn, generators, strict=True)]
+        if self.balanced_picks is None:  # each epoch shows every image once
+            indices = self._indices(len(self.labelled), iteration, "labelled")
+        else:
+            indices = self.balanced_picks[iteration * size : (iteration + 1) * size].tolist()
+        return [(i, draws.numpy(f"labelled crop {k}"), None) for k, i in enumerate(indices)]
 
     def _target(self, iteration: int, draws: Draws) -> Images | None:
         if self.target is None:
@@ -231,15 +210,14 @@ class TrainingStream(Dataset[Batch]):
 
     def _indices(self, count: int, iteration: int, purpose: str) -> list[int]:
         """Sample numbers of a batch: each epoch is one keyed permutation of all samples."""
-        positions = range(iteration * self.settings.batch_size, (iteration + 1) * self.settings.batch_size)
-        return [int(self._order(count, p // count, purpose)[p % count]) for p in positions]
-
-    def _order(self, count: int, epoch: int, purpose: str) -> npt.NDArray[np.int64]:
-        seed = derive_seed(self.stage_seed, "order", purpose, epoch)
-        return np.random.default_rng(seed).permutation(count)
+        size = self.settings.batch_size
+        places = [divmod(number, count) for number in range(iteration * size, (iteration + 1) * size)]
+        seeds = [derive_seed(self.stage_seed, "order", purpose, epoch) for epoch, _ in places]
+        orders = [np.random.default_rng(seed).permutation(count) for seed in seeds]
+        return [int(order[place]) for order, (_, place) in zip(orders, places, strict=True)]
 
     def _labelled_crop(
-        self, index: int, rng: np.random.Generator, rare_class: int | None = None
+        self, index: int, rng: np.random.Generator, rare_class: int | None
     ) -> tuple[Tensor, Tensor]:
         mirrored = self._draw_mirrored(rng)
         frame = self._resized(0, self.labelled, index, mirrored)
@@ -251,10 +229,8 @@ class TrainingStream(Dataset[Batch]):
         if isinstance(framing, ScaledCrops):
             image, label = framing.cut(image, label, framing.draw((image.shape[1], image.shape[0]), rng))
         else:
-            crop, flip = self._placement(label, rng, rare_class)
-            image, label = image[crop], label[crop]
-            if flip:
-                image, label = image[:, ::-1], label[:, ::-1]
+            place = self._placement(label, rng, rare_class)
+            image, label = place.of(image), place.of(label)
         if self.sampling.distortion:
             image = distort(np.ascontiguousarray(image), draw_distortion(rng))
         image = self._blurred(image, rng)
@@ -285,23 +261,14 @@ class TrainingStream(Dataset[Batch]):
     def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
         assert self.target is not None
         image, _, trusted = self._resized(1, self.target, index, self._draw_mirrored(rng))
-        crop, flip = self._target_placement(image, rng)
-        image = image[crop]
-        if flip:
-            image = image[:, ::-1]
-        image = self._blurred(image, rng)
+        side, place = self.settings.crop, _WHOLE
+        if self.sampling.framing.cropped:
+            crop = transforms.draw_crop(image.shape, side, rng)
+            place = _Placement(crop, bool(rng.random() < 0.5))
+        shown = self._network_input(self._blurred(place.of(image), rng))
         if trusted is None:
-            return self._network_input(image), None
-        side = self.settings.crop
-        return self._network_input(image), torch.from_numpy(crop_mask(trusted, crop, flip, (side, side)))[
-            None
-        ]
-
-    def _target_placement(self, image: UInt8, rng: np.random.Generator) -> _Placement:
-        if not self.sampling.framing.cropped:
-            return _WHOLE
-        crop = transforms.draw_crop(image.shape, self.settings.crop, rng)
-        return _Placement(crop, bool(rng.random() < 0.5))
+            return shown, None
+        return shown, torch.from_numpy(crop_mask(trusted, *place, (side, side)))[None]
 
     def _network_input(self, image: UInt8) -> Tensor:
         return transforms.pad_to(transforms.normalise(image, self.normalisation), self._box, 0)
@@ -332,7 +299,8 @@ class TrainingStream(Dataset[Batch]):
             if not images.predicted:
                 require_same_size(image, raw, sample)
             label = framing.label(label_map[raw[:, ::-1] if mirrored else raw], size)
-        trusted = self._trusted(file_size, box) if label_map is None else None
+        margins = self.sampling.margins if label_map is None else None
+        trusted = None if margins is None else _trusted(margins, file_size, box)
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         frame = _Image(framing.image(image, size), label, trusted)
         self._cached_bytes += frame.image.nbytes + (0 if label is None else label.nbytes)
@@ -350,21 +318,6 @@ class TrainingStream(Dataset[Batch]):
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         framing = self.sampling.framing
         return framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
-
-    def _trusted(self, file_size: tuple[int, int], box: tuple[int, int]) -> UInt8 | None:
-        """Where pseudo-labels of an image are trusted; one mask serves all images of a size."""
-        margins, key = self.sampling.margins, (file_size, box)
-        if margins is None:
-            return None
-        if key not in self._margin_masks:
-            self._margin_masks[key] = margin_mask(margins, file_size, box, canvas="image")
-        return self._margin_masks[key]
-
-
-def _padded(framing: Framing, side: int) -> tuple[int, int]:
-    if isinstance(framing, ScaledCrops):
-        return framing.crop
-    return (side, side) if framing.cropped else (0, 0)
 
 
 def _require_one_size(*domains: Domain | None) -> None:

@@ -20,21 +20,15 @@ from adaptbench.errors import UsageError, unknown_name
 IGNORE = 255
 
 #: Names of countable objects; DAFormer, arXiv 2111.14887, section 3.3 (traffic lights and signs are among them).
-THINGS = frozenset(
-    (
-        "traffic light", "traffic sign", "person", "rider", "car", "truck", "bus", "train", "motorcycle",
-        "bicycle", "sign", "pedestrian", "bicyclist",
-    )
-)  # fmt: skip
-
-
+THINGS = frozenset({
+    "traffic light", "traffic sign", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+    "sign", "pedestrian", "bicyclist",
+})  # fmt: skip
 #: Names of classes whose objects are thin or few pixels large; their score says whether fine detail is kept.
-SMALL_OBJECTS = frozenset(
-    (
-        "pole", "traffic light", "traffic sign", "person", "rider", "motorcycle", "bicycle", "sign",
-        "pedestrian", "bicyclist",
-    )
-)  # fmt: skip
+SMALL_OBJECTS = frozenset({
+    "pole", "traffic light", "traffic sign", "person", "rider", "motorcycle", "bicycle", "sign", "pedestrian",
+    "bicyclist",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,9 +36,8 @@ class ClassSet:
     """Named, ordered list of classes that a benchmark trains and scores.
 
     Attributes:
-        name: key used in protocols and tables, for example ``"cityscapes19"``.
-        classes: class names; the position is the train id.
-        palette: one RGB colour (0..255) per class, for images.
+        classes: their names; the position is the train id.
+        palette: one RGB colour (0..255) per class.
         source: where the definition comes from.
         averaged: train ids of the classes that the mean IoU is over; None = all. The others are trained, predicted and
             have an IoU of their own.
@@ -69,11 +62,8 @@ class ClassSet:
     @property
     def size(self) -> str:
         """In words, for example "19 classes"."""
-        return (
-            f"{len(self)} classes"
-            if self.averaged is None
-            else f"{len(self.averaged)} of {len(self)} classes"
-        )
+        averaged = "" if self.averaged is None else f"{len(self.averaged)} of "
+        return f"{averaged}{len(self)} classes"
 
     @property
     def colours(self) -> npt.NDArray[np.uint8]:
@@ -141,16 +131,10 @@ def _average(name: str, trained: ClassSet, averaged: tuple[int, ...], source: st
     return replace(trained, name=name, source=source, averaged=averaged, trained=trained.name)
 
 
+_AS_DAFORMER = "SYNTHIA-to-Cityscapes as HRDA and DAFormer score it"
+CITYSCAPES16OF19 = _average("cityscapes16of19", CITYSCAPES19, id_tables.SIXTEEN, _AS_DAFORMER)
+CITYSCAPES13OF19 = _average("cityscapes13of19", CITYSCAPES19, id_tables.THIRTEEN, _AS_DAFORMER)
 _THIRTEEN_OF_SIXTEEN = tuple(id_tables.SIXTEEN.index(train_id) for train_id in id_tables.THIRTEEN)
-CITYSCAPES16OF19 = _average(
-    "cityscapes16of19", CITYSCAPES19, id_tables.SIXTEEN, "SYNTHIA-to-Cityscapes as HRDA and DAFormer score it"
-)
-CITYSCAPES13OF19 = _average(
-    "cityscapes13of19",
-    CITYSCAPES19,
-    id_tables.THIRTEEN,
-    "SYNTHIA-to-Cityscapes as HRDA and DAFormer score it",
-)
 CITYSCAPES13OF16 = _average(
     "cityscapes13of16",
     CITYSCAPES16,
@@ -181,11 +165,8 @@ _TO_NINETEEN: dict[str, id_tables.IdTable] = {
 _TABLES: dict[tuple[str, str], Mapping[int, int]] = {
     **{(space, "cityscapes19"): table for space, table in _TO_NINETEEN.items()},
     **{
-        (space, "cityscapes16"): id_tables.restricted(table, id_tables.SIXTEEN)
-        for space, table in _TO_NINETEEN.items()
-    },
-    **{
-        (space, "cityscapes13"): id_tables.restricted(table, id_tables.THIRTEEN)
+        (space, class_set): id_tables.restricted(table, kept)
+        for class_set, kept in (("cityscapes16", id_tables.SIXTEEN), ("cityscapes13", id_tables.THIRTEEN))
         for space, table in _TO_NINETEEN.items()
     },
     ("cityscapes", "camvid11"): id_tables.CITYSCAPES_TO_CAMVID11,
@@ -285,13 +266,10 @@ def register(
     tables: Mapping[str, Mapping[int, int]],
     ignored: Iterable[int] = (),
 ) -> None:
-    """Adds an id space that a user describes, and the class set it comes with.
+    """Adds an id space that a user describes, and the class set it comes with; saying the same twice is fine.
 
-    Args:
-        class_set: a new one, or None; saying the same twice is fine.
-        id_space: name of the id space.
-        tables: class set -> raw id -> train id; ids that are listed nowhere are unknown.
-        ignored: further known ids.
+    ``tables`` lead from class set to raw id to train id. Ids that are neither there nor ``ignored`` are
+    unknown.
 
     Raises:
         UsageError: the class set is another one than the one of that name.

@@ -35,10 +35,8 @@ _SMALLEST = 104
 class Panel:
     """An image and a few words below it.
 
-    Shape: image ``(H, W, 3)`` RGB uint8.
-
-    Attributes:
-        smooth: whether its pixels may be averaged to make it smaller; colours of classes may not.
+    Its pixels may be averaged to make it smaller if it is ``smooth``; colours of classes may not. Shape:
+    image ``(H, W, 3)`` RGB uint8.
     """
 
     image: Pixels
@@ -72,8 +70,9 @@ def contact_sheet(
     lines = [line for text in heading for line in textwrap.wrap(text, (width - 2 * MARGIN) // 7)]
     rows = list(zip_longest(*(column.panels for column in columns)))
     per_line = max(1, (width - 2 * MARGIN) // _LEGEND_WIDTH)
+    heights = [max(_size(one, panel)[1] for one in row if one is not None) for row in rows]
     height = 2 * MARGIN + LINE * (len(lines) + 1 + -(-len(legend) // per_line))
-    sheet = Image.new("RGB", (width, height + sum(_height(row, panel) for row in rows)), "white")
+    sheet = Image.new("RGB", (width, height + sum(heights) + len(rows) * (LINE + GAP)), "white")
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(lines):
         colour, size = (_INK, _TITLE) if number == 0 else (_QUIET, _TEXT)
@@ -83,9 +82,9 @@ def contact_sheet(
         left = MARGIN + number * (panel + GAP)
         draw.text((left, top), fitted(column.title, int(panel / _TITLE / _WIDE)), _INK, _font(_TITLE))
     top += LINE
-    for row in rows:
-        _draw_row(sheet, draw, row, top, panel)
-        top += _height(row, panel)
+    for row, highest in zip(rows, heights, strict=True):
+        _draw_row(sheet, draw, row, (top, top + highest), panel)
+        top += highest + LINE + GAP
     _draw_legend(draw, legend, per_line, top)
     with atomic.replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
@@ -96,28 +95,21 @@ def panel_width(columns: int, width: int) -> int:
     return max(_SMALLEST, (width - 2 * MARGIN + GAP) // columns - GAP)
 
 
-def _height(row: Sequence[Panel | None], panel: int) -> int:
-    """Of the row with its captions and the space below."""
-    return max(_size(one, panel)[1] for one in row if one is not None) + LINE + GAP
-
-
 def _size(one: Panel, panel: int) -> tuple[int, int]:
     height, width = one.image.shape[:2]
     return panel, max(1, round(panel * height / width))
 
 
 def _draw_row(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, row: Sequence[Panel | None], top: int, panel: int
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, row: Sequence[Panel | None], y: tuple[int, int], panel: int
 ) -> None:
-    bottom = top + _height(row, panel) - LINE - GAP
     for number, one in enumerate(row):
         if one is not None:
             left = MARGIN + number * (panel + GAP)
             how = Image.Resampling.BOX if one.smooth else Image.Resampling.NEAREST
-            sheet.paste(Image.fromarray(one.image).resize(_size(one, panel), how), (left, top))
-            draw.text(
-                (left, bottom + 2), fitted(one.caption, int(panel / _TEXT / _WIDE)), _QUIET, _font(_TEXT)
-            )
+            sheet.paste(Image.fromarray(one.image).resize(_size(one, panel), how), (left, y[0]))
+            caption = fitted(one.caption, int(panel / _TEXT / _WIDE))
+            draw.text((left, y[1] + 2), caption, _QUIET, _font(_TEXT))
 
 
 def _draw_legend(

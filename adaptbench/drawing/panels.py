@@ -23,12 +23,7 @@ _DARK, _LINES = 0.5, 32
 
 @dataclass(frozen=True)
 class Painter:
-    """Draws parts of a training step.
-
-    Attributes:
-        classes: names and colours of labels.
-        normalisation: what networks' inputs are in.
-    """
+    """Draws parts of a training step, whose labels are of some classes and whose images are normalised."""
 
     classes: ClassSet
     normalisation: Normalisation
@@ -36,27 +31,25 @@ class Painter:
     def panel(self, part: str, parts: Mapping[str, Array], name: str) -> Panel:
         """One part of a group: integers are labels, three channels are an image, anything else is a map.
 
-        Shape: every array ``(H, W)`` or ``(C, H, W)``.
+        All parts of the group are of one sample; `OVERLAYS` are drawn over its label, and its name stands
+        below its image.
 
-        Args:
-            part: which one.
-            parts: all parts of the group, for one sample; `OVERLAYS` are drawn over its label.
-            name: of the sample; it stands below its image.
+        Shape: every array ``(H, W)`` or ``(C, H, W)``.
         """
         array = parts[part]
         if np.issubdtype(array.dtype, np.integer):
             return Panel(self._label(_plane(array), parts), _caption(parts), smooth=False)
         if array.ndim == 3 and array.shape[0] == 3:
-            return Panel(
-                self._image(array), f"pasted {parts['mask'].mean():.1%}" if "mask" in parts else name
-            )
-        return Panel(_grey(array), f"mean {np.nan_to_num(array).mean():.2f}", smooth=False)
+            caption = f"pasted {parts['mask'].mean():.1%}" if "mask" in parts else name
+            return Panel(self._image(array), caption)
+        grey = array.mean(axis=0) if array.ndim == 3 else array  # black is 0 and white is 1
+        pixels = _bytes(np.repeat(grey[..., None] * 255.0, 3, axis=2))
+        return Panel(pixels, f"mean {np.nan_to_num(array).mean():.2f}", smooth=False)
 
     def _image(self, image: Array) -> Pixels:
         """A network's input as RGB. Shape: ``(3, H, W)`` to ``(H, W, 3)`` uint8."""
         pixels = image.transpose(1, 2, 0) * np.asarray(self.normalisation.std) + self.normalisation.mean
-        rgb = pixels[..., ::-1] if self.normalisation.bgr else pixels
-        return _bytes(rgb)
+        return _bytes(pixels[..., ::-1] if self.normalisation.bgr else pixels)
 
     def _label(self, ids: Array, parts: Mapping[str, Array]) -> Pixels:
         """Colours of the classes, darker the less a pixel weighs, and hatched where it is not confident."""
@@ -74,12 +67,6 @@ def _caption(parts: Mapping[str, Array]) -> str:
     if "confident" in parts:
         return f"confident {parts['confident'].mean():.1%}"
     return f"mean weight {parts['weight'].mean():.2f}" if "weight" in parts else ""
-
-
-def _grey(values: Array) -> Pixels:
-    """Black is 0 and white is 1; channels are averaged. Shape: ``(H, W)`` or ``(C, H, W)``."""
-    plane = values.mean(axis=0) if values.ndim == 3 else values
-    return _bytes(np.repeat(plane[..., None] * 255.0, 3, axis=2))
 
 
 def _hatching(shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

@@ -44,28 +44,22 @@ def build_optimizer(network: nn.Module, settings: Recipe, listing: Listing = "on
             groups.setdefault((*_rates(name, name in norms, settings), times), []).append(parameter)
     if not groups:  # a control that learns nothing
         groups[(settings.learning_rate, 0.0, 1)] = [nn.Parameter(torch.zeros(1))]
+    parameters: list[dict[str, Any]] = [
+        {"params": p, "lr": lr, "weight_decay": decay} for (lr, decay, _), p in groups.items()
+    ]
     if listing != "once":
-        return _repeated(groups, settings, listing)
-    parameters = [{"params": p, "lr": lr, "weight_decay": decay} for (lr, decay, _), p in groups.items()]
+        if settings.optimizer != "sgd":
+            raise UsageError(
+                f"Listing parameters repeatedly is defined for optimizer=sgd, not for {settings.optimizer}. "
+                "List them once."
+            )
+        for group, (_, _, times) in zip(parameters, groups, strict=True):
+            group["times"] = times
+        rate, momentum = settings.learning_rate, settings.momentum
+        return OptimWrapper(RepeatedSGD(parameters, rate, momentum, _ARITHMETICS[listing]))
     if settings.optimizer == "adamw":
         return OptimWrapper(torch.optim.AdamW(parameters, betas=(0.9, 0.999), fused=True))
     return OptimWrapper(torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=settings.momentum))
-
-
-def _repeated(
-    groups: dict[tuple[float, float, int], list[nn.Parameter]], settings: Recipe, listing: Listing
-) -> OptimWrapper:
-    if settings.optimizer != "sgd":
-        raise UsageError(
-            f"Listing parameters repeatedly is defined for optimizer=sgd, not for {settings.optimizer}. "
-            "List them once."
-        )
-    parameters = [
-        {"params": p, "lr": lr, "weight_decay": decay, "times": times}
-        for (lr, decay, times), p in groups.items()
-    ]
-    optimizer = RepeatedSGD(parameters, settings.learning_rate, settings.momentum, _ARITHMETICS[listing])
-    return OptimWrapper(optimizer)
 
 
 def _times_listed(name: str) -> int:
@@ -103,25 +97,15 @@ def poly_schedule(optimizer: OptimWrapper, power: float, iterations: int) -> Pol
 def build_schedule(optimizer: OptimWrapper, settings: Recipe, iterations: int) -> list[Any]:
     """Polynomial decay over all iterations, multiplied by a linear warm-up in the first ones.
 
-    The decay runs from iteration 0; the warm-up multiplies it and does not delay it:
+    The decay runs from iteration 0 to T; the warm-up multiplies it and does not delay it:
     ``lr(t) = lr * (1 - t/T)^p * (s + (1 - s) * min(t/w, 1))``.
-
-    Args:
-        optimizer: whose rates are changed.
-        settings: power and warm-up.
-        iterations: T, where the decay ends.
 
     Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up.
     """
     schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, iterations)]
     if settings.warmup > 0:
+        end = settings.warmup + 1  # mmengine reaches the full rate at end - 1
         schedule.append(
-            LinearLR(
-                optimizer,
-                start_factor=settings.warmup_start,
-                begin=0,
-                end=settings.warmup + 1,  # mmengine reaches the full rate at end - 1
-                by_epoch=False,
-            )
+            LinearLR(optimizer, start_factor=settings.warmup_start, begin=0, end=end, by_epoch=False)
         )
     return schedule

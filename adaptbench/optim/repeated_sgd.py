@@ -15,16 +15,13 @@ Arithmetic: TypeAlias = Literal["torch-0.4", "current"]
 class RepeatedSGD(torch.optim.Optimizer):
     """SGD with momentum and weight decay whose groups say how often their tensors are listed (``times``).
 
-    The networks of ADVENT and IntraDA collect their parameters by walking over nested modules, so that their optimiser
-    lists most of them three or four times and updates them as often, each time with the same gradient.
+    The networks of ADVENT and IntraDA collect their parameters by walking over nested modules, so that their
+    optimiser lists most of them three or four times and updates them as often, each time with the same
+    gradient.
 
-    Args:
-        params: groups with ``params``, ``weight_decay``, ``times``, and ``lr`` if it is another than that below.
-        lr: learning rate.
-        momentum: of all groups.
-        arithmetic: with ``torch-0.4``, the framework of these papers, weight decay is added into the stored
-            gradient, and so once more with every update of a step. With ``current`` it is not, but in the very first
-            step every update starts from an empty momentum buffer.
+    With the arithmetic ``torch-0.4``, the framework of these papers, weight decay is added into the stored
+    gradient, and so once more with every update of a step. With ``current`` it is not, but in the very first
+    step every update starts from an empty momentum buffer.
 
     Source: code of ADVENT, arXiv 1811.12833; docs/quirks.md#a19.
     """
@@ -50,7 +47,9 @@ class RepeatedSGD(torch.optim.Optimizer):
 
     def _update(self, tensors: list[Tensor], group: Mapping[str, Any]) -> None:
         first = "momentum_buffer" not in self.state[tensors[0]]
-        buffers = self._buffers(tensors)
+        for tensor in tensors:
+            self.state[tensor].setdefault("momentum_buffer", torch.zeros_like(tensor))
+        buffers = [self.state[tensor]["momentum_buffer"] for tensor in tensors]
         gradients = [tensor.grad.clone() for tensor in tensors if tensor.grad is not None]
         for time in range(group["times"]):
             if time and self.arithmetic == "current":
@@ -61,10 +60,3 @@ class RepeatedSGD(torch.optim.Optimizer):
             torch._foreach_mul_(buffers, group["momentum"])
             torch._foreach_add_(buffers, gradients)
             torch._foreach_add_(tensors, buffers, alpha=-group["lr"])
-
-    def _buffers(self, tensors: list[Tensor]) -> list[Tensor]:
-        """Momentum buffers, made where there is none yet."""
-        states = [self.state[tensor] for tensor in tensors]
-        for tensor, state in zip(tensors, states, strict=True):
-            state.setdefault("momentum_buffer", torch.zeros_like(tensor))
-        return [state["momentum_buffer"] for state in states]

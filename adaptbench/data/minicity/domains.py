@@ -79,14 +79,9 @@ _VISTAS_SOUTH = vary(
 )
 _VISTAS_NORTH = vary(
     _VISTAS_SUN,
-    lens={
-        "sun": (0.0, 0.15),
-        "haze": (0.6, 1.4),
-        "saturation": (0.6, 0.9),
-        "white_balance": (0.95, 1.0, 1.07),
-    },
+    lens={"sun": (0.0, 0.15), "haze": (0.6, 1.4), "saturation": (0.6, 0.9), "white_balance": (0.95, 1.0, 1.07)},
     paints=repainted(_VISTAS_SUN, ("sky", "cloud"), (206.0, 212.0, 220.0), 0.7),
-)
+)  # fmt: skip
 
 _PANORAMA = {"hood": (-0.1, -0.05), "elevation": (2.2, 2.7), "horizon": (0.44, 0.52), "noise": (1.0, 2.5)}
 _RIO = vary(

@@ -9,8 +9,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -30,8 +30,7 @@ _Task = tuple[WorldSpec, str, str, int, str]
 
 def cache_folder() -> Path:
     """``$ADAPTBENCH_CACHE``, else ``adaptbench`` in the user's cache folder."""
-    named = os.environ.get("ADAPTBENCH_CACHE")
-    if named:
+    if named := os.environ.get("ADAPTBENCH_CACHE"):
         return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adaptbench"
 
@@ -52,9 +51,9 @@ def ensure(
 
     Args:
         spec: the dials of the world.
-        dataset: whose layout, encoding and look, a key of `adaptbench.data.minicity.write.WRITERS`.
+        dataset: a key of `adaptbench.data.minicity.write.WRITERS`.
         counts: images per split, for example ``{"train": 200, "val": 60}``.
-        cache: root of the cache; default `cache_folder`.
+        cache: default `cache_folder`.
         progress: called with (images written, images in all).
         workers: processes; default one per core this process may use. 1 stays in this process; with
             more, a script that calls this needs the usual ``if __name__ == "__main__"``.
@@ -68,11 +67,18 @@ def ensure(
     root = folder / f"{dataset}-{fingerprint(spec, dataset, counts)}"
     if (root / MARKER).is_file():
         return root
-    with _explained(folder):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{root.name}.lock"):
             if not (root / MARKER).is_file():
                 _generate(spec, dataset, counts, root, progress, workers)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        problem = "No space left" if full else f"Cannot write ({error.strerror or error})"
+        raise DataError(
+            f"{problem} in {folder}, where generated images are cached; nothing half-written was kept. "
+            "Free some space or set ADAPTBENCH_CACHE to a folder on another disk."
+        ) from error
     return root
 
 
@@ -86,20 +92,6 @@ def _check(dataset: str, counts: Mapping[str, int]) -> None:
             raise UsageError(
                 f"The number of {dataset} {split} images must be a whole number >= 0, found {count!r}."
             )
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turns errors of the file system into one that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        problem = "No space left" if full else f"Cannot write ({error.strerror or error})"
-        raise DataError(
-            f"{problem} in {folder}, where generated images are cached; nothing half-written was kept. "
-            "Free some space or set ADAPTBENCH_CACHE to a folder on another disk."
-        ) from error
 
 
 def _generate(

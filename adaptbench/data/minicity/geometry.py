@@ -81,12 +81,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Face:
-    """Four-cornered surface in space.
-
-    Attributes:
-        corners: shape ``(4, 3)``: bottom left, bottom right, top right, top left.
-        visible: it faces the camera.
-    """
+    """Four-cornered surface in space. Shape: ``(4, 3)``: bottom left, bottom right, top right, top left."""
 
     corners: Floats
     visible: bool = True
@@ -116,11 +111,7 @@ class Style(TypedDict, total=False):
 
 @dataclass
 class Sketch:
-    """Collects the patches of one object, seen by one camera.
-
-    Attributes:
-        depth: distance at which the object is sorted, metres.
-    """
+    """Collects the patches of one object, seen by one camera and sorted by its depth (distance in metres)."""
 
     camera: Camera
     label: int
@@ -154,14 +145,9 @@ class Sketch:
             self.draw(face.rectangles(u, v), paint, **style)
 
     def box(self, x: Range, y: Range, z: Range, paint: str, taper: Range = (0.0, 0.0)) -> tuple[Face, Face]:
-        """Adds the visible faces of a block and returns its near and its side face.
+        """Adds the visible faces of a block, given by ranges in metres, and returns its near and its side face.
 
-        Args:
-            x: left and right end, metres.
-            y: bottom and top, metres.
-            z: near and far end, metres.
-            paint: paint of all faces.
-            taper: how far the top edge lies inside the bottom edge in x and in z, metres.
+        The top edge lies inside the bottom edge by ``taper``, in x and in z, metres.
         """
         (x0, x1), (y0, y1), (z0, z1), (tx, tz) = x, y, (max(z[0], NEAR), max(z[1], NEAR)), taper
         edge, top = (x0, x0 + tx) if x0 + x1 > 0 else (x1, x1 - tx)

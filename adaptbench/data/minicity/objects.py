@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -58,7 +59,6 @@ class Part:
     Attributes:
         along: where it begins and ends, 0 (rear) to 1 (front) of the vehicle's length.
         up: bottom and top, metres.
-        paint: its paint.
         layer: higher layers are painted over lower ones.
         slope: how far its top edge lies inside its bottom edge, metres.
         glazing: its windows and boards.
@@ -74,13 +74,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Vehicle:
-    """A kind of vehicle; its first part is the one that carries wheels and lamps.
+    """A kind of vehicle, metres; its first part is the one that carries wheels and lamps.
 
     Attributes:
-        length, width: metres.
-        parts: its blocks.
         wheels: where wheels are, 0..1 of the length.
-        radius: of the wheels, metres.
+        radius: of the wheels.
         lamps: bottom and top of its lamps, 0..1 of the first part.
     """
 
@@ -231,17 +229,10 @@ def _squeeze(rng: np.random.Generator) -> float:
     return float((0.7 + 0.3 * rng.random()) * (1 if rng.random() < 0.5 else -1))
 
 
-def bicycle(camera: Camera, rng: np.random.Generator, spot: Spot) -> Sketch:
-    """Parked bicycle."""
-    sketch = Sketch(camera, LABEL["bicycle"], float(rng.random()), spot.z)
-    _bicycle(sketch, spot.x, _squeeze(rng))
-    return sketch
-
-
-def motorcycle(camera: Camera, rng: np.random.Generator, spot: Spot) -> Sketch:
-    """Parked motorcycle."""
-    sketch = Sketch(camera, LABEL["motorcycle"], float(rng.random()), spot.z)
-    _motorcycle(sketch, spot.x, _squeeze(rng))
+def _parked(name: str, camera: Camera, rng: np.random.Generator, spot: Spot) -> Sketch:
+    """Parked bicycle or motorcycle."""
+    sketch = Sketch(camera, LABEL[name], float(rng.random()), spot.z)
+    (_bicycle if name == "bicycle" else _motorcycle)(sketch, spot.x, _squeeze(rng))
     return sketch
 
 
@@ -342,8 +333,9 @@ def litter_bin(camera: Camera, rng: np.random.Generator, spot: Spot) -> Sketch:
 Maker = Callable[[Camera, np.random.Generator, Spot], Sketch]
 
 SMALL: dict[str, Maker] = {
-    "person": person, "rider": rider, "bicycle": bicycle, "motorcycle": motorcycle, "pole": pole,
-    "traffic light": traffic_light, "traffic sign": traffic_sign, "tree": tree, "bin": litter_bin,
+    "person": person, "rider": rider, "pole": pole, "traffic light": traffic_light, "traffic sign": traffic_sign,
+    "bicycle": partial(_parked, "bicycle"), "motorcycle": partial(_parked, "motorcycle"), "tree": tree,
+    "bin": litter_bin,
 }  # fmt: skip
 
 

@@ -160,15 +160,9 @@ def _sensor(image: Frame, lens: Lens, rng: np.random.Generator) -> Image:
 
 
 def render(scene: Scene, look: Look, rng: np.random.Generator) -> tuple[Image, Image]:
-    """Paints a scene.
+    """Paints a scene with the paints and the camera of a look; labels do not depend on ``rng``.
 
-    Args:
-        scene: the street.
-        look: its paints and its camera.
-        rng: appearance only: textures, light, weather, camera. Labels do not depend on it.
-
-    Returns:
-        The image, RGB, shape ``(H, W, 3)``, and its Cityscapes label ids, shape ``(H, W)``; both uint8.
+    Shape: RGB ``(H, W, 3)``, and Cityscapes label ids ``(H, W)``; both uint8.
     """
     canvas = Canvas(scene, look)
     shape = canvas.label.shape

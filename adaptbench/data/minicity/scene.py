@@ -231,13 +231,9 @@ def _house_shadow(camera: Camera, rng: np.random.Generator, street: Street) -> l
 
 
 def build(spec: WorldSpec, look: Look, size: tuple[int, int], rng: np.random.Generator) -> Scene:
-    """Draws one street.
+    """Draws one street; it does not depend on the image's size (width, height) in pixels.
 
-    Args:
-        spec: the dials of the world.
-        look: look of the domain, already blended by the gap.
-        size: image size (width, height), pixels; the street itself does not depend on it.
-        rng: all geometry comes from here.
+    The look is already blended by the gap. All geometry comes from ``rng``.
     """
     camera, layout = _camera(look, rng, size), look.layout
     left, right = _sides(layout, rng, spec.imbalance)

@@ -66,13 +66,7 @@ class WorldSpec:
 
 
 def specification(spec: WorldSpec, dataset: str, counts: Mapping[str, int]) -> dict[str, object]:
-    """Everything the generated files depend on, as plain JSON values.
-
-    Args:
-        spec: the dials.
-        dataset: whose layout and look.
-        counts: images per split, for example ``{"train": 200, "val": 60}``.
-    """
+    """Everything the generated files depend on, as plain JSON values."""
     return {"version": VERSION, "dataset": dataset, "counts": dict(counts), "world": asdict(spec)}
 
 

@@ -27,13 +27,9 @@ def vary(
 
 def mixed(colours: Iterable[Colour], other: Colour, share: float) -> tuple[Colour, ...]:
     """Colours moved towards another one, 0 (not at all) to 1 (all the way)."""
+    red, green, blue = other
     return tuple(
-        (
-            red + (other[0] - red) * share,
-            green + (other[1] - green) * share,
-            blue + (other[2] - blue) * share,
-        )
-        for red, green, blue in colours
+        (r + (red - r) * share, g + (green - g) * share, b + (blue - b) * share) for r, g, b in colours
     )
 
 
@@ -47,14 +43,10 @@ def repainted(look: Look, names: Iterable[str], other: Colour, share: float) -> 
 
 def _sky(look: Look, colour: Colour, spread: float = 8.0) -> dict[str, Paint]:
     """A sky of about one colour."""
-    shades: tuple[Colour, ...] = tuple(
-        (colour[0] + step, colour[1] + step, colour[2] + step) for step in (-spread, 0.0, spread)
-    )
-    cloud: Colour = (colour[0] + spread, colour[1] + spread, colour[2] + spread)
-    return {
-        "sky": replace(look.paints["sky"], palette=shades),
-        "cloud": replace(look.paints["cloud"], palette=(cloud,)),
-    }
+    red, green, blue = colour
+    shades = [(red + step, green + step, blue + step) for step in (-spread, 0.0, spread)]
+    palettes = {"sky": tuple(shades), "cloud": (shades[-1],)}
+    return {name: replace(look.paints[name], palette=palette) for name, palette in palettes.items()}
 
 
 def fog(look: Look) -> Look:
@@ -86,17 +78,12 @@ def snow(look: Look) -> Look:
 def night(look: Look, darkness: float = 0.8) -> Look:
     """Nothing but lamps, headlights, signals and a few windows shines; the sensor is noisy.
 
-    Args:
-        look: by day.
-        darkness: how much darker everything else gets, 0..1; 0.8 is a lit street, 0.9 a dim one.
+    Everything else gets darker by ``darkness``, 0..1; 0.8 is a lit street, 0.9 a dim one.
     """
     dark = repainted(look, [name for name in look.paints if name not in LIGHTS], (8.0, 8.0, 12.0), darkness)
     dim = mixed(look.paints["window"].palette[1:], (14.0, 14.0, 16.0), darkness)
     windows = Paint((*dim, (228.0, 186.0, 110.0)), (0.02, 0.12, 0.14))
-    near = {
-        name: repainted(look, [name], (26.0, 22.0, 18.0), darkness - 0.25)[name]
-        for name in ("road", "sidewalk")
-    }
+    near = repainted(look, ("road", "sidewalk"), (26.0, 22.0, 18.0), darkness - 0.25)
     lens = {"sun": (0.0, 0.05), "haze": (0.1, 0.4), "haze_colour": (20, 18, 18), "exposure": (0.9, 1.3),
             "contrast": (1.0, 1.1), "saturation": (0.7, 1.0), "white_balance": (1.16, 0.98, 0.78), "vignette": 0.75,
             "blur": (0.6, 1.0), "noise": (6.0, 11.0), "glow": 2.2}  # fmt: skip

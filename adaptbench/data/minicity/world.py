@@ -13,21 +13,13 @@ from adaptbench.data.minicity.scene import build
 from adaptbench.data.minicity.spec import VERSION, WorldSpec, image_size
 
 
-def _generators(key: list[int]) -> list[np.random.Generator]:
-    """Two independent streams, for geometry and for appearance."""
-    return [np.random.Generator(np.random.PCG64(seed)) for seed in np.random.SeedSequence(key).spawn(2)]
-
-
 def draw_image(
     spec: WorldSpec, dataset: str, split: str, index: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Draws image ``index`` (from 0) of a split.
-
-    Returns:
-        RGB image, shape ``(H, W, 3)``, and Cityscapes label ids, shape ``(H, W)``; both uint8.
-    """
+    """Image ``index`` (from 0) of a split. Shape: RGB ``(H, W, 3)`` and Cityscapes label ids ``(H, W)``, uint8."""
     key = [VERSION, spec.seed, zlib.crc32(f"{dataset}/{split}".encode()), index]
-    geometry, appearance = _generators(key)
+    seeds = np.random.SeedSequence(key).spawn(2)
+    geometry, appearance = (np.random.Generator(np.random.PCG64(seed)) for seed in seeds)
     look = look_of(look_name(dataset, split, index), spec.gap)
     scene = build(spec, look, image_size(dataset, spec.scale, index), geometry)
     return render(scene, look, appearance)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import cv2
@@ -56,13 +56,41 @@ CITIES: dict[str, tuple[str, ...]] = {
 _PER_CITY = 8
 
 
+def _encoded(path: Path, image: npt.NDArray[np.uint8 | np.uint16], *parameters: int) -> None:
+    # Encoded in memory: cv2.imwrite reports a full disk only as False, write_bytes says why.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = image[..., ::-1] if image.ndim == 3 else image
+    _, data = cv2.imencode(path.suffix, np.ascontiguousarray(ordered), parameters)
+    path.write_bytes(data.tobytes())
+
+
 def _png(path: Path, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
     """Writes one PNG, RGB or single channel, quickly rather than small."""
+    _encoded(path, pixels, cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+
+def _jpg(path: Path, image: Pixels) -> None:
+    """Writes one JPEG, compressed as phones do."""
+    _encoded(path, image, cv2.IMWRITE_JPEG_QUALITY, 88)
+
+
+def _palette(path: Path, ids: Pixels, colours: Iterable[tuple[int, int, int]]) -> None:
+    """Writes one palette PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ordered = pixels[..., ::-1] if pixels.ndim == 3 else pixels
-    # Encoded in memory: cv2.imwrite reports a full disk only as False, write_bytes says why.
-    _, data = cv2.imencode(".png", np.ascontiguousarray(ordered), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    path.write_bytes(data.tobytes())
+    image = Image.fromarray(ids).convert("P")
+    image.putpalette([channel for colour in colours for channel in colour])
+    image.save(path, compress_level=1)
+
+
+def _train_ids(path: Path, label: Pixels) -> None:
+    _png(path, label_map("cityscapes", "cityscapes19")[label])
+
+
+def _recoded(label: Pixels, ids: Mapping[int, int], otherwise: int) -> Pixels:
+    """Cityscapes label ids in another numbering."""
+    table = np.full(256, otherwise, np.uint8)
+    table[list(ids)] = list(ids.values())
+    return table[label]
 
 
 def _gta5(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
@@ -70,10 +98,7 @@ def _gta5(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> N
     folder = root if split == "all" else root / split
     name = f"{index + 1:05d}.png"
     _png(folder / "images" / name, image)
-    palette = Image.fromarray(label).convert("P")
-    palette.putpalette([channel for colour in GTA5_PALETTE for channel in colour])
-    (folder / "labels").mkdir(parents=True, exist_ok=True)
-    palette.save(folder / "labels" / name, compress_level=1)
+    _palette(folder / "labels" / name, label, GTA5_PALETTE)
 
 
 def _cityscapes(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
@@ -84,7 +109,7 @@ def _cityscapes(root: Path, split: str, index: int, image: Pixels, label: Pixels
     _png(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png", image)
     truth = root / "gtFine" / split / city
     _png(truth / f"{stem}_gtFine_labelIds.png", label)
-    _png(truth / f"{stem}_gtFine_labelTrainIds.png", label_map("cityscapes", "cityscapes19")[label])
+    _train_ids(truth / f"{stem}_gtFine_labelTrainIds.png", label)
 
 
 def _synthia(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
@@ -131,14 +156,14 @@ def _bdd100k(root: Path, split: str, index: int, image: Pixels, label: Pixels) -
 
 def _mapillary(version: str, ids: Mapping[int, int], void: int) -> Writer:
     """``<split>/images/<22 characters>.jpg`` and palette PNGs in ``<split>/<version>/labels/``."""
+    of_class = {raw: GTA5_PALETTE[label_id] for label_id, raw in ids.items()}
+    colours = [of_class.get(raw, (0, 0, 0)) for raw in range(256)]
 
     def write(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
         digest = hashlib.sha256(f"{split}/{index}".encode()).digest()[:16]
         name = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         _jpg(root / split / "images" / f"{name}.jpg", image)
-        _palette(root / split / version / "labels" / f"{name}.png", _recoded(label, ids, void), {
-            raw: GTA5_PALETTE[label_id] for label_id, raw in ids.items()
-        })  # fmt: skip
+        _palette(root / split / version / "labels" / f"{name}.png", _recoded(label, ids, void), colours)
 
     return write
 
@@ -150,35 +175,8 @@ def _crosscity(root: Path, split: str, index: int, image: Pixels, label: Pixels)
     _jpg(root / city / "Images" / part / f"{stem}.jpg", image)
     if part == "Test":
         annotated = label_map("cityscapes", "cityscapes13")[label] != IGNORE
-        _png(
-            root / city / "Labels" / part / f"{stem}_eval.png", np.where(annotated, label, 0).astype(np.uint8)
-        )
-
-
-def _jpg(path: Path, image: Pixels) -> None:
-    """Writes one JPEG, compressed as phones do."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    path.write_bytes(data.tobytes())
-
-
-def _palette(path: Path, ids: Pixels, colours: Mapping[int, tuple[int, int, int]]) -> None:
-    """Writes one palette PNG; ids without a colour are black."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(ids).convert("P")
-    image.putpalette([channel for raw in range(256) for channel in colours.get(raw, (0, 0, 0))])
-    image.save(path, compress_level=1)
-
-
-def _train_ids(path: Path, label: Pixels) -> None:
-    _png(path, label_map("cityscapes", "cityscapes19")[label])
-
-
-def _recoded(label: Pixels, ids: Mapping[int, int], otherwise: int) -> Pixels:
-    """Cityscapes label ids in another numbering."""
-    table = np.full(256, otherwise, np.uint8)
-    table[list(ids)] = list(ids.values())
-    return table[label]
+        ids = np.where(annotated, label, 0).astype(np.uint8)
+        _png(root / city / "Labels" / part / f"{stem}_eval.png", ids)
 
 
 Writer = Callable[[Path, str, int, Pixels, Pixels], None]
