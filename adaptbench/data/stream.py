@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +18,13 @@ from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.class_statistics import class_counts
-from adaptbench.data.files import require_same_size
+from adaptbench.data.files import index_image_size, require_same_size
 from adaptbench.data.framing import Framing, ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.photometric_distortion import distort, draw_distortion
-from adaptbench.data.pseudo_margins import crop_mask, margin_mask
+from adaptbench.data.pseudo_margins import Margins, crop_mask, margin_mask
 from adaptbench.data.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
 from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.sampling import Sampling
@@ -147,6 +148,22 @@ class TrainingStream(Dataset[Batch]):
         )
         batch = Batch(iteration, draws, labelled, self._target(iteration, draws))
         return batch if self.sampling.part is None else synchronized(batch, self.sampling.part)
+
+    def sizes(self) -> set[tuple[int, int]]:
+        """Sizes of what is trained on, (width, height) in pixels: that of crops, or those of whole images."""
+        if self.sampling.framing.cropped:
+            return {self._box}
+        items = [*self.labelled.items, *(self.target.items if self.target is not None else ())]
+        return {self.sampling.framing.size(box, box) for box in {box for _, _, box, _ in items}}
+
+    def require_margins(self) -> None:
+        """Raises UsageError for a target image of which margins leave nothing; it reads the heads of the files."""
+        if self.sampling.margins is None or self.target is None:
+            return
+        for _, sample, box, table in self.target.items:
+            if table is None and sample.image.is_file():
+                with contextlib.suppress(DataError):  # a damaged file is named when it is read
+                    self._trusted(index_image_size(sample.image), box)
 
     @cached_property
     def rare_classes(self) -> RareClassSampler | None:
@@ -357,8 +374,20 @@ class TrainingStream(Dataset[Batch]):
         if margins is None:
             return None
         if key not in self._margin_masks:
-            self._margin_masks[key] = margin_mask(margins, file_size, box, canvas="image")
+            try:
+                self._margin_masks[key] = margin_mask(margins, file_size, box, canvas="image")
+            except ValueError as error:
+                raise UsageError(_margins_too_wide(margins, file_size)) from error
         return self._margin_masks[key]
+
+
+def _margins_too_wide(margins: Margins, size: tuple[int, int]) -> str:
+    least = margins.left + margins.right + 1, margins.top + margins.bottom + 1
+    return (
+        f"Nothing is left of target images of {size[0]}x{size[1]} pixels within the margins in which pseudo-labels are "
+        f"not trusted: {margins.top} pixels at the top, {margins.bottom} at the bottom, {margins.left} left and "
+        f"{margins.right} right. Images need at least {least[0]}x{least[1]} pixels; or use --set margins=false."
+    )
 
 
 def _padded(framing: Framing, side: int) -> tuple[int, int]:

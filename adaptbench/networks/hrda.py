@@ -284,6 +284,28 @@ class HRDASegmentor(nn.Module):
         smallest = smallest_side(self.backbone, at_most=math.floor(min(size) * self.options.context_scale))
         return self._taken_side(size[0], 0, smallest), self._taken_side(size[1], 1, smallest)
 
+    def require_crop(self, crop: int, whole: bool) -> None:
+        """Raises UsageError unless square training crops of so many pixels have a grid on both scales.
+
+        Args:
+            crop: side of the crop.
+            whole: whether whole crops are seen, by a teacher, beside a single detail crop.
+        """
+        smallest, multiple = smallest_side(self.backbone), self.multiple
+        least = math.ceil(math.ceil(smallest / self.options.context_scale) / multiple) * multiple
+        detail = min(self.options.detail_crop)
+        too_small = int(crop * self.options.context_scale) < smallest or detail < smallest
+        if (
+            too_small
+            or detail % self.decode_head.output_stride
+            or (whole and self.taken_size((crop,) * 2)[0] != crop)
+        ):
+            raise UsageError(
+                f"HRDA cannot train on crops of {crop}x{crop} pixels with a detail of {detail}x{detail}: both scales "
+                f"need a grid. Set crop and detail_crop to multiples of {multiple}, crop to at least {least}, and "
+                f"detail_crop to at least {math.ceil(smallest / multiple) * multiple}."
+            )
+
     def _taken_side(self, side: int, axis: int, smallest: int) -> int:
         multiple = self.multiple
         enough = max(side, math.ceil(smallest / self.options.context_scale)) + multiple

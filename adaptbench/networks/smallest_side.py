@@ -12,7 +12,7 @@ from torch import nn
 #: Sides that are enough for every network. Units: pixels.
 ENOUGH = 64
 #: What layers raise where nothing of their input is left.
-_REFUSALS = (RuntimeError, ValueError, AssertionError, ZeroDivisionError, IndexError)
+REFUSALS = (RuntimeError, ValueError, AssertionError, ZeroDivisionError, IndexError)
 
 _FOUND: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
@@ -49,6 +49,6 @@ def _takes(network: nn.Module, side: int) -> bool:
     like = next(network.parameters(), torch.zeros(()))
     try:
         network(torch.zeros((1, 3, side, side), dtype=like.dtype, device=like.device))
-    except _REFUSALS:
+    except REFUSALS:
         return False
     return True

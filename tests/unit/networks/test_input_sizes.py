@@ -80,7 +80,9 @@ def naively_padded(seen: Tensor, size: tuple[int, int]) -> Tensor:
     padded = torch.empty(1, 3, *size)
     for row in range(size[0]):
         for column in range(size[1]):
-            padded[:, :, row, column] = seen[:, :, min(row, seen.shape[2] - 1), min(column, seen.shape[3] - 1)]
+            padded[:, :, row, column] = seen[
+                :, :, min(row, seen.shape[2] - 1), min(column, seen.shape[3] - 1)
+            ]
     return padded
 
 
@@ -94,7 +96,9 @@ def test_hrda_is_padded_exactly_where_it_does_not_run_and_by_as_little_as_possib
         assert network.taken_size((other, side))[1] == network.taken_size((side, other))[0]
 
 
-@pytest.mark.parametrize("name", ["daformer-mini", "segformer-mini", "deeplabv2-mini", "deeplabv2-multi-mini"])
+@pytest.mark.parametrize(
+    "name", ["daformer-mini", "segformer-mini", "deeplabv2-mini", "deeplabv2-multi-mini"]
+)
 def test_other_networks_are_padded_only_below_their_smallest_size(name: str) -> None:
     network = one_scale(name)
     for side in (*range(1, 40), 63, 64, 65, 70):
@@ -156,7 +160,9 @@ def test_windows_of_whole_images_stay_as_they_were() -> None:
 
 def test_detail_windows_without_a_grid_are_refused() -> None:
     network = build_hrda("daformer-mini", CLASSES, HRDAOptions(detail_crop=(50, 50))).eval()
-    with pytest.raises(UsageError, match="100 pixels in detail windows of 50: .* multiple of 8 .* at least 32"):
+    with pytest.raises(
+        UsageError, match="100 pixels in detail windows of 50: .* multiple of 8 .* at least 32"
+    ):
         network.taken_size((100, 100))
 
 
