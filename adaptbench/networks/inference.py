@@ -6,9 +6,9 @@ result is resized once more where the label file has another size. No softmax co
 
 Images are normalised. Networks map ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
 
-Images may have any size. What a network does not take (`taken_size`) is enlarged at the right and bottom by repeating the
-last column and row, and the logits of the image are cut out; where nothing is missing, nothing is changed. Repeated
-pixels make no edge, as zeros would, and unlike a reflection they exist for images of one pixel, too.
+Images may have any size. What a network does not take (`taken_size`) is enlarged at the right and bottom by
+repeating the last column and row, and the logits of the image are cut out; where nothing is missing, nothing is
+changed. Repeated pixels make no edge, as zeros would, and unlike a reflection they exist for images of one pixel, too.
 """
 
 from __future__ import annotations

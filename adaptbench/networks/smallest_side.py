@@ -1,4 +1,4 @@
-"""The smallest image that a network takes: encoders that merge many positions have none for an image of a few pixels."""
+"""The smallest image that a network takes: nothing is left of fewer pixels where many positions are merged."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_windows_of_whole_images_stay_as_they_were() -> None:
 def test_detail_windows_without_a_grid_are_refused() -> None:
     network = build_hrda("daformer-mini", CLASSES, HRDAOptions(detail_crop=(50, 50))).eval()
     with pytest.raises(
-        UsageError, match="100 pixels in detail windows of 50: .* multiple of 8 .* at least 32"
+        UsageError, match=r"100 pixels in detail windows of 50: .* multiple of 8 .* at least 32"
     ):
         network.taken_size((100, 100))
 
