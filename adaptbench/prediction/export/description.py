@@ -39,8 +39,8 @@ def describe(checkpoint: Checkpoint, scorer: Scorer, box: Size, image: Size) -> 
             "size": list(framed_size(scorer, box, image)),
             "network_size": list(network_size(scorer, box, image)),
             "padding": "what is smaller than network_size, an image or a window, is enlarged at the right and "
-            "bottom by repeating its last column and row; its logits are resized to network_size, and those of the image are cut "
-            "out at the left and top",
+            "bottom by repeating its last column and row; its logits are resized to network_size, and those of "
+            "the image are cut out at the left and top",
         },
         "inference": {"mode": type(mode).__name__.lower(), **asdict(mode), "in words": _words(mode)},
         **_scales(scorer, network_size(scorer, box, image)),
