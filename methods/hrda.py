@@ -112,6 +112,7 @@ class TwoScales:
     """
 
     def __init__(self, student: HRDASegmentor, settings: TwoScaleSettings) -> None:
+        student.require_crop(settings.crop, whole=False)
         self._student = student
         self._settings = settings
 
@@ -170,6 +171,7 @@ class HRDA(DAFormer[S]):
     def __init__(self, task: Task, settings: S) -> None:
         super().__init__(task, settings)
         self.scales = TwoScales(self.student, settings)
+        self.student.require_crop(settings.synchronized_crop or settings.crop, whole=True)
 
     def build_student(self) -> HRDASegmentor:
         """HRDA around the network of the settings."""

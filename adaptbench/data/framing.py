@@ -68,7 +68,7 @@ class WholeImages:
         """The training size, whatever the ratio of the file."""
         if self.width is None:
             return box
-        return self.width, int(self.width * box[1] / box[0] + 0.5)
+        return self.width, max(int(self.width * box[1] / box[0] + 0.5), 1)
 
     def image(self, image: UInt8, size: Size) -> UInt8:
         """The image at that size. Shape: ``(H, W, 3)`` uint8."""
@@ -103,8 +103,8 @@ class ScaledCrops(WholeImages):
     cropped = True
 
     def scaled(self, size: Size, scale: float) -> Size:
-        """Size of an image times ``scale``, rounded down."""
-        return int(size[0] * scale), int(size[1] * scale)
+        """Size of an image times ``scale``, rounded down, but not to 0."""
+        return max(int(size[0] * scale), 1), max(int(size[1] * scale), 1)
 
     def draw(self, size: Size, rng: np.random.Generator) -> ScaledCrop:
         """Draws a crop of an image of ``size``; where it does not fit, it begins at the border."""

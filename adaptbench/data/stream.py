@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -17,13 +18,13 @@ from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.class_statistics import class_counts
-from adaptbench.data.files import require_same_size
+from adaptbench.data.files import index_image_size, require_same_size
 from adaptbench.data.framing import ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.photometric_distortion import distort, draw_distortion
-from adaptbench.data.pseudo_margins import crop_mask, margin_mask
+from adaptbench.data.pseudo_margins import Margins, crop_mask, margin_mask
 from adaptbench.data.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
 from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.sampling import Sampling
@@ -88,8 +89,6 @@ class _Placement(NamedTuple):
 
 
 _WHOLE = _Placement((slice(None), slice(None)), flip=False)
-#: Where pseudo-labels of an image are trusted; one mask serves all images of a size.
-_trusted = cache(partial(margin_mask, canvas="image"))
 
 
 class TrainingStream(Dataset[Batch]):
@@ -137,6 +136,22 @@ class TrainingStream(Dataset[Batch]):
         )
         batch = Batch(iteration, draws, labelled, self._target(iteration, draws))
         return batch if self.sampling.part is None else synchronized(batch, self.sampling.part)
+
+    def sizes(self) -> set[tuple[int, int]]:
+        """Sizes of what is trained on, (width, height) in pixels: that of crops, or those of whole images."""
+        if self.sampling.framing.cropped:
+            return {self._box}
+        items = [*self.labelled.items, *(self.target.items if self.target is not None else ())]
+        return {self.sampling.framing.size(box, box) for box in {box for _, _, box, _ in items}}
+
+    def require_margins(self) -> None:
+        """Raises UsageError for a target image of which margins leave nothing; it reads the heads of the files."""
+        if self.sampling.margins is None or self.target is None:
+            return
+        for _, sample, box, table in self.target.items:
+            if table is None and sample.image.is_file():
+                with contextlib.suppress(DataError):  # a damaged file is named when it is read
+                    _trusted(self.sampling.margins, index_image_size(sample.image), box)
 
     @cached_property
     def rare_classes(self) -> RareClassSampler | None:
@@ -318,6 +333,24 @@ class TrainingStream(Dataset[Batch]):
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         framing = self.sampling.framing
         return framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
+
+
+@cache
+def _trusted(margins: Margins, file_size: tuple[int, int], box: tuple[int, int]) -> UInt8:
+    """Where pseudo-labels of an image are trusted; one mask serves all images of a size."""
+    try:
+        return margin_mask(margins, file_size, box, canvas="image")
+    except ValueError as error:
+        raise UsageError(_margins_too_wide(margins, file_size)) from error
+
+
+def _margins_too_wide(margins: Margins, size: tuple[int, int]) -> str:
+    least = margins.left + margins.right + 1, margins.top + margins.bottom + 1
+    return (
+        f"Nothing is left of target images of {size[0]}x{size[1]} pixels within the margins in which pseudo-labels are "
+        f"not trusted: {margins.top} pixels at the top, {margins.bottom} at the bottom, {margins.left} left and "
+        f"{margins.right} right. Images need at least {least[0]}x{least[1]} pixels; or use --set margins=false."
+    )
 
 
 def _require_one_size(*domains: Domain | None) -> None:

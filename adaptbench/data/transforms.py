@@ -23,10 +23,10 @@ MEAN, STD = IMAGENET.mean, IMAGENET.std
 def fitted_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
     """Largest (width, height) with the ratio of ``size`` whose long and short sides fit those of ``box``.
 
-    Units: pixels, rounded half up, as mmcv rescales.
+    Units: pixels, rounded half up, as mmcv rescales, but not to 0.
     """
     factor = min(max(box) / max(size), min(box) / min(size))
-    return int(size[0] * factor + 0.5), int(size[1] * factor + 0.5)
+    return max(int(size[0] * factor + 0.5), 1), max(int(size[1] * factor + 0.5), 1)
 
 
 def resize_image(image: UInt8, size: tuple[int, int]) -> UInt8:

@@ -27,7 +27,7 @@ from adaptbench.execution.stages.weights import trained_method
 from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.jobspec import JobSpec, predictions_folder
 from adaptbench.records.pseudo_labels import summarise
-from adaptbench.records.record import Cost, NetworkInfo, Record, Score, Snapshot
+from adaptbench.records.record import Cost, NetworkInfo, Record, Score, ShownSize, Snapshot
 from adaptbench.storage import sealed_json
 from adaptbench.storage.atomic import replacing
 from adaptbench.training import checkpoint
@@ -129,6 +129,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         settings_origin=spec.settings_origin,
         overrides=spec.overrides,
         data=_data(spec),
+        shown_sizes=_shown_sizes(context, results[-1]),
         scores=scored.scores,
         averaged=[str(ref) for ref in benchmark.averaged],
         pseudo_labels=summarise(
@@ -139,6 +140,20 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         cost=_cost(spec, results, scored),
         environment=environment(),
     )
+
+
+def _shown_sizes(context: JobContext, result: PlannedStage) -> dict[str, ShownSize]:
+    """Per dataset the stated size of its images, and what a test makes of it."""
+    settings = result.stage.settings
+    with firewall.closed(context.closed_folders):
+        framing = result.stage.method.sampling(settings).framing
+    return {
+        name: ShownSize(
+            stated=dataset.training_size,
+            shown=framing.size(dataset.training_size, context.input_size(name, settings.resolution)),
+        )
+        for name, dataset in context.datasets.items()
+    }
 
 
 def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:

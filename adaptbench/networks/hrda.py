@@ -10,6 +10,7 @@ Source: Hoyer et al., HRDA, arXiv 2204.13132, section 3; docs/quirks.md#s8 to #s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -24,6 +25,7 @@ from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weight
 from adaptbench.errors import UsageError
 from adaptbench.networks.detail_crop import CropBox, Size, draw_crop_box
 from adaptbench.networks.inference import windows
+from adaptbench.networks.smallest_side import smallest_side
 
 #: Stride of the logits of a decoder, by its type; HRDA converts boxes with it.
 _OUTPUT_STRIDES: Mapping[str, int] = {"DAFormerHead": 4, "DeepLabV2Head": 8}
@@ -265,6 +267,68 @@ class HRDASegmentor(nn.Module):
         seen = torch.cat([detail[..., box.slices[0], box.slices[1]] for box in boxes]) if boxes else detail
         logits: Tensor = self.decode_head(context, self.backbone(seen), boxes)
         return logits
+
+    @property
+    def multiple(self) -> int:
+        """Images whose sides are multiples of this have a grid on both scales. Units: pixels."""
+        return math.ceil(self.decode_head.output_stride / self.options.context_scale)
+
+    def taken_size(self, size: Size) -> Size:
+        """The smallest size that holds an image of ``size`` and on which the grids of both scales match.
+
+        Raises:
+            UsageError: there is none, as the detail windows have no grid.
+
+        Units: pixels.
+        """
+        smallest = smallest_side(self.backbone, at_most=math.floor(min(size) * self.options.context_scale))
+        return self._taken_side(size[0], 0, smallest), self._taken_side(size[1], 1, smallest)
+
+    def require_crop(self, crop: int, whole: bool) -> None:
+        """Raises UsageError unless square training crops of so many pixels have a grid on both scales.
+
+        Args:
+            crop: side of the crop.
+            whole: whether whole crops are seen, by a teacher, beside a single detail crop.
+        """
+        smallest, multiple = smallest_side(self.backbone), self.multiple
+        least = math.ceil(math.ceil(smallest / self.options.context_scale) / multiple) * multiple
+        detail = min(self.options.detail_crop)
+        too_small = int(crop * self.options.context_scale) < smallest or detail < smallest
+        if (
+            too_small
+            or detail % self.decode_head.output_stride
+            or (whole and self.taken_size((crop,) * 2)[0] != crop)
+        ):
+            raise UsageError(
+                f"HRDA cannot train on crops of {crop}x{crop} pixels with a detail of {detail}x{detail}: both scales "
+                f"need a grid. Set crop and detail_crop to multiples of {multiple}, crop to at least {least}, and "
+                f"detail_crop to at least {math.ceil(smallest / multiple) * multiple}."
+            )
+
+    def _taken_side(self, side: int, axis: int, smallest: int) -> int:
+        multiple = self.multiple
+        enough = max(side, math.ceil(smallest / self.options.context_scale)) + multiple
+        for longer in range(side, enough + 1):
+            if self._fits(longer, axis, smallest):
+                return longer
+        raise UsageError(
+            f"HRDA cannot see {side} pixels in detail windows of {self.options.detail_crop[axis]}: set detail_crop to "
+            f"a multiple of {multiple} that is at least {-(-smallest // multiple) * multiple}."
+        )
+
+    def _fits(self, side: int, axis: int, smallest: int) -> bool:
+        """Whether the logits of context and detail have one grid along a side of the image."""
+        context, detail = (int(side * s) for s in (self.options.context_scale, self.options.detail_scale))
+        stride = self.decode_head.output_stride
+        grid = math.ceil(detail / stride)
+        for box in self.detail_boxes((detail, detail)):
+            start, stop = (box.top, box.bottom) if axis == 0 else (box.left, box.right)
+            grid = int(stop / stride)
+            if stop - start < smallest or grid - int(start / stride) != math.ceil((stop - start) / stride):
+                return False
+        matching = grid == round(math.ceil(context / stride) * self.decode_head.scale_ratio)
+        return matching and min(context, detail) >= smallest
 
     def context_image(self, image: Tensor) -> Tensor:
         """The image at the scale of the context. Shape: ``(B, 3, H, W)`` to ``(B, 3, H * s, W * s)``."""

@@ -5,6 +5,10 @@ The arithmetic is that of mmsegmentation unless a mode says otherwise: logits ar
 result is resized once more where the label file has another size. No softmax comes in between.
 
 Images are normalised. Networks map ``(B, 3, H, W)`` to logits ``(B, C, h, w)`` of any resolution, C at most 255.
+
+Images may have any size. What a network does not take (`taken_size`) is enlarged at the right and bottom by
+repeating the last column and row, and the logits of the image are cut out; where nothing is missing, nothing is
+changed. Repeated pixels make no edge, as zeros would, and unlike a reflection they exist for images of one pixel, too.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +36,7 @@ class Whole:
         aligned: resize logits with aligned corners and directly to the size of the label, as ADVENT and FADA do;
             otherwise without aligned corners, and first to the size of the image.
         multiple: the network takes sides that are multiples of this; any other image is seen in overlapping windows
-            that are as large as possible. Units: pixels.
+            that are as large as possible. A side below it is padded. Units: pixels.
     """
 
     aligned: bool = False
@@ -77,6 +82,19 @@ class Averaged:
 
 
 Mode = Whole | Sliding | Averaged
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A network that does not take images of every size."""
+
+    def taken_size(self, size: Size) -> Size:
+        """The smallest size that it takes and that holds an image of ``size``."""
+
+
+def taken_size(network: nn.Module, size: Size) -> Size:
+    """The size that an image of ``size`` is padded to before the network sees it; `Choosy` networks say which."""
+    return network.taken_size(size) if isinstance(network, Choosy) else size
 
 
 def resize(logits: Tensor, size: Size, aligned: bool = False) -> Tensor:
@@ -159,9 +177,9 @@ def averaged_probability(network: nn.Module, image: Tensor, mode: Averaged, size
     height, width = _size(image)
     total = image.new_zeros(())
     for scale in mode.scales:
-        scaled = resize(image, (int(height * scale), int(width * scale)), aligned=True)
+        scaled = resize(image, (max(int(height * scale), 1), max(int(width * scale), 1)), aligned=True)
         views = torch.cat([scaled, scaled.flip(3)]) if mode.flip else scaled
-        probability = resize(network(views), size, aligned=True).softmax(dim=1)
+        probability = resize(_logits(network, views, aligned=True), size, aligned=True).softmax(dim=1)
         if mode.flip:
             probability = (probability[:1] + probability[1:].flip(3)) / 2
         total = total + probability
@@ -221,11 +239,20 @@ def _coarse(network: nn.Module, image: Tensor, mode: Whole | Sliding) -> Tensor:
     """Logits before the last resize: at the network's resolution, or averaged over windows."""
     if isinstance(mode, Sliding):
         return _slide(network, image, mode)
-    height, width = (side // mode.multiple * mode.multiple for side in _size(image))
+    height, width = (side // mode.multiple * mode.multiple or side for side in _size(image))
     if (height, width) != _size(image):
         return _slide(network, image, Sliding((height, width), (height, width)))
-    logits: Tensor = network(image)
-    return logits
+    return _logits(network, image, mode.aligned)
+
+
+def _logits(network: nn.Module, image: Tensor, aligned: bool = False) -> Tensor:
+    """Logits as the network gives them, or, where the image has to be padded, at the size of the image."""
+    (height, width), taken = _size(image), taken_size(network, _size(image))
+    if taken == (height, width):
+        logits: Tensor = network(image)
+        return logits
+    padded = functional.pad(image, (0, taken[1] - width, 0, taken[0] - height), mode="replicate")
+    return resize(network(padded), taken, aligned)[..., :height, :width]
 
 
 def _steps_to(size: Size, image: Tensor, mode: Mode) -> tuple[Size, ...]:
@@ -245,7 +272,7 @@ def _slide(network: nn.Module, image: Tensor, mode: Sliding) -> Tensor:
     for start in range(0, len(places), mode.batch):
         group = places[start : start + mode.batch]
         crops = torch.cat([image[:, :, rows, columns] for rows, columns in group])
-        logits = resize(network(crops), _size(crops))
+        logits = resize(_logits(network, crops), _size(crops))
         if total is None:
             total = logits.new_zeros((1, logits.shape[1], height, width))
         for (rows, columns), window in zip(group, logits, strict=True):

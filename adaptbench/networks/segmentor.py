@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from adaptbench.data.normalisation import IMAGENET, Normalisation
+from adaptbench.networks.smallest_side import smallest_side
 from adaptbench.networks.start_weights import StartWeights
 from adaptbench.networks.two_outputs import TwoOutputHead
 from adaptbench.optim.recipe import recipe
@@ -26,6 +27,11 @@ class Segmentor(nn.Module):
         """Logits at the decoder's stride. Shape: ``(B, 3, H, W)`` float to ``(B, C, h, w)`` float."""
         logits: Tensor = self.decode_head(self.backbone(image))
         return logits
+
+    def taken_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """``size``, or where it is too small for the encoder the smallest one that is not. Units: pixels."""
+        smallest = smallest_side(self, at_most=min(size))
+        return max(size[0], smallest), max(size[1], smallest)
 
     def outputs(self, image: Tensor) -> dict[str, Tensor]:
         """All logits by name: ``main``, and ``aux`` where the decoder has an auxiliary output, too."""

@@ -23,6 +23,7 @@ from adaptbench.planning.check_benchmark import require_known
 from adaptbench.planning.devices import device_name
 from adaptbench.planning.overrides import Overrides
 from adaptbench.planning.request import Request
+from adaptbench.planning.shown_sizes import size_notes
 from adaptbench.planning.study_plan import Asked, asked_for, methods_of, require_distinct
 from adaptbench.records import jobspec
 from adaptbench.records.jobspec import DataSource, JobSpec, State, content_hash, load_job, read_status
@@ -106,6 +107,7 @@ def make_plan(request: Request) -> Plan:
                 if study:
                     require_distinct(study, chosen, one.label, variants.setdefault(job.folder, one.label))
     _require_paths_used(request.data_paths, registry, located)
+    notes += size_notes(registry, [job.spec for job in jobs.values() if job.state != State.SKIPPED])
     return Plan(list(jobs.values()), broken, notes, study, variants)
 
 

@@ -28,7 +28,7 @@ def find(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
-        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if hidden or path.suffix.lower() not in SUFFIXES or not (path.is_file() or _dangles(path)):
             continue
         other = found.setdefault(inside.with_suffix("").as_posix(), path)
         if other != path:
@@ -41,6 +41,11 @@ def find(folder: Path) -> dict[str, Path]:
             f"--images {folder}: it holds no image. Looked for {', '.join(SUFFIXES)}, also in its folders."
         )
     return found
+
+
+def _dangles(path: Path) -> bool:
+    """Whether it is a link to nothing, which is an image that cannot be read."""
+    return path.is_symlink() and not path.exists()
 
 
 def read_upright(path: Path) -> tuple[npt.NDArray[np.uint8], bool]:
@@ -63,5 +68,5 @@ def _orientation(path: Path) -> int:
     try:
         with Image.open(io.BytesIO(path.read_bytes())) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError, TypeError):
+    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError):
         return 1  # the image is whole, as it has been read; its tags are not

@@ -12,7 +12,7 @@ from adaptbench.records.documents import Part
 from adaptbench.records.jobspec import job_folder
 from adaptbench.storage.atomic import write_text
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Score(Part):
@@ -104,6 +104,18 @@ class Snapshot(Part):
     label_free: dict[str, float]
 
 
+class ShownSize(Part):
+    """At which size a test shows images of a dataset, (width, height) in pixels.
+
+    Attributes:
+        stated: that of the dataset.
+        shown: what an image of the stated size becomes, by the profile and the setting ``resolution``.
+    """
+
+    stated: tuple[int, int]
+    shown: tuple[int, int]
+
+
 class Record(Part):
     """Everything a report needs to know about a finished job.
 
@@ -142,6 +154,8 @@ class Record(Part):
     overrides: dict[str, Any]
     #: Per dataset: provenance and version of the data.
     data: dict[str, dict[str, Any]]
+    #: At which size images are shown, per dataset; None in records of version 4.
+    shown_sizes: dict[str, ShownSize] | None = None
     #: The first score is the ranked one.
     scores: list[Score] = Field(min_length=1)
     #: Splits whose mean is shown, too: all targets, or all unseen domains. None at all in records of version 3.

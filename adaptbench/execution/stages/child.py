@@ -30,12 +30,14 @@ from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, draw_sheet, write_table
 from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
 from adaptbench.execution.stages.weights import build_method, filled_method
+from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.records.jobspec import load_job
 from adaptbench.storage import sealed_json
 from adaptbench.training import checkpoint, label_free, snapshots
 from adaptbench.training.debug_images import DebugImages
 from adaptbench.training.label_pass import Item, label_images
 from adaptbench.training.loop import TrainingLoop, stage_seed
+from adaptbench.training.trained_sizes import require_trainable
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -76,10 +78,13 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     labels = None if entry.labels is None else PseudoLabels(entry.labels.folder)
     data = training_data(context, stage, labels)
     stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
+    stream.require_margins()
     seal(context, stream, outside)
     if labels is not None:
         _keep_ranking(context, entry, labels)
     method = build_method(context, entry, seed)
+    if not isinstance(method.student, HRDASegmentor):  # which has looked at its crops itself
+        require_trainable(stage.method.name, method.student, stream.sizes(), stage.settings.batch_size)
     if context.spec.activation_checkpointing:
         networks.checkpoint_activations(method.student)
     folder = entry.folder if entry.selection is None else entry.snapshots

@@ -9,7 +9,7 @@ from adaptbench.data.framing import WholeImages
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.checkpoints.scored import Checkpoint
 from adaptbench.networks.hrda import HRDASegmentor
-from adaptbench.networks.inference import Mode, Sliding, Whole
+from adaptbench.networks.inference import Mode, Sliding, Whole, taken_size
 from adaptbench.prediction.folder import describe_classes
 
 VERSION = 1
@@ -38,6 +38,9 @@ def describe(checkpoint: Checkpoint, scorer: Scorer, box: Size, image: Size) -> 
             "resize": _resize(scorer, box),
             "size": list(framed_size(scorer, box, image)),
             "network_size": list(network_size(scorer, box, image)),
+            "padding": "what is smaller than network_size, an image or a window, is enlarged at the right and "
+            "bottom by repeating its last column and row; its logits are resized to network_size, and those of "
+            "the image are cut out at the left and top",
         },
         "inference": {"mode": type(mode).__name__.lower(), **asdict(mode), "in words": _words(mode)},
         **_scales(scorer, network_size(scorer, box, image)),
@@ -53,12 +56,15 @@ def framed_size(scorer: Scorer, box: Size, image: Size) -> Size:
 
 
 def network_size(scorer: Scorer, box: Size, image: Size) -> Size:
-    """Size of what the network sees of it at once: the whole image, or a window."""
+    """Size of what the network sees of it at once: the whole image, or a window, padded where it has to be."""
     mode, size = scorer.method.inference(), framed_size(scorer, box, image)
     if isinstance(mode, Sliding):
-        return min(size[0], mode.crop[1]), min(size[1], mode.crop[0])
-    multiple = mode.multiple if isinstance(mode, Whole) else 1
-    return size[0] // multiple * multiple, size[1] // multiple * multiple
+        width, height = min(size[0], mode.crop[1]), min(size[1], mode.crop[0])
+    else:
+        multiple = mode.multiple if isinstance(mode, Whole) else 1
+        width, height = (side // multiple * multiple or side for side in size)
+    taken = taken_size(scorer.network, (height, width))
+    return taken[1], taken[0]
 
 
 def _scales(scorer: Scorer, size: Size) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
         ("benchmark", f"{record.benchmark_title} ({record.benchmark})"),
         ("setting", record.setting),
         ("profile", record.profile),
+        *_sizes(record),
         ("seed", str(record.seed)),
         ("network", f"{network.name}, {formatting.parameters(network.parameters)} parameters"),
         ("start weights", formatting.start(network.pretraining)),
@@ -89,6 +90,17 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
         ("ranking", record.ranking_hash),
         ("weights (sha256)", record.weights_sha256),
     )
+
+
+def _sizes(record: Record) -> list[tuple[str, str]]:
+    """Per dataset at which size its images are shown, and which size it states; records of version 4 do not say."""
+    return [
+        (
+            f"size of {name}",
+            f"{size.shown[0]}x{size.shown[1]} shown to the network, {size.stated[0]}x{size.stated[1]} stated",
+        )
+        for name, size in sorted((record.shown_sizes or {}).items())
+    ]
 
 
 def _settings(record: Record) -> PageTable[tuple[str, Any]]:

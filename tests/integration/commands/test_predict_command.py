@@ -21,6 +21,7 @@ from adaptbench.errors import RunStateError
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.checkpoints.scored import open_checkpoint
 from adaptbench.execution.checkpoints.scoring import scorer_of
+from adaptbench.networks.hrda import HRDAOptions, build_hrda
 from adaptbench.networks.inference import (
     Averaged,
     Sliding,
@@ -242,3 +243,41 @@ def test_the_same_network_as_evaluate(call: Call, mine: str, out: Path) -> None:
     checkpoint = open_checkpoint("mine", out, "mini", ())
     with pytest.raises(RunStateError, match="has changed since its import"):
         scorer_of(checkpoint, "cpu", ())
+
+
+def test_no_bad_image_stops_the_others(call: Call, mine: str, images: Path, out: Path) -> None:
+    """Damaged, empty, of 16 bits, CMYK, a text, a link to nothing: each is named, whatever comes after it."""
+    whole = (images / "b.png").read_bytes()
+    (images / "a0.png").write_bytes(b"")
+    (images / "a1.png").write_bytes(whole[: len(whole) // 2])
+    (images / "a2.png").write_bytes(whole[:60] + bytes(8) + whole[68:])
+    Image.fromarray(np.full((9, 9), 40_000, dtype=np.uint16)).save(images / "a3.png")
+    Image.new("CMYK", (9, 9)).save(images / "a4.jpg")
+    (images / "a5.webp").write_text("no image")
+    (images / "a6.png").symlink_to(images / "nowhere.png")
+    Image.new("F", (9, 9), 0.5).save(images / "a7.tif")
+    said = call("predict", mine, "--images", images, *CPU, status=1)
+    for name in ("a0.png", "a1.png", "a2.png", "a3.png", "a4.jpg", "a5.webp", "a6.png", "a7.tif"):
+        assert str(images / name) in said.replace("\n", ""), name
+    assert said.count("Left out.") == 8
+    assert "3 images predicted, 8 could not be read" in said.replace("\n", " ")
+    found = {path.name for path in (out / "predictions" / "mine" / "images" / "train_ids").rglob("*.png")}
+    assert found == {"a.png", "b.png", "c.png"}
+
+
+@pytest.mark.parametrize("method", ["daformer", "hrda"])
+def test_images_of_any_size(method: str, call: Call, tmp_path: Path, out: Path) -> None:
+    """From a single pixel and a line up, also where neither scale of HRDA has a grid."""
+    network = trained() if method == "daformer" else build_hrda(NETWORK, 19, HRDAOptions((128, 128)))
+    torch.save(published(network, network), tmp_path / "any.pth")
+    call("import", tmp_path / "any.pth", "--method", method, "--network", NETWORK, "--name", "any")
+    sizes = [(1, 1), (1, 70), (2000, 1), (3, 5), (12, 20), (333, 100), (618, 2048), (96, 128), (71, 67)]
+    rng = np.random.default_rng(0)
+    for height, width in sizes:
+        path = tmp_path / "odd" / f"{height}x{width}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+    call("predict", "any", "--images", tmp_path / "odd", *CPU)
+    for size in sizes:
+        path = out / "predictions" / "any" / "odd" / "train_ids" / f"{size[0]}x{size[1]}.png"
+        assert read(path).shape == size
