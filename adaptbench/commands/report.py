@@ -27,7 +27,7 @@ from adaptbench.reporting.published.published_board import write_published
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.cached_tests import tests_of
 from adaptbench.reporting.standing.significance import Significances
-from adaptbench.reporting.studies.series import find_series
+from adaptbench.reporting.studies.series import current, find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.studies.study_table import study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
@@ -78,7 +78,7 @@ def show_studies(
     """Rewrites ``OUT/leaderboards/studies`` and prints the tables (those of the studies ``names``, if given)."""
     found, unreadable = find_series(out)
     tables = []
-    for series in found:
+    for series in current(found, finished.records):
         try:
             extra = (
                 [] if series.file is None else [Path(series.file)]

@@ -138,7 +138,7 @@ class Convention:
 
 
 CONVENTIONS: Mapping[str, Convention] = {
-    "adaptbench": Convention("AdaptBench", "error", "error", "occurring"),
+    "adaptbench": Convention("AdaptBench", "error", "error", "labelled"),
     "cityscapes": Convention(
         "cityscapesScripts, evalPixelLevelSemanticLabeling.py", "dropped", "missed", "occurring"
     ),
