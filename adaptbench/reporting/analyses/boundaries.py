@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LEGEND = (
-    "All scores are in percent, means over the classes that the protocol averages, by default those in the truth of the "
-    "pixels that are scored, ± the standard deviation over seeds (n-1). "
+    "All scores are in percent, means over the classes that the protocol averages, by default those in the truth of "
+    "the pixels that are scored, ± the standard deviation over seeds (n-1). "
     "*Boundary IoU* (Cheng et al., arXiv:2103.16562): IoU of the parts of true and predicted masks that lie within 2 "
     "percent of the image's diagonal of their outside. *Up to r px*: mean IoU of the pixels at most r pixels from a "
     "true boundary between two classes (trimap); *beyond*: of those outside of the widest band. Pixels are those of "

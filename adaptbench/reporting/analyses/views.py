@@ -21,15 +21,16 @@ from adaptbench.records.confusion_files import Matrix, PerImageConfusion
 from adaptbench.reporting.analyses.analysis import Analysis, Measured, Quantity
 
 _LEGEND = (
-    "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a run "
-    "keeps of every image. *N classes*: mean IoU of the head's own classes in the truth; *labelled or predicted*: of "
-    "those in truth or prediction, as cityscapesScripts has it; *absent ones 0*: of all, as FADA's evaluator has it. *M of N classes, select*: the mean of M of the N IoUs; *ignore "
-    "others*: pixels of the other classes are not counted, and predictions of them are missed; *x19/16*: the mean "
-    "of 19, with 0 for absent ones, times 19/16, which is a mean of 16 only where the other three are never hit. "
-    "None of these is the score of a head that was trained with M classes. *Small objects* and *things*: mean IoU "
-    "of such classes in the truth. *Per image*: mean IoU of the classes labelled in an image, and quantiles over images. "
-    "*By* condition, city or time of day: by the mean of the run's protocol. "
-    "Counts are integers and summed over the images before they are divided."
+    "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a "
+    "run keeps of every image. *N classes*: mean IoU of the head's own classes in the truth; *labelled or "
+    "predicted*: of those in truth or prediction, as cityscapesScripts has it; *absent ones 0*: of all, as "
+    "FADA's evaluator has it. *M of N classes, select*: the mean of M of the N IoUs; *ignore others*: pixels "
+    "of the other classes are not counted, and predictions of them are missed; *x19/16*: the mean of 19, with "
+    "0 for absent ones, times 19/16, which is a mean of 16 only where the other three are never hit. None of "
+    "these is the score of a head that was trained with M classes. *Small objects* and *things*: mean IoU of "
+    "such classes in the truth. *Per image*: mean IoU of the classes labelled in an image, and quantiles over "
+    "images. *By* condition, city or time of day: by the mean of the run's protocol. Counts are integers and "
+    "summed over the images before they are divided."
 )
 #: A tag with more values, such as the sequence of an image, makes no table.
 _MOST_VALUES = 20
