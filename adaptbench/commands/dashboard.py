@@ -24,7 +24,7 @@ def execute(command: Dashboard) -> int:
         )
     from adaptbench.tracking import dashboard
 
-    found = [board for board in boards(find_records(command.out)) if board.rows]
+    found = [board for board in boards(find_records(command.out)) if board.finished]
     if not found:
         raise UsageError(
             f"{command.out} holds no finished run to show. Run something first, or name it with --out."

@@ -16,7 +16,8 @@ from adaptbench.contracts.profiles import PROFILES
 from adaptbench.contracts.protocols import PROTOCOLS
 from adaptbench.errors import RunStateError
 from adaptbench.flags import Ls
-from adaptbench.records.jobspec import load_job, read_status
+from adaptbench.records import formatting
+from adaptbench.records.jobspec import State, Status, load_job, read_status
 
 _Row = Mapping[str, Any]
 
@@ -108,15 +109,33 @@ def _protocols() -> _List:
 
 
 def _runs(out: Path) -> _List:
-    headers = {key: key for key in ("method", "benchmark", "seed", "state", "miou", "folder")}
-    headers["miou"] = "mIoU (class set, split)"
+    headers = {key: key for key in ("method", "benchmark", "seed", "state", "miou", "overrides", "folder")}
+    headers |= {"miou": "mIoU (class set, split)", "overrides": "changed settings"}
     texts: dict[str, Callable[[_Row], str]] = {
-        "state": lambda row: str(row["reason"] if row["state"] == "unreadable" else row["state"]),
+        "state": _state,
         "miou": lambda row: "" if row.get("miou") is None else f"{row['miou']:.2f} ({row['scored']})",
         "folder": lambda row: Path(row["folder"]).name,
     }
     files = sorted((out / "runs").glob("**/job.json"))
     return _List(f"Runs in {out}", headers, [_run(file.parent) for file in files], texts)
+
+
+def _state(row: _Row) -> str:
+    if row["state"] == "unreadable":
+        return str(row["reason"])
+    return f"{row['state']} (smoke run of {row['limit']} iterations)" if row["smoke"] else str(row["state"])
+
+
+def _miou(folder: Path, status: Status) -> float | None:
+    """The ranked score as reports show it, which is averaged anew for runs of earlier versions; None without one."""
+    if status.state is not State.DONE or not (folder / "record.json").is_file():
+        return status.miou
+    from adaptbench.records.kept import load_kept
+
+    try:
+        return load_kept(folder / "record.json").scores[0].miou
+    except RunStateError:  # which reports name
+        return None
 
 
 def _run(folder: Path) -> _Row:
@@ -131,8 +150,11 @@ def _run(folder: Path) -> _Row:
         "seed": spec.seed,
         "state": str(status.state),
         "reason": status.reason or None,
-        "miou": status.miou,
+        "smoke": spec.limit is not None,
+        "limit": spec.limit,
+        "miou": _miou(folder, status),
         "scored": status.scored or None,
+        "overrides": formatting.assignments(spec.overrides),
         "job_hash": spec.job_hash,
         "folder": str(folder),
     }

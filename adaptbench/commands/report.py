@@ -28,7 +28,7 @@ from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.cached_tests import tests_of
 from adaptbench.reporting.standing.significance import Significances
 from adaptbench.reporting.studies import study_page
-from adaptbench.reporting.studies.series import find_series
+from adaptbench.reporting.studies.series import current, find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.studies.study_table import StudyTable, study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
@@ -80,7 +80,7 @@ def show_studies(
     """Rewrites ``OUT/leaderboards/studies``, prints the tables (of the studies ``names``, if given) and returns all."""
     found, unreadable = find_series(out)
     tables = []
-    for series in found:
+    for series in current(found, finished.records):
         try:
             # Which may lie outside of the checkout.
             extra = [] if series.file is None else [Path(series.file)]

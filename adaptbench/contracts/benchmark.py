@@ -10,7 +10,7 @@ from adaptbench.contracts.profiles import Provenance as Provenance
 
 Setting = Literal["uda", "dg"]
 LabelSize = Literal["native", "1280x640"]
-AbsentClasses = Literal["skip", "zero"]
+AbsentClasses = Literal["labelled", "skip", "zero"]
 #: Of the names that benchmarks have in results where the scored data is generated.
 PREFIX = "minicity/"
 CheckpointRule = Literal["last", "oracle-best", "entropy", "infomax", "snd", "agreement"]
@@ -46,8 +46,10 @@ class Protocol:
         label_size: size at which labels are scored; ``"native"`` = size of the label file, ``"1280x640"`` = resized to
             this size of the profile, whatever their ratio, taking the nearest pixel.
         ignore: how ignored ground truth is treated; ``"drop"`` = the pixel is not counted.
-        absent_classes: ``"skip"`` = a class in neither ground truth nor prediction is left out of the mean;
-            ``"zero"`` = it counts as 0.
+        absent_classes: ``"labelled"`` = the mean is over the classes that occur in the ground truth of the split, for
+            every method the same; ``"skip"`` = over those in ground truth or prediction, so that one which only some
+            methods predict counts 0 for them and not for the others; ``"zero"`` = over all, where a class in neither
+            counts as 0.
         checkpoint: which weights are scored; ``"last"`` = the last iterate, ``"oracle-best"`` = the snapshot that is
             best on the labels of the ranked split, in every stage, as several papers report it. Such rows are oracles.
             The others choose a snapshot in every stage, too, by what `adaptbench.evaluation.validators` say of its
@@ -57,7 +59,7 @@ class Protocol:
 
     label_size: LabelSize = "native"
     ignore: Literal["drop"] = "drop"
-    absent_classes: AbsentClasses = "skip"
+    absent_classes: AbsentClasses = "labelled"
     checkpoint: CheckpointRule = "last"
     test_time_augmentation: Literal["none"] = "none"
 

@@ -43,7 +43,7 @@ _THIRTEEN_OF_SIXTEEN = {"cityscapes13": "cityscapes13of16"}
 
 PROTOCOLS: Mapping[str, NamedProtocol] = {
     DEFAULT: NamedProtocol(
-        title="ours: last iterate, labels at their full size, the classes of the benchmark",
+        title="ours: last iterate, labels at their full size, mean over the classes in the truth of the split",
         rules=None,
         training="the head has the classes of the benchmark; input size as the method says",
         inference="as the method says, on one scale",
@@ -59,7 +59,7 @@ PROTOCOLS: Mapping[str, NamedProtocol] = {
     ),
     "as-published:intrada": NamedProtocol(
         title="ADVENT and IntraDA: best checkpoint on the target labels",
-        rules=Protocol(checkpoint="oracle-best"),
+        rules=Protocol(checkpoint="oracle-best", absent_classes="skip"),
         class_sets=_THIRTEEN_OF_SIXTEEN,
         training="19 or 16 outputs; GTA5 at 1280x720, Cityscapes at 1024x512",
         inference="1024x512, scores enlarged to the label",
@@ -67,7 +67,7 @@ PROTOCOLS: Mapping[str, NamedProtocol] = {
     ),
     "as-published:ehtdi": NamedProtocol(
         title="EHTDI: best checkpoint on the target labels, which are reduced to 1280x640",
-        rules=Protocol(checkpoint="oracle-best", label_size="1280x640"),
+        rules=Protocol(checkpoint="oracle-best", label_size="1280x640", absent_classes="skip"),
         class_sets=_THIRTEEN_OF_SIXTEEN,
         training="19 or 16 outputs; all images 1280 wide, Cityscapes at 1280x640",
         inference="1280x640, averaged weights",
@@ -75,7 +75,7 @@ PROTOCOLS: Mapping[str, NamedProtocol] = {
     ),
     "as-published:hrda": NamedProtocol(
         title="DAFormer, HRDA and MIC: last iterate; 19 outputs, of which 16 or 13 are averaged for SYNTHIA",
-        rules=Protocol(),
+        rules=Protocol(absent_classes="skip"),
         class_sets={"cityscapes16": "cityscapes16of19", "cityscapes13": "cityscapes13of19"},
         training="19 outputs; Cityscapes at 1024x512 (DAFormer) or 2048x1024 (HRDA, MIC), random crops",
         inference="the whole image (DAFormer) or sliding windows of 1024x1024 (HRDA, MIC)",

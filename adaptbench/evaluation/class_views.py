@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from adaptbench.contracts.benchmark import AbsentClasses
 from adaptbench.data.id_tables import SIXTEEN, THIRTEEN
 from adaptbench.data.taxonomy import CITYSCAPES13OF16, CLASS_SETS
-from adaptbench.evaluation.average import Average
-from adaptbench.evaluation.metrics import iou
+from adaptbench.records.average import Average
 from adaptbench.records.confusion_files import Matrix
 
 Floats = npt.NDArray[np.float64]
@@ -27,29 +27,35 @@ def closed(matrix: npt.NDArray[np.integer]) -> Matrix:
     return np.pad(matrix.astype(np.int64), ((0, 1), (0, 1)))
 
 
-def class_iou(counts: Matrix) -> Floats:
-    """IoU per class; pixels whose label is no class are dropped, predictions of none are missed. Shape: ``(C,)``."""
+def mean(counts: Matrix, average: Average) -> float:
+    """Mean IoU; pixels whose label is no class are dropped, and predictions of none are missed."""
     labelled = counts.copy()
     labelled[-1] = 0
-    return iou(labelled)[:-1]
+    return float(average.mean(average.iou_of(labelled)[:-1]))
+
+
+def mean_of_labelled(counts: Matrix) -> float:
+    """Mean IoU of the classes in the truth, as records have it."""
+    return mean(counts, Average())
 
 
 def mean_of_occurring(counts: Matrix) -> float:
     """Mean IoU of the classes in truth or prediction, as cityscapesScripts has it."""
-    return float(Average().mean(class_iou(counts)))
+    return mean(counts, Average(absent="skip"))
 
 
 def mean_of_all(counts: Matrix) -> float:
     """Mean IoU of all classes, with 0 for one that does not occur, as FADA's evaluator has it."""
-    return float(Average(absent="zero").mean(class_iou(counts)))
+    return mean(counts, Average(absent="zero"))
 
 
-def selected(counts: Matrix, kept: Sequence[int]) -> float:
+def selected(counts: Matrix, kept: Sequence[int], absent: AbsentClasses = "labelled") -> float:
     """Mean of the IoU that classes have among all of them; pixels of the others still make false positives.
 
-    Source: evaluation of 19-way heads on SYNTHIA to Cityscapes, as DAFormer and HRDA have it.
+    Source: evaluation of 19-way heads on SYNTHIA to Cityscapes, as DAFormer and HRDA have it, where ``absent`` is
+        ``skip``.
     """
-    return float(Average(tuple(kept)).mean(class_iou(counts)))
+    return mean(counts, Average(tuple(kept), absent))
 
 
 def others_ignored(counts: Matrix, kept: Sequence[int]) -> Matrix:
@@ -81,7 +87,8 @@ class ClassView:
 def class_views(class_set: str, total: int) -> list[ClassView]:
     """All views of the matrices of a head with ``total`` classes, its own class set first."""
     own = [
-        ClassView(f"{total} classes", mean_of_occurring),
+        ClassView(f"{total} classes", mean_of_labelled),
+        ClassView(f"{total} classes, labelled or predicted", mean_of_occurring),
         ClassView(f"{total} classes, absent ones 0", mean_of_all),
     ]
     head = CLASS_SETS[class_set].head if class_set in CLASS_SETS else class_set
@@ -97,5 +104,5 @@ def _parts(total: int, kept: Sequence[int]) -> list[ClassView]:
     title = f"{len(kept)} of {total} classes"
     return [
         ClassView(f"{title}, select", lambda counts: selected(counts, kept)),
-        ClassView(f"{title}, ignore others", lambda counts: mean_of_occurring(others_ignored(counts, kept))),
+        ClassView(f"{title}, ignore others", lambda counts: mean_of_labelled(others_ignored(counts, kept))),
     ]

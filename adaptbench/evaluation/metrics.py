@@ -14,7 +14,7 @@ import numpy.typing as npt
 from adaptbench.contracts.benchmark import AbsentClasses
 from adaptbench.data.taxonomy import ClassSet
 from adaptbench.errors import DataError
-from adaptbench.evaluation.average import Average
+from adaptbench.records.average import Average
 from adaptbench.records.record import Score
 
 Counts = npt.NDArray[np.integer]
@@ -24,7 +24,7 @@ def iou(matrix: Counts) -> npt.NDArray[np.float64]:
     """Intersection over union per class: M[c, c] / (sum M[c, :] + sum M[:, c] - M[c, c]).
 
     A class that occurs in neither truth nor prediction has none (NaN); one that is only predicted,
-    or never hit, has 0.
+    or never hit, has 0. Which of them count in a mean is another question: `Average`.
 
     Shape: ``(C,)``, 0..1 or NaN.
 
@@ -35,23 +35,20 @@ def iou(matrix: Counts) -> npt.NDArray[np.float64]:
         >>> iou(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])).tolist()
         [0.75, 0.8, nan]
     """
-    counts = matrix.astype(np.int64)
-    hits = np.diagonal(counts)
-    union = counts.sum(axis=0) + counts.sum(axis=1) - hits
-    scores = np.full(len(counts), np.nan)
-    np.divide(hits, union, out=scores, where=union > 0)
-    return scores
+    return np.asarray(Average(absent="skip").iou_of(matrix))
 
 
 def miou(matrix: Counts) -> float:
-    """Mean of `iou` over the classes that have one; NaN when there is none.
+    """Mean of `iou` over the classes that occur in the truth; NaN when there is none.
 
     Example:
         >>> import numpy as np
         >>> miou(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
         0.775
+        >>> miou(np.array([[3, 0, 1], [0, 4, 0], [0, 0, 0]]))  # the last class is only predicted
+        0.875
     """
-    return float(Average().mean(iou(matrix)))
+    return Average().miou(matrix)
 
 
 def accuracy(matrix: Counts) -> float:
@@ -106,14 +103,8 @@ def per_image_miou(matrices: Counts) -> npt.NDArray[np.float64]:
         >>> per_image_miou(np.array([[[3, 1], [0, 0]], [[0, 0], [0, 0]]])).tolist()
         [0.75, nan]
     """
-    counts = matrices.astype(np.int64)
-    hits, true = np.einsum("ncc->nc", counts), counts.sum(axis=2)
-    union = counts.sum(axis=1) + true - hits
-    labelled = true > 0
-    scores = np.divide(hits, union, out=np.zeros(hits.shape), where=labelled)
-    means = np.full(len(counts), np.nan)
-    np.divide(scores.sum(axis=1), labelled.sum(axis=1), out=means, where=labelled.any(axis=1))
-    return means
+    average = Average()
+    return np.asarray(average.mean(average.iou_of(matrices)), dtype=np.float64)
 
 
 def score(
@@ -123,9 +114,9 @@ def score(
     split: str,
     provenance: Literal["generated", "official"],
     images: int,
-    absent: AbsentClasses = "skip",
+    absent: AbsentClasses = "labelled",
 ) -> Score:
-    """The record's entry for one split.
+    """The record's entry for one split; a class that does not count in the mean has no IoU in it.
 
     Units: percent, not rounded.
 
@@ -142,14 +133,15 @@ def score(
             f"{split}: not one labelled pixel in {images} images, so there is nothing to score. Check the "
             f"label files and that their ids belong to the class set {class_set.name!r}."
         )
-    scores = iou(matrix)
+    average = Average(class_set.averaged, absent)
+    scores = average.iou_of(matrix)
     per_class = (None if np.isnan(value) else 100 * float(value) for value in scores)
     return Score(
         split=split,
         provenance=provenance,
         class_set=class_set.name,
         images=images,
-        miou=100 * float(Average(class_set.averaged, absent).mean(scores)),
+        miou=100 * float(average.mean(scores)),
         iou=dict(zip(class_set.classes, per_class, strict=True)),
         accuracy=100 * accuracy(matrix),
     )

@@ -20,7 +20,8 @@ from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.run import run_all
 from adaptbench.records import jobspec
 from adaptbench.records.jobspec import State, Status
-from adaptbench.records.record import Record, load_record, save_record
+from adaptbench.records.kept import load_kept
+from adaptbench.records.record import Record, save_record
 from adaptbench.storage.atomic import sweep, write_text
 
 EXIT_FAILED = 1
@@ -44,7 +45,7 @@ def main(folder: Path) -> int:
 def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     """Runs the job; every way it can end is written to its status file."""
     if (folder / "record.json").exists():  # another run finished it while we waited for the lock
-        jobspec.write_status(folder, _done(load_record(folder / "record.json")))
+        jobspec.write_status(folder, _done(load_kept(folder / "record.json")))
         return 0
     sweep(folder, spared="job.json")  # which another command may be planning again
     (folder / "traceback.txt").unlink(missing_ok=True)

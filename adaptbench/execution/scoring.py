@@ -21,6 +21,7 @@ from adaptbench.evaluation.metrics import score
 from adaptbench.evaluation.scorer import Scorer, UInt8
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.scored_splits import ScoredSplit, scored_splits
+from adaptbench.execution.source_classes import unseen
 from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import trained_method
@@ -56,6 +57,7 @@ class Scored:
     Attributes:
         images_per_second: of segmenting the ranked split.
         flops: of segmenting its first image.
+        unseen: classes of it that no source image shows.
     """
 
     scores: list[Score]
@@ -64,6 +66,7 @@ class Scored:
     seconds: float
     images_per_second: float | None
     flops: float
+    unseen: list[str]
 
 
 def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> Scored:
@@ -93,6 +96,7 @@ def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> 
         seconds=time.monotonic() - started,
         images_per_second=speed,
         flops=flops,
+        unseen=unseen(context, scores[0], stop),
     )
 
 
@@ -136,6 +140,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
             results[-1].folder / "metrics.jsonl", settings.iterations, context.task.class_set.classes
         ),
         snapshots=_snapshots(results[-1]),
+        unseen=scored.unseen,
         weights_sha256=scored.weights_sha256,
         cost=_cost(spec, results, scored),
         environment=environment(),

@@ -25,7 +25,7 @@ from adaptbench.planning.overrides import Overrides
 from adaptbench.planning.request import Request
 from adaptbench.planning.shown_sizes import size_notes
 from adaptbench.planning.study_plan import Asked, asked_for, methods_of, require_distinct
-from adaptbench.records import jobspec
+from adaptbench.records import jobspec, kept
 from adaptbench.records.jobspec import DataSource, JobSpec, State, content_hash, load_job, read_status
 from adaptbench.records.record import load_record
 
@@ -275,7 +275,7 @@ def group_identity(
     return {
         "method": method,
         "benchmark": [benchmark.name, benchmark.version],
-        "ranking": ranking,
+        "ranking": kept.identity(ranking),
         "settings": settings,
         "start_weights": None if found is None else found.identity(),
         "threads": chosen.threads,

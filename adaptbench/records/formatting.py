@@ -17,8 +17,15 @@ _PROTOCOL_PHRASES: dict[tuple[str, str], str] = {
     ("label_size", "native"): "scored at the size of the label files",
     ("label_size", "1280x640"): "labels are resized to 1280x640 of the profile before they are scored",
     ("ignore", "drop"): "ignored pixels are not counted",
-    ("absent_classes", "skip"): "classes in neither truth nor prediction are left out of the mean",
-    ("absent_classes", "zero"): "classes in neither truth nor prediction count as 0 in the mean",
+    ("absent_classes", "labelled"): "the mean is over the classes in the truth of the split",
+    (
+        "absent_classes",
+        "skip",
+    ): "the mean is over the classes in truth or prediction, which differ from row to row",
+    (
+        "absent_classes",
+        "zero",
+    ): "the mean is over all classes, and those in neither truth nor prediction count as 0",
     ("checkpoint", "last"): "the last iterate is scored",
     ("checkpoint", "oracle-best"): "the snapshot that is best on the labels it is scored on is scored",
     ("checkpoint", "entropy"): "the snapshot with the least entropy on the target is scored",

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from adaptbench.records import documents
 from adaptbench.records.documents import Unreadable
-from adaptbench.records.record import Record, load_record
+from adaptbench.records.kept import load_kept
+from adaptbench.records.record import Record
 
 _JOB_FOLDER = re.compile(r"\d+-[0-9a-f]{8}")
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def scan_records(out: Path) -> FoundRecords:
     without records, or no folder at all, gives an empty result.
     """
     paths = [p for p in (out / "runs").rglob("record.json") if _JOB_FOLDER.fullmatch(p.parent.name)]
-    records, unreadable = documents.read_all(paths, out, load_record)
+    records, unreadable = documents.read_all(paths, out, load_kept)
     return FoundRecords(in_order(records), unreadable)
 
 

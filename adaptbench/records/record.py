@@ -16,12 +16,12 @@ SCHEMA_VERSION = 5
 
 
 class Score(Part):
-    """Scores on one split under one class set; IoU and accuracy in percent, None = class absent.
+    """Scores on one split under one class set; IoU and accuracy in percent.
 
     Attributes:
         provenance: whether the images scored were generated or official.
-        miou: mean IoU over the classes that occur.
-        iou: IoU per class name, in class order.
+        miou: mean IoU over the classes that the protocol averages; `adaptbench.records.average.Average`.
+        iou: IoU per class name, in class order; None = the class does not count, by default as it is not in the truth.
         accuracy: IoU's companion: share of labelled pixels that are right.
     """
 
@@ -164,6 +164,9 @@ class Record(Part):
     pseudo_labels: PseudoLabels | None = None
     #: Snapshots of the last training, in order; None where none were kept, and in records of version 2.
     snapshots: list[Snapshot] | None = None
+    #: Averaged classes of the ranked split that no labelled source image shows, to a network that trains on it. None
+    #: = not known here, and in records of version 4.
+    unseen: list[str] | None = None
     #: sha256 of the scored weights.
     weights_sha256: str
     cost: Cost
@@ -183,5 +186,5 @@ def save_record(record: Record, path: Path) -> None:
 
 
 def load_record(path: Path) -> Record:
-    """Reads and validates a record."""
+    """Reads and validates a record as it was written; see `adaptbench.records.kept` for one that is shown."""
     return documents.read(Record, path, "a record", "Delete its folder to run the job again.")

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from adaptbench.records import formatting
+from adaptbench.records.average import Average
 from adaptbench.records.found import in_order
 from adaptbench.records.record import Record, Score
 from adaptbench.reporting.mean_score import with_mean
+from adaptbench.reporting.row_names import details
 from adaptbench.statistics.student import Interval, t_interval
 
-Standing = Literal["ranked", "control", "oracle", "smoke"]
+Standing = Literal["ranked", "variant", "control", "oracle", "smoke"]
 
 #: Quantities of a score beside the IoU of a class; written so that no class name can equal them.
 MIOU = "(mean IoU)"
@@ -64,6 +66,7 @@ class Row:
         details: what tells the row from others of its method; empty where it is the only one.
         standing: whether the row takes part in the ranking, and if not, as what it is shown.
         rank: place among the ranked rows, equal means share one; None where not ranked.
+        variant: why the row stands in the second table, without a place; empty where it stands in the first.
         records: one per seed, by seed.
         statistics: view and quantity (a class name, `MIOU` or `ACCURACY`) -> statistic.
     """
@@ -71,6 +74,7 @@ class Row:
     details: str
     standing: Standing
     rank: int | None
+    variant: str
     records: tuple[Record, ...]
     statistics: Mapping[tuple[View, str], Statistic]
 
@@ -98,6 +102,12 @@ class Row:
     def miou_by_seed(self) -> tuple[float, ...]:
         """Mean IoU of every seed in the ranked view, percent."""
         return tuple(record.scores[0].miou for record in self.records)
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """Number of classes behind the mean IoU of every seed in the ranked view."""
+        average = Average.of(self.first.ranking)
+        return tuple(average.counted(list(record.scores[0].iou.values())) for record in self.records)
 
     @property
     def interval(self) -> Interval | None:
@@ -145,8 +155,9 @@ class Board:
     """One benchmark under one protocol.
 
     Attributes:
-        rows: every group that is no smoke run, best mean first; controls and oracles stand among the
-            ranked rows where their score puts them, without a place.
+        rows: the default settings of every method, best mean first, with as many seeds as the most complete of
+            them; controls and oracles stand among the ranked rows where their score puts them, without a place.
+        variants: the other rows that are no smoke runs, best mean first, none of them with a place.
         smoke: groups of ``--limit`` runs, never ranked; each may have a protocol of its own.
         departs: in which points the protocol differs from the benchmark's first board.
     """
@@ -160,12 +171,18 @@ class Board:
     classes: tuple[str, ...]
     further: tuple[View, ...]
     rows: tuple[Row, ...]
+    variants: tuple[Row, ...]
     smoke: tuple[Row, ...]
 
     @property
+    def finished(self) -> tuple[Row, ...]:
+        """Rows, then variants."""
+        return self.rows + self.variants
+
+    @property
     def all_rows(self) -> tuple[Row, ...]:
-        """Rows, then smoke rows."""
-        return self.rows + self.smoke
+        """Rows, then variants, then smoke rows."""
+        return self.finished + self.smoke
 
     @property
     def records(self) -> list[Record]:
@@ -205,6 +222,11 @@ class Board:
 def view(score: Score) -> View:
     """What ``score`` was scored on."""
     return View(score.class_set, score.split)
+
+
+def is_changed(record: Record) -> bool:
+    """Whether settings of the method were changed; the dials of the generated world are a board's."""
+    return any(not key.startswith("minicity.") for key in formatting.flatten(record.overrides))
 
 
 def standing(record: Record) -> Standing:
@@ -252,6 +274,7 @@ def _board(records: Sequence[Record], reference: Record) -> Board:
     """The board of finished records of one protocol, which come first, and of smoke records."""
     first = records[0]
     ranked_view = view(first.scores[0])
+    rows = _placed(_rows(record for record in records if not record.smoke))
     views = dict.fromkeys(view(score) for record in records for score in with_mean(record))
     return Board(
         benchmark=first.benchmark,
@@ -262,8 +285,9 @@ def _board(records: Sequence[Record], reference: Record) -> Board:
         view=ranked_view,
         classes=tuple(dict.fromkeys(name for record in records for name in record.scores[0].iou)),
         further=tuple(one for one in views if one != ranked_view),
-        rows=_rows(record for record in records if not record.smoke),
-        smoke=_rows(record for record in records if record.smoke),
+        rows=tuple(row for row in rows if not row.variant),
+        variants=tuple(row for row in rows if row.variant),
+        smoke=tuple(_rows(record for record in records if record.smoke)),
     )
 
 
@@ -278,60 +302,60 @@ def _statistics(records: Sequence[Record]) -> dict[tuple[View, str], Statistic]:
     return {key: Statistic.of(found) for key, found in numbers.items()}
 
 
-def _rows(records: Iterable[Record]) -> tuple[Row, ...]:
-    """One row per group, best first; equal means are ordered by label and share a place."""
+def _rows(records: Iterable[Record]) -> list[Row]:
+    """One row per group, best first; equal means are ordered by label."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.group_hash, []).append(record)
-    details = _details({key: group[0] for key, group in groups.items()})
+    told = details({key: group[0] for key, group in groups.items()})
     rows = [
-        Row(details[key], standing(group[0]), None, tuple(group), _statistics(group))
+        Row(told[key], standing(group[0]), None, "", tuple(group), _statistics(group))
         for key, group in groups.items()
     ]
-    rows.sort(key=lambda row: (-row.miou.mean, row.label, row.first.group_hash))
-    means = [row.miou.mean for row in rows if row.standing == "ranked"]
-    return tuple(
-        replace(row, rank=means.index(row.miou.mean) + 1) if row.standing == "ranked" else row for row in rows
-    )
+    return sorted(rows, key=lambda row: (-row.miou.mean, row.label, row.first.group_hash))
 
 
-def _details(firsts: Mapping[str, Record]) -> dict[str, str]:
-    """Per group what tells it from the other groups of its method: what users choose, then as little as needed."""
-    found: dict[str, str] = {}
-    for method in dict.fromkeys(record.method for record in firsts.values()):
-        facets = {key: _facets(record) for key, record in firsts.items() if record.method == method}
-        parts: dict[str, list[str]] = {key: [] for key in facets}
-        names = dict.fromkeys(name for one in facets.values() for name in one)
-        for name in sorted(names, key=lambda name: not _is_chosen(name)):
-            differs = len({one.get(name) for one in facets.values()}) > 1
-            ambiguous = len(set(map(tuple, parts.values()))) < len(parts)
-            if differs and (_is_chosen(name) or ambiguous):
-                for key, one in facets.items():
-                    parts[key] += [one[name]] if name in one else []
-        for key, own in parts.items():
-            shared = list(parts.values()).count(own) > 1
-            found[key] = ", ".join([*own, f"group {key[:8]}"] if shared else own)
-    return found
+def _placed(rows: Sequence[Row]) -> list[Row]:
+    """The rows with their places, those with equal means sharing one, and the variants without."""
+    reasons = _variants(rows)
+    means = [row.miou.mean for row in rows if row.standing == "ranked" and not reasons[row.first.group_hash]]
+    placed = []
+    for row in rows:
+        variant = reasons[row.first.group_hash]
+        if row.standing != "ranked":
+            placed.append(replace(row, variant=variant))
+        elif variant:
+            placed.append(replace(row, variant=variant, standing="variant"))
+        else:
+            placed.append(replace(row, rank=means.index(row.miou.mean) + 1))
+    return placed
 
 
-def _is_chosen(facet: str) -> bool:
-    return facet in ("network", "pretraining") or facet.startswith("override ")
+def _variants(rows: Sequence[Row]) -> dict[str, str]:
+    """Why a row is a variant, by group hash; empty for the default rows, of which a method has one.
+
+    Which row of a method that is, follows from its settings, version and seeds, never from its score.
+    """
+    defaults: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: row.first.group_hash):
+        known = defaults.get(row.first.method)
+        if not is_changed(row.first) and (known is None or _precedence(row) > _precedence(known)):
+            defaults[row.first.method] = row
+    most = max((len(row.seeds) for row in defaults.values() if row.standing == "ranked"), default=0)
+    reasons = {}
+    for row in rows:
+        default = defaults.get(row.first.method)
+        if is_changed(row.first):
+            reason = "changed settings"
+        elif row is not default:
+            reason = "another row of the method has its default settings"
+        else:
+            few = row.standing == "ranked" and len(row.seeds) < most
+            reason = f"{len(row.seeds)} of {most} seeds" if few else ""
+        reasons[row.first.group_hash] = reason
+    return reasons
 
 
-def _facets(record: Record) -> dict[str, str]:
-    """What may tell a record from others of its method, the most telling first."""
-    network = {"network": record.network.name, "pretraining": formatting.start(record.network.pretraining)}
-
-    def named(kind: str, settings: Mapping[str, Any]) -> dict[str, str]:
-        flat = sorted(formatting.flatten(settings).items())
-        return {f"{kind} {key}": f"{key}={formatting.value(content)}" for key, content in flat}
-
-    overrides = named("override", record.overrides)
-    return {
-        **network,
-        **{key: text for key, text in overrides.items() if key.removeprefix("override ") not in network},
-        "origin": f"{record.settings_origin} settings",
-        "iterations": f"{record.iterations} iterations",
-        "version": f"version {record.method_version}",
-        **named("setting", record.settings),
-    }
+def _precedence(row: Row) -> tuple[int, int, bool]:
+    """Of several rows of a method with default settings: its newest version first, then more seeds, then published."""
+    return row.first.method_version, len(row.seeds), row.first.settings_origin == "published"

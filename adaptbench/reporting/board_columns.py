@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from adaptbench.records import formatting
 from adaptbench.records.record import NetworkInfo, Score
-from adaptbench.reporting import costs
+from adaptbench.reporting import averaged, costs
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View
 from adaptbench.reporting.columns import (
     NETWORK_PARTS,
@@ -79,11 +79,11 @@ def entries(board: Board, rows: Sequence[Row], found: Significance | None = None
     return [Entry(board, row, board.view, found, gaps) for row in rows]
 
 
-def entries_of_all_views(board: Board, found: Significance | None = None) -> list[Entry]:
-    """Every row of the board under every view it was scored on."""
+def entries_of_all_views(board: Board, rows: Sequence[Row], found: Significance | None = None) -> list[Entry]:
+    """Some rows of the board under every view it was scored on."""
     return [
         replace(entry, view=view)
-        for entry in entries(board, board.all_rows, found)
+        for entry in entries(board, rows, found)
         for view in (board.view, *board.further)
         if (view, MIOU) in entry.row.statistics
     ]
@@ -97,6 +97,14 @@ def _network(network: NetworkInfo) -> str:
 RANK = number("rank", lambda e: e.row.rank or e.row.standing, key="rank", smaller_first=True)
 METHOD = column("method", "row.label", key="label", names_line=True)
 NETWORK_NAME = column("network", "row.first.network.name", key="network")
+WHY = column("why no place", lambda e: e.row.variant or None, key="variant", optional=True)
+_COUNTED = number(
+    "classes",
+    lambda e: averaged.count(e.row) if averaged.differs(e.board) else None,
+    number=lambda text: float(text.split()[0]),
+    optional=True,
+    terminal=110,
+)
 SEED_COUNT = number("seeds", lambda e: len(e.row.seeds), key="n_seeds")
 SEEDS = column("seeds", "row.seeds", formatting.seed_list, parts=SEED_PARTS)
 _PRETRAINING = column(
@@ -151,7 +159,8 @@ def class_iou(name: str) -> Column[Entry]:
 def main_columns(board: Board) -> list[Column[Entry]]:
     """The main table: rank, method, score, seeds, tests if there are any, network, settings, cost, further splits."""
     return [
-        *(RANK, METHOD, miou(board), _INTERVAL, SEEDS, _TESTED, GAP, _NETWORK, _PRETRAINING, _SETTINGS),
+        *(RANK, METHOD, miou(board), _COUNTED, _INTERVAL, SEEDS, WHY, _TESTED, GAP),
+        *(_NETWORK, _PRETRAINING, _SETTINGS),
         *(_ITERATIONS, _TIME, costs.MEMORY, costs.DEVICE, _ORIGIN),
         *(miou(board, view) for view in board.further),
     ]
@@ -177,6 +186,7 @@ def machine_columns(classes: Sequence[str]) -> list[Column[Entry]]:
         *(*of_record("oracle", "smoke", "profile", "setting"), *fields("view", "split", "class_set")),
         machine("ranked_split", "is_ranked_view"),
         *(*fields("score", "provenance", "images"), SEEDS, _quantity("miou", MIOU), _INTERVAL),
+        *(WHY, machine("n_classes", lambda e: averaged.count(e.row) if e.is_ranked_view else None)),
         *(machine("p_best", "p_best"), _quantity("accuracy", ACCURACY), _NETWORK, _PRETRAINING),
         machine("scored_weights", "row.first.network.weights"),
         *of_record("settings_origin"),

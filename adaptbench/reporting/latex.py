@@ -8,8 +8,18 @@ from typing import Any
 
 from adaptbench.records import formatting
 from adaptbench.records.record import Record
+from adaptbench.reporting import averaged
 from adaptbench.reporting.board import Board, Row, boards
-from adaptbench.reporting.board_columns import GAP, METHOD, NETWORK_NAME, SEED_COUNT, class_iou, entries, miou
+from adaptbench.reporting.board_columns import (
+    GAP,
+    METHOD,
+    NETWORK_NAME,
+    SEED_COUNT,
+    WHY,
+    class_iou,
+    entries,
+    miou,
+)
 from adaptbench.reporting.columns import Column
 from adaptbench.reporting.leaderboard import data_sentence
 from adaptbench.reporting.published.comparison import Facts, pairs, short_table
@@ -35,12 +45,13 @@ def render_latex(records: Iterable[Record], facts: Facts | None = None) -> str:
 
     Smoke runs are left out.
     """
-    found = [board for board in boards(records) if board.rows]
+    found = [board for board in boards(records) if board.finished]
     return "\n".join([_HEADER, *(table for board in found for table in _tables(board, facts))])
 
 
 def _tables(board: Board, facts: Facts | None) -> list[str]:
     lines, legend = entries(board, board.rows), _legend(board)
+    variants = entries(board, board.variants)
     images = f"{board.images} images of {board.view.split}. {legend}"
     closed = any(line.gap_closed is not None for line in lines)
     described = [replace(METHOD, value=lambda line: _method(line.row)), NETWORK_NAME, SEED_COUNT]
@@ -56,10 +67,14 @@ def _tables(board: Board, facts: Facts | None) -> list[str]:
         f"with a margin of {MARGIN:.1f} points. \u2020 marks a value that a single source prints."
     )
     said += f" {gap.EXPLANATION}" if closed else ""
-    floats = [
-        _float(board, "miou", said, _scored(described, scores, lines)),
-        _float(board, "class", classes, _scored(described, list(map(class_iou, board.classes)), lines)),
-    ]
+    of_classes = list(map(class_iou, board.classes))
+    floats = []
+    if lines:
+        floats += [_float(board, "miou", said, _scored(described, scores, lines))]
+        floats += [_float(board, "class", classes, _scored(described, of_classes, lines))]
+    if variants:
+        why = f"Variants, without a place. {said}"
+        floats += [_float(board, "variants", why, _scored(described, [*scores, WHY], variants))]
     return [*floats, *([_float(board, "published", printed, short_table(found).to_latex())] if found else [])]
 
 
@@ -89,12 +104,12 @@ def _float(board: Board, name: str, caption: str, tabular: str) -> str:
 def _legend(board: Board) -> str:
     """What a caption must say of the marks, of the protocol and of the data."""
     marks = "Bold: best ranked row, underlined: second; rows marked control or oracle are not ranked."
-    if any(row.origin != _OURS for row in board.rows):
+    if any(row.origin != _OURS for row in board.finished):
         marks += (
             " Rows marked submitted were run by others; their scores were recomputed from confusion matrices."
         )
     protocol = f"Not comparable with the first protocol: {board.departs}." if board.departs else None
-    return " ".join(filter(None, [marks, protocol, data_sentence(board)]))
+    return " ".join(filter(None, [marks, averaged.sentence(board), protocol, data_sentence(board)]))
 
 
 def _method(row: Row) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record
-from adaptbench.reporting import costs
+from adaptbench.reporting import averaged, costs
 from adaptbench.reporting.board import Board, Row, boards
 from adaptbench.reporting.board_columns import (
     METHOD,
@@ -34,6 +35,7 @@ NO_RUNS = (
     "`python run_all.py --methods source_only dacs oracle`, then call `python run_all.py report` again."
 )
 
+VARIANTS_TITLE = "Variants: changed settings or budgets, or fewer seeds; without a place"
 SMOKE_TITLE = "Smoke runs (--limit): not ranked"
 
 _PAGE_NOTES = {
@@ -48,7 +50,9 @@ _PAGE_NOTES = {
 }
 _LEGEND = (
     "mIoU and IoU in percent: mean over seeds ± standard deviation (n-1) from two seeds on, then the t interval "
-    "of that mean over seeds. Rows are ranked only under one protocol, by the mean; the order is no test of "
+    "of that mean over seeds. Rows are ranked only under one protocol, by the mean, and only with the default "
+    "settings of their method and as many seeds as the most complete such row, one per method; all others are "
+    "variants and have no place. The order is no test of "
     "significance, which the column `against the best` and the line below the table are: seeds and images are "
     "resampled together, and below 5 seeds nothing is claimed. `control` rows are points "
     "of reference and `oracle` rows were trained with target labels: neither is ranked. `gap closed` is the way from "
@@ -64,27 +68,41 @@ def main_table(board: Board, rows: Sequence[Row], found: Significance | None = N
     return Table(main_columns(board), entries(board, rows, found))
 
 
+def main_tables(board: Board, found: Significance | None = None) -> list[str]:
+    """The main table, then those of variants and of smoke runs under their titles, in markdown; none without rows."""
+    shown = (("", board.rows), (VARIANTS_TITLE, board.variants), (SMOKE_TITLE, board.smoke))
+    blocks = []
+    for title, rows in shown:
+        if rows:
+            blocks += [f"**{title}**"] if title else []
+            blocks += [main_table(board, rows, found).to_markdown()]
+    return blocks
+
+
 def class_table(board: Board) -> Table[Entry]:
     """The second table: IoU per class in the ranked view, mean over seeds."""
-    return Table([RANK, METHOD, *map(class_iou, board.classes)], entries(board, board.rows))
+    return Table([RANK, METHOD, *map(class_iou, board.classes)], entries(board, board.finished))
 
 
 def cost_table(board: Board) -> Table[Entry]:
     """The third table: what the rows cost."""
-    return Table([METHOD, NETWORK_NAME, *costs.COLUMNS], entries(board, board.rows))
+    return Table([METHOD, NETWORK_NAME, *costs.COLUMNS], entries(board, board.finished))
 
 
 def machine_table(
-    found: Sequence[Board], tests: Significances | None = None, facts: Facts | None = None
+    found: Sequence[Board],
+    tests: Significances | None = None,
+    facts: Facts | None = None,
+    rows: Callable[[Board], Sequence[Row]] = attrgetter("all_rows"),
 ) -> Table[Entry]:
-    """Everything the page shows and more: one line per group of seeds and split scored.
+    """Everything the page shows and more: one line per group of seeds and split scored; all ``rows`` of a board.
 
     Columns ``iou:<class>`` and ``iou_std:<class>`` hold the union of all class sets; a class that a line's
     class set lacks, or that does not occur, is empty. ``ranked_split`` marks the line that decides the rank;
     ``p_best`` is the corrected p-value of the difference to the best row, where it was tested.
     """
     tested = [(board, (tests or {}).get(significance.key(board))) for board in found]
-    lines = [entry for board, result in tested for entry in entries_of_all_views(board, result)]
+    lines = [entry for board, result in tested for entry in entries_of_all_views(board, rows(board), result)]
     scores = [score for board in found for record in board.records for score in record.scores]
     classes = list(dict.fromkeys(name for score in scores for name in score.iou))
     return Table([*machine_columns(classes), *(facts.columns() if facts else [])], lines)
@@ -162,12 +180,16 @@ def _board_blocks(board: Board, found: Significance | None, facts: Facts | None)
     blocks = [
         f"Scored on {board.images} images of {formatting.markdown(board.view.split)} in "
         f"{classes} ({formatting.markdown(board.view.class_set)}). "
-        f"Protocol `{board.ranking_hash[:8]}`: {formatting.markdown(board.protocol)}."
+        f"Protocol `{board.ranking_hash[:8]}`: {formatting.markdown(board.protocol)}.",
+        formatting.markdown(averaged.sentence(board)),
     ]
     if board.rows:
         blocks += [main_table(board, board.rows, found).to_markdown()]
         said = significance.sentence(board, found)
         blocks += [formatting.markdown(said)] if said else []
+    if board.variants:
+        blocks += [f"**{VARIANTS_TITLE}**", main_table(board, board.variants).to_markdown()]
+    if board.finished:
         blocks += facts.blocks(board) if facts else []
         blocks += [f"IoU per class ({formatting.markdown(str(board.view))}), mean over seeds:"]
         blocks += [class_table(board).to_markdown()]
@@ -187,7 +209,7 @@ def render_csv(
 def to_json(
     records: Iterable[Record], tests: Significances | None = None, facts: Facts | None = None
 ) -> list[dict[str, Any]]:
-    """Every board with what its numbers are of; its rows hold what the CSV does."""
+    """Every board with what its numbers are of; its rows, and its variants apart from them, hold what the CSV does."""
     return [
         {
             "benchmark": board.benchmark,
@@ -197,8 +219,11 @@ def to_json(
             "class_set": board.view.class_set,
             "split": board.view.split,
             "images": board.images,
+            "averaged": averaged.sentence(board),
+            "unseen": averaged.unseen(board),
             "data": board.data_kind,
-            "rows": machine_table([board], tests, facts).to_json(),
+            "rows": machine_table([board], tests, facts, lambda b: b.rows + b.smoke).to_json(),
+            "variants": machine_table([board], tests, facts, attrgetter("variants")).to_json(),
         }
         for board in boards(records)
     ]

@@ -24,7 +24,7 @@ class Tallied:
     """What the scores of a method on a split are made of.
 
     Attributes:
-        tallies: hits and unions per seed. Shape: ``(S, N, 2, C)``.
+        tallies: hits, unions and truth per seed. Shape: ``(S, N, 3, C)``.
         truth: labelled pixels. Shape: ``(N, C)``.
         tags: facts about every image; empty where a run kept none.
     """

@@ -10,16 +10,23 @@ from adaptbench.reporting.standing.significance import Significance
 from adaptbench.reporting.studies.study_page import check_table, variant_table
 from adaptbench.reporting.studies.study_table import StudyTable
 
-_STYLES: dict[Standing, str] = {"ranked": "", "control": "dim", "oracle": "dim", "smoke": "dim italic"}
+_STYLES: dict[Standing, str] = {
+    "ranked": "",
+    "variant": "",
+    "control": "dim",
+    "oracle": "dim",
+    "smoke": "dim italic",
+}
 
 
 def leaderboard_table(board: Board, width: int | None = None, found: Significance | None = None) -> Table:
-    """The main table of ``board`` for rich; smoke runs follow in a section of their own."""
+    """The main table of ``board`` for rich; variants and smoke runs follow in sections of their own."""
+    ends = [part[-1] for part in (board.rows, board.variants) if part]
     return main_table(board, board.all_rows, found).to_rich(
         f"{board.benchmark} · protocol {board.ranking_hash[:8]}",
         width,
         style=lambda entry: _STYLES[entry.row.standing],
-        ends_section=lambda entry: entry.row is board.rows[-1] if board.rows else False,
+        ends_section=lambda entry: any(entry.row is end for end in ends),
     )
 
 

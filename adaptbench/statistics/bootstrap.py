@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.statistics.resampling import image_weights, membership, unit_weights
-from adaptbench.statistics.tallies import Floats, resampled_iou
+from adaptbench.statistics.tallies import Floats, resampled
 
 RESAMPLES = 10_000
 #: Resamples worked on at once: memory stays below some ten MiB.
 _CHUNK = 500
 
-#: From IoU per class ``(..., C)`` to the quantities of interest ``(..., Q)``.
+#: From tallies ``(..., 3, C)`` to the quantities of interest ``(..., Q)``, in percent.
 Quantities = Callable[[Floats], Floats]
 
 
@@ -72,7 +72,7 @@ def bootstrap(
     Draws are keyed by name: the result for a method does not depend on which others are there.
 
     Args:
-        methods: tallies per seed of every method. Shape: ``(S, N, 2, C)``.
+        methods: tallies per seed of every method. Shape: ``(S, N, 3, C)``.
         clusters: the cluster (city, video, scene) of each of the N images.
         quantities: what is scored.
         resamples: number of resamples B.
@@ -89,8 +89,8 @@ def bootstrap(
         weights = image_weights(drawn, members, image_rng).astype(np.float32)
         distinct, which = np.unique(drawn, axis=0, return_inverse=True)  # few, where there are few clusters
         for name, tallies in by_image.items():
-            scores = quantities(resampled_iou(weights, tallies)).astype(np.float64)
-            coarse = quantities(resampled_iou(distinct, by_cluster[name])).mean(axis=1)[which]
+            scores = quantities(resampled(weights, tallies)).astype(np.float64)
+            coarse = quantities(resampled(distinct, by_cluster[name])).mean(axis=1)[which]
             seeds = unit_weights(len(tallies), len(drawn), seed_rngs[name])
             joint = np.einsum("bs,bsq->bq", seeds / seeds.sum(axis=1, keepdims=True), scores)
             parts[name].append((joint, scores.mean(axis=1), coarse))
@@ -98,7 +98,7 @@ def bootstrap(
 
 
 def _sums(tallies: Floats, members: npt.NDArray[np.intp]) -> Floats:
-    """Tallies summed over the images of every cluster. Shape: ``(S, G, 2, C)``."""
+    """Tallies summed over the images of every cluster. Shape: ``(S, G, 3, C)``."""
     if members.max() + 1 == len(members):
         return tallies
     return np.stack([tallies[:, members == g].sum(axis=1) for g in range(members.max() + 1)], axis=1)
@@ -112,7 +112,7 @@ def _replicates(
 ) -> Replicates:
     joint, images, clusters = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Replicates(
-        by_seed=quantities(resampled_iou(np.ones((1, len(members))), tallies))[0],
+        by_seed=quantities(resampled(np.ones((1, len(members))), tallies))[0],
         joint=joint,
         images=images,
         clusters=clusters,

@@ -1,4 +1,4 @@
-"""Scores of many resamples at once, from per-image counts: one product of weights and counts."""
+"""Counts of many resamples at once, from those of every image: one product of weights and counts."""
 
 from __future__ import annotations
 
@@ -11,27 +11,23 @@ Floats = npt.NDArray[np.floating]
 
 
 def tally(matrices: npt.NDArray[np.integer]) -> Floats:
-    """Pixels hit and pixels in the union, per image and class: all that an IoU needs of a confusion matrix.
+    """Pixels hit, in the union and in the truth, per image and class: all that a mean IoU needs of a confusion matrix.
 
     Whole numbers below 2**53, so that their weighted sums are exact in any order.
 
-    Shape: ``(N, C, C)`` in, ``(N, 2, C)`` out.
+    Shape: ``(N, C, C)`` in, ``(N, 3, C)`` out.
     """
     counts = matrices.astype(np.int64)
     hits = np.einsum("ncc->nc", counts)
-    union = counts.sum(axis=1) + counts.sum(axis=2) - hits
-    return np.stack([hits, union], axis=1).astype(np.float64)
+    truth = counts.sum(axis=2)
+    return np.stack([hits, counts.sum(axis=1) + truth - hits, truth], axis=1).astype(np.float64)
 
 
-def resampled_iou(weights: Weights, tallies: Floats) -> Floats:
-    """IoU per class of every seed in every resample, in percent; NaN where a class does not occur.
+def resampled(weights: Weights, tallies: Floats) -> Floats:
+    """Tallies of every seed in every resample.
 
-    Shape: how often each image counts ``(B, N)`` and tallies per seed ``(S, N, 2, C)`` to ``(B, S, C)``.
+    Shape: how often each image counts ``(B, N)`` and tallies per seed ``(S, N, 3, C)`` to ``(B, S, 3, C)``.
     """
-    seeds, images, _, classes = tallies.shape
-    flat = tallies.transpose(1, 2, 0, 3).reshape(images, 2 * seeds * classes)
-    hits, union = np.split((weights @ flat).reshape(len(weights), 2 * seeds, classes), 2, axis=1)
-    with np.errstate(invalid="ignore"):
-        iou: Floats = hits / union
-    iou *= 100
-    return iou
+    seeds, images, parts, classes = tallies.shape
+    flat = tallies.transpose(1, 0, 2, 3).reshape(images, seeds * parts * classes)
+    return np.asarray((weights @ flat).reshape(len(weights), seeds, parts, classes))

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 from adaptbench.errors import RunStateError
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_file
-from adaptbench.records.record import Record, load_record
+from adaptbench.records.kept import load_kept
+from adaptbench.records.record import Record
 from adaptbench.storage.atomic import replacing
 
 RECORD = "record.json"
@@ -45,7 +46,7 @@ def read_folder(folder: Path) -> Contribution:
     Raises:
         RunStateError: it is not finished, or its matrices are missing or damaged.
     """
-    record = load_record(folder / RECORD)
+    record = load_kept(folder / RECORD)
     files = {score.split: matrices_file(folder, score.split) for score in record.scores}
     return Contribution(record, {split: PerImageConfusion.load(file) for split, file in files.items()})
 

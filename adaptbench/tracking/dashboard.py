@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from adaptbench.errors import UsageError
+from adaptbench.reporting import averaged
 from adaptbench.reporting.board import Board
-from adaptbench.reporting.leaderboard import data_sentence, main_table
+from adaptbench.reporting.leaderboard import data_sentence, main_tables
 from adaptbench.tracking.failures import told
 from adaptbench.tracking.wandb_runs import table_names
 
@@ -46,8 +47,12 @@ def report(boards: Sequence[Board], project: str, entity: str) -> Any:
             f"Config('benchmark') == '{board.benchmark}' and Config('ranking_hash') == '{board.ranking_hash}'"
         )
         runs = wr.Runset(name=board.benchmark, filters=chosen, groupby=[f"config.{_METHOD}"])
-        ranked = main_table(board, board.all_rows).to_markdown()
-        words = "\n\n".join(filter(None, [data_sentence(board), f"{board.protocol}.", ranked]))
+        words = "\n\n".join(
+            filter(
+                None,
+                [data_sentence(board), f"{board.protocol}.", averaged.sentence(board), *main_tables(board)],
+            )
+        )
         panels = _laid_out([*_score_panels(board, table), *_curve_panels()])
         blocks += [wr.H2(text=_heading(board)), wr.MarkdownBlock(text=words)]
         blocks.append(wr.PanelGrid(runsets=[runs], panels=panels))

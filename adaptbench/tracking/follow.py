@@ -22,7 +22,7 @@ from adaptbench.flags import Tracking
 from adaptbench.records import curves
 from adaptbench.records.found import find_records
 from adaptbench.records.jobspec import State, load_job, read_status
-from adaptbench.records.record import load_record
+from adaptbench.records.kept import load_kept
 from adaptbench.reporting.board import boards
 from adaptbench.tracking.backends import trackers
 from adaptbench.tracking.content import Finished, Identity, Run
@@ -59,7 +59,7 @@ class FollowedJob:
                 self.tracker.try_to(run.log, step, values)
                 self._next = step + 1
         if done:
-            finished = Finished(load_record(self.folder / "record.json"), self.folder)
+            finished = Finished(load_kept(self.folder / "record.json"), self.folder)
             self._end(lambda run: self.tracker.complete(run, finished))
         elif state in (State.FAILED, State.TIMEOUT):
             self.leave()

@@ -18,7 +18,7 @@ from adaptbench.records.jobspec import job_folder
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.figures.canvas import plain_style
 from adaptbench.reporting.figures.class_figures import confusion_image
-from adaptbench.reporting.leaderboard import main_table
+from adaptbench.reporting.leaderboard import main_tables
 from adaptbench.tracking.content import Finished, Identity, summary
 from adaptbench.tracking.images import Shown, shown
 
@@ -51,7 +51,7 @@ class TensorboardTracker:
         shutil.rmtree(folder, ignore_errors=True)
         with _writer(folder) as writer:
             for board in boards:
-                table = main_table(board, board.all_rows).to_markdown()
+                table = "\n\n".join(main_tables(board))
                 writer.add_text(f"{board.benchmark}/{board.ranking_hash[:8]}", table)
 
 

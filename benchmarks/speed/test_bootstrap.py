@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pytest
 
 from adaptbench.evaluation import metrics
-from adaptbench.evaluation.average import Average, miou_only
+from adaptbench.records.average import miou_only
 from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap
 from adaptbench.statistics.resampling import Weights, image_weights, membership, unit_weights
-from adaptbench.statistics.tallies import resampled_iou, tally
+from adaptbench.statistics.tallies import resampled, tally
 
 Matrices = npt.NDArray[np.uint32]
 LOOPED = 200
@@ -53,7 +53,7 @@ def draws(count: int) -> tuple[Weights, Weights]:
 def test_both_find_the_same(methods: dict[str, Matrices]) -> None:
     images, seeds = draws(20)
     scores = [
-        Average().mean(resampled_iou(images, np.stack([tally(seed) for seed in counts])))
+        miou_only(resampled(images, np.stack([tally(seed) for seed in counts])))[..., 0]
         for counts in methods.values()
     ]
     ours = ((scores[0] - scores[1]) * seeds).sum(axis=1) / seeds.sum(axis=1)

@@ -20,7 +20,7 @@ import numpy as np
 import tyro
 
 from adaptbench.errors import RunStateError
-from adaptbench.evaluation.average import miou_only
+from adaptbench.records.average import miou_only
 from adaptbench.records.found import find_records
 from adaptbench.reporting.matrices import cluster_names, load_tallies
 from adaptbench.statistics.bootstrap import Replicates, bootstrap

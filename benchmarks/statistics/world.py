@@ -46,7 +46,7 @@ class World:
         return [f"city {number // self.images}" for number in range(self.cities * self.images)]
 
     def board(self, methods: int, seeds: int, rng: np.random.Generator) -> list[Floats]:
-        """Tallies of methods that are one and the same. Shape: per method ``(S, N, 2, C)``."""
+        """Tallies of methods that are one and the same. Shape: per method ``(S, N, 3, C)``."""
         count = self.cities * self.images
         truth = self._truth(count, rng)
         quality = np.linspace(2.5, -2.5, self.classes) + rng.normal(0, self.image, (count, self.classes))
@@ -68,9 +68,9 @@ class World:
 
 
 def _tallies(truth: Floats, logits: Floats, rng: np.random.Generator) -> Floats:
-    """Hits and unions; whole numbers, as counted pixels are."""
+    """Hits, unions and truth; whole numbers, as counted pixels are."""
     hits = np.round(truth / (1 + np.exp(-logits)))
     missed = truth - hits
     share = (truth + 50) / (truth + 50).sum(axis=1, keepdims=True)
     wrong = np.round(missed.sum(axis=2, keepdims=True) * share)
-    return np.stack([hits, truth + wrong], axis=2)
+    return np.stack([hits, truth + wrong, np.broadcast_to(truth, hits.shape)], axis=2)

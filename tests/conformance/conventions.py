@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.errors import DataError
+from adaptbench.records.average import Average
 from adaptbench.records.confusion_files import Matrix
 
 Scores = npt.NDArray[np.float64]
@@ -138,7 +139,7 @@ class Convention:
 
 
 CONVENTIONS: Mapping[str, Convention] = {
-    "adaptbench": Convention("AdaptBench", "error", "error", "occurring"),
+    "adaptbench": Convention("AdaptBench", "error", "error", "labelled"),
     "cityscapes": Convention(
         "cityscapesScripts, evalPixelLevelSemanticLabeling.py", "dropped", "missed", "occurring"
     ),
@@ -148,6 +149,10 @@ CONVENTIONS: Mapping[str, Convention] = {
     "ehtdi": Convention("EHTDI and MaxSquareLoss, Eval", "dropped", "error", "occurring"),
     "bdd": Convention("bdd100k, semantic segmentation evaluation", "error", "missed", "labelled"),
 }
+
+
+#: Our mean over the classes in truth or prediction, which most papers' evaluators take.
+OCCURRING = Average(absent="skip")
 
 
 def merged(counts: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:

@@ -21,11 +21,12 @@ from adaptbench.evaluation.boundary import (
 )
 from adaptbench.evaluation.calibration import CalibrationCounts, calibration_counts
 from adaptbench.evaluation.confusion import confusion_matrix
-from adaptbench.evaluation.metrics import accuracy, iou, miou
+from adaptbench.evaluation.metrics import accuracy, iou
 from adaptbench.networks.inference import Size, Whole, resized_argmax, segment
 
 from .case import Array, Case
 from .contours import contour_match
+from .conventions import OCCURRING
 from .recorded_tree import RecordedTree
 
 _EXACT_SCORE, _CALIBRATION = 1e-9, 1e-7
@@ -85,7 +86,7 @@ def _check_trimap(tree: RecordedTree, truth: Array, found: Array) -> None:
         tree.expect(f"{at}/n_pixels", band.sum())
         tree.expect(f"{at}/accuracy", accuracy(band), atol=_EXACT_SCORE)
         tree.expect(f"{at}/IoU", iou(band), atol=_EXACT_SCORE)
-        tree.expect(f"{at}/mIoU_nanmean", miou(band), atol=_EXACT_SCORE)
+        tree.expect(f"{at}/mIoU_nanmean", OCCURRING.miou(band), atol=_EXACT_SCORE)
         tree.expect(f"{at}/mIoU_over_gt_classes", np.mean(iou(band)[labelled]), atol=_EXACT_SCORE)
 
 
@@ -177,6 +178,6 @@ def check_resolutions(case: Case) -> None:
         case.expect(f"{name}: share of differing pixels", differing, 0.0, atol=_DIFFERING)
         matrix = confusion_matrix(truth, recorded, logits.shape[1])
         tree.expect(f"results/{name}/IoU", iou(matrix), atol=_EXACT_SCORE)
-        tree.expect(f"results/{name}/mIoU_nanmean", miou(matrix), atol=_EXACT_SCORE)
+        tree.expect(f"results/{name}/mIoU_nanmean", OCCURRING.miou(matrix), atol=_EXACT_SCORE)
         tree.expect(f"results/{name}/aAcc", accuracy(matrix), atol=_EXACT_SCORE)
     tree.finish(["note"])

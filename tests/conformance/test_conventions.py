@@ -122,14 +122,15 @@ def test_views_say_of_how_many_classes() -> None:
     assert names == {
         "cityscapes16": [
             "16 classes",
+            "16 classes, labelled or predicted",
             "16 classes, absent ones 0",
             "13 of 16 classes, select",
             "13 of 16 classes, ignore others",
         ],
-        "cityscapes13": ["13 classes", "13 classes, absent ones 0"],
-        "camvid11": ["11 classes", "11 classes, absent ones 0"],
+        "cityscapes13": ["13 classes", "13 classes, labelled or predicted", "13 classes, absent ones 0"],
+        "camvid11": ["11 classes", "11 classes, labelled or predicted", "11 classes, absent ones 0"],
     }
     scores = {view.name: view.miou(closed(np.eye(19, dtype=int))) for view in class_views("cityscapes19", 19)}
-    assert len(scores) == 7
+    assert len(scores) == 8
     assert scores.pop("16 of 19 classes, x19/16") == pytest.approx(19 / 16)
     assert set(scores.values()) == {1.0}

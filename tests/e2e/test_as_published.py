@@ -75,4 +75,6 @@ def test_sixteen_of_nineteen(scored: Bench) -> None:
     score = record["scores"][0]
     assert not record["oracle"]
     assert (score["class_set"], len(score["iou"])) == ("cityscapes16of19", 19)
-    assert score["miou"] == pytest.approx(100 * selected(counts(folder), CITYSCAPES16OF19.averaged or ()))
+    assert score["miou"] == pytest.approx(
+        100 * selected(counts(folder), CITYSCAPES16OF19.averaged or (), "skip")
+    )

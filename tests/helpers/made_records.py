@@ -20,6 +20,7 @@ _RANKING = {
     "profile": "mini",
     "splits": ["cityscapes/val", "gta5/heldout"],
     "label_size": "native",
+    "absent_classes": "labelled",
     "checkpoint": "last",
     "test_time_augmentation": "none",
     "data": {

@@ -23,8 +23,9 @@ from adaptbench.commands.run import request_of
 from adaptbench.contracts import plugins
 from adaptbench.errors import UsageError
 from adaptbench.flags import Command, Compare, Doctor, Evaluate, Import, Ls, Report, Run, Tracking
-from adaptbench.planning.plan import Job
-from adaptbench.planning.request import parse_paths
+from adaptbench.planning.plan import Job, make_plan
+from adaptbench.planning.request import Request, parse_paths
+from adaptbench.records.jobspec import save_job
 
 
 def test_run_is_the_verb_where_there_is_none() -> None:
@@ -264,6 +265,26 @@ def test_runs_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     (run,) = json.loads(capsys.readouterr().out)["runs"]
     assert (run["state"], run["folder"]) == ("unreadable", str(damaged))
     assert str(damaged) in run["reason"]
+
+
+def test_runs_show_smoke_runs_and_changed_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"methods": ("dacs",), "device": "cpu", "out": tmp_path}
+    smoke = make_plan(Request(**asked, limit=3)).jobs
+    changed = make_plan(Request(**asked, settings=("pseudo_threshold=0.5",))).jobs
+    for job in (*smoke, *changed):
+        save_job(job.spec, job.folder)
+    assert main(["ls", "runs", "--out", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("planned (smoke run of 3 iterations)" in line for line in lines) == len(smoke)
+    assert sum("pseudo_threshold=0.5" in line for line in lines) == len(changed)
+    assert main(["ls", "runs", "--json", "--out", str(tmp_path)]) == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert {(run["smoke"], run["overrides"]) for run in runs} == {
+        (True, ""),
+        (False, "pseudo_threshold=0.5"),
+    }
 
 
 def test_doctor_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

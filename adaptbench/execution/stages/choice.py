@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from adaptbench.contracts.benchmark import CheckpointRule, Protocol
 from adaptbench.contracts.protocols import PROTOCOLS
 from adaptbench.data.taxonomy import class_set
 from adaptbench.records.jobspec import JobSpec, content_hash
+
+#: What goes without saying in the name of a choice: so that it never changes its meaning, this never changes.
+_FIRST = {"label_size": "native", "absent_classes": "skip"}
 
 
 class Selection(NamedTuple):
@@ -43,10 +45,9 @@ def seen_digest(spec: JobSpec, seen: Mapping[str, Any]) -> str:
 
 
 def _scoring(spec: JobSpec) -> dict[str, Any]:
-    """How a protocol scores snapshots, as far as it is not the usual way."""
-    usual = asdict(Protocol())
-    points = {key: spec.ranking.get(key, usual[key]) for key in ("label_size", "absent_classes")}
-    found = {key: value for key, value in points.items() if value != usual[key]}
+    """How a protocol scores snapshots, as far as it is not the way that was usual in the first version."""
+    points = {key: spec.ranking.get(key, usual) for key, usual in _FIRST.items()}
+    found = {key: value for key, value in points.items() if value != _FIRST[key]}
     averaged = class_set(spec.class_set).averaged
     return found if averaged is None else {**found, "class_set": spec.class_set}
 
@@ -60,6 +61,7 @@ def weights_name(selection: Selection | None) -> str:
 
 def choosing(head: str) -> Iterator[tuple[str, Protocol]]:
     """Class sets of a head, and the rules of a protocol that chooses by target labels in each; with repetitions."""
+    yield head, Protocol(checkpoint="oracle-best")
     for protocol in PROTOCOLS.values():
         if protocol.rules is not None and protocol.rules.checkpoint == "oracle-best":
             names = (head, *protocol.class_sets.values())

@@ -103,7 +103,7 @@ def _domain(context: JobContext, stage: Stage, refs: tuple[SplitRef, ...], *, la
         source_box = stage.method.sampling(stage.settings).source_box
     for ref in refs:
         dataset = context.datasets[ref.dataset]
-        samples = _used(context, ref)
+        samples = used_samples(context, ref)
         if labelled:
             sources.require_labels(dataset, ref.split, samples)
         table = label_map(dataset.id_space, context.spec.class_set) if labelled else None
@@ -131,11 +131,11 @@ def target_images(context: JobContext) -> dict[str, TargetImage]:
     return {
         f"{ref.dataset}-{ref.split}/{sample.name}": TargetImage(ref, context.datasets[ref.dataset], sample)
         for ref in context.benchmark.target
-        for sample in _used(context, ref)
+        for sample in used_samples(context, ref)
     }
 
 
-def _used(context: JobContext, ref: SplitRef) -> list[Sample]:
+def used_samples(context: JobContext, ref: SplitRef) -> list[Sample]:
     """The images of a split that this job uses."""
     samples = context.datasets[ref.dataset].usable(ref.split)
     return samples[: sources.cap(len(samples), context.spec.limit)]

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adaptbench.evaluation.average import Average
 from adaptbench.evaluation.boundary import BoundaryCounts
-from adaptbench.evaluation.metrics import miou
+from adaptbench.records.average import Average, Scores
 from adaptbench.reporting.analyses import analysis
 from adaptbench.reporting.analyses.analysis import Analysis, Colour, Plot, Quantity, Row
 
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LEGEND = (
-    "All scores are in percent, means over the classes that occur, ± the standard deviation over seeds (n-1). "
+    "All scores are in percent, means over the classes that the protocol averages, by default those in the truth of "
+    "the pixels that are scored, ± the standard deviation over seeds (n-1). "
     "*Boundary IoU* (Cheng et al., arXiv:2103.16562): IoU of the parts of true and predicted masks that lie within 2 "
     "percent of the image's diagonal of their outside. *Up to r px*: mean IoU of the pixels at most r pixels from a "
     "true boundary between two classes (trimap); *beyond*: of those outside of the widest band. Pixels are those of "
@@ -39,12 +39,23 @@ class Measured(analysis.Measured):
         counts = self.counts
         found = {f"up to {radius} px": matrix for radius, matrix in counts.bands.items()}
         found[f"beyond {max(counts.bands)} px"] = counts.beyond
-        return {name: 100 * miou(matrix) for name, matrix in found.items()}
+        return {name: 100 * self.average.miou(matrix) for name, matrix in found.items()}
+
+    @property
+    def average(self) -> Average:
+        """The mean over classes of the run's protocol."""
+        return Average.of(self.record.ranking)
+
+    @property
+    def boundary_iou(self) -> Scores:
+        """Per class; NaN for one that does not count. Units: percent."""
+        overlap, truth = self.counts.overlap, self.counts.whole.sum(axis=1)
+        return 100 * self.average.iou(overlap.intersection, overlap.union, truth)
 
 
 _SCORES: tuple[Quantity[Measured], ...] = (
-    Quantity("mIoU", lambda one: 100 * miou(one.counts.whole)),
-    Quantity("boundary IoU", lambda one: 100 * float(Average().mean(one.counts.overlap.iou))),
+    Quantity("mIoU", lambda one: 100 * one.average.miou(one.counts.whole)),
+    Quantity("boundary IoU", lambda one: float(one.average.mean(one.boundary_iou))),
 )
 
 
@@ -57,7 +68,7 @@ def quantities(one: Measured) -> list[Quantity[Measured]]:
     def of_class(number: int, name: str) -> Quantity[Measured]:
         return Quantity(
             name,
-            lambda one: float(100 * one.counts.overlap.iou[number]),
+            lambda one: float(one.boundary_iou[number]),
             key=f"boundary_iou:{name}",
             section="Boundary IoU per class, mean over seeds:",
             with_deviation=False,

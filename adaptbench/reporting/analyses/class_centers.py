@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adaptbench.evaluation.average import Average
 from adaptbench.evaluation.class_centers import Float
+from adaptbench.records.average import Average
 from adaptbench.reporting.analyses import analysis
 from adaptbench.reporting.analyses.analysis import Analysis, Colour, Plot, Quantity, Row
 

@@ -9,28 +9,28 @@ from functools import cached_property, partial
 import numpy as np
 
 from adaptbench.data.taxonomy import SMALL_OBJECTS, THINGS
-from adaptbench.evaluation.average import Average
 from adaptbench.evaluation.class_views import class_views, closed
 from adaptbench.evaluation.metrics import (
     accuracy,
     frequency_weighted_iou,
-    iou,
     mean_class_accuracy,
-    miou,
     per_image_miou,
 )
+from adaptbench.records.average import Average
 from adaptbench.records.confusion_files import Matrix, PerImageConfusion
 from adaptbench.reporting.analyses.analysis import Analysis, Measured, Quantity
 
 _LEGEND = (
-    "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a run "
-    "keeps of every image. *N classes*: mean IoU of the head's own classes that occur. *Absent ones 0*: over "
-    "all classes, as FADA's evaluator has it. *M of N classes, select*: the mean of M of the N IoUs; *ignore "
-    "others*: pixels of the other classes are not counted, and predictions of them are missed; *x19/16*: the mean "
-    "of 19, with 0 for absent ones, times 19/16, which is a mean of 16 only where the other three are never hit. "
-    "None of these is the score of a head that was trained with M classes. *Small objects* and *things*: mean IoU "
-    "of such classes. *Per image*: mean IoU of the classes labelled in an image, and quantiles over images. "
-    "Counts are integers and summed over the images before they are divided."
+    "All scores are in percent, ± the standard deviation over seeds (n-1), from the confusion matrix that a "
+    "run keeps of every image. *N classes*: mean IoU of the head's own classes in the truth; *labelled or "
+    "predicted*: of those in truth or prediction, as cityscapesScripts has it; *absent ones 0*: of all, as "
+    "FADA's evaluator has it. *M of N classes, select*: the mean of M of the N IoUs; *ignore others*: pixels "
+    "of the other classes are not counted, and predictions of them are missed; *x19/16*: the mean of 19, with "
+    "0 for absent ones, times 19/16, which is a mean of 16 only where the other three are never hit. None of "
+    "these is the score of a head that was trained with M classes. *Small objects* and *things*: mean IoU of "
+    "such classes in the truth. *Per image*: mean IoU of the classes labelled in an image, and quantiles over "
+    "images. *By* condition, city or time of day: by the mean of the run's protocol. Counts are integers and "
+    "summed over the images before they are divided."
 )
 #: A tag with more values, such as the sequence of an image, makes no table.
 _MOST_VALUES = 20
@@ -68,8 +68,9 @@ class Viewed(Measured):
         for tag in sorted({key for facts in self.kept.tags for key in facts}):
             totals = self.kept.totals_by(tag)
             if len(totals) <= _MOST_VALUES:
-                section = f"Mean IoU of {len(total)} classes by {tag.replace('_', ' ')}"
-                found[section] = {value: miou(matrix) for value, matrix in totals.items()}
+                average = Average.of(self.record.ranking)
+                section = f"Mean IoU of {len(average.classes or total)} classes by {tag.replace('_', ' ')}"
+                found[section] = {value: average.miou(matrix) for value, matrix in totals.items()}
         return {
             section: {column: 100 * value for column, value in columns.items()}
             for section, columns in found.items()
@@ -83,7 +84,7 @@ class Viewed(Measured):
         }
         for title, names in (("small objects", SMALL_OBJECTS), ("things", THINGS)):
             chosen = [index for index, name in enumerate(self.classes) if name in names]
-            mean = float(Average().mean(iou(total)[chosen])) if chosen else float("nan")
+            mean = Average(tuple(chosen)).miou(total) if chosen else float("nan")
             found[f"mIoU of {title} ({len(chosen)} classes)"] = mean
         return found
 

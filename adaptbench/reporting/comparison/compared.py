@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from adaptbench.evaluation.average import Average, miou_and_classes
 from adaptbench.records import formatting
+from adaptbench.records.average import Average, miou_and_classes, miou_only
 from adaptbench.records.record import Record
 from adaptbench.reporting.comparison.sides import Side
 from adaptbench.reporting.matrices import Tallied
@@ -134,7 +134,7 @@ def compare(
             line._replace(group="class", name=name) for name, line in zip(classes, per_class, strict=True)
         ),
         conditions=tuple(conditions),
-        per_image=_per_image(first, second, tallied[0].names, Average(average.classes)),
+        per_image=_per_image(first, second, tallied[0].names, _within_images(average)),
         departures=tuple(_departures(*sides)),
     )
 
@@ -167,9 +167,13 @@ def _conditions(
     }
 
 
+def _within_images(average: Average) -> Average:
+    """The mean for single images, of which most lack some classes: one that counts those as 0 leaves them out."""
+    return replace(average, absent="labelled") if average.absent == "zero" else average
+
+
 def _per_image(first: Floats, second: Floats, names: Sequence[str], average: Average) -> tuple[Line, ...]:
-    with np.errstate(invalid="ignore"):  # classes that an image lacks
-        scores = [average.mean(100 * side[:, :, 0] / side[:, :, 1]).T for side in (first, second)]
+    scores = [miou_only(side, average)[..., 0].T for side in (first, second)]
     lines = [
         _line(a.mean(), b.mean(), welch(a, b))._replace(group="image", name=name)
         for name, a, b in zip(names, *scores, strict=True)

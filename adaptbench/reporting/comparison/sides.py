@@ -85,7 +85,7 @@ def _named(records: Sequence[Record], text: str) -> list[Side]:
     """All rows and runs of that name, without smoke runs unless one is named itself."""
     folder = _FOLDER.fullmatch(PurePath(text).name)
     start = folder.group(1) if folder else text
-    rows = [row for board in boards(records) for row in board.rows]
+    rows = [row for board in boards(records) for row in board.finished]
     found = [
         Side(row.label, row.records)
         for row in rows

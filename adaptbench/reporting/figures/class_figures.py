@@ -63,7 +63,7 @@ def where(board: Board) -> str:
 def best_of_each_method(board: Board) -> list[Row]:
     """The best row of every method, in the order of the board; at most six."""
     by_method: dict[str, Row] = {}
-    for row in board.rows:
+    for row in board.finished:
         by_method.setdefault(row.first.method, row)
     return list(by_method.values())[:_MOST]
 

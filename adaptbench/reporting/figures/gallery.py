@@ -63,11 +63,11 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
 
 def _class_images(board: Board, out: Path, folder: Path) -> list[Path]:
     """What can be drawn of the classes; without the matrices of the best row no confusion."""
-    if not board.rows:
+    if not board.finished:
         return []
     with plain_style():
         save(class_bars(board), folder / "classes.png")
-    best = (board.ranked or board.rows)[0]
+    best = (board.ranked or board.finished)[0]
     files = [matrices_path(out, record, board.view.split) for record in best.records]
     confusion = folder / "confusion.png"
     confusion.unlink(missing_ok=True)
@@ -104,7 +104,7 @@ def strip_rows(board: Board, out: Path) -> list[StripRow]:
 
 def _shown_runs(board: Board) -> list[Record]:
     """One run per method that was run here, in the order of the board; of several rows of a method the plainest one."""
-    rows = board.rows or board.smoke
+    rows = board.finished or board.smoke
     protocol = rows[0].first.ranking_hash  # smoke runs below one board may differ in their images
     by_method: dict[str, list[Record]] = {}
     for row in rows:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHADE = "#f1f3f6"
-_BAR = {"ranked": "#2a6f97", "control": "#b4bcc8", "oracle": "#d9b26f"}
+_BAR = {"ranked": "#2a6f97", "variant": "#9cbcd2", "control": "#b4bcc8", "oracle": "#d9b26f"}
 _HEAT = ("#f7fbfd", "#cfe6ef", "#8cc3d9", "#3f93b8", "#1d5f86", "#0d3557")
 
 
@@ -36,9 +36,9 @@ def leaderboard_image(board: Board, path: Path) -> None:
     seed; and the IoU of every class as a heat map. About 1200 pixels wide.
     """
     with plain_style():
-        figure = empty_figure(_WIDTH, _HEAD + _ROW * max(len(board.rows), 1) + _FOOT)
+        figure = empty_figure(_WIDTH, _HEAD + _ROW * max(len(board.finished), 1) + _FOOT)
         _draw_frame(figure, board)
-        if board.rows:
+        if board.finished:
             _draw_names(figure, board)
             _draw_bars(figure, board)
             _draw_classes(figure, board)
@@ -58,12 +58,12 @@ def _draw_frame(figure: Figure, board: Board) -> None:
     page.text(_MARGIN, 0.52, facts, fontsize=7.5, color=QUIET, va="center")
     for left, heading in ((0.4, "method"), (_NAMES, f"mIoU ({board.view})")):
         page.text(_MARGIN + left, _HEAD - 0.11, heading, fontsize=7.5, color=QUIET, va="center")
-    for i, row in enumerate(board.rows):
+    for i, row in enumerate(board.finished):
         top = _HEAD + i * _ROW
         if row.standing != "ranked":
             page.fill_between([0, _WIDTH], top, top + _ROW, color=_SHADE, linewidth=0)
         page.plot([_MARGIN, _WIDTH - _MARGIN], [top, top], color=GRID, linewidth=0.6)
-    bottom = _HEAD + max(len(board.rows), 1) * _ROW
+    bottom = _HEAD + max(len(board.finished), 1) * _ROW
     page.plot([_MARGIN, _WIDTH - _MARGIN], [bottom, bottom], color=GRID, linewidth=0.6)
     for line, text in enumerate([_HOW_TO_READ, *textwrap.wrap(data_sentence(board) or "", 165)]):
         page.text(_MARGIN, bottom + 0.17 + 0.145 * line, text, fontsize=6.3, color=QUIET, va="center")
@@ -71,10 +71,10 @@ def _draw_frame(figure: Figure, board: Board) -> None:
 
 def _draw_names(figure: Figure, board: Board) -> None:
     """Place, method, what tells it from others, and in small print seeds, budget and network."""
-    axes = placed_axes(figure, _MARGIN, _HEAD, _NAMES, _ROW * len(board.rows))
-    axes.set(xlim=(0, _NAMES), ylim=(len(board.rows), 0))
+    axes = placed_axes(figure, _MARGIN, _HEAD, _NAMES, _ROW * len(board.finished))
+    axes.set(xlim=(0, _NAMES), ylim=(len(board.finished), 0))
     axes.axis("off")
-    for i, row in enumerate(board.rows):
+    for i, row in enumerate(board.finished):
         ranked = row.rank is not None
         place, colour = (str(row.rank), _BAR["ranked"]) if ranked else (formatting.MISSING, QUIET)
         axes.text(0.29, i + 0.5, place, ha="right", va="center", fontsize=11, fontweight="bold", color=colour)
@@ -97,12 +97,12 @@ def _small_print(row: Row) -> str:
 
 def _draw_bars(figure: Figure, board: Board) -> None:
     """The ranked score: bar, whisker, dots of the seeds, and the number."""
-    axes = placed_axes(figure, _MARGIN + _NAMES, _HEAD, _BARS, _ROW * len(board.rows))
-    highest = max(max(row.miou.mean + (row.miou.std or 0), *row.miou_by_seed, 1.0) for row in board.rows)
-    axes.set(xlim=(0, highest * 1.48), ylim=(len(board.rows), 0))
+    axes = placed_axes(figure, _MARGIN + _NAMES, _HEAD, _BARS, _ROW * len(board.finished))
+    highest = max(max(row.miou.mean + (row.miou.std or 0), *row.miou_by_seed, 1.0) for row in board.finished)
+    axes.set(xlim=(0, highest * 1.48), ylim=(len(board.finished), 0))
     axes.axis("off")
-    axes.plot([0, 0], [0, len(board.rows)], color=QUIET, linewidth=0.8, clip_on=False)
-    for i, row in enumerate(board.rows):
+    axes.plot([0, 0], [0, len(board.finished)], color=QUIET, linewidth=0.8, clip_on=False)
+    for i, row in enumerate(board.finished):
         mean, std, y = row.miou.mean, row.miou.std, i + 0.5
         axes.barh(y, mean, height=0.44, color=_BAR[row.standing], linewidth=0)
         reach = mean
@@ -122,12 +122,12 @@ def _draw_classes(figure: Figure, board: Board) -> None:
 
     left = _MARGIN + _NAMES + _BARS + _GAP
     width = _WIDTH - _MARGIN - 0.12 - left
-    axes = placed_axes(figure, left, _HEAD, width, _ROW * len(board.rows))
-    axes.set(xlim=(0, len(board.classes)), ylim=(len(board.rows), 0))
+    axes = placed_axes(figure, left, _HEAD, width, _ROW * len(board.finished))
+    axes.set(xlim=(0, len(board.classes)), ylim=(len(board.finished), 0))
     axes.axis("off")
     colours = LinearSegmentedColormap.from_list("iou", _HEAT)
     size = min(7.0, 0.43 * 72 * width / len(board.classes))
-    for i, row in enumerate(board.rows):
+    for i, row in enumerate(board.finished):
         for j, name in enumerate(board.classes):
             text, ink, statistic = formatting.MISSING, INK, row.statistics.get((board.view, name))
             if statistic is not None:

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.reporting import costs
+from adaptbench.reporting import averaged, costs
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.board_columns import Entry
 from adaptbench.reporting.columns import column
 from adaptbench.reporting.figures.class_figures import where
-from adaptbench.reporting.leaderboard import SMOKE_TITLE, class_table, cost_table, data_sentence, main_table
+from adaptbench.reporting.leaderboard import (
+    SMOKE_TITLE,
+    VARIANTS_TITLE,
+    class_table,
+    cost_table,
+    data_sentence,
+    main_table,
+)
 from adaptbench.reporting.page import charts, curves, names
 from adaptbench.reporting.page.charts import Chart, Item
 from adaptbench.reporting.page.curves import Metric
@@ -41,7 +48,7 @@ def board_page(
     slug = names.of_board(board)
     pairs = comparison.pairs(board, facts)
     classes = f"IoU per class in percent, mean over seeds. {where(board)}"
-    lowest_seeds = [(row.label, metrics.get(row.first.job_hash, {})) for row in board.rows]
+    lowest_seeds = [(row.label, metrics.get(row.first.job_hash, {})) for row in board.finished]
     return {
         "board": board,
         "best": next(iter(board.ranked), None),
@@ -54,6 +61,8 @@ def board_page(
         "bars": charts.class_bars(board),
         "introduction": comparison.INTRODUCTION,
         "published": pairs and PageTable(comparison.table(pairs), "published", "Printed values beside ours"),
+        "averaged": averaged.sentence(board),
+        "variants": _main(board, board.variants, "variants", VARIANTS_TITLE),
         "smoke": _main(board, board.smoke, "smoke", SMOKE_TITLE),
         "costs": _of_entries(cost_table(board), "costs", "Costs, mean over seeds"),
         "scatters": _scatters(board),
@@ -124,5 +133,5 @@ def _items(board: Board, cost: Callable[[Row], float | None]) -> list[Item]:
             standing=row.standing,
             href=names.run_href(row.first),
         )
-        for row in board.rows
+        for row in board.finished
     ]

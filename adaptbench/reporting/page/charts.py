@@ -35,7 +35,12 @@ FLOPS = tuple(m * 10.0**e for e in range(6, 16) for m in (1, 2, 5))
 ENERGIES = tuple(m * 3.6e6 * 10.0**e for e in range(-4, 5) for m in (1, 2, 5))
 MEMORIES = tuple(2**e * m / 4 for e in range(4, 19) for m in (4, 5, 6, 7))
 #: Standing -> mark and colour.
-_MARKS = {"ranked": ("o", COLOURS[0]), "control": ("s", "#6b7684"), "oracle": ("D", "#b07a1e")}
+_MARKS = {
+    "ranked": ("o", COLOURS[0]),
+    "variant": ("^", "#6b8fb3"),
+    "control": ("s", "#6b7684"),
+    "oracle": ("D", "#b07a1e"),
+}
 #: Size of the axes, of what lies around them, and of a line of a legend. Units: inches.
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM, _LINE = 6.6, 2.9, 0.7, 0.15, 0.2, 0.5, 0.17
 #: A label of a front has as many characters at most, and is as far below the last one. Units: points.

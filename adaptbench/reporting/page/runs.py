@@ -12,7 +12,7 @@ from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.jobspec import predictions_folder
 from adaptbench.records.record import Record
 from adaptbench.reporting import costs
-from adaptbench.reporting.board import standing
+from adaptbench.reporting.board import Row
 from adaptbench.reporting.columns import column, number
 from adaptbench.reporting.page import curves, names
 from adaptbench.reporting.page.charts import confusion
@@ -23,9 +23,9 @@ from adaptbench.reporting.table import Table
 
 
 def run_page(
-    record: Record, job: Path, folder: Path, board_href: str, metrics: Mapping[str, Metric]
+    record: Record, row: Row, job: Path, folder: Path, board_href: str, metrics: Mapping[str, Metric]
 ) -> dict[str, Any]:
-    """What the template shows of one run; its images are written below ``folder``, the page's."""
+    """What the template shows of one run of ``row``; its images are written below ``folder``, the page's."""
     first = record.scores[0]
     predictions = predictions_folder(job, first.split)
     images, legend = run_images(predictions, first.class_set, folder, names.of_run(record))
@@ -34,7 +34,8 @@ def run_page(
         "record": record,
         "href": names.run_href(record),
         "board_href": board_href,
-        "standing": standing(record),
+        "standing": row.standing,
+        "variant": row.variant,
         "scores": PageTable(Table(_SCORES, record.scores), "scores", caption),
         "classes": _classes(record),
         "confusion": confusion(matrices_file(job, first.split), first),

@@ -12,7 +12,7 @@ from typing import Any
 from adaptbench.errors import RunStateError
 from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record, folder_of
-from adaptbench.reporting.board import boards
+from adaptbench.reporting.board import Board, Row, boards
 from adaptbench.reporting.page.boards import board_page
 from adaptbench.reporting.page.curves import read_metrics
 from adaptbench.reporting.page.printed import printed_page
@@ -80,13 +80,17 @@ def _write(
             say(f"{board.benchmark}: no images on the page. {reason}")
         same = [other for other in pages if other["board"].benchmark == board.benchmark]
         write(href, "board.html.j2", page=page, protocols=same)
-        for record in board.records:
-            run = run_page(record, folder_of(record, out), folder, href, metrics[record.job_hash])
+        for row, record in _runs(board):
+            run = run_page(record, row, folder_of(record, out), folder, href, metrics[record.job_hash])
             write(run["href"], "run.html.j2", page=run)
     printed = [printed_page(facts.published, benchmark) for benchmark in facts.published.benchmarks]
     for one in printed:
         write(one["href"], "published.html.j2", page=one)
     write("index.html", "index.html.j2", pages=pages, printed=printed, unreadable=unreadable)
+
+
+def _runs(board: Board) -> list[tuple[Row, Record]]:
+    return [(row, record) for row in board.all_rows for record in row.records]
 
 
 def _environment() -> Any:

@@ -88,7 +88,7 @@ def gather(published: Published, registry: plugins.Registry) -> Facts:
 
 def pairs(board: Board, facts: Facts) -> list[Pair]:
     """The rows of ``board`` that have a printed counterpart, in the order of the board."""
-    return [pair for row in board.rows if (pair := pair_of(board, row, facts)) is not None]
+    return [pair for row in board.finished if (pair := pair_of(board, row, facts)) is not None]
 
 
 def pair_of(board: Board, row: Row, facts: Facts) -> Pair | None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from adaptbench.errors import RunStateError
-from adaptbench.evaluation.average import Average
+from adaptbench.records.average import Average
 from adaptbench.records.jobspec import content_hash
 from adaptbench.reporting.board import Board, Row
 from adaptbench.reporting.matrices import Tallied, cluster_names, load_tallies
@@ -24,7 +24,7 @@ from adaptbench.statistics.bootstrap import RESAMPLES
 from adaptbench.storage.atomic import write_text
 
 #: Raised whenever the tests would find something else in the same matrices.
-_VERSION = 2
+_VERSION = 3
 _log = logging.getLogger(__name__)
 
 
@@ -48,7 +48,8 @@ def _known_or_tested(rows: Sequence[Row], split: str, out: Path) -> Significance
         for row in rows
         for record in row.records
     )
-    everything_it_follows_from = content_hash([_VERSION, RESAMPLES, split, jobs])
+    average = asdict(Average.of(rows[0].first.ranking))
+    everything_it_follows_from = content_hash([_VERSION, RESAMPLES, split, jobs, average])
     path = out / "leaderboards" / "tests" / f"{everything_it_follows_from}.json"
     known = _remembered(path)
     if known is not None:

@@ -23,7 +23,7 @@ def gaps_closed(board: Board) -> dict[str, float]:
     """
     floors, ceilings = _ends(board, _FLOOR), _ends(board, _CEILING)
     found = {}
-    for row in board.rows:
+    for row in board.finished:
         floor, ceiling = floors.get(_network(row)), ceilings.get(_network(row))
         if floor is not None and ceiling is not None and ceiling > floor:
             found[row.first.group_hash] = 100 * (row.miou.mean - floor) / (ceiling - floor)
@@ -32,7 +32,7 @@ def gaps_closed(board: Board) -> dict[str, float]:
 
 def _ends(board: Board, method: str) -> dict[_Network, float]:
     """Mean IoU of a control by network; nothing where several rows could be meant."""
-    plain = [row for row in board.rows if row.first.method == method and not _changed(row)]
+    plain = [row for row in board.finished if row.first.method == method and not _changed(row)]
     networks = [_network(row) for row in plain]
     return {_network(row): row.miou.mean for row in plain if networks.count(_network(row)) == 1}
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
-from adaptbench.evaluation.average import Average, miou_only
 from adaptbench.records import formatting
+from adaptbench.records.average import Average, miou_only
 from adaptbench.reporting.board import Board, Row
 from adaptbench.statistics.bootstrap import RESAMPLES, bootstrap
 from adaptbench.statistics.comparison import SEEDS_NEEDED, pairwise
@@ -68,7 +68,7 @@ def compare_rows(
 
     Tallies are by group hash, at least two, and at least one of them is ``ranked``, that is, may be the best.
 
-    Shape: tallies ``(S, N, 2, C)``; clusters ``(N,)``.
+    Shape: tallies ``(S, N, 3, C)``; clusters ``(N,)``.
     """
     groups = sorted(tallies)
     replicates = bootstrap(tallies, clusters, partial(miou_only, average=average), resamples)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from adaptbench.records import documents
 from adaptbench.records.documents import Part, Unreadable
 from adaptbench.records.jobspec import JobSpec, content_hash
+from adaptbench.records.record import Record
 from adaptbench.storage.atomic import write_text
 
 
@@ -69,6 +71,23 @@ def series_of(
         )
         for ranking_hash, first in firsts.items()
     ]
+
+
+def current(found: Iterable[Series], records: Iterable[Record]) -> list[Series]:
+    """The lists, under the protocol that their records are shown under today; each series once.
+
+    Records of earlier versions are averaged anew when they are read, and have another ranking hash then than the list
+    that was written with them. A list that was written since goes before it.
+    """
+    hashes = {record.group_hash: record.ranking_hash for record in records}
+    kept: dict[tuple[Any, ...], Series] = {}
+    for series in found:
+        known = {hashes[group] for group in series.variants.values() if group in hashes}
+        moved = known and series.ranking_hash not in known
+        one = series.model_copy(update={"ranking_hash": min(known)}) if moved else series
+        key = (one.study, one.ranking_hash, one.device, *one.settings)
+        kept[key] = kept.get(key, one) if moved else one
+    return list(kept.values())
 
 
 def save_series(series: Series, out: Path) -> None:

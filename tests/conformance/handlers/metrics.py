@@ -14,7 +14,7 @@ from adaptbench.evaluation.metrics import iou, miou
 from adaptbench.records.confusion_files import Matrix
 
 from ..case import Array, Case
-from ..conventions import CONVENTIONS, Areas
+from ..conventions import CONVENTIONS, OCCURRING, Areas
 from ..metric_files import check_boundary, check_calibration, check_resolutions
 from ..official_tree import check_official_tree
 from ..open_confusion import open_confusion
@@ -120,7 +120,9 @@ def _check_strict(recorded: _Recorded) -> None:
         assert recorded.counts[-1].any() or recorded.counts[:, -1].any()
         return
     recorded.expect("fork016/IoU", iou(total))
-    recorded.expect("fork016/mIoU_nanmean", miou(total))
+    recorded.expect("fork016/mIoU_nanmean", OCCURRING.miou(total))
+    if "BDD_official/mIoU_over_gt_classes" in recorded:
+        recorded.expect("BDD_official/mIoU_over_gt_classes", miou(total))
 
 
 def _check_fork(recorded: _Recorded) -> None:
@@ -178,8 +180,8 @@ def _check_advent(recorded: _Recorded, areas: Areas) -> None:
 def _check_ehtdi(recorded: _Recorded, areas: Areas) -> None:
     ehtdi = CONVENTIONS["ehtdi"]
     recorded.expect("EHTDI_19/mIoU", ehtdi.average(areas.iou, areas))
-    recorded.expect("EHTDI_19/mIoU16_from_19", selected(recorded.counts, recorded.sixteen))
-    recorded.expect("EHTDI_19/mIoU13_from_19", selected(recorded.counts, recorded.thirteen))
+    recorded.expect("EHTDI_19/mIoU16_from_19", selected(recorded.counts, recorded.sixteen, "skip"))
+    recorded.expect("EHTDI_19/mIoU13_from_19", selected(recorded.counts, recorded.thirteen, "skip"))
     recorded.expect("EHTDI_19/PA", areas.accuracy)
     recorded.expect("EHTDI_19/MPA", ehtdi.average(areas.recall, areas))
     recorded.expect("EHTDI_19/mean_precision", ehtdi.average(areas.precision, areas))
@@ -202,7 +204,7 @@ def _check_views(recorded: _Recorded) -> None:
     absent_0 = every.average(areas.iou, areas)
     recorded.expect("subset/mIoU19_absent_as_zero_times_19_over_16", absent_0 * factor)
     for kept in (recorded.sixteen, recorded.thirteen):
-        recorded.expect(f"subset/mIoU{len(kept)}_select_from_19", selected(counts, kept))
+        recorded.expect(f"subset/mIoU{len(kept)}_select_from_19", selected(counts, kept, "skip"))
         part = others_ignored(counts, kept)
         recorded.expect(f"subset/IoU{len(kept)}_other_gt_classes_ignored", occurring.areas(part).iou)
         recorded.expect(f"subset/mIoU{len(kept)}_other_gt_classes_ignored", occurring.miou(part))
@@ -217,7 +219,7 @@ def _check_trained_on_sixteen(recorded: _Recorded) -> None:
         recorded.expect("FADA_16class/mIoU", CONVENTIONS["fada"].miou(part))
     if "EHTDI_16class" in recorded:
         recorded.expect("EHTDI_16class/mIoU16", CONVENTIONS["ehtdi"].miou(part))
-        recorded.expect("EHTDI_16class/mIoU13", selected(part, recorded.thirteen_of_sixteen))
+        recorded.expect("EHTDI_16class/mIoU13", selected(part, recorded.thirteen_of_sixteen, "skip"))
 
 
 def _check_accumulation(case: Case, tree: RecordedTree) -> None:

@@ -10,10 +10,11 @@ from adaptbench.data.framing import WholeImages
 from adaptbench.data.normalisation import CAFFE
 from adaptbench.data.taxonomy import IGNORE, label_map
 from adaptbench.evaluation.confusion import confusion_matrix
-from adaptbench.evaluation.metrics import iou, miou
+from adaptbench.evaluation.metrics import iou
 from adaptbench.networks.inference import Whole, segment
 
 from ..case import Array, Case
+from ..conventions import OCCURRING
 from ..registry import handler
 
 _WHOLE = WholeImages("bicubic")
@@ -50,8 +51,8 @@ def check_scoring(case: Case) -> None:
         total += confusion_matrix(label, predicted.numpy(), classes)
     case.compare("out/confusion", total)
     case.compare("out/iou_class", iou(total))
-    case.compare("out/miou", miou(total))
-    case.compare("out/miou_percent_rounded", round(miou(total) * 100, 2))
+    case.compare("out/miou", OCCURRING.miou(total))
+    case.compare("out/miou_percent_rounded", round(OCCURRING.miou(total) * 100, 2))
 
 
 def _image(image: Array, size: tuple[int, ...]) -> torch.Tensor:

@@ -53,7 +53,8 @@ def test_scores_follow_from_the_matrices_beside_them(
     assert len(confusion.names) == evaluation.score.images == 3
     total = confusion.matrices.sum(0).astype(float)
     union = total.sum(0) + total.sum(1) - np.diag(total)
-    ious = np.diag(total)[union > 0] / union[union > 0]
+    labelled = total.sum(1) > 0
+    ious = np.diag(total)[labelled] / union[labelled]
     assert evaluation.score.miou == pytest.approx(100 * ious.mean(), abs=1e-9)
 
 
@@ -70,7 +71,7 @@ def test_labels_and_mean_of_a_paper(call: Call, tmp_path: Path, official: Path, 
     pixels = {size: PerImageConfusion.load(f.with_suffix(".npz")).total() for size, f in found.items()}
     score = load_evaluation(found["native"]).score
     kept = CITYSCAPES16OF19.averaged or ()
-    assert score.miou == pytest.approx(100 * selected(closed(pixels["native"]), kept), abs=1e-9)
+    assert score.miou == pytest.approx(100 * selected(closed(pixels["native"]), kept, "skip"), abs=1e-9)
     assert pixels["native"].sum() != pixels["1280x640"].sum()
     page = (out / "leaderboards" / "checkpoints.md").read_text()
     assert "label_size is 1280x640 instead of native" in page

@@ -66,8 +66,9 @@ def test_boards_as_json(out: Path, record: Maker, capsys: pytest.CaptureFixture[
     assert [(row["method"], row["rank"]) for row in ranked] == [
         ("oracle", "oracle"),
         ("fada", 1),
-        ("dacs", 2),
     ]
+    assert [(row["method"], row["variant"]) for row in board["variants"]] == [("dacs", "1 of 2 seeds")]
+    assert "classes in the truth of the split" in board["averaged"] and board["unseen"] == []
     fada = ranked[1]
     assert fada["miou_mean"] == pytest.approx(np.mean([one.scores[0].miou for one in seeds]))
     assert fada["n_seeds"] == 2 and fada["iou:road"] is not None

@@ -41,7 +41,7 @@ def test_every_protocol_has_boards_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("protocol", "expected"),
     [
-        ("adaptbench", ("last", "native", "skip")),
+        ("adaptbench", ("last", "native", "labelled")),
         ("as-published:fada", ("oracle-best", "native", "zero")),
         ("as-published:intrada", ("oracle-best", "native", "skip")),
         ("as-published:ehtdi", ("oracle-best", "1280x640", "skip")),
@@ -63,7 +63,7 @@ def test_who_chooses_among_the_snapshots_of_a_head(head: str, class_sets: set[st
         (name, *rules)
         for name in class_sets
         for rules in (("native", "zero"), ("native", "skip"), ("1280x640", "skip"))
-    }
+    } | {(head, "native", "labelled")}
 
 
 @pytest.mark.parametrize(

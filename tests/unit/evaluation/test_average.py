@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from adaptbench.data.taxonomy import CITYSCAPES13OF16, CITYSCAPES16OF19, CITYSCAPES19
-from adaptbench.evaluation.average import Average
 from adaptbench.evaluation.class_views import closed, mean_of_all, selected
 from adaptbench.evaluation.metrics import score
+from adaptbench.records.average import Average
 
 ABSENT = math.nan
 
@@ -35,12 +35,13 @@ def test_leading_axes_stay() -> None:
 
 
 def test_it_is_read_from_what_a_ranking_hash_was_made_of() -> None:
-    assert Average.of({"class_set": "cityscapes19", "absent_classes": "skip"}) == Average()
+    assert Average.of({"class_set": "cityscapes19", "absent_classes": "labelled"}) == Average()
+    assert Average.of({"class_set": "cityscapes19"}) == Average(absent="skip")
     averaged = CITYSCAPES13OF16.averaged
     assert Average.of({"class_set": "cityscapes13of16", "absent_classes": "zero"}) == Average(
         averaged, "zero"
     )
-    assert Average.of({"class_set": "polyps", "absent_classes": "skip"}) == Average()
+    assert Average.of({"class_set": "polyps", "absent_classes": "labelled"}) == Average()
 
 
 def test_a_score_averages_what_its_class_set_says() -> None:

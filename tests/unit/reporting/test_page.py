@@ -20,6 +20,7 @@ from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.documents import Unreadable
 from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import Record, save_record
+from adaptbench.reporting.page.names import run_href
 from adaptbench.reporting.page.site import write_page
 from adaptbench.reporting.published.comparison import Facts, gather
 from adaptbench.reporting.published.facts import Published, load_published
@@ -252,3 +253,17 @@ def test_the_verb_writes_it_when_asked(
     assert not (tmp_path / "leaderboards/page").exists()
     assert main(["report", "--out", str(tmp_path), "--page"]) == 0
     assert f"Page: {tmp_path / 'leaderboards/page/index.html'}" in capsys.readouterr().out
+
+
+def test_variants_stand_in_a_table_of_their_own(record: Maker, tmp_path: Path) -> None:
+    changed = record("dacs", 60.0, overrides={"learning_rate": 1e-3})
+    made = [record("dacs", 40.0), record("fada", 50.0, seed=1), changed]
+    index = write_page(made, tmp_path, NOTHING)
+    (page,) = (path.read_text(encoding="utf-8") for path in index.parent.glob("board-*.html"))
+    first, second = page.split('<h2 id="h-variants">', 1)
+    assert "learning_rate" not in first.split("<tbody>")[1] and "<strong>50.0</strong>" in first
+    table = second.split("</section>")[0]
+    assert "learning_rate=0.001" in table and "changed settings" in table and "<strong>" not in table
+    assert "classes in the truth of the split" in first
+    run = (index.parent / run_href(changed)).read_text(encoding="utf-8")
+    assert "A variant without a place: changed settings." in run

@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import ttest_ind
 
 from adaptbench.evaluation import metrics
-from adaptbench.evaluation.average import Average, miou_and_classes, miou_only
+from adaptbench.records.average import Average, miou_and_classes, miou_only
 from adaptbench.statistics.bootstrap import Replicates, bootstrap
 from adaptbench.statistics.comparison import Difference, differences, pairwise, welch
 from adaptbench.statistics.resampling import image_weights, membership, unit_weights
-from adaptbench.statistics.tallies import resampled_iou, tally
+from adaptbench.statistics.tallies import resampled, tally
 
 Floats = npt.NDArray[np.float64]
 PIXELS = 1_000_000
@@ -33,7 +33,7 @@ def confusions(seeds: int = 3, images: int = 8, classes: int = 4) -> npt.NDArray
 def shares(percent: Floats) -> Floats:
     """Tallies of one class whose IoU on any images is the mean of ``percent``. Shape: ``(S, N)`` in."""
     hits = np.round(percent / 100 * PIXELS)
-    return np.stack([hits, np.full_like(hits, PIXELS)], axis=-1)[..., None]
+    return np.stack([hits, np.full_like(hits, PIXELS), np.full_like(hits, PIXELS)], axis=-1)[..., None]
 
 
 def only(first: Replicates, second: Replicates) -> Difference:
@@ -45,17 +45,18 @@ def only(first: Replicates, second: Replicates) -> Difference:
 # ------------------------------------------------------------------- resampling
 
 
-def test_scores_of_resamples_are_those_of_repeated_images() -> None:
+@pytest.mark.parametrize("average", [Average(), Average(absent="skip"), Average((0, 3), "zero")], ids=str)
+def test_scores_of_resamples_are_those_of_repeated_images(average: Average) -> None:
     counts = confusions()
     weights = unit_weights(8, 50, rng(1))
-    iou = resampled_iou(weights, np.stack([tally(seed) for seed in counts]))
+    found = miou_and_classes(resampled(weights, np.stack([tally(seed) for seed in counts])), average)
     missing = 0
     for b, times in enumerate(weights.astype(int)):
         for s in range(3):
             matrix = np.repeat(counts[s], times, axis=0).sum(axis=0)
-            np.testing.assert_allclose(iou[b, s], 100 * metrics.iou(matrix), rtol=1e-12)
-            assert Average().mean(iou)[b, s] == pytest.approx(100 * metrics.miou(matrix), rel=1e-12)
-            missing += bool(np.isnan(iou[b, s]).any())
+            np.testing.assert_allclose(found[b, s, 1:], 100 * average.iou_of(matrix), rtol=1e-12)
+            assert found[b, s, 0] == pytest.approx(100 * average.miou(matrix), rel=1e-12)
+            missing += bool(np.isnan(found[b, s]).any())
     assert 0 < missing < 150
 
 

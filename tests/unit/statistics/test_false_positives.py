@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adaptbench.errors import RunStateError
-from adaptbench.evaluation.average import miou_only
+from adaptbench.records.average import miou_only
 from adaptbench.statistics.bootstrap import bootstrap
 from benchmarks.statistics.false_positives import splits_of, study
 from benchmarks.statistics.world import World

@@ -37,12 +37,12 @@ def only(records: list[Record]) -> Board:
 def test_each_network_has_its_own_ends(made: list[Record]) -> None:
     board = only(made)
     closed = gaps_closed(board)
-    dacs = [row for row in board.rows if row.first.method == "dacs"]
+    dacs = [row for row in board.finished if row.first.method == "dacs"]
     found = {row.first.network.name: closed.get(row.first.group_hash) for row in dacs}
     assert found == {"deeplabv2-mini": 75.0, "daformer-mini": 50.0, "hrda-mini": None}
     ends = {
         entry.row.label.split()[0]: GAP.written(entry)
-        for entry in entries(board, board.rows)
+        for entry in entries(board, board.finished)
         if "learning_rate" not in entry.row.label
     }
     assert (ends["source_only"], ends["oracle"]) == ("0 %", "100 %")
@@ -50,7 +50,7 @@ def test_each_network_has_its_own_ends(made: list[Record]) -> None:
 
 def test_tables_show_it_only_where_there_is_one(made: list[Record]) -> None:
     board = only(made)
-    table = main_table(board, board.rows)
+    table = main_table(board, board.finished)
     assert "75 %" in {row[table.headers.index(HEADER)] for row in table.texts}
     alone = only([made[-1]])
     assert HEADER not in main_table(alone, alone.rows).headers
