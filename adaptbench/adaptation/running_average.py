@@ -17,12 +17,12 @@ class RunningAverage(nn.Module):
 
     Args:
         student: network to copy.
-        span: number of iterations that it averages over, 1 / (1 - share).
+        span: number of iterations that it averages over, 1 / (1 - share); need not be whole.
 
     Source: docs/quirks.md#b15 (PixMatch and EHTDI).
     """
 
-    def __init__(self, student: nn.Module, span: int) -> None:
+    def __init__(self, student: nn.Module, span: float) -> None:
         super().__init__()
         self.share = 1.0 - 1.0 / span
         self.network = copy.deepcopy(student).requires_grad_(False)

@@ -124,7 +124,7 @@ def check_key(schema: type[BaseModel], key: str, owner: str) -> None:
 
 
 def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
-    values = settings.model_dump()
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
     total = settings.iterations
     for name, info in type(settings).model_fields.items():
         units = _units(info)
