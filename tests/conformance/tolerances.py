@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
 
@@ -29,6 +29,8 @@ class Tolerance:
 
 
 EXACT = Tolerance()
+
+_PROPORTIONAL = "loosen atol in proportion to the float32_versus_float64 figures"
 
 # What the case files of the adversarial trainings name; parameters are compared by how much they have changed.
 _ADVERSARIAL: Mapping[str, str] = {
@@ -115,7 +117,14 @@ PROSE: Mapping[str, Mapping[str, Tolerance]] = {
 }
 
 
-def tolerance_for(case: str, kind: str, declared: object, array: str, integral: bool) -> Tolerance:
+def tolerance_for(
+    case: str,
+    kind: str,
+    declared: object,
+    array: str,
+    integral: bool,
+    rounding: Mapping[str, Any] | None = None,
+) -> Tolerance:
     """Find the tolerance of one array.
 
     In this order: prose transcribed for the case's kind, a named tolerance of the case file, exactness of
@@ -127,6 +136,8 @@ def tolerance_for(case: str, kind: str, declared: object, array: str, integral: 
         declared: the value of ``tolerance`` in the case file, None if there is none.
         array: name of the array, for example ``out/logits``.
         integral: whether the recorded array holds integers or booleans.
+        rounding: by groups of arrays, how far the recorded numbers are from their computation in float64, as the case
+            file says.
 
     Raises:
         LookupError: nobody says how exact the array has to be.
@@ -139,7 +150,16 @@ def tolerance_for(case: str, kind: str, declared: object, array: str, integral: 
         return _parse(declared[name], array)
     if integral:
         return EXACT
-    return _parse(declared, array)
+    return _loosened(_parse(declared, array), declared, array, rounding or {})
+
+
+def _loosened(tolerance: Tolerance, declared: object, array: str, rounding: Mapping[str, Any]) -> Tolerance:
+    """What a file grants that says "loosen atol in proportion to the float32_versus_float64 figures"."""
+    if not (isinstance(declared, Mapping) and _PROPORTIONAL in str(declared.get("note", ""))):
+        return tolerance
+    group = max((g for g in rounding if array == g or array.startswith(f"{g}/")), key=len, default=None)
+    figure = 0.0 if group is None else float(rounding[group]["max_abs"])
+    return Tolerance(max(tolerance.atol, figure), tolerance.rtol)
 
 
 def _parse(declared: object, array: str) -> Tolerance:
