@@ -6,6 +6,7 @@ belongs to which array, is transcribed here, once, by kind.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -84,6 +85,34 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "minent_mmseg": {"out/*running_*": "losses", **_ADVERSARIAL},
 }
 
+
+@dataclass(frozen=True)
+class Stated:
+    """A number in a sentence of a case file: under which name the sentence is, what precedes it, and what it is."""
+
+    name: str
+    words: str
+    relative: bool
+
+    def read(self, declared: object) -> Tolerance | None:
+        """The tolerance, None if the case file has no such sentence."""
+        text = declared.get(self.name, "") if isinstance(declared, Mapping) else ""
+        found = re.search(rf"{self.words} (\d[\d.e+-]*)", str(text))
+        if found is None:
+            return None
+        return Tolerance(rtol=float(found[1])) if self.relative else Tolerance(atol=float(found[1]))
+
+
+# Array pattern -> where the case file gives its tolerance in a sentence.
+SENTENCES: Mapping[str, Mapping[str, Stated]] = {
+    "train_trajectory": {
+        "out/it*/log/*acc*": Stated("log", "acc values absolute", relative=False),
+        "out/it*/log/*": Stated("log", "losses rtol", relative=True),
+        "out/it*/grad_norm*": Stated("grad_norm", "rtol", relative=True),
+        "out/final/*": Stated("final", "atol", relative=False),
+    }
+}
+
 # Of EHTDI's trainings. Their files name no tolerance for logits; this is the one of ehtdi_deeplab_small.
 _DECISIONS: Mapping[str, Tolerance] = {
     "out/iter*": EXACT,
@@ -127,8 +156,8 @@ def tolerance_for(
 ) -> Tolerance:
     """Find the tolerance of one array.
 
-    In this order: prose transcribed for the case's kind, a named tolerance of the case file, exactness of
-    integer arrays, the general tolerance of the case file.
+    In this order: a number in a sentence of the case file, prose transcribed for the case's kind, a named tolerance
+    of the case file, exactness of integer arrays, the general tolerance of the case file.
 
     Args:
         case: name of the case; a transcription may be for a longer prefix of it than the kind.
@@ -142,6 +171,10 @@ def tolerance_for(
     Raises:
         LookupError: nobody says how exact the array has to be.
     """
+    sentence = _first_match(_longest(SENTENCES, case, kind), array)
+    stated = None if sentence is None else sentence.read(declared)
+    if stated is not None:
+        return stated
     prose = _first_match(_longest(PROSE, case, kind), array)
     if prose is not None:
         return prose
