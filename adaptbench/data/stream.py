@@ -18,7 +18,7 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import require_same_size
-from adaptbench.data.framing import Framing, ScaledCrops, WholeImages
+from adaptbench.data.framing import Crops, Framing, ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.normalisation import IMAGENET, Normalisation
@@ -268,7 +268,7 @@ class TrainingStream(Dataset[Batch]):
 
         def draw() -> _Placement:
             limit = self.settings.class_share_limit
-            crop = transforms.draw_labelled_crop(label, self.settings.crop, limit, rng)
+            crop = transforms.draw_labelled_crop(label, self._box, limit, rng)
             return _Placement(crop, bool(rng.random() < 0.5))
 
         rare = self.sampling.rare
@@ -292,15 +292,15 @@ class TrainingStream(Dataset[Batch]):
         image = self._blurred(image, rng)
         if trusted is None:
             return self._network_input(image), None
-        side = self.settings.crop
-        return self._network_input(image), torch.from_numpy(crop_mask(trusted, crop, flip, (side, side)))[
+        width, height = self._box
+        return self._network_input(image), torch.from_numpy(crop_mask(trusted, crop, flip, (height, width)))[
             None
         ]
 
     def _target_placement(self, image: UInt8, rng: np.random.Generator) -> _Placement:
         if not self.sampling.framing.cropped:
             return _WHOLE
-        crop = transforms.draw_crop(image.shape, self.settings.crop, rng)
+        crop = transforms.draw_crop(image.shape, self._box, rng)
         return _Placement(crop, bool(rng.random() < 0.5))
 
     def _network_input(self, image: UInt8) -> Tensor:
@@ -362,7 +362,7 @@ class TrainingStream(Dataset[Batch]):
 
 
 def _padded(framing: Framing, side: int) -> tuple[int, int]:
-    if isinstance(framing, ScaledCrops):
+    if isinstance(framing, ScaledCrops | Crops) and framing.crop is not None:
         return framing.crop
     return (side, side) if framing.cropped else (0, 0)
 
