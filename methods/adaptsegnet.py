@@ -46,6 +46,7 @@ from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings
 from adaptbench.contracts.profiles import Channels
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
+from adaptbench.data.units import later
 from adaptbench.optim.optimizer import by_name, poly_schedule
 from methods.minent import RERUN, OutputAdaptation, Outputs, RerunSettings, log_name
 
@@ -108,11 +109,11 @@ class OutputAdversarial(OutputAdaptation[S]):
     def schedules(self, optimizers: Optimizers) -> list[Any]:
         """That of the student, and a polynomial decay for every discriminator."""
         iterations = self.settings.schedule_iterations or self.settings.iterations
-        power = self.settings.discriminator_poly_power
+        power, lowest = self.settings.discriminator_poly_power, self.settings.discriminator_learning_rate_min
         others = [optimizer for name, optimizer in by_name(optimizers).items() if name != "student"]
         return [
             *super().schedules(optimizers),
-            *(poly_schedule(optimizer, power, iterations) for optimizer in others),
+            *(poly_schedule(optimizer, power, iterations, lowest) for optimizer in others),
         ]
 
     def _domain_loss(self, name: str, logits: Tensor, domain: float) -> Tensor:
@@ -137,6 +138,9 @@ class OutputAdversarial(OutputAdaptation[S]):
             "bce", description="ls = least squares, bce = binary cross entropy"
         )
         discriminator_learning_rate: float = Field(1e-4, gt=0, description="of Adam, at its highest")
+        discriminator_learning_rate_min: float = later(
+            0.0, ge=0, description="of Adam, at which its decay ends in place of zero"
+        )
         discriminator_poly_power: float = Field(
             0.9, gt=0, description="power of the polynomial decay to zero"
         )

@@ -49,6 +49,7 @@ from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholeImages
 from adaptbench.data.image_jitter import Jitter
 from adaptbench.data.sampling import Sampling
+from adaptbench.data.units import later
 from adaptbench.networks import Segmentor
 from adaptbench.optim.optimizer import by_name, poly_schedule
 from methods.fada_source import BENCHMARKS, NETWORKS, FADASource
@@ -109,15 +110,21 @@ class FADAAlignment(FADASource[S]):
 
     def optimizers(self) -> Optimizers:
         """That of the student, and Adam for the discriminator."""
-        rate = self.settings.discriminator_learning_rate
-        adam = torch.optim.Adam(self.discriminator.parameters(), lr=rate, betas=(0.9, 0.99))
+        settings = self.settings
+        adam = torch.optim.Adam(
+            self.discriminator.parameters(),
+            lr=settings.discriminator_learning_rate,
+            betas=settings.discriminator_betas,
+            weight_decay=settings.discriminator_weight_decay,
+        )
         return OptimWrapperDict(student=super().optimizers(), discriminator=OptimWrapper(adam))
 
     def schedules(self, optimizers: Optimizers) -> list[Any]:
         """That of the student, and the same decay for the discriminator."""
         iterations = self.settings.schedule_iterations or self.settings.iterations
         discriminator = by_name(optimizers)["discriminator"]
-        decay = poly_schedule(discriminator, self.settings.poly_power, iterations)
+        lowest = self.settings.discriminator_learning_rate_min
+        decay = poly_schedule(discriminator, self.settings.poly_power, iterations, lowest)
         return [*super().schedules(optimizers), decay]
 
     def _features_and_logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,6 +161,15 @@ class FADAAlignment(FADASource[S]):
             0.5, ge=0, description="weight of each half of the discriminator's loss"
         )
         discriminator_learning_rate: float = Field(1e-4, gt=0, description="of Adam, at its highest")
+        discriminator_learning_rate_min: float = later(
+            0.0, ge=0, description="of Adam, at which its decay ends in place of zero"
+        )
+        discriminator_betas: tuple[float, float] = later(
+            (0.9, 0.99), description="shares of Adam's running averages of gradients and of their squares"
+        )
+        discriminator_weight_decay: float = later(
+            0.0, ge=0, description="factor of the weights in the gradients that Adam sees"
+        )
         discriminator_width: Channels = Field(256, ge=2, description="channels after its first convolution")
         color_jitter: bool = Field(
             True, description="jitter the colours of labelled images after the first training"

@@ -48,6 +48,7 @@ from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import Crops, WholeImages
 from adaptbench.data.sampling import Sampling
+from adaptbench.data.units import later
 from adaptbench.networks import Segmentor
 from adaptbench.networks.inference import Mode, Whole
 from adaptbench.networks.pretrained.adversarial import TWO_CLASSIFIERS
@@ -84,10 +85,11 @@ class OutputAdaptation(Method[S]):
     def source_pass(self, batch: Batch) -> tuple[LossGroup, Outputs]:
         """What is learned from the labelled images, and the logits of every output at their size."""
         outputs = self.predict(batch.source.image)  # 1
+        weights = {"main": self.settings.segmentation_weight, "aux": self.settings.segmentation_weight_aux}
         losses: dict[str, Tensor] = {}
         for name, logits in outputs.items():
             part = self.segmentation_loss(logits, batch.source.label, prefix=log_name(name, ""))
-            weight = self.settings.segmentation_weight_aux if name == "aux" else 1.0
+            weight = weights[name]
             losses |= {**part, log_name(name, "loss_seg"): weight * part[log_name(name, "loss_seg")]}  # 2
         return losses, outputs
 
@@ -159,6 +161,7 @@ class OutputAdaptation(Method[S]):
             "once",
             description="how often sgd lists a tensor of the encoder: once, or as published (repeated)",
         )
+        segmentation_weight: float = later(1.0, ge=0, description="weight of the main output's cross entropy")
         segmentation_weight_aux: float = Field(
             0.1, ge=0, description="weight of the auxiliary output's cross entropy"
         )

@@ -46,10 +46,11 @@ from adaptbench.adaptation.hard_label import hard_label, mean_hard_label
 from adaptbench.adaptation.running_average import RunningAverage
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy
 from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage
-from adaptbench.contracts.profiles import ImageCount, Iterations
+from adaptbench.contracts.profiles import ImageCount, Iterations, Length
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.crop_views import GreyLevels, ViewDraw, Views, draw_view, labels_in_view, views
+from adaptbench.data.units import later
 from adaptbench.draws import Draws
 from adaptbench.networks.pretrained.consistency import STUDENT_AND_SHADOW
 from methods.minent import log_name
@@ -67,7 +68,9 @@ class Consistency(WholeSource[S]):
 
     def __init__(self, task: Task, settings: S) -> None:
         super().__init__(task, settings)
-        self.average = RunningAverage(self.student, settings.average_span)
+        decay = settings.average_decay
+        span = settings.average_span if decay is None else 1 / (1 - decay)
+        self.average = RunningAverage(self.student, span)
 
     @classmethod
     def stages(cls, settings: S) -> list[Stage]:
@@ -105,9 +108,13 @@ class Consistency(WholeSource[S]):
 
     def crop(self, image: Tensor, label: Tensor, draws: list[ViewDraw]) -> tuple[Views, Tensor]:
         """Both views of each image, and the label of the part they show."""
-        side = self.settings.crop
-        both = views(image, draws, side, self.normalisation, self.settings.grey_levels)
-        return both, labels_in_view(label, draws, side)
+        size = self.view_size()
+        both = views(image, draws, size, self.normalisation, self.settings.grey_levels)
+        return both, labels_in_view(label, draws, size)
+
+    def view_size(self) -> tuple[int, int]:
+        """Height and width of the views."""
+        return self.settings.crop, self.settings.view_width or self.settings.crop
 
     def consistency(
         self, predictions: Predictions, label: Tensor, aux_label: Tensor, key: str, weight: float
@@ -139,11 +146,17 @@ class Consistency(WholeSource[S]):
         average_span: Iterations = Field(
             1000, ge=1, description="iterations that the running average spans, 1 / (1 - decay)"
         )
+        average_decay: float | None = later(
+            None, ge=0, lt=1, description="share of the old running average; none = 1 - 1 / average_span"
+        )
         average_start: Literal["start-weights", "source"] = Field(
             "start-weights", description="what the running average begins with"
         )
         pseudo_threshold: float = Field(
             0.0, ge=0, le=1, description="probability that a pseudo-label has to exceed"
+        )
+        view_width: Length | None = later(
+            None, ge=8, description="width of views, crop is then their height; none = they are square"
         )
         smallest_crop: float = Field(
             0.2, gt=0, le=1, description="smallest share of an image's area that a view shows"
@@ -187,7 +200,7 @@ class PixMatch(Consistency["PixMatch.Settings"]):
         both, main = self.crop(batch.target.image, label, draws)
         if self.settings.aux_crop == "other":
             draws = self.draw_views(batch.draws, "views of other labels", batch.target.image)
-        aux = labels_in_view(aux_label, draws, self.settings.crop)
+        aux = labels_in_view(aux_label, draws, self.view_size())
         self.observe("augmented", image=both.strong, label=main)
         predictions = self.predict_all(both.strong)
         return self.consistency(

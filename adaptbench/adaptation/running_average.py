@@ -13,13 +13,13 @@ from adaptbench.adaptation.ema import average_parameters
 class RunningAverage(nn.Module):
     """A copy of the student that averages its parameters after every step, always with the same share.
 
-    It averages over ``span`` iterations, 1 / (1 - share). Its running statistics stay as they are until they
-    are copied.
+    It averages over ``span`` iterations, 1 / (1 - share), which need not be whole. Its running statistics stay as
+    they are until they are copied.
 
     Source: docs/quirks.md#b15 (PixMatch and EHTDI).
     """
 
-    def __init__(self, student: nn.Module, span: int) -> None:
+    def __init__(self, student: nn.Module, span: float) -> None:
         super().__init__()
         self.share = 1.0 - 1.0 / span
         self.network = copy.deepcopy(student).requires_grad_(False)

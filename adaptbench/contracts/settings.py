@@ -130,7 +130,8 @@ def check_key(schema: type[BaseModel], key: str, owner: str) -> None:
 
 
 def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
-    values, total = settings.model_dump(), settings.iterations
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
+    total = settings.iterations
     conversions: dict[str, Callable[[int], int]] = {
         "length": profile.length,
         "pixel_count": profile.pixel_count,

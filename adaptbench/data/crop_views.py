@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.recolour import Recolouring, draw_recolouring, recolour
-from adaptbench.data.resized_crop import CropBox, crop_image, crop_label, draw_box
+from adaptbench.data.resized_crop import CropBox, Size, crop_image, crop_label, draw_box
 from adaptbench.data.transforms import normalise
 
 UInt8 = npt.NDArray[np.uint8]
@@ -28,13 +28,13 @@ class ViewDraw(NamedTuple):
 
 
 class Views(NamedTuple):
-    """Both views of a batch, normalised. Shape: float ``(B, 3, side, side)`` each."""
+    """Both views of a batch, normalised. Shape: float ``(B, 3, height, width)`` each."""
 
     weak: Tensor
     strong: Tensor
 
 
-def draw_view(size: tuple[int, int], smallest: float, generator: np.random.Generator) -> ViewDraw:
+def draw_view(size: Size, smallest: float, generator: np.random.Generator) -> ViewDraw:
     """Draws the crop and the recolouring of an image of this height and width; see `draw_box`."""
     return ViewDraw(draw_box(size, smallest, generator), draw_recolouring(generator))
 
@@ -42,28 +42,28 @@ def draw_view(size: tuple[int, int], smallest: float, generator: np.random.Gener
 def views(
     image: Tensor,
     draws: Sequence[ViewDraw],
-    side: int,
+    size: Size,
     values: Normalisation,
     levels: GreyLevels = "truncated",
 ) -> Views:
     """Both views of every image; the strong view is the weak one, recoloured.
 
-    Shape: float ``(B, 3, H, W)``, normalised with ``values``; a draw per image.
+    Shape: float ``(B, 3, H, W)``, normalised with ``values``; a draw per image. ``size`` is (height, width).
 
     Source: docs/quirks.md#b3 and #b19.
     """
     crops = [
-        crop_image(frame, draw.box, side)
+        crop_image(frame, draw.box, size)
         for frame, draw in zip(grey_levels(image, values, levels), draws, strict=True)
     ]
     strong = [recolour(crop, draw.colours) for crop, draw in zip(crops, draws, strict=True)]
     return Views(_batched(crops, values).to(image), _batched(strong, values).to(image))
 
 
-def labels_in_view(label: Tensor, draws: Sequence[ViewDraw], side: int) -> Tensor:
-    """The labels of the crops that the views show. Shape: int64 ``(B, 1, H, W)`` to ``(B, 1, side, side)``."""
+def labels_in_view(label: Tensor, draws: Sequence[ViewDraw], size: Size) -> Tensor:
+    """The labels of the crops that the views show. Shape: int64 ``(B, 1, H, W)`` to ``(B, 1, *size)``."""
     maps = label[:, 0].to(torch.uint8).cpu().numpy()
-    cut = [crop_label(single, draw.box, side) for single, draw in zip(maps, draws, strict=True)]
+    cut = [crop_label(single, draw.box, size) for single, draw in zip(maps, draws, strict=True)]
     return torch.from_numpy(np.stack(cut).astype(np.int64))[:, None].to(label.device)
 
 

@@ -20,11 +20,15 @@ _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BI
 
 @dataclass(frozen=True)
 class Crops:
-    """Images keep their ratio; in training, square crops are drawn and half of them mirrored.
+    """Images keep their ratio; in training, crops are drawn and half of them mirrored.
+
+    Attributes:
+        crop: (width, height) in pixels; None = squares of the training's `crop`.
 
     Source: pipelines of DACS and DAFormer in mmsegmentation (resizing by OpenCV).
     """
 
+    crop: Size | None = None
     cropped = True
 
     def size(self, file: Size, box: Size) -> Size:

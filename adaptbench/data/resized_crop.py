@@ -1,4 +1,4 @@
-"""Resized crops: a box of random size and ratio is cut out and resized to a square."""
+"""Resized crops: a box of random size and ratio is cut out and resized to a fixed size."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from adaptbench.data.transforms import resize_image, resize_label
 
 UInt8 = npt.NDArray[np.uint8]
+#: (height, width) in pixels.
+Size = tuple[int, int]
 
 #: Range of the ratio of width to height.
 _RATIOS = (3 / 4, 4 / 3)
@@ -26,8 +28,8 @@ class CropBox(NamedTuple):
     width: int
 
 
-def draw_box(size: tuple[int, int], smallest: float, generator: np.random.Generator) -> CropBox:
-    """Draws a box in an image of (height, width); after ten that do not fit, the largest one in the middle.
+def draw_box(size: Size, smallest: float, generator: np.random.Generator) -> CropBox:
+    """Draws a box in an image of this height and width; after ten that do not fit, the largest one in the middle.
 
     Its share of the image's area is uniform between ``smallest`` and 1.
 
@@ -46,7 +48,7 @@ def draw_box(size: tuple[int, int], smallest: float, generator: np.random.Genera
     return _central(size)
 
 
-def _central(size: tuple[int, int]) -> CropBox:
+def _central(size: Size) -> CropBox:
     """The largest box in the middle whose ratio is allowed."""
     height, width = size
     ratio = min(max(width / height, _RATIOS[0]), _RATIOS[1])
@@ -54,14 +56,14 @@ def _central(size: tuple[int, int]) -> CropBox:
     return CropBox((height - box[0]) // 2, (width - box[1]) // 2, *box)
 
 
-def crop_image(image: UInt8, box: CropBox, side: int) -> UInt8:
-    """The box, resized bilinearly. Shape: ``(H, W, 3)`` to ``(side, side, 3)`` uint8."""
-    return resize_image(_cut(image, box), (side, side))
+def crop_image(image: UInt8, box: CropBox, size: Size) -> UInt8:
+    """The box, resized bilinearly. Shape: ``(H, W, 3)`` to ``(*size, 3)`` uint8."""
+    return resize_image(_cut(image, box), (size[1], size[0]))
 
 
-def crop_label(label: UInt8, box: CropBox, side: int) -> UInt8:
-    """The box, resized to the nearest pixel. Shape: ``(H, W)`` to ``(side, side)`` uint8."""
-    return resize_label(_cut(label, box), (side, side))
+def crop_label(label: UInt8, box: CropBox, size: Size) -> UInt8:
+    """The box, resized to the nearest pixel. Shape: ``(H, W)`` to ``size`` uint8."""
+    return resize_label(_cut(label, box), (size[1], size[0]))
 
 
 def _cut(array: UInt8, box: CropBox) -> UInt8:

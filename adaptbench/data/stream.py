@@ -19,7 +19,7 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.class_statistics import class_counts
 from adaptbench.data.files import index_image_size, require_same_size
-from adaptbench.data.framing import ScaledCrops, WholeImages
+from adaptbench.data.framing import Crops, Framing, ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.normalisation import IMAGENET, Normalisation
@@ -116,9 +116,7 @@ class TrainingStream(Dataset[Batch]):
         self.sampling = sampling
         self.normalisation = normalisation
         #: (width, height) that crops are padded to; whole images are never padded.
-        self._box = (settings.crop, settings.crop) if sampling.framing.cropped else (0, 0)
-        if isinstance(sampling.framing, ScaledCrops):
-            self._box = sampling.framing.crop
+        self._box = _padded(sampling.framing, settings.crop)
         self._cache: dict[tuple[int, int, bool], _Image] = {}
         self._cached_bytes = 0
 
@@ -259,7 +257,7 @@ class TrainingStream(Dataset[Batch]):
 
         def draw() -> _Placement:
             limit = self.settings.class_share_limit
-            crop = transforms.draw_labelled_crop(label, self.settings.crop, limit, rng)
+            crop = transforms.draw_labelled_crop(label, self._box, limit, rng)
             return _Placement(crop, bool(rng.random() < 0.5))
 
         rare = self.sampling.rare
@@ -276,14 +274,15 @@ class TrainingStream(Dataset[Batch]):
     def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
         assert self.target is not None
         image, _, trusted = self._resized(1, self.target, index, self._draw_mirrored(rng))
-        side, place = self.settings.crop, _WHOLE
+        place = _WHOLE
         if self.sampling.framing.cropped:
-            crop = transforms.draw_crop(image.shape, side, rng)
+            crop = transforms.draw_crop(image.shape, self._box, rng)
             place = _Placement(crop, bool(rng.random() < 0.5))
         shown = self._network_input(self._blurred(place.of(image), rng))
         if trusted is None:
             return shown, None
-        return shown, torch.from_numpy(crop_mask(trusted, *place, (side, side)))[None]
+        width, height = self._box
+        return shown, torch.from_numpy(crop_mask(trusted, *place, (height, width)))[None]
 
     def _network_input(self, image: UInt8) -> Tensor:
         return transforms.pad_to(transforms.normalise(image, self.normalisation), self._box, 0)
@@ -351,6 +350,12 @@ def _margins_too_wide(margins: Margins, size: tuple[int, int]) -> str:
         f"not trusted: {margins.top} pixels at the top, {margins.bottom} at the bottom, {margins.left} left and "
         f"{margins.right} right. Images need at least {least[0]}x{least[1]} pixels; or use --set margins=false."
     )
+
+
+def _padded(framing: Framing, side: int) -> tuple[int, int]:
+    if isinstance(framing, ScaledCrops | Crops) and framing.crop is not None:
+        return framing.crop
+    return (side, side) if framing.cropped else (0, 0)
 
 
 def _require_one_size(*domains: Domain | None) -> None:

@@ -39,15 +39,25 @@ def resize_label(label: UInt8, size: tuple[int, int]) -> UInt8:
     return np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
-def draw_crop(shape: tuple[int, ...], side: int, rng: np.random.Generator) -> tuple[slice, slice]:
-    """A square crop of ``side`` pixels inside ``shape`` = (height, width, ...); smaller where it does not fit."""
-    top = int(rng.integers(max(shape[0] - side, 0) + 1))
-    left = int(rng.integers(max(shape[1] - side, 0) + 1))
-    return slice(top, top + side), slice(left, left + side)
+def draw_crop(
+    shape: tuple[int, ...], side: int | tuple[int, int], rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """A crop of ``side`` pixels, or (width, height), inside ``shape`` = (height, width, ...).
+
+    It is smaller where it does not fit.
+    """
+    width, height = (side, side) if isinstance(side, int) else side
+    top = int(rng.integers(max(shape[0] - height, 0) + 1))
+    left = int(rng.integers(max(shape[1] - width, 0) + 1))
+    return slice(top, top + height), slice(left, left + width)
 
 
 def draw_labelled_crop(
-    label: UInt8, side: int, class_share_limit: float, rng: np.random.Generator, ignore: int = 255
+    label: UInt8,
+    side: int | tuple[int, int],
+    class_share_limit: float,
+    rng: np.random.Generator,
+    ignore: int = 255,
 ) -> tuple[slice, slice]:
     """A crop in which no class covers ``class_share_limit`` or more of the labelled pixels.
 

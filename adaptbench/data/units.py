@@ -1,8 +1,10 @@
-"""Units of settings: what a number counts, so that a profile can convert it."""
+"""Units of settings: what a number counts, so that a profile can convert it; and settings that came later."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+
+from pydantic import Field
 
 #: A length in full-size pixels.
 Length = Annotated[int, "length"]
@@ -14,3 +16,13 @@ Channels = Annotated[int, "channels"]
 ImageCount = Annotated[int, "images"]
 #: A number of training iterations, out of the published total.
 Iterations = Annotated[int, "iterations"]
+
+
+def later(default: Any, **options: Any) -> Any:
+    """A setting that came after its method had results: at its default it is not written, so that hashes stay.
+
+    Args:
+        default: the value with which a training has the same bits as before the setting was there.
+        options: those of pydantic's ``Field``.
+    """
+    return Field(default, exclude_if=lambda value: value == default, **options)

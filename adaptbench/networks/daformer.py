@@ -75,13 +75,15 @@ class DAFormerHead(nn.Module):
     Args:
         in_channels: channels of the feature maps, fine to coarse.
         num_classes: number of logits.
-        width: channels of the embeddings and of the fused map.
+        width: channels of the fused map and, unless stated, of the embeddings.
         fusion: ``separable_aspp`` (DAFormer), ``aspp``, ``isa`` (interlaced sparse self-attention) or ``conv``
             (1x1; together with linear embeddings, the SegFormer decoder).
         dilations: of the ASPP.
         context_at_deepest: embed the coarsest map, enlarged by 8, by a 1x1 convolution and a separable ASPP
             instead of a linear layer ("context only at F4").
         dropout: share of channels dropped in front of the classifier.
+        embedding_width: channels of the embeddings; None = ``width``.
+        attention_block: side of the blocks of the interlaced attention.
 
     Source: DAFormer, arXiv 2111.14887, section 3.2; docs/quirks.md#s4 to #s6.
     """
@@ -95,17 +97,20 @@ class DAFormerHead(nn.Module):
         dilations: Sequence[int] = (1, 6, 12, 18),
         context_at_deepest: bool = False,
         dropout: float = 0.1,
+        embedding_width: int | None = None,
+        attention_block: int = 8,
     ) -> None:
         super().__init__()
         self.context_at_deepest = context_at_deepest
         self.conv_seg = nn.Conv2d(width, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout)
-        embeddings: list[nn.Module] = [_Embedding(channels, width) for channels in in_channels]
+        inner = width if embedding_width is None else embedding_width
+        embeddings: list[nn.Module] = [_Embedding(channels, inner) for channels in in_channels]
         if context_at_deepest:
-            context = ASPP(width, width, dilations, separable=True)
-            embeddings[-1] = nn.Sequential(nn.Conv2d(in_channels[-1], width, 1), context)
+            context = ASPP(inner, inner, dilations, separable=True)
+            embeddings[-1] = nn.Sequential(nn.Conv2d(in_channels[-1], inner, 1), context)
         self.embed_layers = nn.ModuleList(embeddings)
-        self.fuse_layer = _fusion(fusion, width * len(in_channels), width, dilations)
+        self.fuse_layer = _fusion(fusion, inner * len(in_channels), width, dilations, attention_block)
         nn.init.normal_(self.conv_seg.weight, std=0.01)
         if self.conv_seg.bias is not None:
             nn.init.zeros_(self.conv_seg.bias)
@@ -125,12 +130,12 @@ class DAFormerHead(nn.Module):
         return logits
 
 
-def _fusion(kind: Fusion, in_channels: int, width: int, dilations: Sequence[int]) -> nn.Module:
+def _fusion(kind: Fusion, in_channels: int, width: int, dilations: Sequence[int], block: int) -> nn.Module:
     """The module that turns concatenated embeddings into one map of ``width`` channels."""
     makers: dict[str, Callable[[], nn.Module]] = {
         "separable_aspp": lambda: ASPP(in_channels, width, dilations, separable=True),
         "aspp": lambda: ASPP(in_channels, width, dilations, separable=False),
-        "isa": lambda: InterlacedAttention(in_channels, width),
+        "isa": lambda: InterlacedAttention(in_channels, width, block),
         "conv": lambda: ConvModule(in_channels, width, 1, **_NORM_AND_RELU),
     }
     if kind not in makers:

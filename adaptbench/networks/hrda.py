@@ -394,7 +394,7 @@ def attention_config(head: Mapping[str, Any], width: int | None) -> dict[str, An
         return config
     if config.get("fusion", "separable_aspp") in ("separable_aspp", "aspp"):
         config["fusion"] = "conv"
-    return config if width is None else {**config, "width": width}
+    return config if width is None else {**config, "width": width, "embedding_width": None}
 
 
 def hrda_head(head: nn.Module, config: Mapping[str, Any], num_classes: int, options: HRDAOptions) -> HRDAHead:

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from mmengine.optim import LinearLR, OptimWrapper, OptimWrapperDict, PolyLR
+from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
+from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 from torch import nn
 
 from adaptbench.errors import UsageError
@@ -58,7 +60,8 @@ def build_optimizer(network: nn.Module, settings: Recipe, listing: Listing = "on
         rate, momentum = settings.learning_rate, settings.momentum
         return OptimWrapper(RepeatedSGD(parameters, rate, momentum, _ARITHMETICS[listing]))
     if settings.optimizer == "adamw":
-        return OptimWrapper(torch.optim.AdamW(parameters, betas=(0.9, 0.999), fused=True))
+        betas, epsilon = settings.adam_betas, settings.adam_epsilon
+        return OptimWrapper(torch.optim.AdamW(parameters, betas=betas, eps=epsilon, fused=True))
     return OptimWrapper(torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=settings.momentum))
 
 
@@ -89,20 +92,46 @@ def by_name(optimizers: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapp
     return dict(optimizers.items()) if isinstance(optimizers, OptimWrapperDict) else {"student": optimizers}
 
 
-def poly_schedule(optimizer: OptimWrapper, power: float, iterations: int) -> PolyLR:
-    """Polynomial decay ``lr(t) = lr * (1 - t/T)^p`` to 0 at iteration T. Units: ``iterations`` is T."""
-    return PolyLR(optimizer, power=power, eta_min=0.0, begin=0, end=max(iterations, 1) + 1, by_epoch=False)
+def poly_schedule(optimizer: OptimWrapper, power: float, iterations: int, lowest: float = 0.0) -> PolyLR:
+    """Polynomial decay ``lr(t) = (lr - lowest) * (1 - t/T)^p + lowest``. Units: ``iterations`` is T."""
+    return PolyLR(optimizer, power=power, eta_min=lowest, begin=0, end=max(iterations, 1) + 1, by_epoch=False)
+
+
+class _WarmPolyLR(LRSchedulerMixin, _ParamScheduler):  # type: ignore[misc]  # mmengine is untyped
+    """The decay of `poly_schedule` times a linear warm-up, in closed form.
+
+    Two schedules in a row, each a factor on the current rates, cannot make this where the lowest rate is not 0.
+    """
+
+    def __init__(self, optimizer: OptimWrapper, settings: Recipe, iterations: int) -> None:
+        self._settings, self._iterations = settings, max(iterations, 1)
+        super().__init__(optimizer, begin=0, by_epoch=False)
+
+    def _get_value(self) -> list[float]:
+        settings, step = self._settings, self.last_step
+        decay = (1 - min(step / self._iterations, 1)) ** settings.poly_power
+        start, lowest = settings.warmup_start, settings.learning_rate_min
+        warm = start + (1 - start) * min(step / settings.warmup, 1)
+        return [((rate - lowest) * decay + lowest) * warm for rate in self.base_values]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the schedule stands; what it follows comes from the settings."""
+        state = super().state_dict()
+        return {key: value for key, value in state.items() if key not in ("_settings", "_iterations")}
 
 
 def build_schedule(optimizer: OptimWrapper, settings: Recipe, iterations: int) -> list[Any]:
     """Polynomial decay over all iterations, multiplied by a linear warm-up in the first ones.
 
     The decay runs from iteration 0 to T; the warm-up multiplies it and does not delay it:
-    ``lr(t) = lr * (1 - t/T)^p * (s + (1 - s) * min(t/w, 1))``.
+    ``lr(t) = ((lr - lowest) * (1 - t/T)^p + lowest) * (s + (1 - s) * min(t/w, 1))``.
 
     Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up.
     """
-    schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, iterations)]
+    lowest = settings.learning_rate_min
+    if lowest > 0 and settings.warmup > 0:
+        return [_WarmPolyLR(optimizer, settings, iterations)]
+    schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, iterations, lowest)]
     if settings.warmup > 0:
         end = settings.warmup + 1  # mmengine reaches the full rate at end - 1
         schedule.append(

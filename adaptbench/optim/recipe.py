@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from adaptbench.data.units import Iterations
+from adaptbench.data.units import Iterations, later
 
 
 class Recipe(BaseModel):
@@ -22,6 +22,13 @@ class Recipe(BaseModel):
     warmup: Iterations = Field(1500, ge=0, description="iterations of linear warm-up, on top of the decay")
     warmup_start: float = Field(1e-6, gt=0, le=1, description="share of the learning rate at iteration 0")
     poly_power: float = Field(1.0, gt=0, description="power of the polynomial decay to zero")
+    learning_rate_min: float = later(
+        0.0, ge=0, description="rate, of encoder and decoder alike, at which the decay ends in place of zero"
+    )
+    adam_betas: tuple[float, float] = later(
+        (0.9, 0.999), description="shares of adamw's running averages of gradients and of their squares"
+    )
+    adam_epsilon: float = later(1e-8, gt=0, description="added to the denominator of adamw's steps")
 
 
 def recipe(**changes: Any) -> Mapping[str, Any]:

@@ -162,10 +162,13 @@ class Training:
         """Full recorded names -> our names, of all owners."""
         names = {}
         for owner, ours in self._owners.items():
-            translated = our_name if owner == "model" else our_layer
+            translated = self._our_name if owner == "model" else our_layer
             for name in self.case.arrays(f"{prefix}{owner}/"):
                 names[f"{prefix}{owner}/{name}"] = f"{ours}.{translated(name)}"
         return names
+
+    def _our_name(self, recorded: str) -> str:
+        return our_name(recorded, len(self.method.output_names()) > 1)
 
     def _batch(self, iteration: int) -> Batch:
         source, target = (

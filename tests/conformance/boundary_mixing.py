@@ -28,14 +28,19 @@ from .stand_ins import task_of
 PASSES = ("source", "target", "strong", "weak", "weak_unpasted", "mix")
 
 
-def ours(label: Tensor) -> Tensor:
-    """Recorded labels, -1 = ignore, as ours. Shape: ``(B, H, W)`` to int64 ``(B, 1, H, W)``."""
-    return label.long().masked_fill(label == -1, IGNORE)[:, None]
+def ignored(case: Case) -> int:
+    """How ignored pixels are recorded."""
+    return int(case.hyper("ignore_index", -1))
 
 
-def theirs(label: Tensor) -> Tensor:
+def ours(case: Case, label: Tensor) -> Tensor:
+    """Recorded labels as ours. Shape: ``(B, H, W)`` to int64 ``(B, 1, H, W)``."""
+    return label.long().masked_fill(label == ignored(case), IGNORE)[:, None]
+
+
+def theirs(case: Case, label: Tensor) -> Tensor:
     """Our labels as they are recorded. Shape: int64 ``(B, 1, H, W)`` to ``(B, H, W)``."""
-    return label.masked_fill(label == IGNORE, -1)[:, 0]
+    return label.masked_fill(label == IGNORE, ignored(case))[:, 0]
 
 
 def settings_of(case: Case, **changes: Any) -> EHTDI.Settings:
@@ -46,11 +51,11 @@ def settings_of(case: Case, **changes: Any) -> EHTDI.Settings:
         "mix_weight": case.hyper("mix_weight"),
         "contrast_weight": case.hyper("NCE_weight"),
         "mix_threshold": case.hyper("Tmax"),
-        "average_span": round(1 / (1 - case.hyper("ema_decay"))),
+        "average_decay": case.hyper("ema_decay"),
         "prototype_factor": case.hyper("temperature_prototype"),
         "pixel_factor": case.hyper("temperature_pixel"),
         "paste_first_class": case.hyper("eligible_class_greater_than") + 1,
-        "edge_enhancement": "edge" in case.name,
+        "edge_enhancement": "edge" in case.kind,
     }
     return EHTDI.Settings.model_validate({**values, **changes})
 
@@ -63,7 +68,7 @@ def method_of(case: Case, network: nn.Module, **changes: Any) -> EHTDI:
 
 def batch_of(case: Case, prefix: str, iteration: int, dtype: torch.dtype = torch.float32) -> Batch:
     """The recorded images of one iteration."""
-    label = ours(case.tensor(f"{prefix}source_label"))
+    label = ours(case, case.tensor(f"{prefix}source_label"))
     source, target = (case.tensor(f"{prefix}{domain}_image").to(dtype) for domain in ("source", "target"))
     names = tuple(str(i) for i in range(len(label)))
     return Batch(iteration, Draws(0, iteration), LabelledImages(source, names, label), Images(target, names))
@@ -212,11 +217,21 @@ class OutputsStep(Step):
         """The groups that are learned from the target."""
         return self.groups[1:]
 
+    def _small(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Size of the logits before they are resized: as recorded for an image of the same size, else an eighth."""
+        for name in PASSES:
+            main, small = (f"in/model_output/{name}/{output}" for output in ("main", "small"))
+            recorded = self._case.has(main) and self._case.has(small)
+            if recorded and self._case.all_arrays[main].shape[2:] == size:
+                height, width = self._case.all_arrays[small].shape[2:]
+                return height, width
+        return max(size[0] // 8, 1), max(size[1] // 8, 1)
+
     def _predict_all(self, image: Tensor) -> Predictions:
         name = next(self._passes)
         self.images[name] = image
         batch, height, width = len(image), image.shape[2], image.shape[3]
-        sizes = {"main": (height, width), "aux": (height, width), "small": (height // 8, width // 8)}
+        sizes = {"main": (height, width), "aux": (height, width), "small": self._small((height, width))}
         classes = self._case.hyper("num_classes")
         for output, size in sizes.items():
             key = f"in/model_output/{name}/{output}"

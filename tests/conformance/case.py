@@ -63,9 +63,14 @@ class Case:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
 
-    def hyper(self, name: str) -> Any:
-        """Return one of the case's hyper-parameters."""
-        return self.json["hyper_parameters"][name]
+    def hyper(self, name: str, *default: Any) -> Any:
+        """Return one of the case's hyper-parameters, or a default where it is stated for a case that has none."""
+        hyper_parameters: dict[str, Any] = self.json["hyper_parameters"]
+        return hyper_parameters.get(name, *default) if default else hyper_parameters[name]
+
+    def has(self, name: str) -> bool:
+        """Whether arrays are recorded by that full name, or under it if it ends in a slash."""
+        return any(known == name or (name[-1] == "/" and known.startswith(name)) for known in self.all_arrays)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -117,7 +122,10 @@ class Case:
         expected = self.all_arrays[name]
         if atol is None and rtol is None:
             integral = expected.dtype.kind in "iub"
-            tolerance = tolerance_for(self.name, self.kind, self.json.get("tolerance"), name, integral)
+            rounding = self.json.get("self_check", {}).get("float32_versus_float64")
+            tolerance = tolerance_for(
+                self.name, self.kind, self.json.get("tolerance"), name, integral, rounding
+            )
         else:
             tolerance = Tolerance(atol or 0.0, rtol or 0.0)
         if since is not None:

@@ -31,6 +31,10 @@ class _Files(Dataset):
     def samples(self, split: str) -> list[Sample]:
         raise NotImplementedError
 
+    def read_label(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """Recorded files are of several id spaces; the tables that are used with them say of which."""
+        return self.decode_label(sample)
+
 
 @dataclass(frozen=True)
 class ImageFile:

@@ -21,6 +21,7 @@ from adaptbench.draws import Draws
 from methods import daformer_dg, mic
 
 from .case import Array, Case
+from .trajectory_settings import is_generalisation
 
 Decision = Mapping[str, Any]
 
@@ -37,14 +38,15 @@ class RecordedDraws(Draws):
         super().__init__(0, iteration)
         decisions: Sequence[Decision] = case.json["random_decisions"][iteration]
         self.__dict__["_case"] = case
-        unused = "_dg" in case.name and "python_uniform"  # drawn by the reference, and used for nothing
+        unused = is_generalisation(case) and "python_uniform"  # drawn by the reference, and used for nothing
         self.__dict__["_left"] = [
             d for d in decisions if not _is_whole_image(d, case) and d["kind"] != unused
         ]
 
     def numpy(self, purpose: str) -> np.random.Generator:
         """A stand-in for a generator that returns the next recorded values."""
-        return cast("np.random.Generator", _Scripted(self))
+        divisor = cast("Case", self.__dict__["_case"]).hyper("model").get("crop_coord_divisible", 1)
+        return cast("np.random.Generator", _Scripted(self, divisor))
 
     def take(self, kind: str) -> Decision:
         """The next recorded decision of a kind.
@@ -113,8 +115,9 @@ class RecordedDraws(Draws):
 class _Scripted:
     """Stands in for a NumPy generator."""
 
-    def __init__(self, draws: RecordedDraws) -> None:
+    def __init__(self, draws: RecordedDraws, divisor: int) -> None:
         self._draws = draws
+        self._divisor = divisor
         self._offsets: list[int] = []
 
     def random(self, size: int | None = None) -> float | list[float]:
@@ -137,11 +140,11 @@ class _Scripted:
         return sigma
 
     def integers(self, low: int, high: int) -> int:
-        """Row offset, then column offset of a detail crop, in steps of eight pixels."""
+        """Row offset, then column offset of a detail crop, in steps of so many pixels as the case says."""
         if not self._offsets:
             top, _, left, _ = self._draws.take("hr_crop_box")["value"]
-            assert top % 8 == left % 8 == 0
-            self._offsets = [top // 8, left // 8]
+            assert top % self._divisor == left % self._divisor == 0
+            self._offsets = [top // self._divisor, left // self._divisor]
         offset = self._offsets.pop(0)
         assert low <= offset < high, f"offset {offset} outside {low}..{high - 1}"
         return offset

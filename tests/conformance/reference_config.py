@@ -23,7 +23,7 @@ _ATTENTION = {True: "classwise", False: "single"}
 def backbone(config: Config) -> nn.Module:
     """A mix transformer."""
     assert config["type"] == "MixVisionTransformer", config["type"]
-    assert config["drop_rate"] == config["attn_drop_rate"] == 0.0
+    assert config["drop_rate"] == config["attn_drop_rate"] == 0.0, "such dropout is not drawn again"
     return MiT(
         channels=config["embed_dims"],
         depths=config["depths"],
@@ -49,7 +49,6 @@ def head_config(config: Config) -> dict[str, Any]:
     assert kind == "DAFormerHead", kind
     decoder = config["decoder_params"]
     fusion, neck = decoder["fusion_cfg"], decoder["embed_neck_cfg"]
-    assert decoder["embed_dims"] == config["channels"]
     context = neck["type"] == "rawconv_and_aspp"
     return {
         "type": "DAFormerHead",
@@ -59,6 +58,8 @@ def head_config(config: Config) -> dict[str, Any]:
         "dilations": (neck if context else fusion).get("dilations", (1, 6, 12, 18)),
         "context_at_deepest": context,
         "dropout": config["dropout_ratio"],
+        "embedding_width": decoder["embed_dims"],
+        "attention_block": fusion.get("down_factor", [8])[0],
     }
 
 
@@ -98,10 +99,10 @@ def segmentor(config: Config, **changes: Any) -> nn.Module:
             backbone(config["backbone"]), single_scale_head(head_config(head), head["num_classes"])
         )
     assert config["type"] == "HRDAEncoderDecoder", config["type"]
-    assert config["hr_slide_inference"]
+    sliding = "overlapping" if config["hr_slide_overlapping"] else "adjacent"
     stated = {
         "divisor": config["crop_coord_divisible"],
-        "detail_windows": "overlapping" if config["hr_slide_overlapping"] else "adjacent",
+        "detail_windows": sliding if config["hr_slide_inference"] else "whole",
         "blur_detail": config["blur_hr_crop"],
     }
     options = hrda_options(head, config["scales"], config["hr_crop_size"], **{**stated, **changes})

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.task import Task
-from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.networks import Segmentor
+from adaptbench.networks.deeplabv2 import DeepLabV2Head
 from adaptbench.networks.deeplabv2_multi import FOUR_BRANCHES, CaffeResNet, two_classifiers
 from adaptbench.networks.two_outputs import TwoOutputHead
 
 from .case import Case
+from .case_facts import class_set_of
 
 #: Recorded names -> ours, in this order; what matches none is the encoder's.
 _MODEL = (
     (r"^(backbone\.)?extractor\.", "backbone."),
-    (r"^(layer5\.conv2d_list|auxiliary_head\.aspp_modules)\.(\d)(\.conv)?", r"decode_head.aux.aspp_modules.\2.conv"),
-    (r"^(layer6\.conv2d_list|decode_head\.aspp_modules)\.(\d)(\.conv)?", r"decode_head.main.aspp_modules.\2.conv"),
+    (r"^(layer5\.conv2d_list|auxiliary_head\.aspp_modules)\.(\d+)(\.conv)?", r"decode_head.aux.aspp_modules.\2.conv"),
+    (r"^(layer6\.conv2d_list|decode_head\.aspp_modules)\.(\d+)(\.conv)?", r"decode_head.main.aspp_modules.\2.conv"),
     (r"^(conv1|bn1|layer[1-4])\.", r"backbone.\1."),
 )  # fmt: skip
 #: Layers of a discriminator where the reference names them.
@@ -48,14 +48,19 @@ class TinyExtractor(nn.Module):
         return level_a, functional.relu(self.conv4(level_a))
 
 
-def tiny_network(case: Case, dilations: Sequence[int], trained_norms: bool) -> Segmentor:
-    """The tiny extractor with an auxiliary head on its first and a main head on its second level."""
-    widths = case.hyper("widths")
+def tiny_network(
+    case: Case, dilations: Sequence[int], trained_norms: bool, auxiliary: bool = True
+) -> Segmentor:
+    """The tiny extractor with a main head on its second and, unless left out, an auxiliary one on its first level."""
+    widths, classes = case.hyper("widths"), case.hyper("num_classes")
+    if not auxiliary:
+        only = DeepLabV2Head(widths[3], classes, tuple(dilations), in_index=1)
+        return Segmentor(TinyExtractor(widths, trained_norms), only)
     heads = [
         {"type": "DeepLabV2Head", "in_channels": widths[2 + i], "in_index": i, "dilations": tuple(dilations)}
         for i in (0, 1)
     ]
-    head = TwoOutputHead(main=heads[1], aux=heads[0], num_classes=case.hyper("num_classes"))
+    head = TwoOutputHead(main=heads[1], aux=heads[0], num_classes=classes)
     return Segmentor(TinyExtractor(widths, trained_norms), head)
 
 
@@ -72,18 +77,15 @@ def small_deeplab(
 
 def task_of(case: Case) -> Task:
     """A problem with the number of classes of the case."""
-    number = case.hyper("num_classes")
-    classes = replace(
-        CITYSCAPES19, classes=CITYSCAPES19.classes[:number], palette=CITYSCAPES19.palette[:number]
-    )
-    return Task("conformance", "uda", classes, profile("paper"))
+    return Task("conformance", "uda", class_set_of(case.hyper("num_classes")), profile("paper"))
 
 
-def our_name(recorded: str) -> str:
+def our_name(recorded: str, two_outputs: bool = True) -> str:
     """Our name of a tensor of the network."""
     for pattern, ours in _MODEL:
         if re.match(pattern, recorded):
-            return re.sub(pattern, ours, recorded)
+            name = re.sub(pattern, ours, recorded)
+            return name if two_outputs else name.replace("decode_head.main.", "decode_head.")
     raise AssertionError(f"no name of ours for {recorded}")
 
 
@@ -95,4 +97,7 @@ def our_layer(recorded: str) -> str:
 
 def unused(recorded: str) -> bool:
     """Whether the reference never evaluates this tensor of the network of EHTDI, and ours lacks it."""
-    return re.search(r"conv2d_list\.[23]\.|^proto_classifier\.|^para$|^fuse_weight_1$", recorded) is not None
+    return (
+        re.search(r"conv2d_list\.([2-9]|\d\d+)\.|^proto_classifier\.|^para$|^fuse_weight_1$", recorded)
+        is not None
+    )

@@ -101,11 +101,11 @@ def nearest_exact(label: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.interpolate(label.float(), size=size, mode="nearest-exact").long().squeeze(1)
 
 
-def centred(mask: Tensor) -> Tensor:
+def centred(mask: Tensor, kernel: tuple[int, int] = (2, 2)) -> Tensor:
     return functional.max_pool2d(mask.float(), kernel_size=3, stride=1, padding=1).bool()
 
 
-def outside_erodes(mask: Tensor) -> Tensor:
+def outside_erodes(mask: Tensor, kernel: tuple[int, int] = (2, 2)) -> Tensor:
     widened = functional.pad(mask.float(), (1, 0, 1, 0))
     return (-functional.max_pool2d(-widened, kernel_size=2, stride=1)).bool()
 
@@ -132,13 +132,13 @@ def not_swapped(image: Tensor, values: Normalisation, levels: str = "truncated")
     return [pixels[..., ::-1].copy() for pixels in GREY_LEVELS(image, values, "truncated")]
 
 
-def never_cut(image: Any, box: Any, side: int) -> Any:
-    return transforms.resize_image(image, (side, side))
+def never_cut(image: Any, box: Any, size: tuple[int, int]) -> Any:
+    return transforms.resize_image(image, size[::-1])
 
 
-def label_of_another_rule(label: Any, box: Any, side: int) -> Any:
+def label_of_another_rule(label: Any, box: Any, size: tuple[int, int]) -> Any:
     part = label[box.top : box.top + box.height, box.left : box.left + box.width]
-    return np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_NEAREST_EXACT))
+    return np.asarray(cv2.resize(part, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def by_opencv(self: WholeImages, image: Any, size: tuple[int, int]) -> Any:

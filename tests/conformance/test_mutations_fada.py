@@ -79,8 +79,8 @@ def decay_to_the_last_iteration(wrapper: Any, settings: Any, iterations: int) ->
     return SCHEDULE(wrapper, settings, settings.iterations)
 
 
-def constant_rate(wrapper: Any, power: float, iterations: int) -> Any:
-    return POLY(wrapper, 0.0, iterations)
+def constant_rate(wrapper: Any, power: float, iterations: int, lowest: float) -> Any:
+    return POLY(wrapper, 0.0, iterations, lowest)
 
 
 def evaluation_mode(self: FADASource, mode: bool = True) -> FADASource:
@@ -88,8 +88,8 @@ def evaluation_mode(self: FADASource, mode: bool = True) -> FADASource:
     return self
 
 
-def by_share(counts: Any, present: Any) -> Any:
-    weights = np.where(present, 1.0 / (0.01 + counts / max(counts.sum(), 1)), 0.0)
+def by_share(counts: Any, present: Any, epsilon: float) -> Any:
+    weights = np.where(present, 1.0 / (epsilon + counts / max(counts.sum(), 1)), 0.0)
     return weights / weights.sum()
 
 

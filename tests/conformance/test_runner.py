@@ -169,6 +169,14 @@ def test_a_kind_has_one_handler() -> None:
         ("mic_mask", {"mask": "exact", "img": 1e-7}, "out/img0", False, Tolerance(1e-7)),
         ("train_trajectory_mic", {"log": "prose"}, "out/it0/log/decode.loss_seg", False, Tolerance(0, 1e-4)),
         ("train_trajectory_mic", {"log": "prose"}, "out/it0/log/decode.acc_seg", False, Tolerance(0.05)),
+        (
+            "train_trajectory_mic",
+            {"grad_norm": "rtol 2e-03 (of 1)"},
+            "out/it0/grad_norm",
+            False,
+            Tolerance(0, 2e-3),
+        ),
+        ("train_trajectory_mic", {"final": "atol 1e-5 for all"}, "out/final/a", False, Tolerance(1e-5)),
         ("mit_backbone_lowvar", {"atol": 2e-5, "rtol": 1e-4}, "out/a", False, Tolerance(2e-5, 1e-3)),
     ],
 )

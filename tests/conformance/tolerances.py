@@ -6,10 +6,11 @@ belongs to which array, is transcribed here, once, by kind.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
 
@@ -29,6 +30,8 @@ class Tolerance:
 
 
 EXACT = Tolerance()
+
+_PROPORTIONAL = "loosen atol in proportion to the float32_versus_float64 figures"
 
 # What the case files of the adversarial trainings name; parameters are compared by how much they have changed.
 _ADVERSARIAL: Mapping[str, str] = {
@@ -82,6 +85,34 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "minent_mmseg": {"out/*running_*": "losses", **_ADVERSARIAL},
 }
 
+
+@dataclass(frozen=True)
+class Stated:
+    """A number in a sentence of a case file: under which name the sentence is, what precedes it, and what it is."""
+
+    name: str
+    words: str
+    relative: bool
+
+    def read(self, declared: object) -> Tolerance | None:
+        """The tolerance, None if the case file has no such sentence."""
+        text = declared.get(self.name, "") if isinstance(declared, Mapping) else ""
+        found = re.search(rf"{self.words} (\d[\d.e+-]*)", str(text))
+        if found is None:
+            return None
+        return Tolerance(rtol=float(found[1])) if self.relative else Tolerance(atol=float(found[1]))
+
+
+# Array pattern -> where the case file gives its tolerance in a sentence.
+SENTENCES: Mapping[str, Mapping[str, Stated]] = {
+    "train_trajectory": {
+        "out/it*/log/*acc*": Stated("log", "acc values absolute", relative=False),
+        "out/it*/log/*": Stated("log", "losses rtol", relative=True),
+        "out/it*/grad_norm*": Stated("grad_norm", "rtol", relative=True),
+        "out/final/*": Stated("final", "atol", relative=False),
+    }
+}
+
 # Of EHTDI's trainings. Their files name no tolerance for logits; this is the one of ehtdi_deeplab_small.
 _DECISIONS: Mapping[str, Tolerance] = {
     "out/iter*": EXACT,
@@ -115,11 +146,18 @@ PROSE: Mapping[str, Mapping[str, Tolerance]] = {
 }
 
 
-def tolerance_for(case: str, kind: str, declared: object, array: str, integral: bool) -> Tolerance:
+def tolerance_for(
+    case: str,
+    kind: str,
+    declared: object,
+    array: str,
+    integral: bool,
+    rounding: Mapping[str, Any] | None = None,
+) -> Tolerance:
     """Find the tolerance of one array.
 
-    In this order: prose transcribed for the case's kind, a named tolerance of the case file, exactness of
-    integer arrays, the general tolerance of the case file.
+    In this order: a number in a sentence of the case file, prose transcribed for the case's kind, a named tolerance
+    of the case file, exactness of integer arrays, the general tolerance of the case file.
 
     Args:
         case: name of the case; a transcription may be for a longer prefix of it than the kind.
@@ -127,10 +165,16 @@ def tolerance_for(case: str, kind: str, declared: object, array: str, integral: 
         declared: the value of ``tolerance`` in the case file, None if there is none.
         array: name of the array, for example ``out/logits``.
         integral: whether the recorded array holds integers or booleans.
+        rounding: by groups of arrays, how far the recorded numbers are from their computation in float64, as the case
+            file says.
 
     Raises:
         LookupError: nobody says how exact the array has to be.
     """
+    sentence = _first_match(_longest(SENTENCES, case, kind), array)
+    stated = None if sentence is None else sentence.read(declared)
+    if stated is not None:
+        return stated
     prose = _first_match(_longest(PROSE, case, kind), array)
     if prose is not None:
         return prose
@@ -139,7 +183,16 @@ def tolerance_for(case: str, kind: str, declared: object, array: str, integral: 
         return _parse(declared[name], array)
     if integral:
         return EXACT
-    return _parse(declared, array)
+    return _loosened(_parse(declared, array), declared, array, rounding or {})
+
+
+def _loosened(tolerance: Tolerance, declared: object, array: str, rounding: Mapping[str, Any]) -> Tolerance:
+    """What a file grants that says "loosen atol in proportion to the float32_versus_float64 figures"."""
+    if not (isinstance(declared, Mapping) and _PROPORTIONAL in str(declared.get("note", ""))):
+        return tolerance
+    group = max((g for g in rounding if array == g or array.startswith(f"{g}/")), key=len, default=None)
+    figure = 0.0 if group is None else float(rounding[group]["max_abs"])
+    return Tolerance(max(tolerance.atol, figure), tolerance.rtol)
 
 
 def _parse(declared: object, array: str) -> Tolerance:

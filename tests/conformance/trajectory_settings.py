@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.settings import Settings
-from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.data.taxonomy import ClassSet
 
 from .case import Case
+from .case_facts import class_set_of
 
-#: Module and class by what follows ``train_trajectory_``; the longest match counts.
-PLUGINS: Mapping[str, tuple[str, str]] = {
-    "dacs": ("methods.dacs", "DACS"),
-    "daformer": ("methods.daformer", "DAFormer"),
-    "hrda": ("methods.hrda", "HRDA"),
-    "dg": ("methods.daformer_dg", "DAFormerDG"),
-    "dg_shade_hrda": ("methods.hrda_dg", "HRDADG"),
-    "mic": ("methods.mic", "MIC"),
-    "mic_aug": ("methods.mic_daformer", "MICDAFormer"),
-}
+
+def method_of(case: Case) -> type[Method]:
+    """The method that has all that the case's hyper-parameters ask for, and no more."""
+    uda = case.hyper("uda")
+    if is_generalisation(case):
+        module, name = ("hrda_dg", "HRDADG") if _has_two_scales(case) else ("daformer_dg", "DAFormerDG")
+    elif "mask_mode" in uda:
+        module, name = ("mic", "MIC") if _has_two_scales(case) else ("mic_daformer", "MICDAFormer")
+    elif _has_two_scales(case):
+        module, name = "hrda", "HRDA"
+    else:
+        module, name = ("daformer", "DAFormer") if uda["imnet_feature_dist_lambda"] else ("dacs", "DACS")
+    found: type[Method] = getattr(importlib.import_module(f"methods.{module}"), name)
+    return found
+
+
+def is_generalisation(case: Case) -> bool:
+    """Whether nothing of the target is seen."""
+    return bool(case.hyper("uda").get("source_only", False))
+
+
+def classes_of(case: Case) -> ClassSet:
+    """The classes, of which the case may state which are things."""
+    number = case.hyper("model")["decode_head"]["num_classes"]
+    return class_set_of(number, things=case.hyper("uda")["imnet_feature_dist_classes"])
+
+
+def _has_two_scales(case: Case) -> bool:
+    return bool(case.hyper("model")["type"] == "HRDAEncoderDecoder")
 
 
 def settings_of(case: Case, method: type[Method]) -> Settings:
@@ -39,7 +60,7 @@ def settings_of(case: Case, method: type[Method]) -> Settings:
     fields = method.Settings.model_fields
     off = {name: value for name, value in values.items() if name not in fields}
     if not method.uses_target_images:  # the reference's settings of pseudo-labels and mixing do nothing then
-        assert case.hyper("uda")["source_only"]
+        assert is_generalisation(case)
         off = {}
     assert not any(off.values()), f"{case.name}: {method.name} has no {', '.join(n for n in off if off[n])}"
     return method.Settings.model_validate({name: value for name, value in values.items() if name in fields})
@@ -47,26 +68,42 @@ def settings_of(case: Case, method: type[Method]) -> Settings:
 
 def _optimisation(case: Case) -> dict[str, Any]:
     optimizer, schedule = case.hyper("optimizer"), case.hyper("schedule")
-    keys = optimizer["paramwise_cfg"]["custom_keys"]
-    assert (optimizer["type"], optimizer["betas"], case.hyper("adamw_eps")) == ("AdamW", [0.9, 0.999], 1e-8)
-    assert (schedule["policy"], schedule["min_lr"], schedule["warmup"]) == ("poly", 0.0, "linear")
-    assert keys["norm"] == {"decay_mult": 0.0}
+    assert (schedule["policy"], schedule["warmup"]) in (("poly", "linear"), ("poly", None))
+    warm = schedule["warmup"] is not None
     return {
-        "learning_rate": optimizer["lr"],
-        "head_lr_factor": keys["head"]["lr_mult"],
-        "weight_decay": optimizer["weight_decay"],
+        **optimizer_settings(optimizer),
+        "adam_epsilon": case.hyper("adamw_eps"),
         "iterations": schedule["max_iters"],
-        "warmup": schedule["warmup_iters"],
-        "warmup_start": schedule["warmup_ratio"],
+        "warmup": schedule["warmup_iters"] if warm else 0,
+        "warmup_start": schedule["warmup_ratio"] if warm else 1.0,
         "poly_power": schedule["power"],
+        "learning_rate_min": schedule["min_lr"],
     }
+
+
+def optimizer_settings(optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    """Our settings of an optimiser of the reference, but for epsilon."""
+    keys = optimizer["paramwise_cfg"]["custom_keys"]
+    norm = keys.get("norm", {}).get("decay_mult", 1.0)
+    assert norm in (0.0, 1.0), f"norms decay as all else or not at all, not {norm} times"
+    settings = {
+        "optimizer": optimizer["type"].lower(),
+        "learning_rate": optimizer["lr"],
+        "head_lr_factor": keys.get("head", {}).get("lr_mult", 1.0),
+        "weight_decay": optimizer["weight_decay"],
+        "norm_weight_decay": norm == 1.0,
+    }
+    if settings["optimizer"] == "sgd":
+        return {**settings, "momentum": optimizer["momentum"]}
+    return {**settings, "adam_betas": optimizer["betas"]}
 
 
 def _self_training(case: Case) -> dict[str, Any]:
     uda = case.hyper("uda")
-    classes = uda["imnet_feature_dist_classes"]
-    assert classes is None or classes == list(CITYSCAPES19.things)
+    every = uda["imnet_feature_dist_lambda"] and uda["imnet_feature_dist_classes"] is None
+    compared = {"feature_distance": "all"} if every else {}
     return {
+        **compared,
         "ema_alpha": uda["alpha"],
         "pseudo_threshold": uda["pseudo_threshold"],
         "pseudo_ignore_top": uda["pseudo_weight_ignore_top"],
@@ -82,13 +119,16 @@ def _self_training(case: Case) -> dict[str, Any]:
 def _scales(case: Case) -> dict[str, Any]:
     """Settings of HRDA; its network, crop and windows are those of the stand-in."""
     model = case.hyper("model")
-    if model["type"] != "HRDAEncoderDecoder":
+    if not _has_two_scales(case):
         return {}
     head = model["decode_head"]
+    scales = "all" if model["feature_scale"] == "all" else "context"
+    if scales == "context":
+        assert model["feature_scale"] == min(model["scales"]), "features are those of the context"
     return {
         "detail_loss_weight": head["hr_loss_weight"],
         "context_loss_weight": head["lr_loss_weight"],
-        "feature_distance_scales": {0.5: "context", "all": "all"}[model["feature_scale"]],
+        "feature_distance_scales": scales,
         "crop_divisor": model["crop_coord_divisible"],
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from adaptbench.networks.deeplabv2_multi import FOUR_BRANCHES
 from adaptbench.optim.optimizer import build_optimizer
 from methods.adaptsegnet import AdaptSegNet
 from methods.advent import AdvEnt
@@ -17,21 +18,22 @@ from ..case import Case
 from ..registry import handler
 from ..stand_ins import our_name, small_deeplab, tiny_network
 
-#: Dilations of ADVENT's classifiers.
-_FOUR = (6, 12, 18, 24)
 #: Recorded owners of discriminators -> names of outputs.
-_ORIGINAL = {"d_aux": "aux", "d_main": "main"}
-_RERUN = {"discriminator/aux": "aux", "discriminator/main": "main"}
+_DISCRIMINATORS = {
+    "d_aux": "aux", "d_main": "main", "discriminator/aux": "aux", "discriminator/main": "main",
+}  # fmt: skip
+#: How a case calls the outputs of the network -> how the re-runs' framework calls them.
+_HEADS = {"main": "decode", "aux": "aux"}
 
 
 @handler("advent_trajectory", "intrada_trajectory", "minent_trajectory")
 def check_original(case: Case) -> None:
     """The original release; the second stage of IntraDA is AdvEnt on other images."""
     kind = MinEnt if case.kind == "minent_trajectory" else AdvEnt
-    discriminators = _ORIGINAL if kind is AdvEnt else {}
+    discriminators = _discriminators(case)
 
     def train(dtype: torch.dtype) -> Training:
-        network = tiny_network(case, _FOUR, trained_norms=False)
+        network = tiny_network(case, case.hyper("dilations", FOUR_BRANCHES), trained_norms=False)
         settings = _original_settings(case, kind)
         return Training(case, kind, settings, network, discriminators, dtype=dtype)
 
@@ -41,7 +43,7 @@ def check_original(case: Case) -> None:
     training.compare_rates()
     training.compare_first_gradients()
     train(torch.float64).compare_final()
-    for output in discriminators.values():
+    for output in case.arrays("out/d_source_half/"):
         half = training.at_first(log_name(output, "discriminator.loss_source"))
         case.compare(f"out/d_source_half/{output}", half)
 
@@ -51,12 +53,15 @@ def check_listings(case: Case) -> None:
     """AdvEnt on the narrow twin of the published network, in all readings of how often tensors are listed."""
     readings = {"once": "once", "repeated_legacy": "repeated", "repeated_current": "repeated-current"}
     for reading, listing in readings.items():
+        if not case.has(f"out/{reading}/"):
+            continue
         settings = {**_original_settings(case, AdvEnt), "parameter_listing": listing}
-        training = Training(case, AdvEnt, settings, small_deeplab(case), _ORIGINAL)
+        discriminators = _discriminators(case)
+        training = Training(case, AdvEnt, settings, small_deeplab(case), discriminators)
         training.compare_logs(f"out/{reading}/", _original_log(case))
         training.compare_norm(f"out/{reading}/grad_norm/model")
         training.compare_first_gradients()
-        exact = Training(case, AdvEnt, settings, small_deeplab(case), _ORIGINAL, dtype=torch.float64)
+        exact = Training(case, AdvEnt, settings, small_deeplab(case), discriminators, dtype=torch.float64)
         exact.compare_final(f"out/{reading}/final/")
     _check_listing(case, small_deeplab(case))
 
@@ -65,23 +70,27 @@ def check_listings(case: Case) -> None:
 def check_rerun(case: Case) -> None:
     """The re-runs in the framework of HRDA, without the schedule of the network."""
     kind = {"AdvSeg": AdaptSegNet, "MinEnt": MinEnt}[case.hyper("method")]
-    discriminators = _RERUN if kind is AdaptSegNet else {}
+    settings, discriminators = _rerun_settings(case, kind), _discriminators(case)
 
     def train(dtype: torch.dtype) -> Training:
-        network = tiny_network(case, case.hyper("dilations"), trained_norms=True)
-        settings = _rerun_settings(case, kind)
+        dilations, auxiliary = case.hyper("dilations"), case.hyper("aux_head", True)
+        network = tiny_network(case, dilations, trained_norms=True, auxiliary=auxiliary)
         return Training(case, kind, settings, network, discriminators, constant_rate=True, dtype=dtype)
 
     training = train(torch.float32)
-    training.compare_logs("out/log/", _rerun_log(kind))
+    training.compare_logs("out/log/", _rerun_log(case, kind))
     training.compare_norms()
     training.compare_rates()
     training.compare_first_gradients()
     train(torch.float64).compare_final()
 
 
+def _discriminators(case: Case) -> dict[str, str]:
+    """Owners of the discriminators that are recorded -> names of outputs."""
+    return {owner: output for owner, output in _DISCRIMINATORS.items() if case.has(f"param/{owner}/")}
+
+
 def _original_settings(case: Case, kind: type[OutputAdaptation]) -> dict[str, Any]:
-    assert case.hyper("lambda_seg_main") == 1.0
     common = {
         "learning_rate": case.hyper("lr"),
         "momentum": case.hyper("momentum"),
@@ -90,6 +99,7 @@ def _original_settings(case: Case, kind: type[OutputAdaptation]) -> dict[str, An
         "iterations": case.hyper("iterations"),
         "schedule_iterations": case.hyper("max_iters"),
         "batch_size": case.hyper("batch"),
+        "segmentation_weight": case.hyper("lambda_seg_main"),
         "segmentation_weight_aux": case.hyper("lambda_seg_aux"),
     }
     if kind is MinEnt:
@@ -100,7 +110,8 @@ def _original_settings(case: Case, kind: type[OutputAdaptation]) -> dict[str, An
         "adversarial_weight": case.hyper("lambda_adv_main"),
         "adversarial_weight_aux": case.hyper("lambda_adv_aux"),
         "discriminator_learning_rate": case.hyper("lr_d"),
-        "discriminator_poly_power": case.hyper("power"),
+        "discriminator_learning_rate_min": case.hyper("lr_d_min", 0.0),
+        "discriminator_poly_power": case.hyper("lr_d_power", case.hyper("power")),
         "discriminator_width": case.hyper("ndf"),
     }
 
@@ -108,7 +119,7 @@ def _original_settings(case: Case, kind: type[OutputAdaptation]) -> dict[str, An
 def _original_log(case: Case) -> dict[str, Reading]:
     """Recorded values carry no weights, and of the discriminators' losses only the target's half was logged."""
     readings = {
-        "loss_seg_src_main": _logged("main", "loss_seg"),
+        "loss_seg_src_main": _logged("main", "loss_seg", case.hyper("lambda_seg_main")),
         "loss_seg_src_aux": _logged("aux", "loss_seg", case.hyper("lambda_seg_aux")),
     }
     for output in ("main", "aux"):
@@ -124,8 +135,7 @@ def _original_log(case: Case) -> dict[str, Reading]:
 
 def _rerun_settings(case: Case, kind: type[OutputAdaptation]) -> dict[str, Any]:
     """Settings that tell the frameworks apart are those of the re-run."""
-    assert case.hyper("loss_weight_main") == 1.0
-    weights = case.hyper("lambda")
+    weights = {output: case.hyper("lambda").get(output, 0.0) for output in _HEADS}
     common = {
         **{name: RerunSettings.model_fields[name].default for name in ("align_corners", "ignored_pixels")},
         "head_lr_factor": RerunSettings.model_fields["head_lr_factor"].default,
@@ -134,11 +144,11 @@ def _rerun_settings(case: Case, kind: type[OutputAdaptation]) -> dict[str, Any]:
         "momentum": case.hyper("momentum"),
         "weight_decay": case.hyper("weight_decay"),
         "batch_size": case.hyper("batch"),
-        "segmentation_weight_aux": case.hyper("loss_weight_aux"),
+        "segmentation_weight": case.hyper("loss_weight_main"),
+        "segmentation_weight_aux": case.hyper("loss_weight_aux", 0.0),
     }
     if kind is MinEnt:
         return {**common, "entropy_weight": weights["main"], "entropy_weight_aux": weights["aux"]}
-    assert case.hyper("lr_d_min") == 0.0
     return {
         **common,
         "iterations": case.hyper("max_iters"),
@@ -146,15 +156,17 @@ def _rerun_settings(case: Case, kind: type[OutputAdaptation]) -> dict[str, Any]:
         "adversarial_weight_aux": weights["aux"],
         "discriminator_loss": {"LS": "ls", "Vanilla": "bce"}[case.hyper("discriminator_type")],
         "discriminator_learning_rate": case.hyper("lr_d"),
+        "discriminator_learning_rate_min": case.hyper("lr_d_min"),
         "discriminator_poly_power": case.hyper("lr_d_power"),
         "discriminator_width": case.hyper("ndf"),
     }
 
 
-def _rerun_log(kind: type[OutputAdaptation]) -> dict[str, Reading]:
+def _rerun_log(case: Case, kind: type[OutputAdaptation]) -> dict[str, Reading]:
     """Recorded values carry their weights."""
     readings: dict[str, Reading] = {}
-    for output, prefix in (("main", "decode"), ("aux", "aux")):
+    outputs = _HEADS if case.hyper("aux_head", True) else {"main": _HEADS["main"]}
+    for output, prefix in outputs.items():
         readings[f"{prefix}.loss_seg"] = _logged(output, "loss_seg")
         readings[f"{prefix}.acc_seg"] = _logged(output, "acc_seg")
         if kind is MinEnt:

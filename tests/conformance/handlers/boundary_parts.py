@@ -51,18 +51,18 @@ def check_cut_mix(case: Case) -> None:
         for name, first in (("same", "1"), ("resized", "1_other_size")):
             mixed = cut_mix(_labelled(case, first), second, draw)
             case.compare(f"out/{number}/{name}/images", mixed.image)
-            case.compare(f"out/{number}/{name}/labels", theirs(mixed.label)[:, None])
+            case.compare(f"out/{number}/{name}/labels", theirs(case, mixed.label)[:, None])
 
 
 @handler("ehtdi_augment")
 def check_views(case: Case) -> None:
-    mean = tuple(case.hyper("mean_bgr"))
-    np.testing.assert_allclose(mean, CAFFE.mean, rtol=1e-6)
-    values = Normalisation(mean, CAFFE.std, CAFFE.bgr)
-    image, label = case.tensor("in/image"), ours(case.tensor("in/label"))
+    blue, green, red = case.hyper("mean_bgr")
+    values = Normalisation((blue, green, red), CAFFE.std, bgr=True)
+    image, label = case.tensor("in/image"), ours(case, case.tensor("in/label"))
     case.compare("out/recovered_rgb_uint8", np.stack(crop_views.grey_levels(image, values)))
     draws = [ViewDraw(CropBox(*box), Recolouring()) for box in case.hyper("crops_yxhw")]
-    side, given = case.hyper("out_hw")[0], iter(case.all_arrays["in/strong_rgb_uint8"])
+    height, width = case.hyper("out_hw")
+    size, given = (height, width), iter(case.all_arrays["in/strong_rgb_uint8"])
     seen: list[Array] = []
 
     def recoloured(crop: Array, draw: Recolouring) -> Array:
@@ -70,13 +70,13 @@ def check_views(case: Case) -> None:
         return next(given)
 
     with mock.patch.object(crop_views, "recolour", recoloured):
-        both = views(image, draws, side, values)
+        both = views(image, draws, size, values)
     case.compare("out/weak", both.weak)
     case.compare("out/strong", both.strong)
     case.compare("out/strong_transform_input_uint8", np.stack(seen))
-    case.compare("out/label", theirs(labels_in_view(label, draws, side)))
+    case.compare("out/label", theirs(case, labels_in_view(label, draws, size)))
 
 
 def _labelled(case: Case, number: str) -> LabelledBatch:
     label = case.tensor(f"in/labels_{number}")[:, 0]
-    return LabelledBatch(case.tensor(f"in/images_{number}"), ours(label))
+    return LabelledBatch(case.tensor(f"in/images_{number}"), ours(case, label))

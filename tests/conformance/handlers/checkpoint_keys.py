@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import torch
 from mmseg.registry import MODELS
@@ -15,13 +16,14 @@ from adaptbench.networks import hrda
 from ..case import Case
 from ..registry import handler
 
-_CLASSES = 19
+#: Layers that have a row for every class.
+_CLASSIFIER = r"^decode_head\.(head\.)?(conv_seg|aspp_modules\.0\.conv|conv2d_list\.0)\.(weight|bias)$"
 
 
 @handler("checkpoint_keys")
 def check(case: Case) -> None:
     with torch.device("meta"):
-        network = _network(case.name)
+        network = _network(case.name, _classes(case))
     state = network.state_dict()
     found = [
         [name, list(value.shape), str(value.dtype).removeprefix("torch.")] for name, value in state.items()
@@ -43,14 +45,20 @@ def check(case: Case) -> None:
     case.expect("parameters_per_prefix", count, case.json["parameters_per_prefix"])
 
 
-def _network(case: str) -> nn.Module:
+def _classes(case: Case) -> int:
+    """Rows of the classifier, the last tensor of a head that has classes."""
+    counts = [shape[0] for name, shape, _ in case.json["keys"] if re.search(_CLASSIFIER, name)]
+    return int(counts[0])
+
+
+def _network(case: str, classes: int) -> nn.Module:
     if "hrda" in case:
-        return hrda.build_hrda("daformer-mit_b5", _CLASSES, hrda.HRDAOptions())
+        return hrda.build_hrda("daformer-mit_b5", classes, hrda.HRDAOptions())
     if "dlv2_r101" in case:
         spec = networks.spec("deeplabv2-r101")  # mmengine cannot initialise on the meta device
-        head = MODELS.build({**spec.decode_head, "num_classes": _CLASSES})
+        head = MODELS.build({**spec.decode_head, "num_classes": classes})
         return networks.Segmentor(MODELS.build(dict(spec.backbone)), head)
-    network = networks.build("daformer-mit_b5", _CLASSES)
+    network = networks.build("daformer-mit_b5", classes)
     if "shade" in case:
         network.get_submodule("backbone").style_hallucination = StyleHallucination(channels=64)
     return network

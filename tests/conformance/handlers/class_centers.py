@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from adaptbench.data.taxonomy import IGNORE
 from adaptbench.evaluation.class_centers import ClassMoments, class_center_distance, class_moments
 
 from ..case import Array, Case
@@ -13,9 +14,10 @@ from ..registry import handler
 @handler("fada_ccd")
 def check(case: Case) -> None:
     features, label = case.tensor("in/feature"), case.tensor("in/label")
+    label = label.masked_fill(label == case.hyper("ignore_label"), IGNORE)
     classes = case.hyper("num_classes")
-    halves = [class_moments(features[i : i + 1], label[i : i + 1], classes) for i in range(len(features))]
-    moments = halves[0] + halves[1]
+    images = [class_moments(features[i : i + 1], label[i : i + 1], classes) for i in range(len(features))]
+    moments = sum(images[1:], images[0])
     case.compare("out/class_centre", moments.center)
     case.compare("out/intra_mean_squared_distance", moments.spread)
     case.compare("out/centre_squared_distance", moments.between)

@@ -19,8 +19,8 @@ def check(case: Case) -> None:
         in_index=case.hyper("in_index"),
     )
     head.load_state_dict({name: torch.from_numpy(array) for name, array in case.arrays("param/").items()})
-    unused = torch.empty(0)
-    features = [case.tensor("in/feat3") if i == case.hyper("in_index") else unused for i in range(4)]
+    index, unused = case.hyper("in_index"), torch.empty(0)
+    features = [case.tensor(f"in/feat{i}") if i == index else unused for i in range(index + 1)]
     with torch.no_grad():
         case.compare("out/logits", head.eval()(features))
         case.compare("out/logits_train_mode", head.train()(features))

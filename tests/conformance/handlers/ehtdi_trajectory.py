@@ -11,14 +11,14 @@ from adaptbench.adaptation.source_paste import Candidates
 from adaptbench.networks.deeplabv2_multi import TWO_BRANCHES
 from adaptbench.optim.optimizer import build_optimizer
 
-from ..boundary_mixing import cross_entropies, recorded_picks, settings_of, theirs
+from ..boundary_mixing import cross_entropies, ignored, recorded_picks, settings_of, theirs
 from ..case import Case
 from ..ehtdi_training import Training
 from ..registry import handler
 from ..stand_ins import our_name, small_deeplab, tiny_network, unused
 
-#: Cross entropies of a step in the order of their recording; those at borders only where they are taken.
-_ORDER = (
+#: Cross entropies of a step with edge enhancement in the order of their recording, all that there may be.
+_WITH_BORDERS = (
     "source_main", "source_aux", "mix_main", "mix_main_border", "mix_aux", "strong_main_border", "strong_main",
     "strong_aux_border", "strong_aux",
 )  # fmt: skip
@@ -27,13 +27,20 @@ _ORDER = (
 @handler("ehtdi_trajectory", "ehtdi_edge_trajectory")
 def check(case: Case) -> None:
     network = tiny_network(case, TWO_BRANCHES, trained_norms=True)
-    network.backbone.get_submodule("bn1").requires_grad_(False)
+    untrained = {our_name(name) for name in case.json["parameters_not_in_optimizer"] if not unused(name)}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name not in untrained)
     training = Training(case, network)
     _compare_losses(case, "out/", training)
     contrasts = [value for found in training.contrasts for values in found.values() for value in values]
     case.compare("out/contrastive_values", torch.stack(contrasts))
     entropies = [cross_entropies(training.method, log) for log in training.logs]
-    in_order = [values[name] for values in entropies for name in _ORDER if name in values]
+    in_order = [
+        values[name]
+        for iteration, values in enumerate(entropies)
+        for name in _order(case, iteration)
+        if name in values
+    ]
     case.compare("out/ce_values_in_call_order", torch.stack(in_order))
     source = training.log("loss_seg") + training.log("aux.loss_seg")
     case.compare("out/loss_source_total", source)
@@ -55,6 +62,8 @@ def check(case: Case) -> None:
 def check_listings(case: Case) -> None:
     """On the narrow twin of the published network, in both readings of how often tensors are listed."""
     for reading, listing in (("once", "once"), ("repeated", "repeated-current")):
+        if not case.has(f"out/{reading}/"):
+            continue
         network = small_deeplab(case, TWO_BRANCHES, trained_norms=True)
         training = Training(case, network, parameter_listing=listing)
         _compare_losses(case, f"out/{reading}/", training)
@@ -64,6 +73,15 @@ def check_listings(case: Case) -> None:
     for iteration in range(case.hyper("iterations")):
         _compare_picks(case, f"out/iter{iteration}/", training.steps[iteration].found)
     _check_listing(case)
+
+
+def _order(case: Case, iteration: int) -> list[str]:
+    """Names of the cross entropies of an iteration in the order of their recording."""
+    listed = case.json["ce_order_per_iteration"]
+    if isinstance(listed, str):  # "see ce_names rule of ehtdi_edge (border entries present when enabled)"
+        return list(_WITH_BORDERS)
+    names: list[str] = listed[iteration] if isinstance(listed[0], list) else listed
+    return [{"mix": "mix_main"}.get(name, name) for name in names]
 
 
 def _compare_losses(case: Case, prefix: str, training: Training) -> None:
@@ -85,11 +103,11 @@ def _compare_decisions(case: Case, iteration: int, training: Training) -> None:
     _compare_picks(case, prefix, step.found)
     for sample, classes in enumerate(step.classes):
         if (name := f"{prefix}selected_class_sample{sample}") in case.all_arrays:
-            case.compare(name, np.where(classes == IGNORE, -1, classes))
+            case.compare(name, np.where(classes == IGNORE, ignored(case), classes))
     case.compare(f"{prefix}paste_mask", step.pasted.mask[:, 0])
-    case.compare(f"{prefix}label_strong_main", theirs(step.pasted.label))
-    case.compare(f"{prefix}label_strong_aux", theirs(step.aux_label))
-    case.compare(f"{prefix}mixed_label", theirs(step.mixed.label))
+    case.compare(f"{prefix}label_strong_main", theirs(case, step.pasted.label))
+    case.compare(f"{prefix}label_strong_aux", theirs(case, step.aux_label))
+    case.compare(f"{prefix}mixed_label", theirs(case, step.mixed.label))
     case.compare(f"{prefix}confident_mask", (step.confident != IGNORE)[:, 0])
     if (name := f"{prefix}border_enabled") in case.all_arrays:
         taken = training.logs[iteration].keys()

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from adaptbench.adaptation.entropy_ranking import easy_count, rare_classes
 from adaptbench.contracts.labelling import Facts
 from adaptbench.contracts.method import Method
-from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.data.taxonomy import ClassSet
 from adaptbench.networks.inference import Whole, predict
 from methods.intrada import EntropyLabeller, IntraDA
 
 from ..case import Case
+from ..case_facts import class_set_of
 from ..registry import handler
 
 #: Recorded name -> ours.
@@ -42,8 +43,9 @@ class _Recorded(nn.Module):
 
 @handler("intrada_rank")
 def check(case: Case) -> None:
-    case.expect("rare_classes", sorted(rare_classes(CITYSCAPES19)), case.hyper("rare_classes"))
-    facts = {str(number): _labelled(case, number) for number in range(case.hyper("num_images"))}
+    classes = class_set_of(case.hyper("num_classes"), rare=case.hyper("rare_classes"))
+    case.expect("rare_classes", sorted(rare_classes(classes)), sorted(case.hyper("rare_classes")))
+    facts = {str(number): _labelled(case, classes, number) for number in range(case.hyper("num_images"))}
     for recorded, ours in _FACTS.items():
         case.compare(f"out/{recorded}", np.array([entry[ours] for entry in facts.values()]))
     for recorded, factor in (("plain", False), ("normalised", True)):
@@ -57,13 +59,13 @@ def check(case: Case) -> None:
     case.compare("out/split_table", np.array([[easy_count(n, share) for share in shares] for n in counts]))
 
 
-def _labelled(case: Case, number: int) -> Facts:
+def _labelled(case: Case, classes: ClassSet, number: int) -> Facts:
     """Compares the pseudo-label of an image and returns what is noted of it."""
     width, height = case.hyper("input_size_wh")
     image, mode = torch.zeros(1, 3, height, width), Whole(aligned=True)
     network = _Recorded(case.tensor(f"in/logits/{number}"))
     method: Any = SimpleNamespace(
-        student=network, inference=lambda: mode, task=SimpleNamespace(class_set=CITYSCAPES19)
+        student=network, inference=lambda: mode, task=SimpleNamespace(class_set=classes)
     )
     made = EntropyLabeller().label(cast("Method", method), image, (height, width))
     best, second = predict(network, image, mode)[0].topk(2, dim=0).values

@@ -18,11 +18,12 @@ from adaptbench.adaptation.seg_loss import labelled_cross_entropy, resize_logits
 from adaptbench.data import transforms
 from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.framing import ScaledCrop, ScaledCrops, WholeImages
-from adaptbench.data.normalisation import IMAGENET, Normalisation
+from adaptbench.data.normalisation import Normalisation
 from adaptbench.networks.deeplabv2 import DeepLabV2Head
-from adaptbench.networks.deeplabv2_fada import CAFFE_VGG
+from adaptbench.networks.deeplabv2_multi import FOUR_BRANCHES
 
 from ..case import Array, Case
+from ..case_facts import normalisation_of
 from ..registry import handler
 
 
@@ -34,15 +35,18 @@ def check_discriminator(case: Case) -> None:
 
 @handler("fada_classifier")
 def check_classifier(case: Case) -> None:
-    head = DeepLabV2Head(case.hyper("in_channels"), case.hyper("num_classes"), case.hyper("dilations"))
-    _check_layer(case, _OnFeatures(head), _classifier_names(4))
+    dilations = case.hyper("dilations")
+    head = DeepLabV2Head(case.hyper("in_channels"), case.hyper("num_classes"), dilations)
+    _check_layer(case, _OnFeatures(head), _classifier_names(len(dilations)))
 
 
 @handler("fada_losses")
 def check_losses(case: Case) -> None:
     classes, channels = case.hyper("num_classes"), case.hyper("in_channels")
-    head = _OnFeatures(DeepLabV2Head(channels, classes, (6, 12, 18, 24)))
-    _load(case, head, "param/classifier/", _classifier_names(4))
+    dilations = case.hyper("dilations", FOUR_BRANCHES)
+    head = _OnFeatures(DeepLabV2Head(channels, classes, dilations))
+    names = _classifier_names(len(dilations))
+    _load(case, head, "param/classifier/", names)
     discriminator = ClassDiscriminator(channels, classes, case.hyper("ndf"))
     _load(case, discriminator, "param/discriminator/", {})
     source = case.tensor("in/src_feature").requires_grad_()
@@ -53,9 +57,8 @@ def check_losses(case: Case) -> None:
     }
     loss = labelled_cross_entropy(scaled["src"], case.tensor("in/src_label"), case.hyper("ignore_label"))
     case.compare("out/loss_seg", loss)
-    _compare_gradients(
-        case, "out/grad_seg/", loss, {"src_feature": source, **_prefixed(head, "classifier/", 4)}
-    )
+    trained = {f"classifier/{names[name]}": p for name, p in head.named_parameters()}
+    _compare_gradients(case, "out/grad_seg/", loss, {"src_feature": source, **trained})
     labels = {key: class_label(logits, "soft", case.hyper("clip")) for key, logits in scaled.items()}
     for key, label in labels.items():
         case.compare(f"out/{key}_soft_label", label)
@@ -87,7 +90,14 @@ def check_sampler(case: Case) -> None:
     queues = np.split(arrays["in/label_to_file_flat"], arrays["in/label_to_file_offsets"][1:-1])
     random = _Recorder(case.hyper("numpy_seed"))
     shows = arrays["in/file_has_class"].astype(bool)
-    picks = balanced_picks(shows, [q.tolist() for q in queues], case.hyper("max_iters"), random)
+    picks = balanced_picks(
+        shows,
+        [queue.tolist() for queue in queues],
+        case.hyper("max_iters"),
+        random,
+        case.hyper("sub_epoch"),
+        case.hyper("epsilon"),
+    )
     case.compare("out/picked_file", picks)
     case.compare("out/list_length", len(picks))
     case.compare("out/picked_class", random.classes)
@@ -106,19 +116,21 @@ def check_loaders(case: Case) -> None:
     image, label = case.all_arrays["in/image"], case.all_arrays["in/label"]
     size = (case.hyper("resize")[1], case.hyper("resize")[0])
     whole = WholeImages()
-    for name, values in (("resize_rgb", IMAGENET), ("resize_bgr255", CAFFE_VGG)):
+    mean, std = (255 * np.array(case.hyper(key)) for key in ("mean_rgb", "std_rgb"))
+    rgb = normalisation_of(mean.tolist(), std.tolist(), bgr=False)
+    bgr = normalisation_of(case.hyper("mean_bgr255"), case.hyper("std_bgr255"), bgr=True)
+    for name, values in (("resize_rgb", rgb), ("resize_bgr255", bgr)):
         _compare_image(case, f"out/{name}/image", whole.image(image, size), values)
         case.compare(f"out/{name}/label", whole.label(label, size))
-    _compare_image(case, "out/test/image", whole.image(image, size), IMAGENET)
+    _compare_image(case, "out/test/image", whole.image(image, size), rgb)
     case.compare("out/test/label", label)
-    assert list(CAFFE_VGG.mean) == case.hyper("mean_bgr255") and CAFFE_VGG.bgr
     low, high = case.hyper("scale_range")
     crops = ScaledCrops(crop=(case.hyper("crop")[1], case.hyper("crop")[0]), scales=(low, high))
     for number, draw in enumerate(case.json["recorded_draws"]):
         top, left = draw["crop_top_left"]
         drawn = ScaledCrop(draw["scale"], top, left, draw["flipped"])
         cut = crops.cut(image, label, drawn)
-        _compare_image(case, f"out/random_{number}/image", cut[0], IMAGENET)
+        _compare_image(case, f"out/random_{number}/image", cut[0], rgb)
         case.compare(f"out/random_{number}/label", cut[1])
 
 
@@ -154,13 +166,17 @@ class _OnFeatures(nn.Module):
 
 
 def _check_layer(case: Case, module: nn.Module, names: dict[str, str]) -> None:
-    """Logits, resized logits, and gradients of their product with the recorded cotangent."""
+    """Logits, resized logits, and gradients of their product with the recorded cotangent.
+
+    Gradients are sums of many terms that cancel; in float32 they hang on the order in which a machine adds them up.
+    """
     _load(case, module, "param/", names)
-    feature = case.tensor("in/feature").requires_grad_()
-    logits = module(feature)
-    case.compare("out/logits", logits)
-    resized = resize_logits(logits, tuple(case.hyper("up_size")), align_corners=True)
-    case.compare("out/logits_up", resized)
+    for dtype in (torch.float32, torch.float64):
+        feature = case.tensor("in/feature").to(dtype).requires_grad_()
+        logits = module.to(dtype)(feature)
+        case.compare("out/logits", logits)
+        resized = resize_logits(logits, tuple(case.hyper("up_size")), align_corners=True)
+        case.compare("out/logits_up", resized)
     parameters = {names.get(name, name): p for name, p in module.named_parameters()}
     scalar = (resized * case.tensor("in/cotangent")).sum()
     _compare_gradients(case, "out/grad/", scalar, {"feature": feature, **parameters})
@@ -192,8 +208,3 @@ def _classifier_names(branches: int) -> dict[str, str]:
         for i in range(branches)
         for kind in ("weight", "bias")
     }
-
-
-def _prefixed(head: nn.Module, prefix: str, branches: int) -> dict[str, Tensor]:
-    names = _classifier_names(branches)
-    return {prefix + names[name]: p for name, p in head.named_parameters()}

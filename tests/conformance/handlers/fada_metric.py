@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from adaptbench.data.taxonomy import IGNORE
+
 from ..case import Case
 from ..conventions import CONVENTIONS
 from ..open_confusion import open_confusion
@@ -12,11 +14,11 @@ from ..registry import handler
 
 @handler("fada_metric")
 def check(case: Case) -> None:
-    classes = case.hyper("num_classes")
-    pairs = [
-        (case.all_arrays[f"in/label/{number}"][0], case.all_arrays[f"in/pred/{number}"][0])
-        for number in range(case.hyper("images"))
-    ]
+    classes, ignored = case.hyper("num_classes"), case.hyper("ignore_label")
+    pairs = []
+    for number in range(case.hyper("images")):
+        label, found = (case.all_arrays[f"in/{name}/{number}"] for name in ("label", "pred"))
+        pairs.append((np.where(label == ignored, IGNORE, label).astype(np.uint8), found))
     total = np.sum([open_confusion(label, predicted, classes) for label, predicted in pairs], axis=0)
     convention = CONVENTIONS["fada"]
     areas = convention.areas(total)

@@ -15,6 +15,7 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.draws import Draws
 from adaptbench.networks import Segmentor
 from adaptbench.networks.deeplabv2 import DeepLabV2Head
+from adaptbench.networks.deeplabv2_multi import FOUR_BRANCHES
 from adaptbench.networks.frozen_norm import freeze_norms
 from adaptbench.networks.inference import Averaged, averaged_probability
 from adaptbench.optim.optimizer import by_name
@@ -26,6 +27,8 @@ from ..registry import handler
 from ..stand_ins import TinyExtractor, task_of
 
 _OWNERS = ("feature_extractor", "classifier", "discriminator")
+#: Which trajectories do not state, only the case of single losses: "two discriminator backwards (factor 0.5 each)".
+_D_FACTOR = 0.5
 
 
 @handler("fada_trajectory")
@@ -35,6 +38,10 @@ def check_alignment(case: Case) -> None:
         "learning_rate": case.hyper("base_lr"),
         "batch_size": case.hyper("batch_per_domain"),
         "discriminator_learning_rate": case.hyper("base_lr_d"),
+        "discriminator_learning_rate_min": case.hyper("lr_d_min", 0.0),
+        "discriminator_betas": case.hyper("adam_betas"),
+        "discriminator_weight_decay": case.hyper("adam_weight_decay"),
+        "discriminator_weight": case.hyper("d_factor", _D_FACTOR),
         "discriminator_width": case.hyper("ndf"),
         "temperature": case.hyper("temperature"),
         "soft_label_clip": case.hyper("clip"),
@@ -63,7 +70,7 @@ def check_alignment(case: Case) -> None:
 @handler("fada_self_distill_trajectory")
 def check_distillation(case: Case) -> None:
     settings = {**_settings(case), "learning_rate": case.hyper("base_lr"), "batch_size": case.hyper("batch")}
-    method = _method(case, FADASource, {**settings, "frozen_norm": False})
+    method = _method(case, FADASource, settings)
     batches = [
         Batch(i, Draws(0, i), _labelled(case, f"in/image/{i}", f"in/pseudo_label/{i}"), None)
         for i in range(case.hyper("iterations"))
@@ -199,6 +206,7 @@ def _settings(case: Case) -> dict[str, Any]:
         "poly_power": case.hyper("lr_power"),
         "iterations": case.hyper("iterations"),
         "schedule_iterations": case.hyper("max_iter"),
+        "frozen_norm": case.hyper("norm") == "frozen",
     }
 
 
@@ -207,7 +215,8 @@ def _method(case: Case, kind: type[FADASource], settings: Mapping[str, Any]) -> 
     extractor = TinyExtractor(case.hyper("widths"), trained_norms=True)
     if case.hyper("norm") == "frozen":
         freeze_norms(extractor)
-    head = DeepLabV2Head(case.hyper("widths")[-1], case.hyper("num_classes"), (6, 12, 18, 24))
+    dilations = case.hyper("dilations", FOUR_BRANCHES)
+    head = DeepLabV2Head(case.hyper("widths")[-1], case.hyper("num_classes"), dilations)
     network: nn.Module = Segmentor(extractor, head)
     with mock.patch.object(kind, "build_student", lambda _: network):
         method = kind(task_of(case), kind.Settings.model_validate(settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from adaptbench.optim.optimizer import build_optimizer, build_schedule
 
 from ..case import Case
 from ..registry import handler
+from ..trajectory_settings import optimizer_settings
 
 
 class Named(nn.Module):
@@ -33,13 +35,13 @@ def check(case: Case) -> None:
 
 
 def _settings(case: Case) -> Settings:
-    optimizer = case.hyper("optimizer")
+    power, lowest = re.fullmatch(r"poly power (\S+) min_lr (\S+)", case.hyper("policy")).groups()  # type: ignore[union-attr]
     return Settings.model_validate(
         {
-            "optimizer": optimizer["type"].lower(),
-            "learning_rate": optimizer["lr"],
-            "head_lr_factor": optimizer["paramwise_cfg"]["custom_keys"]["head"]["lr_mult"],
-            "weight_decay": optimizer["weight_decay"],
+            **optimizer_settings(case.hyper("optimizer")),
+            "adam_epsilon": case.hyper("eps"),
+            "poly_power": float(power),
+            "learning_rate_min": float(lowest),
             "iterations": case.hyper("max_iters"),
             "warmup": case.hyper("warmup_iters"),
             "warmup_start": case.hyper("warmup_ratio"),

@@ -71,14 +71,20 @@ def _check_training(
     """The recorded seed drives the generator that crops and mirrors were drawn with."""
     at = f"train/{number}"
     recorded, name = reference.content["train"][number], reference.value(f"{at}/name")
-    frame, box, side = _labelled(case, recorded), _pair(recorded["img_scale"]), recorded["crop_size_hw"][0]
-    assert recorded["crop_size_hw"] == [side, side], f"{name}: crops are square"
+    frame, box, (height, width) = (
+        _labelled(case, recorded),
+        _pair(recorded["img_scale"]),
+        recorded["crop_size_hw"],
+    )
     rng = NumpyRandom(recorded["numpy_seed"])
-    settings = {"crop": side, "class_share_limit": recorded["cat_max_ratio"]}
-    image, label = frame.trained(box, _TRAIN_IDS, Sampling(), IMAGENET, rng, **settings)
+    settings = {"class_share_limit": recorded["cat_max_ratio"]}
+    sampling = Sampling(framing=Crops(crop=(width, height)))
+    image, label = frame.trained(box, _TRAIN_IDS, sampling, IMAGENET, rng, **settings)
     case.expect(f"train_{name}_img", image, arrays[f"train_{name}_img"], atol=_IMAGE)
     case.expect(f"train_{name}_gt", label, arrays[f"train_{name}_gt"])
-    tried = [[top, top + side, left, left + side] for top, left in zip(*[iter(rng.drawn)] * 2, strict=True)]
+    tried = [
+        [top, top + height, left, left + width] for top, left in zip(*[iter(rng.drawn)] * 2, strict=True)
+    ]
     next_draw = rng.random()
     for key in ("image", "label", "img_scale", "crop_size_hw", "cat_max_ratio", "numpy_seed"):
         reference.value(f"{at}/{key}")
@@ -88,12 +94,12 @@ def _check_training(
     reference.expect(f"{at}/out_gt_shape", label.shape)
     reference.expect(f"{at}/pad_shape", [*image.shape[1:], 3])
     resized = _check_resized(reference, at, frame, box, "resized_shape_hwc")
-    reference.expect(f"{at}/img_shape_before_pad", [min(side, resized[0]), min(side, resized[1]), 3])
+    reference.expect(f"{at}/img_shape_before_pad", [min(height, resized[0]), min(width, resized[1]), 3])
     flip = reference.value(f"{at}/flip")
     stretched = frame.trained(
         box,
         _TRAIN_IDS,
-        Sampling(framing=_Stretched()),
+        Sampling(framing=_Stretched(crop=(width, height))),
         IMAGENET,
         NumpyRandom(recorded["numpy_seed"]),
         **settings,

@@ -29,20 +29,22 @@ _FADA = {
     "fada_vgg16_feature_extractor": ("deeplabv2-fada-vgg16", False),
 }
 _CHANNELS = {"r101": 2048, "vgg16": 1024}
-_ADVENT = "advent_intrada_deeplabv2_multi_K19"
+_ADVENT = "advent_intrada_deeplabv2_multi_"
 
 
 @handler("published_state_dicts")
 def check(case: Case) -> None:
     """The networks of EHTDI, in the same file, are another method's."""
-    for classes in (16, 19):
+    for classes in _class_counts(case, "fada_"):
         for encoder, (name, frozen) in _FADA.items():
             _check_fada(case, encoder, name, classes, frozen)
         for kind, channels in _CHANNELS.items():
             discriminator = ClassDiscriminator(channels, classes)
             _check_module(case, f"fada_{kind}_discriminator_K{classes}", discriminator)
+    for classes in _class_counts(case, "advent_fc_discriminator_"):
         _check_module(case, f"advent_fc_discriminator_K{classes}", OutputDiscriminator(classes))
-    _check_advent(case)
+    for classes in _class_counts(case, _ADVENT):
+        _check_advent(case, classes)
     parts = case.json["checkpoint_structure"]["FADA"]["top_level"]
     named = {f"{part}." for stage in parts.values() for part in stage if part != "iteration"}
     case.expect("parts of a file", sorted(ENCODER_AND_CLASSIFIER.prefixes), sorted(named))
@@ -66,14 +68,20 @@ def _check_fada(case: Case, encoder: str, name: str, classes: int, frozen: bool)
     case.expect(f"trained values of {encoder}", ours, recorded)
 
 
-def _check_advent(case: Case) -> None:
-    network = _built("deeplabv2-multi-r101", 19)
-    rows = _rows(case, _ADVENT)
-    published_state(_tensors(rows), TWO_CLASSIFIERS, "student", network.state_dict(), Path(_ADVENT))
-    ours = TWO_CLASSIFIERS.tensors(_tensors(rows), "student", Path(_ADVENT))
+def _class_counts(case: Case, start: str) -> list[int]:
+    """The numbers of classes for which networks are listed whose names start so."""
+    names = [name.rpartition("_K") for name in case.json["networks"] if name.startswith(start)]
+    return sorted({int(number) for _, mark, number in names if mark})
+
+
+def _check_advent(case: Case, classes: int) -> None:
+    network, listed = _built("deeplabv2-multi-r101", classes), f"{_ADVENT}K{classes}"
+    rows = _rows(case, listed)
+    published_state(_tensors(rows), TWO_CLASSIFIERS, "student", network.state_dict(), Path(listed))
+    ours = TWO_CLASSIFIERS.tensors(_tensors(rows), "student", Path(listed))
     case.expect("order of the names", list(ours), list(network.state_dict()))
     names = {row["key"]: row["key"] for row in rows}
-    _expect_trained(case, _ADVENT, network, rows, TWO_CLASSIFIERS, names)
+    _expect_trained(case, listed, network, rows, TWO_CLASSIFIERS, names)
     for row, name in zip(rows, ours, strict=True):
         if row["requires_grad"]:
             listed = row["listed_1x"] + row["listed_10x"]

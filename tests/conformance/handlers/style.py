@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import torch
@@ -13,9 +14,9 @@ from adaptbench.networks.mit import MiT
 from ..case import Case
 from ..registry import handler
 
-# The case file gives both in words: "resized by the feature scale (0.5)", "batches of 2".
-_HRDA_SCALE = 0.5
-_HOOK_BATCH = 2
+#: What the case file gives in words: "resized by the feature scale (0.5)", "(batches of 2, ...".
+_SCALE = re.compile(r"resized by the feature scale \((\S+)\)")
+_BATCH = re.compile(r"batches of (\d+)")
 
 
 @handler("dg_style_hallucination")
@@ -57,7 +58,7 @@ def check_bank(case: Case) -> None:
     recorded = style.style_of(case.tensor("out/stage1_features"))
     case.compare("out/style_mean_std", torch.stack(recorded, dim=1))
     case.compare("out/style_mean_std", torch.stack(style.image_styles(stage, image), dim=1))
-    half = style.image_styles(stage, image, scale=_HRDA_SCALE)
+    half = style.image_styles(stage, image, scale=float(_said(case, _SCALE)))
     case.compare("out/style_mean_std_hrda_lr_scale", torch.stack(half, dim=1))
 
     styles = style.Style(*case.tensor("in/styles").unbind(1))
@@ -71,15 +72,22 @@ def check_bank(case: Case) -> None:
 
 
 def _check_refresh(case: Case, stage: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """The complete refresh over images in batches of two."""
+    """The complete refresh over images in batches."""
     frames = case.tensor("in/hook_img_u8").float()
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    images = torch.split((frames - mean) / std, _HOOK_BATCH)
+    images = torch.split((frames - mean) / std, int(_said(case, _BATCH)))
     styles = style.collect_styles(stage, images)
     number = case.all_arrays["out/hook_proto_mean"].shape[0]
     base = style.base_styles(styles, number, int(case.all_arrays["in/hook_start_index"]))
     case.compare("out/hook_proto_mean", base.mean)
     case.compare("out/hook_proto_std", base.std)
+
+
+def _said(case: Case, pattern: re.Pattern[str]) -> str:
+    """A number that the description of the case gives."""
+    found = pattern.search(case.json["computes"])
+    assert found is not None, f"{case.name} does not say {pattern.pattern}"
+    return found[1]
 
 
 def _first_stage(case: Case) -> MiT:

@@ -12,11 +12,10 @@ from torch.nn.modules.dropout import _DropoutNd
 from adaptbench.adaptation import ema
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.data.transforms import MEAN, STD
-from adaptbench.networks import Segmentor
-from adaptbench.networks.daformer import DAFormerHead
-from adaptbench.networks.mit import DropPath, MiT
+from adaptbench.networks.mit import DropPath
 
 from ..case import Case
+from ..reference_config import segmentor
 from ..registry import handler
 
 _KINDS: Mapping[str, type[nn.Module]] = {
@@ -45,34 +44,22 @@ def check(case: Case) -> None:
     prefix = "out/teacher_buffers_after_first_iteration/"
     for name in case.arrays(prefix):
         case.compare(prefix + name, state[name])
-    case.compare(
-        "out/teacher_logits_if_it_were_in_eval_mode_stride2", _resized(eval_logits, case)[..., ::2, ::2]
-    )
+    for name in case.arrays("out/teacher_logits_if_it_were_in_eval_mode_stride"):
+        step = int(name)
+        shown = _resized(eval_logits, case)[..., ::step, ::step]
+        case.compare(f"out/teacher_logits_if_it_were_in_eval_mode_stride{name}", shown)
     _check_flags(case, teacher.network.train(), "teacher_flags_after_the_next_train_call")
 
 
-def _student(case: Case) -> Segmentor:
-    backbone, head = case.hyper("model")["backbone"], case.hyper("model")["decode_head"]
-    fusion = head["decoder_params"]["fusion_cfg"]
-    assert (backbone["type"], head["type"]) == ("MixVisionTransformer", "DAFormerHead")
-    assert (fusion["type"], fusion["sep"], fusion["pool"]) == ("aspp", True, False)
-    encoder = MiT(
-        channels=backbone["embed_dims"],
-        depths=backbone["depths"],
-        heads=backbone["num_heads"],
-        reductions=backbone["sr_ratios"],
-        mlp_ratios=backbone["mlp_ratios"],
-        qkv_bias=backbone["qkv_bias"],
-        drop_path=case.hyper("drop_path_rate"),
+def _student(case: Case) -> nn.Module:
+    model = case.hyper("model")
+    student = segmentor(
+        {
+            **model,
+            "backbone": {**model["backbone"], "drop_path_rate": case.hyper("drop_path_rate")},
+            "decode_head": {**model["decode_head"], "dropout_ratio": case.hyper("dropout_ratio")},
+        }
     )
-    decoder = DAFormerHead(
-        in_channels=head["in_channels"],
-        num_classes=head["num_classes"],
-        width=head["channels"],
-        dilations=fusion["dilations"],
-        dropout=case.hyper("dropout_ratio"),
-    )
-    student = Segmentor(encoder, decoder)
     _load(student, case, "param/model.")
     return student
 

@@ -6,7 +6,6 @@ their place are only the network (a tiny one), the random draws, and the images.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from unittest import mock
 
@@ -14,19 +13,19 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
+from adaptbench.contracts.benchmark import Setting
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
-from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.data.transforms import MEAN, STD
 from adaptbench.optim.optimizer import build_schedule
 
 from ..case import Case
+from ..case_facts import normalisation_of
 from ..recorded_draws import RecordedDraws
 from ..reference_config import segmentor
 from ..registry import handler
-from ..trajectory_settings import PLUGINS, settings_of
+from ..trajectory_settings import classes_of, is_generalisation, method_of, settings_of
 from ..trajectory_watch import Watch
 
 #: Our names of logged values that the reference calls otherwise; it also says ``decode.`` where we say nothing.
@@ -70,12 +69,16 @@ def _train(case: Case, dtype: torch.dtype) -> Method:
 
 def _method(case: Case) -> Method:
     """The method of a case with its recorded start weights."""
-    module, name = PLUGINS[_variant(case)]
-    kind: type[Method] = getattr(importlib.import_module(module), name)
+    kind = method_of(case)
     network = segmentor(case.hyper("model"))
-    task = Task("conformance", "dg" if "_dg" in case.name else "uda", CITYSCAPES19, profile("paper"))
+    setting: Setting = "dg" if is_generalisation(case) else "uda"
+    task = Task("conformance", setting, classes_of(case), profile("paper"))
     with mock.patch.object(kind, "build_student", lambda _: network):
         method = kind(task, settings_of(case, kind))
+    recorded_values = normalisation_of(case.hyper("mean"), case.hyper("std"), bgr=False)
+    if method.normalisation != recorded_values:
+        # Those of the network are no setting; the case's take their place.
+        method.__class__ = type(kind.__name__, (kind,), {"normalisation": recorded_values})
     recorded = {
         ours + name: torch.from_numpy(array.copy())
         for theirs, ours in _OWNERS.items()
@@ -86,10 +89,6 @@ def _method(case: Case) -> Method:
     averaged = {f"teacher.network.{key}" for key, _ in network.named_parameters()}
     assert not surplus and set(missing) <= averaged, f"state that does not fit: {missing}, {surplus}"
     return method
-
-
-def _variant(case: Case) -> str:
-    return max((v for v in PLUGINS if case.name.startswith(f"train_trajectory_{v}")), key=len)
 
 
 def _check_rates(case: Case, method: Method, optimizers: OptimWrapper, iteration: int) -> None:
@@ -141,5 +140,5 @@ def _batch(case: Case, draws: RecordedDraws, dtype: torch.dtype) -> Batch:
 
 
 def _image(case: Case, name: str, dtype: torch.dtype) -> Tensor:
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(case.hyper(key)).view(1, 3, 1, 1) for key in ("mean", "std"))
     return ((case.tensor(name).float() - mean) / std).to(dtype)

@@ -48,12 +48,15 @@ OPTIONS: list[tuple[type[Method], dict[str, Any], dict[str, Any]]] = [
     (EHTDI, USUAL, {"grey_levels": "rounded"}),
     (EHTDI, USUAL, {"pixel_factor": 5.0}),
     (EHTDI, USUAL, {"prototype_factor": 5.0}),
+    (EHTDI, USUAL, {"view_width": 48}),
+    (EHTDI, USUAL, {"segmentation_weight": 0.5}),
     (EHTDI, EDGE, {"mix_border_weight": "once"}),
     (PixMatch, PIXMATCH, {"aux_crop": "same"}),
     (PixMatch, PIXMATCH, {"fourier_weight": 0.1}),
     (PixMatch, PIXMATCH, {"cutmix_weight": 0.1}),
     (PixMatch, {**PIXMATCH, "fourier_weight": 1.0, "fourier_beta": 0.1}, {"fourier_corners": "all"}),
     (PixMatch, PIXMATCH, {"smallest_crop": 1.0}),
+    (PixMatch, PIXMATCH, {"view_width": 48}),
 ]
 
 
@@ -125,6 +128,13 @@ def test_the_average_spans_the_published_decay_and_shrinks_with_the_training() -
     assert 1 - 1 / settings_of(EHTDI, "paper").average_span == 0.999
     assert settings_of(EHTDI, "mini").average_span == 4
     assert settings_of(PixMatch, "mini").average_span == 25
+
+
+@pytest.mark.parametrize("method", [EHTDI, PixMatch])
+def test_a_stated_decay_goes_before_the_span(method: type[Consistency[Any]]) -> None:
+    usual = USUAL if method is EHTDI else PIXMATCH
+    assert build(method, **usual).average.share == 0.75
+    assert build(method, **usual, average_decay=0.97).average.share == pytest.approx(0.97, rel=1e-12)
 
 
 def test_images_are_of_one_width() -> None:

@@ -35,11 +35,11 @@ def test_a_view_of_the_whole_square_is_the_image() -> None:
     original = random_image(32, 32)
     image = normalise(original, CAFFE)[None]
     draw = draw_view((32, 32), 0.5, np.random.default_rng(0))._replace(box=CropBox(0, 0, 32, 32))
-    both = views(image, [draw._replace(colours=Recolouring())], 32, CAFFE, "rounded")
+    both = views(image, [draw._replace(colours=Recolouring())], (32, 32), CAFFE, "rounded")
     torch.testing.assert_close(both.weak, image)
     torch.testing.assert_close(both.strong, image)
     label = torch.randint(19, (1, 1, 32, 32))
-    assert torch.equal(labels_in_view(label, [draw], 32), label)
+    assert torch.equal(labels_in_view(label, [draw], (32, 32)), label)
 
 
 def test_image_and_label_show_the_same_part() -> None:
@@ -47,10 +47,10 @@ def test_image_and_label_show_the_same_part() -> None:
     pixels = label[0, 0].numpy().astype(np.uint8)[..., None].repeat(3, axis=2)
     image = normalise(pixels, CAFFE)[None]
     draw = draw_view((48, 64), 0.2, np.random.default_rng(3))
-    box = CropBox(8, 16, 20, 20)  # no resizing, so that both are exact
-    both = views(image, [draw._replace(box=box, colours=Recolouring())], 20, CAFFE, "rounded")
+    box = CropBox(8, 16, 20, 24)  # no resizing, so that both are exact
+    both = views(image, [draw._replace(box=box, colours=Recolouring())], (20, 24), CAFFE, "rounded")
     shown = both.weak[0, 0] + CAFFE.mean[0]
-    assert torch.equal(shown.round().long(), labels_in_view(label, [draw._replace(box=box)], 20)[0, 0])
+    assert torch.equal(shown.round().long(), labels_in_view(label, [draw._replace(box=box)], (20, 24))[0, 0])
 
 
 def test_boxes_fit_and_keep_to_their_range() -> None:

@@ -58,6 +58,12 @@ def test_a_crop_lies_inside(height: int, width: int, side: int, seed: int) -> No
     assert all(part.start >= 0 for part in crop)
 
 
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 60), st.integers(1, 60), st.integers(0, 99))
+def test_a_rectangle_lies_inside(height: int, width: int, wide: int, high: int, seed: int) -> None:
+    crop = draw_crop((height, width, 3), (wide, high), np.random.default_rng(seed))
+    assert np.zeros((height, width))[crop].shape == (min(high, height), min(wide, width))
+
+
 def test_every_crop_position_is_drawn() -> None:
     drawn = {
         (crop[0].start, crop[1].start)

@@ -72,18 +72,25 @@ def rates(values: Settings) -> list[float]:
 
 @pytest.mark.parametrize("warmup", [0, 1, 7, 40, 100])
 @pytest.mark.parametrize("power", [0.9, 1.0])
-def test_the_schedule_is_its_formula(warmup: int, power: float) -> None:
+@pytest.mark.parametrize("lowest", [0.0, 0.03])
+def test_the_schedule_is_its_formula(warmup: int, power: float, lowest: float) -> None:
     values = settings(
-        iterations=40, warmup=warmup, poly_power=power, learning_rate=0.5, warmup_start=0.1, optimizer="sgd"
+        iterations=40,
+        warmup=warmup,
+        poly_power=power,
+        learning_rate=0.5,
+        learning_rate_min=lowest,
+        warmup_start=0.1,
+        optimizer="sgd",
     )
-    expected = [
-        0.5 * (1 - t / 40) ** power * (0.1 + 0.9 * min(t / warmup, 1) if warmup else 1) for t in range(40)
-    ]
+    warm = [0.1 + 0.9 * min(t / warmup, 1) if warmup else 1 for t in range(40)]
+    expected = [((0.5 - lowest) * (1 - t / 40) ** power + lowest) * warm[t] for t in range(40)]
     assert rates(values) == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_resumed_schedule_goes_on_exactly() -> None:
-    values = settings(iterations=40, warmup=7)
+@pytest.mark.parametrize("lowest", [0.0, 1e-6])
+def test_a_resumed_schedule_goes_on_exactly(lowest: float) -> None:
+    values = settings(iterations=40, warmup=7, learning_rate_min=lowest)
     whole = rates(values)
     first = build_optimizer(Network(), values)
     schedulers = build_schedule(first, values, values.iterations)

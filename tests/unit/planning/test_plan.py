@@ -145,6 +145,16 @@ def test_the_job_hash_moves_with_what_can_change_the_result(change: dict[str, An
     assert hashes(**change)[0] != hashes()[0]
 
 
+def test_a_setting_that_came_later_is_hashed_where_it_changes_something() -> None:
+    name = "discriminator_learning_rate_min"
+    usual = job(methods=("advent",)).spec
+    assert job(methods=("advent",), settings=(f"{name}=0.0",)).spec.job_hash == usual.job_hash
+    assert name not in usual.settings
+    changed = job(methods=("advent",), settings=(f"{name}=1e-6",)).spec
+    assert changed.job_hash != usual.job_hash
+    assert changed.settings[name] == 1e-6
+
+
 def test_settings_and_seeds_do_not_touch_the_ranking() -> None:
     base = hashes()
     assert hashes(settings=("crop=96",))[1] != base[1]

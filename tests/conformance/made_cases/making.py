@@ -1,0 +1,86 @@
+"""What makers of cases share."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..discovery import CaseFile
+
+Array = npt.NDArray[Any]
+Rng = np.random.Generator
+
+
+class Made(NamedTuple):
+    """Content of the JSON file of a case, without its name, and its arrays."""
+
+    content: dict[str, Any]
+    arrays: dict[str, Array | torch.Tensor]
+
+
+Maker = Callable[[Rng], Made]
+
+_MAKERS: dict[str, Maker] = {}
+
+
+def maker(name: str) -> Callable[[Maker], Maker]:
+    """Register what makes cases of this name."""
+
+    def register(function: Maker) -> Maker:
+        assert name not in _MAKERS, name
+        _MAKERS[name] = function
+        return function
+
+    return register
+
+
+@cache
+def makers() -> Mapping[str, Maker]:
+    """Import every file of this folder and return what they registered."""
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{package}.{module.name}")
+    return _MAKERS
+
+
+def store(folder: Path, name: str, made: Made) -> CaseFile:
+    """Write a case as it would be recorded: float64 results of a plain implementation become float32."""
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"case": name, **made.content}), encoding="utf-8")
+    keep = set(made.content.get("kept_in_float64", ()))
+    arrays = {key: _array(value, key in keep) for key, value in made.arrays.items()}
+    np.savez(path.with_suffix(".npz"), **arrays)  # type: ignore[arg-type]
+    return CaseFile(name, path)
+
+
+def _array(value: Array | torch.Tensor, keep: bool) -> Array:
+    array = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    return array.astype(np.float32) if array.dtype == np.float64 and not keep else array
+
+
+def side(rng: Rng, low: int, high: int) -> int:
+    """A number from ``low`` to ``high``, both included."""
+    return int(rng.integers(low, high + 1))
+
+
+def normal(rng: Rng, *shape: int, scale: float = 1.0) -> torch.Tensor:
+    """Values of a normal distribution that float32 holds exactly, as float64."""
+    return torch.from_numpy((scale * rng.standard_normal(shape)).astype(np.float32).astype(np.float64))
+
+
+def label_map(rng: Rng, shape: tuple[int, ...], classes: int, ignore: int = 255, block: int = 4) -> Array:
+    """Label maps made of blocks, a tenth of which are ignored. Shape: ``(..., H, W)`` int64."""
+    coarse = (*shape[:-2], -(-shape[-2] // block), -(-shape[-1] // block))
+    ids = rng.integers(0, classes, coarse)
+    ids[rng.random(coarse) < 0.1] = ignore
+    large = ids.repeat(block, axis=-2).repeat(block, axis=-1)[..., : shape[-2], : shape[-1]]
+    return np.ascontiguousarray(large)
