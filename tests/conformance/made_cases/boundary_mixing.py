@@ -445,3 +445,62 @@ def contrastive(rng: Rng) -> Made:
         "samples_with_prototype_term": [0] if shown else [],
     }
     return Made(content, arrays)
+
+
+@maker("ehtdi_source_paste")
+def source_paste(rng: Rng) -> Made:
+    """What is pasted onto other crops, with other eligible classes and ignore values."""
+    step = _Step(rng)
+    label, mask = step.paste(rng)
+    pseudo = step.outputs["target/main"].argmax(1).numpy()
+    weak, target = (
+        step.crop(step.arrays[f"in/{domain}_image"].numpy(), domain) for domain in ("source", "target")
+    )
+    labels = {
+        "label_source_crop": label,
+        "paste_label": np.where(mask, label, 0),
+        "pseudo_label_full": pseudo,
+        "label_after_paste": np.where(mask, label, step.crop(pseudo, "target")),
+    }
+    strong = step.arrays["in/target_strong"].numpy()
+    results = {
+        **{f"out/{name}": value.astype(np.int16) for name, value in labels.items()},
+        "out/paste_mask": mask.astype(np.uint8),
+        "out/strong_after_paste": np.where(mask[:, None], weak, strong),
+        "out/weak_after_paste": np.where(mask[:, None], weak, target),
+    }
+    tolerance = {"images": {"rtol": 1e-6, "atol": 1e-6}, "labels": "exact"}
+    return Made({"hyper_parameters": step.hyper, "tolerance": tolerance}, step.arrays | results)
+
+
+@maker("ehtdi_boundary_mix")
+def boundary_mix(rng: Rng) -> Made:
+    """Confident pixels of other crops on top of the source."""
+    step = _Step(rng)
+    label, mask = step.paste(rng)
+    confident = step.confident()
+    sure = confident != step.ignore
+    weak, target = (
+        step.crop(step.arrays[f"in/{domain}_image"].numpy(), domain) for domain in ("source", "target")
+    )
+    strong = np.where(mask[:, None], weak, step.arrays["in/target_strong"].numpy())
+    mixed = np.where(sure, confident, label)
+    loss = _labelled(step.outputs["mix/main"][:1], mixed[:1], step.ignore)
+    (gradient,) = torch.autograd.grad(step.hyper["mix_weight"] * loss, step.outputs["mix/main"])
+    labels = {
+        "paste_label": np.where(mask, label, 0),
+        "confident_label": confident,
+        "mixed_label": mixed,
+        "confident_label_for_prototypes": np.where(mask, label, confident),
+    }
+    results = {
+        **{f"out/{name}": value.astype(np.int16) for name, value in labels.items()},
+        "out/paste_mask": mask.astype(np.uint8),
+        "out/mask": sure.astype(np.uint8),
+        "out/weak_input_of_network": np.where(mask[:, None], weak, target),
+        "out/mixed_image": np.where(sure[:, None], strong, step.arrays["in/source_strong"].numpy()),
+        "out/loss_mix": loss,
+        "out/gradient/mix_main_logits": gradient,
+    }
+    content = {"hyper_parameters": step.hyper, "tolerance": {"rtol": 1e-4, "atol": 1e-5}}
+    return Made(content, step.arrays | results)
