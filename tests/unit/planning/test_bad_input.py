@@ -48,7 +48,7 @@ def refused(
 def test_unknown_names(refused: Ask) -> None:
     assert "Unknown method 'dasc'. Did you mean 'dacs'" in refused("--methods", "dasc")
     assert "Did you mean 'gta5_to_cityscapes'" in refused("--benchmarks", "gta_to_cityscapes")
-    assert "Unknown setting 'corp'. Did you mean 'crop'? Known: batch_size, " in refused("--set", "corp=64")
+    assert "Unknown setting 'corp'. Did you mean 'crop'? Known: adam_betas, " in refused("--set", "corp=64")
 
 
 def test_a_value_of_the_wrong_type(refused: Ask) -> None:
