@@ -61,7 +61,7 @@ def test_the_best_snapshot_is_scored(chosen: Bench) -> None:
 def test_the_choice_that_finishes_a_stage_is_written_last(chosen: Bench) -> None:
     own = best_of(records(chosen, "source_only")["oracle-best"], "train")
     links = [file for file in own.parent.glob("*.safetensors") if file.is_symlink()]
-    assert len(links) == 3 + 3, "three protocols choose by labels, and three rules without"
+    assert len(links) == 4 + 3, "four protocols choose by labels, and three rules without"
     assert own.lstat().st_mtime_ns == max(link.lstat().st_mtime_ns for link in links)
 
 
