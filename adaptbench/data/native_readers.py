@@ -37,20 +37,26 @@ def announce() -> None:
     """Wraps the readers of this process, once."""
     for owner, name in _READERS:
         if hasattr(owner, name):
-            wrapped: Any = _announced(getattr(owner, name))
+            wrapped = _Announced(getattr(owner, name))
             setattr(owner, name, staticmethod(wrapped) if isinstance(owner, type) else wrapped)
     setattr(cv2, "VideoCapture", _video(cv2.VideoCapture))  # noqa: B010 - mypy: a class
     os.open = posix.open = _placed(os.open)  # type: ignore[assignment,attr-defined,unused-ignore]
     os.supports_dir_fd.add(os.open)
 
 
-def _announced(reader: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(reader)
-    def read(*args: Any, **kwargs: Any) -> Any:
-        _tell(args, kwargs)
-        return reader(*args, **kwargs)
+class _Announced:
+    """A reader that tells which file it opens; in all else it is that reader."""
 
-    return read
+    def __init__(self, reader: Callable[..., Any]) -> None:
+        self._reader = reader
+        functools.update_wrapper(self, reader)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        _tell(args, kwargs)
+        return self._reader(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
 
 
 def _tell(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

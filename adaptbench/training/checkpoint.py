@@ -17,7 +17,7 @@ from adaptbench.errors import RunStateError
 from adaptbench.storage.atomic import replacing
 
 _HEADER = "adaptbench"
-#: sha256 of the tensors; files of older versions have none.
+#: sha256 of the tensors, among the facts: a file with two headers has them in any order. Older files have none.
 _DIGEST = "digest"
 
 
@@ -29,8 +29,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         try:
-            header = {_HEADER: json.dumps(dict(facts), sort_keys=True), _DIGEST: digest(plain)}
-            save_file(plain, temporary, metadata=header)
+            header = json.dumps({**facts, _DIGEST: digest(plain)}, sort_keys=True)
+            save_file(plain, temporary, metadata={_HEADER: header})
         except SafetensorError as error:
             raise OSError(f"{error}") from error
 
@@ -39,12 +39,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and facts of a checkpoint; a RunStateError if it is not one of ours, or not what was written."""
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            facts = json.loads(header[_HEADER])
+            facts = json.loads((file.metadata() or {})[_HEADER])
+            written = facts.pop(_DIGEST, None)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, AttributeError) as error:
         raise RunStateError(f"{path} is not a readable checkpoint ({error}). {_WAY_OUT}") from error
-    if header.get(_DIGEST, "") not in ("", digest(tensors)):
+    if written not in (None, digest(tensors)):
         raise RunStateError(f"{path} was changed after it had been written. {_WAY_OUT}")
     return tensors, facts
 

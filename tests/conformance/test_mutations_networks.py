@@ -67,7 +67,7 @@ def next_stage_reads_the_raw_map(self: mit.MiT, image: Tensor) -> tuple[Tensor, 
 def coarse_to_fine(self: daformer.DAFormerHead, features: Sequence[Tensor]) -> Tensor:
     embedded = [embed(part) for embed, part in zip(self.embed_layers, features, strict=True)]
     size = (features[0].shape[-2], features[0].shape[-1])
-    resized = [daformer._resize(part, size) for part in reversed(embedded)]
+    resized = [daformer.resize(part, size) for part in reversed(embedded)]
     logits: Tensor = self.conv_seg(self.fuse_layer(torch.cat(resized, dim=1)))
     return logits
 
@@ -178,8 +178,8 @@ MUTATIONS = [
     Mutation("GELU by tanh", "mit_backbone", mit, "_GELU_FORM", "tanh"),
     Mutation("values before keys", "mit_backbone", mit.Attention, "forward", values_before_keys),
     Mutation("raw map to the next stage", "mit_backbone", mit.MiT, "forward", next_stage_reads_the_raw_map),
-    Mutation("corners aligned", "daformer_head_sepaspp", daformer, "_resize", corners_aligned),
-    Mutation("nearest resizing", "daformer_head_sepaspp", daformer, "_resize", nearest),
+    Mutation("corners aligned", "daformer_head_sepaspp", daformer, "resize", corners_aligned),
+    Mutation("nearest resizing", "daformer_head_sepaspp", daformer, "resize", nearest),
     Mutation(
         "levels coarse to fine", "daformer_head_conv1", daformer.DAFormerHead, "forward", coarse_to_fine
     ),

@@ -110,11 +110,13 @@ def load_facts(place: Path) -> Imported:
 
 def load_weights(place: Path, imported: Imported) -> dict[str, Tensor]:
     """The weights in the folder ``place``; a RunStateError if they are not those that were imported."""
-    state, _ = checkpoint.load(place / _WEIGHTS)
+    changed = f"{place / _WEIGHTS} has changed since its import. Delete {place} and import it again."
+    try:
+        state, _ = checkpoint.load(place / _WEIGHTS)
+    except RunStateError as error:
+        raise RunStateError(changed) from error
     if checkpoint.digest(state) != imported.weights_sha256:
-        raise RunStateError(
-            f"{place / _WEIGHTS} has changed since its import. Delete {place} and import it again."
-        )
+        raise RunStateError(changed)
     return state
 
 

@@ -42,6 +42,7 @@ def test_safetensors_hold_the_scored_network(call: Call, mine: str, out: Path) -
     assert all(torch.equal(found[name], kept[name]) for name in kept)
     with safe_open(path, framework="pt") as file:
         described = json.loads(file.metadata()["adaptbench"])
+    assert len(described.pop("digest")) == 64
     assert described == json.loads((path.parent / "model.json").read_text())
     assert described["input"]["mean"] == [123.675, 116.28, 103.53]
     assert described["input"]["size"] == [256, 128]

@@ -76,14 +76,14 @@ def test_what_the_stream_is_asked_for() -> None:
         (DAFormer, {"inference": "sliding"}, Sliding((64, 64), (32, 32))),
         (DAFormer, {"inference": "sliding", "synchronized_crop": 32}, Sliding((32, 32), (16, 16))),
         (HRDA, {"detail_crop": 32}, Sliding((64, 64), (32, 32))),
-        (HRDA, {"detail_crop": 32, "synchronized_crop": 32}, Sliding((32, 32), (16, 16))),
+        (HRDA, {"crop": 128, "detail_crop": 32, "synchronized_crop": 64}, Sliding((64, 64), (32, 32))),
         (HRDA, {"detail_crop": 32, "inference": "whole"}, Whole(multiple=8)),
     ],
 )
 def test_test_windows_are_as_large_as_what_is_trained_on(
     method: type[DAFormer], changes: dict[str, Any], mode: Mode
 ) -> None:
-    settings = method.Settings(network="daformer-mini", crop=64, **changes)
+    settings = method.Settings(**{"network": "daformer-mini", "crop": 64, **changes})
     task = Task("test", "uda", CITYSCAPES19, profile("mini"))
     assert method(task, settings).inference() == mode
 

@@ -148,7 +148,12 @@ def test_losses_are_the_weighted_cross_entropies(hr_weight: float, lr_weight: fl
 
 def test_attention_decoder_has_a_plain_fusion() -> None:
     config = {"type": "DAFormerHead", "in_channels": (4,), "fusion": "aspp", "width": 8}
-    assert hrda.attention_config(config, 6) == {**config, "fusion": "conv", "width": 6}
+    assert hrda.attention_config(config, 6) == {
+        **config,
+        "fusion": "conv",
+        "width": 6,
+        "embedding_width": None,
+    }
     isa = {**config, "fusion": "isa"}
     assert hrda.attention_config(isa, None) == isa
 
