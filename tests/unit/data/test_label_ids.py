@@ -21,7 +21,11 @@ from adaptbench.errors import DataError
 IDS = st.integers(0, 255)
 
 
-@given(arrays(np.uint8, (5, 7), elements=IDS), st.frozensets(IDS))
+@given(
+    arrays(np.uint8, (5, 7), elements=IDS),
+    st.frozensets(IDS)
+    | st.builds(lambda n, last: frozenset((*range(n), *last)), IDS, st.sampled_from([(), (255,)])),
+)
 def test_unknown_ids_are_those_of_a_loop_over_pixels(label: np.ndarray, known: frozenset[int]) -> None:
     pixels = label.ravel().tolist()
     assert unknown_ids(label, known) == {raw: pixels.count(raw) for raw in sorted({*pixels} - known)}
