@@ -43,7 +43,7 @@ class BDD100K(Dataset):
     }
     label_folders = ("labels", "bdd100k/labels", "seg/labels", "seg/color_labels")
     archives = ("bdd100k_images_10k*.zip", "bdd100k_sem_seg*.zip", "10k_images*.zip", "bdd100k_seg*.zip")
-    not_it: ClassVar[Mapping[str, str]] = {
+    lookalikes: ClassVar[Mapping[str, str]] = {
         f"{base}images/100k": f"{base}images/100k holds the 100k images, which have no semantic labels: "
         "the archive is called '10K Images'."
         for base in ("", "bdd100k/")

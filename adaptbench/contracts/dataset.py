@@ -74,7 +74,7 @@ class Dataset(ABC):
     #: What beside its files decides what is read; part of the data's version.
     definition: ClassVar[str] = ""
     #: Folders that are taken for the dataset but are not: path -> what lies there.
-    not_it: ClassVar[Mapping[str, str]] = {}
+    lookalikes: ClassVar[Mapping[str, str]] = {}
     #: Samples of the official release that are known to be unusable: name -> what is wrong with it.
     broken: ClassVar[Mapping[str, str]] = {}
 
@@ -179,7 +179,9 @@ class Dataset(ABC):
         paths = (path for path in self._glob(folder, pattern) if not path.name.startswith("."))
         found = sorted(paths, key=Path.as_posix)
         if not found:
-            other = next((text for place, text in self.not_it.items() if (self.root / place).is_dir()), "")
+            other = next(
+                (text for place, text in self.lookalikes.items() if (self.root / place).is_dir()), ""
+            )
             cause = other or cause_of_no_image(self.root, folder, pattern)
             raise DataError(
                 f"{self.name}: no image matches {folder}/{pattern} under {self.root}. {cause} "

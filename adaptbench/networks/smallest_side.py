@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
+
+from adaptbench.networks.evaluating import evaluating
 
 #: Sides that are enough for every network. Units: pixels.
 ENOUGH = 64
@@ -27,21 +27,9 @@ def smallest_side(network: nn.Module, at_most: int = 0) -> int:
     if at_most >= ENOUGH:
         return 1
     if network not in _FOUND:
-        with _evaluating(network):
+        with evaluating(network):
             _FOUND[network] = next((side for side in range(1, ENOUGH) if _takes(network, side)), ENOUGH)
     return _FOUND[network]
-
-
-@contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Within the block the network is in evaluation mode, in which it draws nothing and keeps its statistics."""
-    training = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, was in training.items():
-            module.training = was
 
 
 @torch.no_grad()

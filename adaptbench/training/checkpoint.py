@@ -19,8 +19,6 @@ from adaptbench.storage.atomic import replacing
 _HEADER = "adaptbench"
 #: sha256 of the tensors, among the facts: a file with two headers has them in any order. Older files have none.
 _DIGEST = "digest"
-
-
 _WAY_OUT = "Delete it and run again: what it belongs to is made anew."
 
 

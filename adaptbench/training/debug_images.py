@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from adaptbench.contracts.method import Method
 from adaptbench.data.batch import Batch
 from adaptbench.drawing.contact_sheet import Column, contact_sheet
 from adaptbench.drawing.panels import OVERLAYS, Painter
 from adaptbench.errors import RunStateError
+from adaptbench.networks.evaluating import evaluating
 from adaptbench.networks.inference import segment
 from adaptbench.training.watch import Shown, Watch
 
@@ -81,20 +80,8 @@ def predictions(method: Method, images: Tensor) -> Tensor:
     """
     network, mode = method.scored_network(), method.inference()
     size = (images.shape[-2], images.shape[-1])
-    with _evaluating(network):
+    with evaluating(network):
         return torch.stack([segment(network, image[None], mode, size) for image in images])
-
-
-@contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Within the block the network is in evaluation mode, in which batch norm keeps its statistics."""
-    training = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, was in training.items():
-            module.training = was
 
 
 def columns(shown: Shown, names: dict[str, tuple[str, ...]], painter: Painter) -> list[Column]:
