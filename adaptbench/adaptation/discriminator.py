@@ -11,12 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adaptbench.errors import UsageError
+
 #: Loss of a discriminator: least squares, or logistic (binary cross entropy).
 DomainLoss: TypeAlias = Literal["ls", "bce"]
 #: Labels of the domains.
 SOURCE, TARGET = 0.0, 1.0
 
 _SLOPE = 0.2
+#: Pixels per patch along a side.
+_STRIDE = 32
 
 
 class OutputDiscriminator(nn.Sequential):
@@ -33,6 +37,22 @@ class OutputDiscriminator(nn.Sequential):
         for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(_SLOPE, inplace=True)]
         super().__init__(*layers[:-1])
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Scores of patches. Shape: float ``(B, num_classes, H, W)`` to ``(B, 1, H // 32, W // 32)``.
+
+        Raises:
+            UsageError: the maps are so small that no patch is left.
+        """
+        height, width = maps.shape[-2:]
+        if min(height, width) < _STRIDE:
+            raise UsageError(
+                f"A discriminator of five convolutions of stride 2 cannot judge maps of {width}x{height} pixels: it "
+                f"needs sides of at least {_STRIDE}. Set crop, resolution, or the size of the dataset, to more "
+                "(profile mini takes a quarter of sizes, --profile paper all of them)."
+            )
+        scores: Tensor = super().forward(maps)
+        return scores
 
 
 def domain_loss(scores: Tensor, domain: float, kind: DomainLoss) -> Tensor:

@@ -15,12 +15,19 @@ from adaptbench.adaptation.discriminator import (
     domain_loss,
     frozen,
 )
+from adaptbench.errors import UsageError
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96), (180, 320)])
 def test_a_score_per_patch(height: int, width: int) -> None:
     scores = OutputDiscriminator(5, width=2)(torch.rand(2, 5, height, width))
     assert scores.shape == (2, 1, height // 32, width // 32)
+
+
+@pytest.mark.parametrize(("height", "width"), [(31, 320), (64, 9), (1, 1)])
+def test_maps_without_a_patch_are_refused(height: int, width: int) -> None:
+    with pytest.raises(UsageError, match=rf"maps of {width}x{height} pixels: it needs sides of at least 32"):
+        OutputDiscriminator(5, width=2)(torch.rand(2, 5, height, width))
 
 
 def test_losses_by_hand() -> None:
