@@ -19,7 +19,7 @@ from adaptbench.contracts.dataset import Dataset, Sample, Split
 from adaptbench.data import files, taxonomy
 from adaptbench.data.label_ids import listed
 from adaptbench.data.taxonomy import ClassSet
-from adaptbench.errors import UsageError
+from adaptbench.errors import DataError, UsageError
 from adaptbench.storage import yaml_file
 
 #: What changes nothing that is read.
@@ -111,15 +111,33 @@ class FolderDataset(Dataset):
     coloured: ClassVar[Mapping[int, int] | None] = None
 
     def samples(self, split: str) -> list[Sample]:
-        """All images of ``split``; their masks need not exist."""
+        """All images of ``split``; their masks need not exist.
+
+        Raises:
+            DataError: two images have one mask.
+        """
         self._split(split)
         place = self.description.splits[split]
         folder, pattern = _fixed(place.images)
         images = self._images(folder, pattern)
-        return [
+        samples = [
             Sample(self._name(image, folder), image, self.root / _mask(place, image, self.root / folder))
             for image in images
         ]
+        if place.labels is not None:
+            self._require_own_masks(samples)
+        return samples
+
+    def _require_own_masks(self, samples: Iterable[Sample]) -> None:
+        owners: dict[Path, Path] = {}
+        for sample in samples:
+            other = owners.setdefault(sample.label, sample.image)
+            if other != sample.image:
+                raise DataError(
+                    f"{self.name}: {other} and {sample.image} would have one mask, {sample.label}. The pattern of "
+                    "masks needs {folders} or {parent} to tell them apart, or that of images takes files that it "
+                    "should not; see docs/your-own-data.md."
+                )
 
     def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """The image, of more than 8 bits only where the description states their range.

@@ -132,7 +132,7 @@ def rare_class_sampler(
     if without and (missing == "error" or len(without) == len(eligible)):
         raise ValueError(
             f"rare class sampling: no file has more than {min_pixels} pixels of class "
-            f"{', '.join(map(str, without))}; lower min_pixels or drop such classes (missing='drop')"
+            f"{', '.join(map(str, without))}"
         )
     if without:
         kept = ~np.isin(classes, without)

@@ -165,7 +165,10 @@ class TrainingStream(Dataset[Batch]):
         try:
             return rare_class_sampler(counts, rare.temperature, rare.min_pixels, rare.missing)
         except ValueError as error:
-            raise DataError(str(error)) from error
+            raise DataError(
+                f"{error}. Lower rare_class_min_pixels, or use --set rare_class_missing=drop, or "
+                "rare_class_sampling=false."
+            ) from error
 
     @cached_property
     def balanced_picks(self) -> npt.NDArray[np.int64] | None:

@@ -35,10 +35,25 @@ def _problems(benchmark: type[Benchmark], registry: Registry) -> Iterator[tuple[
                 _require_split(dataset_class(registry, ref.dataset), ref, labelled, benchmark.class_set)
             except AdaptBenchError as error:
                 yield [key, index], str(error)
+    yield from _repeated(benchmark)
     known = registry.names("dataset")
     for name in benchmark.provenance:
         if name not in known:
             yield ["data", name], str(unknown_name("dataset", name, known))
+
+
+def _repeated(benchmark: type[Benchmark]) -> Iterator[tuple[list[str | int], str]]:
+    """Splits that would count twice, or be scored although their labels are trained on."""
+    for key in _LABELLED:
+        names = [str(ref) for ref in getattr(benchmark, key)]
+        for index, ref in enumerate(names):
+            if ref in names[:index]:
+                yield [key, index], f"{ref} is stated twice."
+            if key in ("evaluation", "also") and ref in map(str, benchmark.source):
+                yield (
+                    [key, index],
+                    f"{ref} is a source, whose labels are trained on: a score on it says nothing.",
+                )
 
 
 def _require_split(dataset: type[Dataset], ref: SplitRef, labelled: bool, classes: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from adaptbench.data.taxonomy import IGNORE, label_map
 from adaptbench.draws import derive_seed
 from adaptbench.errors import DataError
 from adaptbench.execution.job_context import JobContext
+from adaptbench.execution.scored_splits import scored_splits
 from adaptbench.planning import sources
 
 
@@ -54,6 +56,8 @@ def training_data(
     if labels is not None:
         return _pseudo_labelled(context, stage, labels)
     labelled = _few(context, stage, _domain(context, stage, labelled_refs(context, stage), labelled=True))
+    if stage.method.supervision == "source":
+        _require_unscored(context, labelled)
     if not stage.method.uses_target_images:
         return labelled, None
     return labelled, _domain(context, stage, context.benchmark.target, labelled=False)
@@ -81,6 +85,18 @@ def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) ->
     if not stage.method.uses_target_images:
         return source, None
     return source, Domain([item(name, False) for name in images if name in unlabelled])
+
+
+def _require_unscored(context: JobContext, labelled: Domain) -> None:
+    """Raises DataError if a label is trained on and scored: such a score says nothing of other images."""
+    trained = {os.path.realpath(sample.label) for _, sample, _, _ in labelled.items}
+    for split in scored_splits(context):
+        both = [sample for sample in split.samples if os.path.realpath(sample.label) in trained]
+        if both:
+            raise DataError(
+                f"{len(both)} of {len(split.samples)} images of {split.ref}, which is scored, are among those whose "
+                f"labels are trained on, for example {both[0].label}. Source and scored splits must not share images."
+            )
 
 
 def _few(context: JobContext, stage: Stage, labelled: Domain) -> Domain:

@@ -146,6 +146,13 @@ def test_masks_with_other_names(image: str, split: str, mask: str, tmp_path: Pat
     assert ("replace" in opened(file).definition) == ("replace" in split)
 
 
+def test_two_images_never_share_a_mask(polyps: Path) -> None:
+    file = polyps / "polyps.yaml"
+    file.write_text(file.read_text().replace("masks/{parent}/{stem}.png", "masks/day_1/{stem}.png"))
+    with pytest.raises(DataError, match=r"day_1/0.jpg and .*day_2/0.jpg would have one mask, .*day_1/0.png"):
+        opened(file).samples("val")
+
+
 def test_a_range_of_values(polyps: Path, tmp_path: Path) -> None:
     file = polyps / "polyps.yaml"
     before = opened(file).definition
@@ -279,6 +286,16 @@ def test_mistakes_name_file_line_and_key(stated: str, mistake: str, message: str
             "[polyps/val]",
             "[polyps/val]\ndata: {kitti: official}",
             r"line 8, key 'data\.kitti': Unknown dataset",
+        ),
+        (
+            "[polyps/val]",
+            "[polyps/val, polyps/val]",
+            r"line 7, key 'evaluation\.1': polyps/val is stated twice",
+        ),
+        (
+            "[polyps/val]",
+            "[polyps/train]",
+            r"line 7, key 'evaluation\.0': polyps/train is a source, whose labels",
         ),
         ("[polyps/val]", "[polyps/val]\nsetting: dga", r"line 8, key 'setting': .*found 'dga'"),
     ],

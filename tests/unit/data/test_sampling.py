@@ -114,7 +114,7 @@ def test_a_image_is_decoded_once_for_all_its_crops(
 
 
 def test_no_class_to_sample_is_an_error(domains: tuple[Domain, Domain]) -> None:
-    with pytest.raises(DataError, match="lower min_pixels"):
+    with pytest.raises(DataError, match="Lower rare_class_min_pixels"):
         _ = stream(domains, Sampling(RareClasses(min_pixels=10**9)))[0]
 
 
