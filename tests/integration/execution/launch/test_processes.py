@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from adaptbench.errors import InterruptedTrainingError
-from adaptbench.execution.launch.processes import end_with_parent, locked
+from adaptbench.execution.launch.processes import locked
+from adaptbench.signals import end_with_parent
 
 
 def test_lock_is_held_and_released(tmp_path: Path) -> None:
