@@ -13,8 +13,8 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,8 +135,7 @@ class Campaign:
         made: list[Kill] = []
         phases = PHASES if not self.company else [PHASES[first % len(PHASES)]]
         for phase in phases[:left]:
-            # One more way than there are phases in a round would bring: every phase meets every way in turn.
-            way = WAYS[(first + len(made) + first // len(PHASES)) % len(WAYS)]
+            way = WAYS[(first + len(made)) % len(WAYS)]  # 13 and 8: each meets each other
             made.append(self._hit(bench, Kill(phase, way)))
         last = self._finished(bench)
         for kill in made:
@@ -160,7 +159,7 @@ class Campaign:
         kill.seconds = time.monotonic() - before
         kill.wrong += _wrong(kill, stopped, asked=abs(numbers[0]) in (command.pid, *running.everything[:1]))
         for other in map(ended, others):
-            if other.code != 0 and not (kill.way.whom(running) == running.everything):
+            if other.code != 0 and kill.way.whom(running) != running.everything:
                 kill.wrong.append(f"a command beside it ended with {other.code}: {other.output}")
         kill.wrong += self._left(bench, kill.way.number)
         return kill
@@ -235,10 +234,8 @@ def _wait(line: int, command: Fork) -> None:
 
 
 def _send(pid: int, number: int) -> None:
-    try:
-        os.killpg(-pid, number) if pid < 0 else os.kill(pid, number)
-    except ProcessLookupError:
-        pass
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)  # below zero to a group
 
 
 def _running(command: int, bench: Bench) -> Running:
