@@ -12,6 +12,7 @@ from typing import get_args, get_type_hints
 import tyro
 
 import adaptbench
+from adaptbench import signals
 from adaptbench.contracts import stand_ins
 from adaptbench.errors import AdaptBenchError, unknown_name
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Run, Tracking
@@ -29,10 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line ``arguments``, by default those of the process, and returns the exit status.
 
     Returns:
-        0 if everything asked for is done or skipped by rule, 1 if not, 2 for a wrong command line or data.
+        0 if everything asked for is done or skipped by rule, 1 if not, 2 for a wrong command line or data, and 128 and
+        the number of the signal that stopped it: 130 for Ctrl-C, 143 for SIGTERM.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    return _status(lambda: _answer(given))
+    with signals.handled(signals.stop):
+        return _status(lambda: _answer(given))
 
 
 def _answer(arguments: Sequence[str]) -> int:
@@ -50,9 +53,9 @@ def _status(work: Callable[[], int]) -> int:
     except AdaptBenchError as error:
         print(f"adaptbench: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
-    except KeyboardInterrupt:
-        print("adaptbench: stopped.", file=sys.stderr)  # noqa: T201
-        return 130
+    except KeyboardInterrupt as stopped:
+        print(f"adaptbench: stopped. {stopped}".rstrip(), file=sys.stderr)  # noqa: T201
+        return signals.exit_status(stopped)
     except BrokenPipeError:
         return EXIT_UNFINISHED
 

@@ -9,6 +9,7 @@ the same is done with the packages themselves: a plan that comes out is the plan
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,6 +17,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, NoReturn, get_origin
+
+from adaptbench import signals
 
 #: Packages with stand-ins: torch, and what imports it.
 HEAVY = frozenset({"torch", "torchvision", "timm", "mmcv", "mmengine", "mmseg", "safetensors"})
@@ -93,10 +96,17 @@ def attempt(work: Callable[[], int]) -> int | None:
     """
     if "torch" in sys.modules or sys.stdout is not sys.__stdout__:
         return None
-    copy = os.fork()
-    if copy == 0:
-        os._exit(_status(work))
-    status = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    parent = os.getpid()
+    with signals.held():
+        copy = os.fork()
+        if copy == 0:
+            signals.end_with_parent(parent)
+            os._exit(_status(work))
+    try:
+        status = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    except KeyboardInterrupt:
+        os.kill(copy, signal.SIGKILL)
+        raise
     return None if status == _NOT_ENOUGH else status
 
 

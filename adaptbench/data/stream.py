@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from adaptbench import signals
 from adaptbench.data import minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
@@ -377,6 +378,14 @@ def batches(stream: TrainingStream, first: int, workers: int) -> Iterator[Batch]
     if workers == 0:
         yield from (stream[i] for i in range(first, len(stream)))
         return
-    yield from DataLoader(
-        stream, batch_size=None, sampler=range(first, len(stream)), num_workers=workers, prefetch_factor=2
-    )
+    with signals.held():  # else one sent to the whole job kills its workers, and it fails instead of saving
+        loaded = iter(
+            DataLoader(
+                stream,
+                batch_size=None,
+                sampler=range(first, len(stream)),
+                num_workers=workers,
+                prefetch_factor=2,
+            )
+        )
+    yield from loaded

@@ -12,10 +12,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from adaptbench.errors import AdaptBenchError, InterruptedTrainingError
+from adaptbench import signals
+from adaptbench.errors import InterruptedTrainingError
 from adaptbench.execution import scoring
 from adaptbench.execution.job_context import open_job_context
 from adaptbench.execution.launch import processes
+from adaptbench.execution.launch.endings import reason_of
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.run import run_all
 from adaptbench.records import jobspec
@@ -30,9 +32,9 @@ EXIT_INTERRUPTED = 130
 
 def main(folder: Path) -> int:
     """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
-    stop = processes.stop_flag()
+    stop = signals.stop_flag()
     try:
-        with processes.locked(folder / ".lock", stop):
+        with processes.locked(folder / ".lock", stop, say):
             return _guarded(folder, stop)
     except InterruptedTrainingError as interruption:  # while another run had the job
         print(interruption, file=sys.stderr)  # noqa: T201
@@ -47,7 +49,7 @@ def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     if (folder / "record.json").exists():  # another run finished it while we waited for the lock
         jobspec.write_status(folder, _done(load_kept(folder / "record.json")))
         return 0
-    sweep(folder, spared="job.json")  # which another command may be planning again
+    sweep(folder)
     (folder / "traceback.txt").unlink(missing_ok=True)
     try:
         jobspec.write_status(folder, Status(state=State.RUNNING, stage="starting"))
@@ -57,8 +59,7 @@ def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
         jobspec.write_status(folder, Status(state=State.INTERRUPTED, reason=str(interruption)))
         return EXIT_INTERRUPTED
     except Exception as error:
-        expected = isinstance(error, AdaptBenchError)
-        reason = str(error) if expected else f"{type(error).__name__}: {error}"
+        reason = reason_of(error)
         if not (folder / "traceback.txt").exists():  # else it is that of the training, which tells more
             (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
             traceback.print_exc()
@@ -99,5 +100,5 @@ def _join_metrics(folder: Path, stage_folders: list[Path]) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        processes.end_with_parent(int(sys.argv[2]))
+        signals.end_with_parent(int(sys.argv[2]))
     sys.exit(main(Path(sys.argv[1]).resolve()))

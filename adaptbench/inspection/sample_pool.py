@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
-
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.plugins import Plugin
+from adaptbench.data import workers as processes
 
 Result = TypeVar("Result")
 
@@ -40,9 +37,9 @@ def each_sample(
         dataset = _open(plugin, root)
         yield from (work(dataset, sample) for sample in samples)
         return
-    # "spawn" costs a second but never inherits threads or locks of the process that asks.
-    with multiprocessing.get_context("spawn").Pool(workers, _start, (plugin, root)) as pool:
-        yield from pool.imap(partial(_apply, work), samples, chunksize=_CHUNK)
+    yield from processes.each(
+        partial(_apply, work), samples, workers, chunk=_CHUNK, start=_start, given=(plugin, root)
+    )
 
 
 def _open(plugin: Plugin, root: Path) -> Dataset:
@@ -51,9 +48,6 @@ def _open(plugin: Plugin, root: Path) -> Dataset:
 
 
 def _start(plugin: Plugin, root: Path) -> None:
-    """Ctrl-C is the parent's business, which then ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
     _opened.append(_open(plugin, root))
 
 

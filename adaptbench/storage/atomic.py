@@ -41,16 +41,13 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
-def sweep(folder: Path, spared: str = "") -> None:
+def sweep(folder: Path) -> None:
     """Removes what processes that were killed while they wrote left below ``folder``, which the caller has locked.
 
-    Args:
-        folder: links in it are not followed.
-        spared: name of a file that others may be writing at the moment, lock or not.
+    Links in it are not followed. safetensors writes into a hidden file of its own, whose name begins with ``.tmp``.
     """
-    for unfinished in folder.rglob(".*.tmp"):
-        if not (spared and unfinished.name.startswith(f".{spared}.")):
-            unfinished.unlink(missing_ok=True)
+    for unfinished in (*folder.rglob(".*.tmp"), *folder.rglob(".tmp*")):
+        unfinished.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -205,10 +205,10 @@ class TrainingLoop:
         checkpoint.save(self.checkpoint_file, tensors, facts)
 
     def _resume(self) -> None:
-        if not self.checkpoint_file.exists():
+        if (kept := self._kept()) is None:
             (self._folder / "metrics.jsonl").unlink(missing_ok=True)
             return
-        tensors, facts = checkpoint.load(self.checkpoint_file)
+        tensors, facts = kept
         if facts["stage_seed"] != self.stream.stage_seed or facts["max_iters"] != self.max_iters:
             raise RunStateError(f"{self.checkpoint_file} belongs to another training. Delete its folder.")
         load_method(self.model, tensors)
@@ -220,6 +220,18 @@ class TrainingLoop:
         self.iter, self.seconds = facts["iteration"], facts["seconds"]
         self.energy.joules = facts.get("joules")
         _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
+
+    def _kept(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The checkpoint; None if there is none, or a damaged one: from the beginning the same bits come out."""
+        if not self.checkpoint_file.exists():
+            return None
+        try:
+            return checkpoint.load(self.checkpoint_file)
+        except RunStateError as damaged:
+            if isinstance(damaged.__cause__, OSError):  # it may be whole, and is not written over
+                raise
+            self.logger.warning("Starts again from the beginning: %s", damaged)
+            return None
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

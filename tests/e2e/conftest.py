@@ -14,6 +14,13 @@ from .bench import PLUGINS, SETTINGS, Bench
 METHODS = ("source_only", "dacs", "after_source", "after_oracle")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kills")
+    group.addoption("--kills", type=int, default=0, help="a campaign of so many kills instead of a sample")
+    group.addoption("--kill-seed", type=int, default=0, help="of the campaign's random moments")
+    group.addoption("--company", type=int, default=0, help="commands beside the one that is killed")
+
+
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Four jobs, two at once, never interrupted. Made once for all workers of pytest-xdist; not to be changed."""

@@ -12,7 +12,7 @@ from adaptbench.data import landlock
 
 from .bench import PLUGINS, Bench, Ended
 
-FAULTY = ("raises", "kills_itself", "leaves", "diverges", "peeks", "peeks_in_fork")
+FAULTY = ("raises", "kills_itself", "leaves", "diverges", "hungry", "peeks", "peeks_in_fork")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ def test_others_finish(failing: Failing) -> None:
         ("kills_itself", "ended without a word (killed by signal 9)"),
         ("leaves", "ended without finishing (exit status 0); did the method call os._exit or sys.exit?"),
         ("diverges", "diverged"),
+        ("hungry", "Out of memory: fewer jobs at once (--jobs 1) or --activation-checkpointing need less."),
+        ("kills_itself", "--jobs 1"),
         ("peeks", "tried to open"),
         ("peeks_in_fork", "tried to open"),
     ],

@@ -21,8 +21,8 @@ import torch
 from adaptbench.cli import main
 from adaptbench.execution import job as job_process
 from adaptbench.execution.launch import local
-from adaptbench.execution.launch.processes import end_with_parent
 from adaptbench.planning.plan import Job
+from adaptbench.signals import end_with_parent
 
 _POLL_SECONDS = 0.01
 

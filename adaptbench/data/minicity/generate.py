@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 
-import cv2
 from filelock import FileLock
 
+from adaptbench.data import workers as processes
 from adaptbench.data.minicity.spec import WorldSpec, fingerprint, specification
 from adaptbench.data.minicity.world import draw_image
 from adaptbench.data.minicity.write import SPLITS, WRITERS
@@ -128,25 +126,14 @@ def _sweep(root: Path) -> None:
 
 
 def _write(task: _Task) -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():  # killed: a worker must not outlive it
-        os._exit(1)
     spec, dataset, split, index, root = task
     WRITERS[dataset](Path(root), split, index, *draw_image(spec, dataset, split, index))
 
 
-def _start_worker() -> None:
-    """Ctrl-C is the parent's business, which then ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-
-
 def _run(tasks: list[_Task], workers: int | None) -> Generator[None]:
-    """Writes all images, in any order; yields once per image."""
+    """Writes all images; yields once per image."""
     workers = min(workers or len(os.sched_getaffinity(0)), len(tasks))
     if workers <= 1:
         yield from map(_write, tasks)
         return
-    # "spawn" costs a second but never inherits threads or locks of the process that asks.
-    with multiprocessing.get_context("spawn").Pool(workers, _start_worker) as pool:
-        yield from pool.imap_unordered(_write, tasks)
+    yield from processes.each(_write, tasks, workers)

@@ -1,6 +1,18 @@
-"""What to say of a process that ended without saying anything itself."""
+"""What to say of a process that ended without saying anything itself, and of an error that nobody expected."""
 
 from __future__ import annotations
+
+from adaptbench.errors import AdaptBenchError
+
+_LESS_MEMORY = "fewer jobs at once (--jobs 1) or --activation-checkpointing need less"
+#: How the system, torch and OpenCV say that there is no memory left; most of their errors have no kind of their own.
+_NO_MEMORY = (
+    "annot allocate memory",
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "Insufficient memory",
+)
 
 
 def ending(process: str, code: int | None) -> str:
@@ -11,7 +23,19 @@ def ending(process: str, code: int | None) -> str:
         code: its exit status; below zero the signal that killed it.
     """
     if code is not None and code < 0:
-        return f"{process} ended without a word (killed by signal {-code}); out of memory is a common cause."
+        return (
+            f"{process} ended without a word (killed by signal {-code}); out of memory is a common cause: "
+            f"{_LESS_MEMORY}. Run again to go on."
+        )
     return (
         f"{process} ended without finishing (exit status {code}); did the method call os._exit or sys.exit?"
     )
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a job failed, for its status: what the user can do is in errors of ours, and said of memory here."""
+    if isinstance(error, AdaptBenchError):
+        return str(error)
+    text = f"{type(error).__name__}: {error}"
+    exhausted = isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
+    return f"Out of memory: {_LESS_MEMORY}. Run again to go on. ({text})" if exhausted else text

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
+from adaptbench import signals
 from adaptbench.contracts.plugins import ROOT
 from adaptbench.errors import RunStateError
 from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.launch.machine import least_busy
 from adaptbench.execution.launch.time_limit import TimeLimit
-from adaptbench.records.jobspec import State, Status, read_status, save_job, write_status
+from adaptbench.records.jobspec import JobSpec, State, Status, read_status, save_job, write_status
 
 if TYPE_CHECKING:
     from adaptbench.planning.plan import Job
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.25
 #: Time a job has to save its state after it was asked to stop, before it is killed.
 _GRACE_SECONDS = 60.0
+#: How long the processes of a job that was killed may take to end.
+_MOMENT_SECONDS = 1.0
 #: Exit status of a job that saved its state because it was asked to stop, see `adaptbench.execution.job`.
 _EXIT_INTERRUPTED = 130
 #: How jobs end that are neither done nor skipped.
@@ -76,12 +79,16 @@ def run_jobs(
 ) -> list[Progress]:
     """Runs every job of a `prepared` plan that is not done or skipped; returns where all stand in the end.
 
-    Ctrl-C (or SIGTERM) asks running jobs to save and stop, and returns; a second one kills them. Jobs are spread
-    over ``gpus``, each seeing one alone; one that takes longer than ``limit`` is asked to save and stop.
+    Jobs are spread over ``gpus``, each seeing one alone; one that takes longer than ``limit`` is asked to save and
+    stop.
+
+    Raises:
+        Stopped: by Ctrl-C or SIGTERM, which ask running jobs to save and stop; a second one kills them.
     """
     pending = to_do(jobs)
     running: dict[Path, _Running] = {}
-    with _stop_signals() as asked:
+    asked: list[int] = []
+    with signals.handled(asked.append):
         try:
             while (pending or running) and not asked:
                 while pending and len(running) < concurrency:
@@ -97,6 +104,11 @@ def run_jobs(
             _stop(running, asked)
     final = [_progress(job) for job in jobs]
     view.show(final)
+    if asked:
+        done = sum(progress.status.state in (State.DONE, State.SKIPPED) for progress in final)
+        raise signals.Stopped(
+            asked[0], f"{done} of {len(jobs)} jobs are done; the same command goes on where they stopped."
+        )
     return final
 
 
@@ -150,19 +162,6 @@ def _delete(folder: Path) -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Every Ctrl-C and SIGTERM that comes while the block runs, which does not die of them."""
-    asked: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda came, _: asked.append(came)) for number in numbers}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _prepare(job: Job) -> None:
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -170,15 +169,29 @@ def _prepare(job: Job) -> None:
         raise RunStateError(
             f"Cannot create {job.folder}: {error.strerror}. Choose a folder you may write to with --out."
         ) from error
-    save_job(job.spec, job.folder)
-    if job.state is not State.RUNNING:  # another run may be working on it
-        write_status(job.folder, Status(state=State.PLANNED))
+    if job.state is not State.RUNNING:  # in another run
+        _note(job.folder, Status(state=State.PLANNED), job.spec)
 
 
 def _put_back(job: Job) -> None:
     status = read_status(job.folder)
     if status.state is State.PLANNED and status.pid == os.getpid():
-        write_status(job.folder, Status(state=job.state, reason=job.reason))
+        _note(job.folder, Status(state=job.state, reason=job.reason))
+
+
+def _note(folder: Path, status: Status, spec: JobSpec | None = None) -> None:
+    """Writes the status of a job, and what it is, unless another run works on it, which sweeps the folder."""
+    try:
+        with FileLock(folder / ".lock", timeout=_MOMENT_SECONDS):
+            if spec is not None:
+                save_job(spec, folder)
+            write_status(folder, status)
+    except Timeout:
+        return
+    except OSError as error:
+        raise RunStateError(
+            f"Cannot write in {folder}: {error.strerror}. Choose a folder you may write to with --out."
+        ) from error
 
 
 def _start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
@@ -231,7 +244,7 @@ def _settle(
     if ended_itself or status.pid not in (process.pid, os.getpid()):  # else another run works on the job
         return
     if limit is not None:
-        write_status(folder, Status(state=State.TIMEOUT, reason=limit.reason))
+        _note(folder, Status(state=State.TIMEOUT, reason=limit.reason))
         return
     if code == _EXIT_INTERRUPTED:
         return
@@ -242,7 +255,7 @@ def _settle(
         ended = Status(state=State.FAILED, reason=f"The job did not start ({killed}); see log.txt.")
     else:
         ended = Status(state=State.FAILED, reason=ending("The job's process", code))
-    write_status(folder, ended)
+    _note(folder, ended)
 
 
 def _stop(running: dict[Path, _Running], asked: list[int]) -> None:

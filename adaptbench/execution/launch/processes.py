@@ -1,12 +1,10 @@
-"""What a job process needs of its surroundings: threads, locks, a way to stop, an end with its parent."""
+"""What a job process needs of its surroundings: threads and locks."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,31 +14,28 @@ from filelock import FileLock, Timeout
 
 from adaptbench.errors import InterruptedTrainingError
 
-_PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES = 32 << 20  # the most that glibc accepts
 _LOCK_POLL_SECONDS = 0.5
 
 
-def end_with_parent(parent: int) -> None:
-    """Asks the kernel to kill this process when the one that started it ends (Linux; elsewhere nothing)."""
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 @contextlib.contextmanager
-def locked(path: Path, stop: Callable[[], bool]) -> Iterator[None]:
-    """Holds the lock file ``path``, after waiting for whoever has it, unless asked to stop."""
-    lock = FileLock(path)
+def locked(path: Path, stop: Callable[[], bool], say: Callable[[str], None]) -> Iterator[None]:
+    """Holds the lock file ``path``, after waiting for whoever has it, unless asked to stop; ``say`` is told.
+
+    The system takes it back from a process that ends, however it ends; no clock is asked.
+    """
+    lock, waits = FileLock(path), False
     while not lock.is_locked:
         if stop():
             raise InterruptedTrainingError("Stopped while another run works on this; run again to go on.")
-        with contextlib.suppress(Timeout):
+        try:
             lock.acquire(timeout=_LOCK_POLL_SECONDS)
+        except Timeout:
+            if not waits:
+                say(f"waits for another run, which works on {path.parent}")
+            waits = True
     try:
         yield
     finally:
@@ -67,11 +62,3 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
         library.mallopt(_M_TRIM_THRESHOLD, -1)
-
-
-def stop_flag() -> Callable[[], bool]:
-    """What becomes true when this process is asked to end (SIGTERM or SIGINT)."""
-    asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda came, _: asked.append(came))
-    return lambda: bool(asked)

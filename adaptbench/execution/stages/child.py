@@ -14,16 +14,16 @@ from pathlib import Path
 import torch
 from mmengine.hooks import Hook
 
-from adaptbench import networks
+from adaptbench import networks, signals
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.profiles import profile
 from adaptbench.data import firewall
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.stream import TrainingStream
-from adaptbench.errors import AdaptBenchError, InterruptedTrainingError, PluginError, RunStateError
+from adaptbench.errors import InterruptedTrainingError, PluginError, RunStateError
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
-from adaptbench.execution.launch.endings import ending
+from adaptbench.execution.launch.endings import ending, reason_of
 from adaptbench.execution.stages.data import target_images, training_data
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file, plan_stages
 from adaptbench.execution.stages.progress import Progress
@@ -45,8 +45,8 @@ EXIT_INTERRUPTED = 130
 
 def main(folder: Path, index: int, parent: int, outside: Outside) -> None:
     """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
-    processes.end_with_parent(parent)
-    stop = processes.stop_flag()
+    signals.end_with_parent(parent)
+    stop = signals.stop_flag()
     try:
         spec = load_job(folder)
         processes.fix_threads(spec.threads)
@@ -67,7 +67,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         return ending("The training process", code)
-    return str(error) if isinstance(error, AdaptBenchError) else f"{type(error).__name__}: {error}"
+    return reason_of(error)
 
 
 def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], outside: Outside) -> None:

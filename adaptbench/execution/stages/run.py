@@ -40,11 +40,12 @@ def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]
         entry.folder.mkdir(parents=True, exist_ok=True)
         relative_link(context.folder / "stages" / entry.stage.name, entry.folder)
         write_status(context.folder, Status(state=State.RUNNING, stage=entry.stage.name))
-        with processes.locked(entry.folder / ".lock", stop):
+        with processes.locked(entry.folder / ".lock", stop, say):
             if entry.done:
                 say(f"{entry.stage.name}: done before, {entry.folder.name}")
-            if not entry.trained or (not entry.done and not complete(entry, context)):
+            else:
                 sweep(entry.folder)
+            if not entry.trained or (not entry.done and not complete(entry, context)):
                 facts = json.dumps(identity(context, entry), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", facts + "\n")
                 _train_in_child(context, index, entry, stop)

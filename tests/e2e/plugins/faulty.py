@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -66,3 +67,17 @@ class Diverges(SourceOnly):
         with torch.no_grad():
             next(self.student.parameters()).fill_(float("nan"))
         return log
+
+
+class Hungry(SourceOnly):
+    """Asks for more memory than it may have."""
+
+    name = "hungry"
+    title = "Hungry"
+    paper = None
+    tags = ()
+
+    def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
+        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, resource.RLIM_INFINITY))
+        torch.ones(1 << 34)
+        raise AssertionError("unreachable")

@@ -8,10 +8,9 @@ from typing import Any, cast
 import pytest
 import torch
 from mmengine.hooks import Hook
-from tiny_training import batch_of, build
+from tiny_training import Stream, build
 
 from adaptbench.contracts.method import Method
-from adaptbench.data.batch import Batch
 from adaptbench.training import checkpoint, snapshots
 from adaptbench.training.loop import TrainingLoop
 from methods.ehtdi import EHTDI
@@ -20,23 +19,6 @@ from methods.pixmatch import PixMatch
 LENGTH = 3
 #: The schedule is that of a longer training, so that one that ends earlier takes the same steps.
 SETTINGS = {"network": "deeplabv2-multi-mini", "crop": 64, "batch_size": 1, "iterations": 10}
-
-
-class Stream:
-    """Batches of random images without a data set."""
-
-    stage_seed = 1
-    rare_classes = None
-    balanced_picks = None
-
-    def __init__(self, method: type[Method], length: int) -> None:
-        self._method, self._length = method, length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, iteration: int) -> Batch:
-        return batch_of(self._method, iteration)
 
 
 def trained(method: type[Method], length: int, folder: Path, *hooks: Hook) -> str:

@@ -39,6 +39,23 @@ def batch_of(method: type[Method], iteration: int, side: int = CROP) -> Batch:
     return Batch(iteration, Draws(7, iteration), LabelledImages(source, ("a",), label), unlabelled)
 
 
+class Stream:
+    """Batches of random images without a data set."""
+
+    stage_seed = 1
+    rare_classes = None
+    balanced_picks = None
+
+    def __init__(self, method: type[Method], length: int) -> None:
+        self._method, self._length = method, length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, iteration: int) -> Batch:
+        return batch_of(self._method, iteration)
+
+
 def train(made: Method, iterations: int = 1, side: int = CROP) -> list[dict[str, float]]:
     """What the iterations log."""
     optimizers, logs = made.optimizers(), []
