@@ -8,7 +8,6 @@ process PARENT does. Each stage is trained by a forked child that is sealed off 
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from adaptbench.errors import AdaptBenchError, InterruptedTrainingError
 from adaptbench.execution import scoring
 from adaptbench.execution.job_context import open_job_context
 from adaptbench.execution.launch import processes
+from adaptbench.execution.launch.endings import keep_traceback
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.run import run_all
 from adaptbench.records import jobspec
@@ -30,6 +30,7 @@ EXIT_INTERRUPTED = 130
 
 def main(folder: Path) -> int:
     """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
+    processes.keep_talking()
     stop = processes.stop_flag()
     try:
         with processes.locked(folder / ".lock", stop):
@@ -60,8 +61,7 @@ def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
         expected = isinstance(error, AdaptBenchError)
         reason = str(error) if expected else f"{type(error).__name__}: {error}"
         if not (folder / "traceback.txt").exists():  # else it is that of the training, which tells more
-            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            traceback.print_exc()
+            keep_traceback(folder)
         print(reason, file=sys.stderr)  # noqa: T201
         jobspec.write_status(folder, Status(state=State.FAILED, reason=reason))
         return EXIT_FAILED

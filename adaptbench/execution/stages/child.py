@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,7 +21,7 @@ from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import AdaptBenchError, InterruptedTrainingError, PluginError, RunStateError
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
-from adaptbench.execution.launch.endings import ending
+from adaptbench.execution.launch.endings import ending, keep_traceback
 from adaptbench.execution.stages.data import target_images, training_data
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file, plan_stages
 from adaptbench.execution.stages.progress import Progress
@@ -41,11 +39,14 @@ from adaptbench.training.trained_sizes import require_trainable
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+#: What every pipe takes although nobody reads it yet.
+_REASON_BYTES = 4096
 
 
 def main(folder: Path, index: int, parent: int, outside: Outside) -> None:
     """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
     processes.end_with_parent(parent)
+    processes.keep_talking()
     stop = processes.stop_flag()
     try:
         spec = load_job(folder)
@@ -56,10 +57,8 @@ def main(folder: Path, index: int, parent: int, outside: Outside) -> None:
     except InterruptedTrainingError:
         os._exit(EXIT_INTERRUPTED)
     except BaseException as error:
-        (folder / "reason.txt").write_text(_reason(error), encoding="utf-8")
-        (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        traceback.print_exc()
-        sys.stderr.flush()
+        outside.reason.send_bytes(_reason(error).encode(errors="backslashreplace")[:_REASON_BYTES])
+        keep_traceback(folder)
         os._exit(EXIT_FAILED)
 
 

@@ -21,10 +21,12 @@ class Outside(NamedTuple):
 
     Attributes:
         line: the end of a pipe that takes what was refused.
+        reason: the end of another, which takes why it failed: a file could need room that is not there.
         scratch: a folder for temporary files, deleted afterwards.
     """
 
     line: Connection
+    reason: Connection
     scratch: Path
 
 
