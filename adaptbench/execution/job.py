@@ -22,6 +22,7 @@ from adaptbench.records import jobspec
 from adaptbench.records.jobspec import State, Status
 from adaptbench.records.kept import load_kept
 from adaptbench.records.record import Record, save_record
+from adaptbench.storage import streams
 from adaptbench.storage.atomic import sweep, write_text
 
 EXIT_FAILED = 1
@@ -30,7 +31,7 @@ EXIT_INTERRUPTED = 130
 
 def main(folder: Path) -> int:
     """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
-    processes.keep_talking()
+    streams.keep_talking()
     stop = processes.stop_flag()
     try:
         with processes.locked(folder / ".lock", stop):

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import torch
 from filelock import FileLock, Timeout
 
 from adaptbench.errors import InterruptedTrainingError
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD = -1
@@ -35,30 +30,6 @@ def end_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def keep_talking() -> None:
-    """From now on standard output and error take every character, and lose what a full disk has no room for.
-
-    A line of the log that cannot be written must not cost the result that it tells of.
-    """
-    sys.stdout, sys.stderr = (
-        io.TextIOWrapper(
-            io.BufferedWriter(_Lossy(number, "w", closefd=False)),
-            encoding="utf-8",
-            errors="backslashreplace",
-            line_buffering=True,
-        )
-        for number in (1, 2)
-    )
-
-
-class _Lossy(io.FileIO):
-    def write(self, text: Buffer) -> int:
-        try:
-            return super().write(text)
-        except OSError:
-            return len(memoryview(text))
 
 
 @contextlib.contextmanager

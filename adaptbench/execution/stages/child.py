@@ -30,7 +30,7 @@ from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
 from adaptbench.execution.stages.weights import build_method, filled_method
 from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.records.jobspec import load_job
-from adaptbench.storage import sealed_json
+from adaptbench.storage import sealed_json, streams
 from adaptbench.training import checkpoint, label_free, snapshots
 from adaptbench.training.debug_images import DebugImages
 from adaptbench.training.label_pass import Item, label_images
@@ -46,7 +46,7 @@ _REASON_BYTES = 4096
 def main(folder: Path, index: int, parent: int, outside: Outside) -> None:
     """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
     processes.end_with_parent(parent)
-    processes.keep_talking()
+    streams.keep_talking()
     stop = processes.stop_flag()
     try:
         spec = load_job(folder)
