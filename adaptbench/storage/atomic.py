@@ -10,9 +10,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from adaptbench.errors import RunStateError
+from adaptbench.errors import ReadOnlyError, RunStateError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 #: Of a file's name so much stands in that of its temporary file, as file systems know names of up to 255 bytes.
 _NAME_BYTES = 200
 
@@ -48,7 +49,8 @@ def cannot_write(path: Path, error: OSError, size: int | None = None) -> RunStat
     if error.errno in _FULL:
         problem += _room(path, size)
         remedy = "Free some space and run again, or choose"
-    return RunStateError(f"Cannot write {path}: {problem}. {remedy} another folder with --out.")
+    kind = ReadOnlyError if error.errno in _FORBIDDEN else RunStateError
+    return kind(f"Cannot write {path}: {problem}. {remedy} another folder with --out.")
 
 
 def sweep(folder: Path, spared: str = "") -> None:
