@@ -14,8 +14,9 @@ import tyro
 import adaptbench
 from adaptbench import signals
 from adaptbench.contracts import stand_ins
-from adaptbench.errors import AdaptBenchError, unknown_name
+from adaptbench.errors import AdaptBenchError, UsageError, unknown_name
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Run, Tracking
+from adaptbench.storage import streams
 
 _VERBS: dict[str, type[Command]] = {command.__name__.lower(): command for command in get_args(Command)}
 _NAME = "adaptbench"
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if everything asked for is done or skipped by rule, 1 if not, 2 for a wrong command line or data, and 128 and
         the number of the signal that stopped it: 130 for Ctrl-C, 143 for SIGTERM.
     """
+    streams.prepare()
     given = sys.argv[1:] if arguments is None else arguments
     with signals.handled(signals.stop):
         return _status(lambda: _answer(given))
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _answer(arguments: Sequence[str]) -> int:
     """Answers what belongs to no verb, or runs a verb."""
+    _require_utf8(*arguments, str(Path.cwd()), adaptbench.__file__)
     if (answer := _about(arguments)) is None:
         return _dispatch(parse(arguments))
     print(answer)  # noqa: T201
@@ -49,7 +52,9 @@ def _answer(arguments: Sequence[str]) -> int:
 def _status(work: Callable[[], int]) -> int:
     """Exit status of ``work``, or of how it ends."""
     try:
-        return work()
+        status = work()
+        sys.stdout.flush()
+        return status
     except AdaptBenchError as error:
         print(f"adaptbench: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
@@ -57,7 +62,29 @@ def _status(work: Callable[[], int]) -> int:
         print(f"adaptbench: stopped. {stopped}".rstrip(), file=sys.stderr)  # noqa: T201
         return signals.exit_status(stopped)
     except BrokenPipeError:
+        streams.silence()
         return EXIT_UNFINISHED
+    except OSError as error:  # of the system, where no file of ours has a better word for it
+        print(f"adaptbench: {_of_system(error)}", file=sys.stderr)  # noqa: T201
+        streams.silence()
+        return EXIT_USAGE
+
+
+def _require_utf8(*names: str) -> None:
+    """Raises UsageError for a name that our files could not hold."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"{name!a} holds bytes that are not read as UTF-8, so that no file of results could name it. Rename "
+                "it, or leave the environment to Python: LC_ALL=C.UTF-8, without PYTHONUTF8=0."
+            ) from error
+
+
+def _of_system(error: OSError) -> str:
+    place = "standard output" if error.filename is None else error.filename
+    return f"{place}: {error.strerror or error}."
 
 
 def parse(arguments: Sequence[str]) -> Command:

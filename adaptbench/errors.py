@@ -41,6 +41,10 @@ class RunStateError(AdaptBenchError):
     """A job, stage or record on disk cannot be used: other version, damaged, or not writable."""
 
 
+class ReadOnlyError(RunStateError):
+    """A file cannot be written since we may not; what is read can still be shown."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Error for a name that is not registered: says what was meant and lists the names.
 

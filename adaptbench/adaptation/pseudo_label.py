@@ -32,7 +32,7 @@ def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
 
     weight = #{pixels of the batch with max_c p_c >= threshold} / #{pixels of the batch}. The share is one
     number for the whole batch, and the threshold (0.968 in the papers) is inclusive. Ties go to the lower
-    class index.
+    class index. A teacher that is no longer finite somewhere gives the weight NaN.
 
     Shape: logits float (B, C, H, W), see `PseudoLabel`.
 
@@ -50,6 +50,7 @@ def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
     confidence, label = scores.softmax(dim=1).max(dim=1)
     confident = confidence >= threshold
     share = confident.sum().double() / label.numel()
+    share = torch.where(confidence.isnan().any(), torch.nan, share)  # so that the training stops
     weight = torch.empty_like(label, dtype=torch.float32)
     return PseudoLabel(label, weight.copy_(share.expand_as(weight)), confident)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from adaptbench.commands.output import print_json, say
-from adaptbench.errors import RunStateError
+from adaptbench.errors import ReadOnlyError, RunStateError
 from adaptbench.flags import Compare
 from adaptbench.records.found import find_records
 from adaptbench.reporting.comparison import comparison_page
@@ -15,15 +15,18 @@ from adaptbench.reporting.matrices import cluster_names, load_tallies
 
 
 def execute(command: Compare) -> int:
-    """Prints the comparison and writes it to ``OUT/comparisons``."""
+    """Prints the comparison and writes it to ``OUT/comparisons``, unless that is read-only."""
     comparison = compared(command)
     console = Console(stderr=command.json)
     if command.json:
         print_json(comparison_page.to_json(comparison))
     else:
         _show(console, comparison)
-    for path in comparison_page.write_comparison(comparison, command.out / "comparisons"):
-        say(console, f"written {path}")
+    try:
+        for path in comparison_page.write_comparison(comparison, command.out / "comparisons"):
+            say(console, f"written {path}")
+    except ReadOnlyError as error:
+        say(console, str(error), "yellow")
     return 0
 
 

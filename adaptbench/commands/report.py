@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from adaptbench.commands.output import print_json, say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.study import load_study
-from adaptbench.errors import AdaptBenchError
+from adaptbench.errors import AdaptBenchError, ReadOnlyError
 from adaptbench.flags import Report
 from adaptbench.records.found import FoundRecords, publishable, scan_records
 from adaptbench.reporting import leaderboard
@@ -36,13 +37,16 @@ from adaptbench.storage.atomic import write_text
 
 
 def execute(command: Report) -> int:
-    """Writes leaderboards and studies of ``--out``, and the committed leaderboard with ``--publish``."""
+    """Writes leaderboards and studies of ``--out``, and the committed leaderboard with ``--publish``.
+
+    ``--json`` asks for no files: of a read-only folder it prints what they would say.
+    """
     console = Console(stderr=command.json)
     warn = partial(say, console, style="yellow")
     found = scan_records(command.out)
     shown = () if command.json else None
-    tests = show_boards(console, command.out, found, shown)
-    studies = show_studies(console, command.out, found, shown)
+    tests = show_boards(console, command.out, found, shown, files=not command.json)
+    studies = show_studies(console, command.out, found, shown, files=not command.json)
     if command.json:
         made = leaderboard.to_json(found.records, tests, printed_facts())
         print_json({"boards": made, "studies": study_page.to_json(studies)})
@@ -75,9 +79,16 @@ def execute(command: Report) -> int:
 
 
 def show_studies(
-    console: Console, out: Path, finished: FoundRecords, names: Collection[str] | None = None
+    console: Console,
+    out: Path,
+    finished: FoundRecords,
+    names: Collection[str] | None = None,
+    files: bool = True,
 ) -> list[StudyTable]:
-    """Rewrites ``OUT/leaderboards/studies``, prints the tables (of the studies ``names``, if given) and returns all."""
+    """Prints tables (of the studies ``names``, if given), rewrites ``OUT/leaderboards/studies`` and returns all.
+
+    A read-only folder is an error only if ``files`` are asked for.
+    """
     found, unreadable = find_series(out)
     tables = []
     for series in current(found, finished.records):
@@ -88,7 +99,6 @@ def show_studies(
             tables.append(study_table(study, series, finished.records))
         except AdaptBenchError as error:
             say(console, f"left out study {series.study}: {error}", "yellow")
-    pages = write_studies(tables, out / "leaderboards" / "studies")
     for table in tables:
         if names is None or table.study.name in names:
             for drawn in study_tables(table):
@@ -97,9 +107,20 @@ def show_studies(
                 console.print(sentence, style="italic", highlight=False, markup=False)
     for problem in unreadable:
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
-    for page in pages:
-        say(console, f"Study: {page}")
+    with _writing(console, files):
+        for page in write_studies(tables, out / "leaderboards" / "studies"):
+            say(console, f"Study: {page}")
     return tables
+
+
+@contextmanager
+def _writing(console: Console, asked: bool) -> Iterator[None]:
+    try:
+        yield
+    except ReadOnlyError as error:
+        if asked:
+            raise
+        say(console, str(error), "yellow")
 
 
 def printed_facts() -> Facts:
@@ -108,15 +129,18 @@ def printed_facts() -> Facts:
 
 
 def show_boards(
-    console: Console, out: Path, found: FoundRecords, names: Collection[str] | None = None
+    console: Console,
+    out: Path,
+    found: FoundRecords,
+    names: Collection[str] | None = None,
+    files: bool = True,
 ) -> Significances:
-    """Rewrites ``OUT/leaderboards``, prints the boards (those in ``names``, if given) and returns their tests."""
+    """Prints the boards (those in ``names``, if given), rewrites ``OUT/leaderboards`` and returns their tests.
+
+    A read-only folder is an error only if ``files`` are asked for.
+    """
     made = boards(found.records)
     tests = tests_of(made, out)
-    facts = printed_facts()
-    folder = out / "leaderboards"
-    written = write_leaderboards(found.records, folder, found.unreadable, tests, facts)
-    write_text(folder / "leaderboard.tex", render_latex(found.records, facts))
     for board in made:
         if names is None or board.benchmark in names:
             result = tests.get(significance.key(board))
@@ -126,9 +150,17 @@ def show_boards(
                     console.print(text, style="italic", highlight=False, markup=False)
     for problem in found.unreadable:
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
+    with _writing(console, files):
+        _write_boards(console, out, found, tests)
+    return tests
+
+
+def _write_boards(console: Console, out: Path, found: FoundRecords, tests: Significances) -> None:
+    facts, folder = printed_facts(), out / "leaderboards"
+    written = write_leaderboards(found.records, folder, found.unreadable, tests, facts)
+    write_text(folder / "leaderboard.tex", render_latex(found.records, facts))
     say(console, f"Leaderboard: {written[0]}")
     rules = write_checkpoint_rules(found.records, out)
     for title, page in (("Single checkpoints", write_checkpoints(out)), ("Checkpoint rules", rules)):
         if page is not None:
             say(console, f"{title}: {page}")
-    return tests

@@ -218,9 +218,16 @@ def _show_images(console: Console, ended: Sequence[JobProgress]) -> None:
 
 
 def _summary(console: Console, ended: Sequence[JobProgress], out: Path, finished: FoundRecords) -> int:
-    """Shows the leaderboards and everything that is not done."""
+    """Shows the leaderboards and everything that is not done, even if there is no room for the leaderboards."""
     boards = {progress.job.spec.board for progress in ended}
-    show_boards(console, out, finished, boards)
+    try:
+        show_boards(console, out, finished, boards)
+    finally:
+        unfinished = _show_unfinished(console, ended)
+    return EXIT_UNFINISHED if unfinished else 0
+
+
+def _show_unfinished(console: Console, ended: Sequence[JobProgress]) -> bool:
     unfinished = [p for p in ended if p.status.state not in (State.DONE, State.SKIPPED)]
     for progress in unfinished:
         reason = progress.status.reason or "not started"
@@ -228,4 +235,4 @@ def _summary(console: Console, ended: Sequence[JobProgress], out: Path, finished
         trace = progress.job.folder / "traceback.txt"
         if trace.exists():
             say(console, f"  traceback: {trace}")
-    return EXIT_UNFINISHED if unfinished else 0
+    return bool(unfinished)

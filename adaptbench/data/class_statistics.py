@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from adaptbench.data import archives
 from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.taxonomy import LabelMap
-from adaptbench.errors import DataError
+from adaptbench.errors import DataError, RunStateError
 from adaptbench.storage import sealed_json
 
 LabelledItem = tuple[Reader, Sample, LabelMap]
@@ -48,7 +49,8 @@ def class_counts(
             f"Not one labelled pixel in {len(items)} label files, so there are no class statistics. Check that "
             "the labels are those of the official release and that their ids belong to the class set."
         )
-    sealed_json.write(kept, {"counts": counts})
+    with suppress(RunStateError):  # a cache that cannot be written costs the counting, no more
+        sealed_json.write(kept, {"counts": counts})
     return counts
 
 

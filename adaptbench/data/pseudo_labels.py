@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from adaptbench.data import files
 from adaptbench.errors import DataError
-from adaptbench.storage.atomic import replacing, write_text
+from adaptbench.storage.atomic import append_text, write_bytes, write_text
 
 #: The table, a line per image in the order in which they were labelled.
 TABLE = "labels.jsonl"
@@ -81,11 +81,9 @@ class PseudoLabels:
     def add(self, name: str, label: npt.NDArray[np.uint8], facts: Mapping[str, float]) -> None:
         """Keeps the label of an image. Shape: ``(H, W)`` uint8 train ids."""
         image = cv2.imencode(".png", label)[1].tobytes()
-        with replacing(self.file(name)) as temporary:
-            temporary.write_bytes(image)
+        write_bytes(self.file(name), image)
         entry = Entry(name, label.shape[1], label.shape[0], dict(facts)).of(image)
-        with (self.folder / TABLE).open("a", encoding="utf-8") as file:
-            file.write(_line(entry))
+        append_text(self.folder / TABLE, _line(entry))
 
     def require(self, names: Iterable[str]) -> None:
         """Checks that there is the pseudo-label that was made for every image.

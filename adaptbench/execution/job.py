@@ -8,7 +8,6 @@ process PARENT does. Each stage is trained by a forked child that is sealed off 
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +16,14 @@ from adaptbench.errors import InterruptedTrainingError
 from adaptbench.execution import scoring
 from adaptbench.execution.job_context import open_job_context
 from adaptbench.execution.launch import processes
-from adaptbench.execution.launch.endings import reason_of
+from adaptbench.execution.launch.endings import keep_traceback, reason_of
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.run import run_all
 from adaptbench.records import jobspec
 from adaptbench.records.jobspec import State, Status
 from adaptbench.records.kept import load_kept
 from adaptbench.records.record import Record, save_record
+from adaptbench.storage import streams
 from adaptbench.storage.atomic import sweep, write_text
 
 EXIT_FAILED = 1
@@ -32,6 +32,7 @@ EXIT_INTERRUPTED = 130
 
 def main(folder: Path) -> int:
     """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
+    streams.keep_talking()
     stop = signals.stop_flag()
     try:
         with processes.locked(folder / ".lock", stop, say):
@@ -61,8 +62,7 @@ def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     except Exception as error:
         reason = reason_of(error)
         if not (folder / "traceback.txt").exists():  # else it is that of the training, which tells more
-            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            traceback.print_exc()
+            keep_traceback(folder)
         print(reason, file=sys.stderr)  # noqa: T201
         jobspec.write_status(folder, Status(state=State.FAILED, reason=reason))
         return EXIT_FAILED

@@ -30,7 +30,7 @@ from adaptbench.records.jobspec import JobSpec, predictions_folder
 from adaptbench.records.pseudo_labels import summarise
 from adaptbench.records.record import Cost, NetworkInfo, Record, Score, ShownSize, Snapshot
 from adaptbench.storage import sealed_json
-from adaptbench.storage.atomic import replacing
+from adaptbench.storage.atomic import write_bytes
 from adaptbench.training import checkpoint
 
 #: Predictions of the first so many images of every split are kept for the report.
@@ -217,8 +217,7 @@ def _score(context: JobContext, scorer: Scorer, split: ScoredSplit, further: int
 
     def tell(sample: Sample, number: int, prediction: UInt8) -> None:
         if number in kept:
-            with replacing(predictions / f"{sample.name}.png") as temporary:
-                temporary.write_bytes(cv2.imencode(".png", prediction)[1].tobytes())
+            write_bytes(predictions / f"{sample.name}.png", cv2.imencode(".png", prediction)[1].tobytes())
         progress.report(number + 1, total)
 
     with Progress(context.folder, f"score {split.ref}") as progress:

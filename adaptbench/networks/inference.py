@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptbench.errors import UsageError
+from adaptbench.errors import RunStateError, UsageError
 
 #: (height, width) in pixels.
 Size = tuple[int, int]
@@ -249,10 +249,19 @@ def _logits(network: nn.Module, image: Tensor, aligned: bool = False) -> Tensor:
     """Logits as the network gives them, or, where the image has to be padded, at the size of the image."""
     (height, width), taken = _size(image), taken_size(network, _size(image))
     if taken == (height, width):
-        logits: Tensor = network(image)
-        return logits
+        return _finite(network(image))
     padded = functional.pad(image, (0, taken[1] - width, 0, taken[0] - height), mode="replicate")
-    return resize(network(padded), taken, aligned)[..., :height, :width]
+    return resize(_finite(network(padded)), taken, aligned)[..., :height, :width]
+
+
+def _finite(logits: Tensor) -> Tensor:
+    """The logits; a RunStateError if one is NaN or infinite: the most likely class would be any."""
+    if not bool(logits.amax() < math.inf):
+        raise RunStateError(
+            "The network gives scores that are no finite numbers, so its predictions mean nothing. Its training has "
+            "diverged, or its weights are damaged: train it again with a lower learning_rate."
+        )
+    return logits
 
 
 def _steps_to(size: Size, image: Tensor, mode: Mode) -> tuple[Size, ...]:

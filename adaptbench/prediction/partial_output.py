@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from adaptbench.errors import RunStateError
-from adaptbench.storage.atomic import replacing, write_text
+from adaptbench.storage.atomic import append_text, cannot_write, write_bytes, write_text
 
 if TYPE_CHECKING:
     from adaptbench.execution.checkpoints.scored import Checkpoint
@@ -62,18 +62,9 @@ class Kept:
     def keep(self, name: str, sha256: str, files: Mapping[str, bytes]) -> None:
         """Writes the files of an image (path below the folder -> content), and then that they are there."""
         for file, content in files.items():
-            with replacing(self.folder / file) as temporary:
-                temporary.write_bytes(content)
+            write_bytes(self.folder / file, content)
         line = json.dumps({"name": name, "sha256": sha256, "files": list(files)})
-        try:
-            with (self.folder / _JOURNAL).open("a", encoding="utf-8") as journal:
-                journal.write(f"{line}\n")
-        except OSError as error:
-            place = self.folder / _JOURNAL
-            raise RunStateError(
-                f"Cannot write {place}: {error.strerror or error}. Free some space, or choose another folder with "
-                "--out."
-            ) from error
+        append_text(self.folder / _JOURNAL, f"{line}\n")
         self._done[name, sha256] = list(files)
 
     def close(self) -> None:
@@ -110,9 +101,7 @@ class Kept:
                 f"{self.folder} is being written by another command. Wait for its end."
             ) from error
         except OSError as error:
-            raise RunStateError(
-                f"Cannot write {self.folder}: {error.strerror or error}. Choose another folder with --out."
-            ) from error
+            raise cannot_write(self.folder, error) from error
 
     def _read(self) -> dict[tuple[str, str], list[str]]:
         """What the journal states; a line that was cut off counts for nothing."""
@@ -126,6 +115,5 @@ class Kept:
             except (ValueError, KeyError, TypeError):
                 continue
         if text and not text.endswith("\n"):
-            with path.open("a", encoding="utf-8") as journal:
-                journal.write("\n")
+            append_text(path, "\n")
         return found

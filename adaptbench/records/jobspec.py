@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
-from adaptbench.storage.atomic import write_text
+from adaptbench.storage.atomic import write_note, write_text
 
 SCHEMA_VERSION = 2
 
@@ -127,11 +127,11 @@ def predictions_folder(job: Path, split: str) -> Path:
 def write_status(folder: Path, status: Status) -> None:
     """Writes ``status`` atomically, stamped with the time and, unless it names one, with this process."""
     stamped = status.model_copy(update={"pid": status.pid or os.getpid(), "updated": time.time()})
-    write_text(folder / "status", stamped.model_dump_json() + "\n")
+    write_note(folder / "status", stamped.model_dump_json() + "\n")
 
 
 def read_status(folder: Path) -> Status:
-    """The status of a job folder. A running job whose process is gone counts as interrupted."""
+    """The status of a job folder. A running job whose process is gone counts as interrupted, or done with a record."""
     try:
         status = Status.model_validate_json((folder / "status").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -139,6 +139,8 @@ def read_status(folder: Path) -> Status:
     except (OSError, ValidationError) as error:
         return Status(state=State.FAILED, reason=f"unreadable status file: {error}")
     if status.state is State.RUNNING and not _alive(status.pid):
+        if (folder / "record.json").exists():  # it ended between the two
+            return status.model_copy(update={"state": State.DONE})
         return status.model_copy(
             update={"state": State.INTERRUPTED, "reason": "its process ended without a word"}
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,13 @@ _WAY_OUT = "Delete it and run again: what it belongs to is made anew."
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Writes ``tensors`` and the JSON-serialisable ``facts`` to ``path``, whole or not at all."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
+    header = json.dumps({**facts, _DIGEST: digest(plain)}, sort_keys=True)
+    size = len(header) + sum(tensor.nbytes for tensor in plain.values())
+    with replacing(path, size) as temporary:
         try:
-            header = json.dumps({**facts, _DIGEST: digest(plain)}, sort_keys=True)
             save_file(plain, temporary, metadata={_HEADER: header})
         except SafetensorError as error:
-            raise OSError(f"{error}") from error
+            raise _as_os_error(error) from error
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -45,6 +48,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if written not in (None, digest(tensors)):
         raise RunStateError(f"{path} was changed after it had been written. {_WAY_OUT}")
     return tensors, facts
+
+
+def _as_os_error(error: SafetensorError) -> OSError:
+    """What the system said; the library hands on the text alone."""
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(str(error)) if number is None else OSError(int(number[1]), os.strerror(int(number[1])))
 
 
 def flatten(prefix: str, state: Any, tensors: dict[str, Tensor]) -> Any:

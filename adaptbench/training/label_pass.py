@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from adaptbench.contracts.dataset import Dataset, Sample
-from adaptbench.contracts.labelling import Labeller
+from adaptbench.contracts.labelling import Facts, Labeller
 from adaptbench.contracts.method import Method
 from adaptbench.data.pseudo_labels import PseudoLabels
-from adaptbench.errors import InterruptedTrainingError
+from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.evaluation.scorer import framed
 from adaptbench.networks.inference import Size
 
@@ -32,6 +33,7 @@ def label_images(
     Raises:
         InterruptedTrainingError: asked to stop, before any image; what is labelled is saved.
         DataError: an image cannot be read.
+        RunStateError: what the network says of an image is no finite number.
     """
     method.eval()
     done = kept.resume()
@@ -46,7 +48,17 @@ def label_images(
             size = file if labeller.size == "file" else (image.shape[-2], image.shape[-1])
             with torch.no_grad():
                 made = labeller.label(method, image, size)
+            _require_finite(name, made.facts)
             kept.add(name, made.label.cpu().numpy(), made.facts)
+
+
+def _require_finite(name: str, facts: Facts) -> None:
+    broken = [fact for fact, value in facts.items() if not math.isfinite(value)]
+    if broken:
+        raise RunStateError(
+            f"The pseudo-label of {name} has a {broken[0]} of {facts[broken[0]]}: the network that made it has "
+            "diverged. Train it again with a lower learning_rate."
+        )
 
 
 def shown(method: Method, dataset: Dataset, sample: Sample, box: tuple[int, int]) -> tuple[Tensor, Size]:

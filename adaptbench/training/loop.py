@@ -27,9 +27,10 @@ from adaptbench.data.stream import TrainingStream, batches
 from adaptbench.draws import derive_seed
 from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.optim.optimizer import by_name
-from adaptbench.storage.atomic import write_text
+from adaptbench.storage.atomic import append_text, write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
+from adaptbench.training.divergence import DivergenceWatch, largest
 from adaptbench.training.energy import energy_meter
 
 #: Called with the iterations that are done, their total, and the last losses that were logged: sum, and by name.
@@ -97,6 +98,8 @@ class TrainingLoop:
         self._should_stop = should_stop
         self._folder = folder
         self._losses: dict[str, float] = {}
+        self._watch = DivergenceWatch(self.model, self.checkpoint_file)
+        self._saved: int | None = None
 
     @property
     def checkpoint_file(self) -> Path:
@@ -157,9 +160,12 @@ class TrainingLoop:
         seed_global_generators(batch.draws.seed("network"))  # dropout and drop path
         self.model.train()
         log = dict(self.model.train_step(batch, self.optim_wrapper))
+        self._watch.note(batch)
         self._call_hooks("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=log)
         if self.due(self._log_every):
             self._log(log)
+        if self._device.type == "cpu" or self.due(self._log_every):  # when a GPU is waited for anyway
+            self._watch.require_finite(self._saved)
         for scheduler in self.param_schedulers:  # last, as in mmengine: hooks see the rate that was used
             scheduler.step()
         self.iter += 1
@@ -171,8 +177,7 @@ class TrainingLoop:
         line = {"iteration": self.iter, "loss": self._loss(), "learning_rate": rate, **scalars}
         finite = {k: (v if math.isfinite(v) else None) for k, v in line.items()}
         vectors = {key: _rounded(value) for key, value in sorted(log.items()) if value.numel() != 1}
-        with (self._folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**finite, **vectors}) + "\n")
+        append_text(self._folder / "metrics.jsonl", json.dumps({**finite, **vectors}) + "\n")
 
     def _loss(self) -> float:
         """Sum of the losses that were logged last, as far as they are finite."""
@@ -183,12 +188,7 @@ class TrainingLoop:
             getattr(hook, point)(self, **arguments)
 
     def _save(self) -> None:
-        state = self.model.state_dict()
-        if not all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point()):
-            raise RunStateError(
-                f"Training diverged: weights are not finite at iteration {self.iter}. "
-                "A lower learning_rate, a longer warmup or another seed may help."
-            )
+        self._watch.require_finite(self._saved)
         tensors = self.model_state()
         rest = {
             "optimizers": {k: o.state_dict() for k, o in by_name(self.optim_wrapper).items()},
@@ -202,7 +202,13 @@ class TrainingLoop:
             "stage_seed": self.stream.stage_seed,
             "state": checkpoint.flatten("state", rest, tensors),
         }
+        if not bool(largest(tensors.values()).isfinite()):
+            raise RunStateError(
+                f"Training diverged: the state of an optimiser is not finite at iteration {self.iter}, so that it "
+                "would train no more. A lower learning_rate, a longer warmup or another seed may help."
+            )
         checkpoint.save(self.checkpoint_file, tensors, facts)
+        self._saved = self.iter
 
     def _resume(self) -> None:
         if (kept := self._kept()) is None:
@@ -218,6 +224,7 @@ class TrainingLoop:
         for scheduler, state in zip(self.param_schedulers, rest["schedulers"], strict=True):
             scheduler.load_state_dict(state)
         self.iter, self.seconds = facts["iteration"], facts["seconds"]
+        self._saved = self.iter
         self.energy.joules = facts.get("joules")
         _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
 

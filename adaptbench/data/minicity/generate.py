@@ -27,10 +27,19 @@ _Task = tuple[WorldSpec, str, str, int, str]
 
 
 def cache_folder() -> Path:
-    """``$ADAPTBENCH_CACHE``, else ``adaptbench`` in the user's cache folder."""
+    """``$ADAPTBENCH_CACHE``, else ``adaptbench`` in the user's cache folder.
+
+    Raises:
+        UsageError: neither is known, as there is no home folder.
+    """
     if named := os.environ.get("ADAPTBENCH_CACHE"):
         return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adaptbench"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adaptbench"
+    except RuntimeError as error:
+        raise UsageError(
+            "There is no home folder to cache generated images in. Set HOME, or ADAPTBENCH_CACHE to a folder."
+        ) from error
 
 
 def ensure(

@@ -23,7 +23,7 @@ from adaptbench.errors import RunStateError, UsageError
 from adaptbench.execution.checkpoints.places import FACTS, folder, is_import
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
-from adaptbench.storage.atomic import write_text
+from adaptbench.storage.atomic import cannot_write, write_text
 from adaptbench.training import checkpoint
 
 _WEIGHTS = "weights.safetensors"
@@ -90,9 +90,7 @@ def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunStateError(
-            f"Cannot write {place.parent}: {error.strerror}. Choose another folder with --out."
-        ) from error
+        raise cannot_write(place.parent, error) from error
     with FileLock(place.parent / f".{imported.name}.lock"):
         if is_import(place):
             _require_same(load_facts(place), imported, place)

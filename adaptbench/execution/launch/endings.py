@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
 from adaptbench.errors import AdaptBenchError
 
 _LESS_MEMORY = "fewer jobs at once (--jobs 1) or --activation-checkpointing need less"
@@ -13,6 +18,14 @@ _NO_MEMORY = (
     "bad_alloc",
     "Insufficient memory",
 )
+
+
+def keep_traceback(folder: Path) -> None:
+    """Writes that of the error that is handled to the job's folder, as far as there is room, and to its log."""
+    text = traceback.format_exc()
+    with suppress(OSError):
+        (folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def ending(process: str, code: int | None) -> str:

@@ -23,6 +23,7 @@ from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.launch.machine import least_busy
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.records.jobspec import JobSpec, State, Status, read_status, save_job, write_status
+from adaptbench.storage.atomic import cannot_write
 
 if TYPE_CHECKING:
     from adaptbench.planning.plan import Job
@@ -94,7 +95,12 @@ def run_jobs(
                 while pending and len(running) < concurrency:
                     job = pending.pop(0)
                     gpu = least_busy(gpus, [run.gpu for run in running.values()])
-                    running[job.folder] = _Running(_start(job, gpu), gpu, time.monotonic())
+                    try:
+                        running[job.folder] = _Running(_start(job, gpu), gpu, time.monotonic())
+                    except OSError as error:
+                        _try_to_note(
+                            job.folder, Status(state=State.FAILED, reason=f"It cannot be started: {error}.")
+                        )
                 if limit is not None:
                     _stop_overdue(running, limit)
                 _reap(running, bool(asked))
@@ -166,9 +172,7 @@ def _prepare(job: Job) -> None:
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunStateError(
-            f"Cannot create {job.folder}: {error.strerror}. Choose a folder you may write to with --out."
-        ) from error
+        raise cannot_write(job.folder, error) from error
     if job.state is not State.RUNNING:  # in another run
         _note(job.folder, Status(state=State.PLANNED), job.spec)
 
@@ -176,7 +180,7 @@ def _prepare(job: Job) -> None:
 def _put_back(job: Job) -> None:
     status = read_status(job.folder)
     if status.state is State.PLANNED and status.pid == os.getpid():
-        _note(job.folder, Status(state=job.state, reason=job.reason))
+        _try_to_note(job.folder, Status(state=job.state, reason=job.reason))
 
 
 def _note(folder: Path, status: Status, spec: JobSpec | None = None) -> None:
@@ -189,9 +193,13 @@ def _note(folder: Path, status: Status, spec: JobSpec | None = None) -> None:
     except Timeout:
         return
     except OSError as error:
-        raise RunStateError(
-            f"Cannot write in {folder}: {error.strerror}. Choose a folder you may write to with --out."
-        ) from error
+        raise cannot_write(folder, error) from error
+
+
+def _try_to_note(folder: Path, status: Status) -> None:
+    """Does so; if that cannot be done, the other jobs still go on."""
+    with contextlib.suppress(RunStateError):
+        _note(folder, status)
 
 
 def _start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
@@ -244,7 +252,7 @@ def _settle(
     if ended_itself or status.pid not in (process.pid, os.getpid()):  # else another run works on the job
         return
     if limit is not None:
-        _note(folder, Status(state=State.TIMEOUT, reason=limit.reason))
+        _try_to_note(folder, Status(state=State.TIMEOUT, reason=limit.reason))
         return
     if code == _EXIT_INTERRUPTED:
         return
@@ -255,7 +263,7 @@ def _settle(
         ended = Status(state=State.FAILED, reason=f"The job did not start ({killed}); see log.txt.")
     else:
         ended = Status(state=State.FAILED, reason=ending("The job's process", code))
-    _note(folder, ended)
+    _try_to_note(folder, ended)
 
 
 def _stop(running: dict[Path, _Running], asked: list[int]) -> None:

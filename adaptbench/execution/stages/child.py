@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,7 +21,7 @@ from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import InterruptedTrainingError, PluginError, RunStateError
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
-from adaptbench.execution.launch.endings import ending, reason_of
+from adaptbench.execution.launch.endings import ending, keep_traceback, reason_of
 from adaptbench.execution.stages.data import target_images, training_data
 from adaptbench.execution.stages.planned import PlannedStage, label_free_file, plan_stages
 from adaptbench.execution.stages.progress import Progress
@@ -32,7 +30,7 @@ from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
 from adaptbench.execution.stages.weights import build_method, filled_method
 from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.records.jobspec import load_job
-from adaptbench.storage import sealed_json
+from adaptbench.storage import sealed_json, streams
 from adaptbench.training import checkpoint, label_free, snapshots
 from adaptbench.training.debug_images import DebugImages
 from adaptbench.training.label_pass import Item, label_images
@@ -41,11 +39,14 @@ from adaptbench.training.trained_sizes import require_trainable
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+#: What every pipe takes although nobody reads it yet.
+_REASON_BYTES = 4096
 
 
 def main(folder: Path, index: int, parent: int, outside: Outside) -> None:
     """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
     signals.end_with_parent(parent)
+    streams.keep_talking()
     stop = signals.stop_flag()
     try:
         spec = load_job(folder)
@@ -56,10 +57,8 @@ def main(folder: Path, index: int, parent: int, outside: Outside) -> None:
     except InterruptedTrainingError:
         os._exit(EXIT_INTERRUPTED)
     except BaseException as error:
-        (folder / "reason.txt").write_text(_reason(error), encoding="utf-8")
-        (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        traceback.print_exc()
-        sys.stderr.flush()
+        outside.reason.send_bytes(_reason(error).encode(errors="backslashreplace")[:_REASON_BYTES])
+        keep_traceback(folder)
         os._exit(EXIT_FAILED)
 
 

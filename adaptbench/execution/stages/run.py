@@ -61,26 +61,27 @@ def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: 
 
     The child is forked, which saves importing torch again; CUDA does not survive a fork.
     """
-    (context.folder / "reason.txt").unlink(missing_ok=True)
     start = multiprocessing.get_context("fork" if context.device.type == "cpu" else "spawn")
     heard, line = start.Pipe(duplex=False)
-    with heard, TemporaryDirectory(prefix="adaptbench-", ignore_cleanup_errors=True) as scratch:
-        outside = Outside(line, Path(scratch))
+    told, reason = start.Pipe(duplex=False)
+    with heard, told, TemporaryDirectory(prefix="adaptbench-", ignore_cleanup_errors=True) as scratch:
+        outside = Outside(line, reason, Path(scratch))
         process = start.Process(target=child.main, args=(context.folder, index, os.getpid(), outside))  # type: ignore[attr-defined]
         process.start()
         line.close()
+        reason.close()
         while process.is_alive():
             process.join(_STOP_POLL_SECONDS)
             if stop():  # asked of us alone, or before the child could listen
                 process.terminate()
-        refused = _refused(heard)
+        refused, failure = _refused(heard), _failure(told, process.exitcode)
     if refused is not None:
         _forget(entry)
         raise FirewallError(refused)
     if stop() and process.exitcode in (child.EXIT_INTERRUPTED, -signal.SIGTERM):
         raise InterruptedTrainingError("Stopped during training; run again to go on.")
     if process.exitcode != 0 or not entry.trained:
-        raise RunStateError(_failure(context.folder, process.exitcode))
+        raise RunStateError(failure)
 
 
 def _refused(heard: Connection) -> str | None:
@@ -99,8 +100,13 @@ def _forget(entry: PlannedStage) -> None:
         file.unlink(missing_ok=True)
 
 
-def _failure(folder: Path, code: int | None) -> str:
+def _failure(told: Connection, code: int | None) -> str:
+    """Why a training failed, as it told or as its end tells; a process that it left may hold the pipe open."""
     try:
-        return (folder / "reason.txt").read_text(encoding="utf-8")
-    except OSError:
+        return (
+            told.recv_bytes().decode(errors="replace")
+            if told.poll()
+            else ending("The training process", code)
+        )
+    except (EOFError, OSError):
         return ending("The training process", code)

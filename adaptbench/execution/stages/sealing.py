@@ -21,10 +21,12 @@ class Outside(NamedTuple):
 
     Attributes:
         line: the end of a pipe that takes what was refused.
+        reason: the end of another, which takes why it failed: a file could need room that is not there.
         scratch: a folder for temporary files, deleted afterwards.
     """
 
     line: Connection
+    reason: Connection
     scratch: Path
 
 
@@ -57,7 +59,10 @@ def _samples(domain: Domain | None) -> list[Sample]:
 
 def _caches() -> list[Path]:
     """Folders that libraries make when they first need them, and read from."""
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:  # nor do they have one
+        return []
     cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     places = {
         "HF_HOME": cache / "huggingface",

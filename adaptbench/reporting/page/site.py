@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptbench.errors import RunStateError
 from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record, folder_of
 from adaptbench.reporting.board import Board, Row, boards
@@ -20,6 +19,7 @@ from adaptbench.reporting.page.runs import run_page
 from adaptbench.reporting.published.comparison import Facts
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significances
+from adaptbench.storage.atomic import cannot_write
 
 _log = logging.getLogger(__name__)
 
@@ -48,9 +48,7 @@ def write_page(
                 target.rename(Path(temporary) / "old")
             new.rename(target)
     except OSError as error:
-        raise RunStateError(
-            f"Cannot write {target}: {error.strerror or error}. Choose another folder with --out."
-        ) from error
+        raise cannot_write(target, error) from error
     return target / "index.html"
 
 

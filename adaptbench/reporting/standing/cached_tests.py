@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from adaptbench.errors import RunStateError
+from adaptbench.errors import ReadOnlyError, RunStateError
 from adaptbench.records.average import Average
 from adaptbench.records.jobspec import content_hash
 from adaptbench.reporting.board import Board, Row
@@ -56,7 +57,8 @@ def _known_or_tested(rows: Sequence[Row], split: str, out: Path) -> Significance
         return known
     result = _test(rows, split, out)
     if result is not None and all(result.compared(row) for row in rows):
-        write_text(path, json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
+        with suppress(ReadOnlyError):  # then they are compared each time
+            write_text(path, json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
     return result
 
 
