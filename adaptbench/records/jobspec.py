@@ -147,7 +147,7 @@ def read_status(folder: Path) -> Status:
 
 def save_job(spec: JobSpec, folder: Path) -> None:
     """Writes ``job.json`` atomically."""
-    write_text(folder / "job.json", spec.model_dump_json(indent=1) + "\n")
+    documents.write(spec, folder / "job.json")
 
 
 def load_job(folder: Path) -> JobSpec:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -10,30 +12,55 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from adaptbench.errors import UsageError, did_you_mean
+from adaptbench.storage.plain_files import read_text
 
 Model = TypeVar("Model", bound=BaseModel)
+
+#: More than any file of settings has. Units: bytes; values.
+_LARGEST, _MOST_NODES = 256 << 10, 20_000
 
 
 def load(path: Path) -> tuple[dict[str, Any], yaml.Node]:
     """The mapping that a YAML file holds, and its tree with the lines.
 
     Raises:
-        UsageError: the file cannot be read, is no YAML mapping, or states a key twice.
+        UsageError: the file cannot be read, is too large or too deep, is no YAML mapping, or states a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        content, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {path}: {error}.") from error
+        content, tree = _loaded(read_text(path, _LARGEST))
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise UsageError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}.") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: it is nested too deeply for a file of settings.") from error
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise UsageError(f"{path}: a value cannot be read: {error}.") from error  # no such day, no such tag
     if not isinstance(content, dict) or tree is None:
         raise UsageError(f"{path}, line 1: expected keys with values, like 'name: value'.")
     for key, line_number in _repeated(tree):
         raise UsageError(f"{path}, line {line_number}, key {key!r}: it is stated twice. Keep one.")
     return content, tree
+
+
+def _loaded(text: str) -> tuple[Any, yaml.Node | None]:
+    """What a text says, and its tree, if it is of a bearable size also with every alias written out."""
+    tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    if tree is not None and _size(tree, {}) > _MOST_NODES:
+        raise ValueError(f"with its aliases written out it has more than {_MOST_NODES:,} values")
+    return yaml.safe_load(text), tree
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """Number of values in a tree, of which aliases stand for as many as what they repeat; inf in a circle."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # what holds itself
+        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = itertools.chain.from_iterable(inner) if isinstance(node, yaml.MappingNode) else inner
+        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+    return known[id(node)]
 
 
 def validated(model: type[Model], path: Path) -> Model:
