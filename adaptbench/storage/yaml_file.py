@@ -16,8 +16,8 @@ from adaptbench.storage.plain_files import read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
-#: More than any file of settings has. Units: bytes; values.
-_LARGEST, _MOST_NODES = 256 << 10, 20_000
+#: More than any file of settings has. Units: bytes; letters.
+_LARGEST, _LONGEST = 64 << 10, 256 << 10
 
 
 def load(path: Path) -> tuple[dict[str, Any], yaml.Node]:
@@ -33,7 +33,8 @@ def load(path: Path) -> tuple[dict[str, Any], yaml.Node]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}.") from error
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise UsageError(f"{path}{line}: this is no YAML: {said}.") from error
     except RecursionError as error:
         raise UsageError(f"{path}: it is nested too deeply for a file of settings.") from error
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -48,18 +49,22 @@ def load(path: Path) -> tuple[dict[str, Any], yaml.Node]:
 def _loaded(text: str) -> tuple[Any, yaml.Node | None]:
     """What a text says, and its tree, if it is of a bearable size also with every alias written out."""
     tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    if tree is not None and _size(tree, {}) > _MOST_NODES:
-        raise ValueError(f"with its aliases written out it has more than {_MOST_NODES:,} values")
-    return yaml.safe_load(text), tree
+    if tree is not None and _size(tree, {}) > _LONGEST:
+        raise ValueError(f"with its aliases written out it has more than {_LONGEST:,} letters")
+    content = yaml.safe_load(text)
+    repr(content)  # which a number of too many digits has not
+    return content, tree
 
 
 def _size(node: yaml.Node, known: dict[int, float]) -> float:
-    """Number of values in a tree, of which aliases stand for as many as what they repeat; inf in a circle."""
+    """Letters and values in a tree, of which aliases stand for as many as what they repeat; inf in a circle."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1 + len(node.value)
     if id(node) not in known:
         known[id(node)] = math.inf  # what holds itself
-        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
-        children = itertools.chain.from_iterable(inner) if isinstance(node, yaml.MappingNode) else inner
-        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = itertools.chain.from_iterable(node.value) if pairs else node.value
+        known[id(node)] = 1 + sum(_size(child, known) for child in inner)
     return known[id(node)]
 
 

@@ -162,7 +162,7 @@ def _require_unpacked(path: Path) -> None:
         return  # of the older kind, or damaged, which torch says
     if size > path.stat().st_size:
         raise WeightsError(
-            f"{path} has {path.stat().st_size:,} bytes and would unpack to {size:,}, which no file that torch.save wrote "
+            f"{path} has {path.stat().st_size:,} bytes and would unpack to {size:,}, which no file of torch.save "
             "does. It was packed again, or made to fill the memory: get it from its authors."
         )
 
