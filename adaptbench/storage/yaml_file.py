@@ -89,6 +89,20 @@ def wrong(path: Path, keys: Sequence[str | int], problem: str) -> UsageError:
     return UsageError(f"{path}, line {_line(tree, keys)}, key {'.'.join(map(str, keys))!r}: {problem}")
 
 
+def place(path: Path, keys: Sequence[str | int], stated: Path) -> Path:
+    """A folder or file that is stated relative to the YAML file; it need not be there.
+
+    Raises:
+        UsageError: there can be no such path: it is too long, or a link that leads to itself.
+    """
+    try:
+        found = (path.parent / stated).resolve()
+        found.exists()
+        return found
+    except (OSError, RuntimeError, ValueError) as error:
+        raise wrong(path, keys, f"there can be no such path: {error}.") from error
+
+
 def problem(error: Any) -> str:
     """What is wrong with a value, in a sentence, from an error of a model's validation."""
     found = f", found {error['input']!r}" if isinstance(error["input"], str | int | float) else ""
