@@ -29,7 +29,7 @@ _DEEPEST = 16
 #: The longest name of a file on usual systems. Units: letters.
 _LONGEST_NAME = 255
 #: What may stand in the name of a file.
-_IN_A_NAME = re.compile(r"[^/\x00-\x1f]*")
+_IN_A_NAME = re.compile(r"[^/\0]*")
 NAME = r"^[a-z_][a-z0-9_]*$"
 #: Colours of classes that state none, in turn; made to be told apart.
 _COLOURS = ((60, 60, 60), (230, 60, 60), (70, 160, 230), (90, 190, 90), (240, 180, 50), (160, 90, 200),
@@ -263,7 +263,7 @@ def _check(found: Description, path: Path) -> None:
 def _below_root(stated: str) -> bool:
     """Whether a path, or a pattern of paths, names something in a folder and nothing outside of it."""
     path = PurePosixPath(stated)
-    plain = 0 < len(path.parts) <= _DEEPEST and all(part.isprintable() for part in path.parts)
+    plain = 0 < len(path.parts) <= _DEEPEST and "\0" not in stated
     return plain and not path.is_absolute() and ".." not in path.parts
 
 

@@ -69,7 +69,7 @@ def read_content(path: Path, trust_pickle: bool = False) -> Content:
     if _kind(path) == "safetensors":
         try:
             return load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
+        except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
             raise WeightsError(_damaged(path, error)) from error
     _require_unpacked(path)
     loaded = _read_torch(path, trust_pickle)
