@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import HealthCheck, settings
+
 # Before torch and OpenCV are imported. Tests run beside each other, and small steps gain nothing by more threads.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"))
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported
 os.environ.pop("ADAPTBENCH_WEIGHTS", None)
+
+# pytest tests/unit/fuzz --hypothesis-profile campaign: many examples, for hours in which nobody waits.
+settings.register_profile(
+    "campaign", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck)
+)

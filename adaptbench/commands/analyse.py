@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from adaptbench.commands.output import say
+from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Sample
 from adaptbench.errors import UsageError
 from adaptbench.evaluation.boundary import boundary_counts
@@ -132,6 +133,8 @@ class Looker:
         out = self.command.out.resolve()
         folder = folder_of(record, out)
         spec = load_job(folder)
+        brought = map(str, plugins.named_by_results(spec.plugins, out))
+        spec = spec.model_copy(update={"plugins": list(brought)})
         fix_threads(spec.threads)
         context = open_job_context(spec, folder)
         split = ranked_split(context)

@@ -128,22 +128,22 @@ def _state(row: _Row) -> str:
 
 def _miou(folder: Path, status: Status) -> float | None:
     """The ranked score as reports show it, which is averaged anew for runs of earlier versions; None without one."""
-    if status.state is not State.DONE or not (folder / "record.json").is_file():
+    if status.state is not State.DONE or not (folder / "record.json").exists():
         return status.miou
     from adaptbench.records.kept import load_kept
 
-    try:
-        return load_kept(folder / "record.json").scores[0].miou
-    except RunStateError:  # which reports name
-        return None
+    return load_kept(folder / "record.json").scores[0].miou
 
 
 def _run(folder: Path) -> _Row:
     try:
-        spec = load_job(folder)
+        return _readable(folder)
     except RunStateError as error:
         return {"method": "?", "state": "unreadable", "reason": str(error), "folder": str(folder)}
-    status = read_status(folder)
+
+
+def _readable(folder: Path) -> _Row:
+    spec, status = load_job(folder), read_status(folder)
     return {
         "method": spec.method,
         "benchmark": spec.board,

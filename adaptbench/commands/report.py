@@ -94,7 +94,7 @@ def show_studies(
     for series in current(found, finished.records):
         try:
             # Which may lie outside of the checkout.
-            extra = [] if series.file is None else [Path(series.file)]
+            extra = [] if series.file is None else plugins.named_by_results([series.file], out)
             study = load_study(plugins.discover(extra), series.study)
             tables.append(study_table(study, series, finished.records))
         except AdaptBenchError as error:

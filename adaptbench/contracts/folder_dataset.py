@@ -24,6 +24,12 @@ from adaptbench.storage import yaml_file
 
 #: What changes nothing that is read.
 _NO_DEFINITION = {"root", "title", "licence", "homepage"}
+#: More folders than any tree of images has inside each other.
+_DEEPEST = 16
+#: The longest name of a file on usual systems. Units: letters.
+_LONGEST_NAME = 255
+#: What may stand in the name of a file.
+_IN_A_NAME = re.compile(r"[^/\0]*")
 NAME = r"^[a-z_][a-z0-9_]*$"
 #: Colours of classes that state none, in turn; made to be told apart.
 _COLOURS = ((60, 60, 60), (230, 60, 60), (70, 160, 230), (90, 190, 90), (240, 180, 50), (160, 90, 200),
@@ -40,6 +46,8 @@ def _colour(value: Any) -> Any:
 
 
 Byte = Annotated[int, Field(ge=0, le=255)]
+Side = Annotated[int, Field(ge=8, le=1 << 16)]
+Level = Annotated[int, Field(ge=-(1 << 32), le=1 << 32)]
 AnyColour = Annotated[tuple[Byte, Byte, Byte], BeforeValidator(_colour)]
 HexColour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
@@ -96,8 +104,8 @@ class Description(_Part):
     licence: str = "not stated"
     homepage: str = "not stated"
     root: Path = Path()
-    size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]]
-    range: tuple[int, int] | None = None
+    size: tuple[Side, Side]
+    range: tuple[Level, Level] | None = None
     classes: str | list[str | NamedClass] = Field(min_length=1)
     labels: Labels
     splits: dict[Annotated[str, Field(pattern=NAME)], Place] = Field(min_length=1)
@@ -182,6 +190,10 @@ class FolderDataset(Dataset):
             "where they are not to count."
         )
 
+    def _glob(self, folder: str, pattern: str) -> list[Path]:
+        """The files among what matches."""
+        return [path for path in super()._glob(folder, pattern) if not path.is_dir()]
+
     def _name(self, image: Path, folder: str) -> str:
         """Path of the image below the fixed part of its pattern, without suffix: unique in the split."""
         return "_".join(image.relative_to(self.root / folder).with_suffix("").parts)
@@ -225,7 +237,7 @@ def dataset_class(path: Path) -> type[FolderDataset]:
         "label_folders": tuple(
             dict.fromkeys(_fixed(place.labels)[0] for place in found.splits.values() if place.labels)
         ),
-        "default_root": (path.parent / found.root).resolve(),
+        "default_root": yaml_file.place(path, ["root"], found.root),
         "definition": _definition(found),
         "description": found,
         "coloured": None if colours is None else _numbered(found),
@@ -266,6 +278,13 @@ def _check(found: Description, path: Path) -> None:
         _check_place(path, name, place)
 
 
+def _below_root(stated: str) -> bool:
+    """Whether a path, or a pattern of paths, names something in a folder and nothing outside of it."""
+    path = PurePosixPath(stated)
+    plain = 0 < len(path.parts) <= _DEEPEST and "\0" not in stated
+    return plain and not path.is_absolute() and ".." not in path.parts
+
+
 def _known_classes(found: Description, path: Path) -> tuple[str, ...]:
     """The classes of the class set that is named; a known numbering must fit them."""
     try:
@@ -294,13 +313,21 @@ def _check_place(path: Path, name: str, place: Place) -> None:
     """Masks have names that follow from the image's, in a folder of their own."""
     for key in ("images", "labels"):
         stated = getattr(place, key)
-        if stated is not None and (
-            PurePosixPath(stated).is_absolute() or ".." in PurePosixPath(stated).parts
-        ):
+        if stated is not None and not _below_root(stated):
             raise yaml_file.wrong(path, ["splits", name, key], "write a path below the root.")
+    if any("**" in part and part != "**" for part in PurePosixPath(place.images).parts):
+        raise yaml_file.wrong(
+            path, ["splits", name, "images"], "'**' stands alone, for any number of folders."
+        )
+    for part, other in place.replace.items():
+        if not _IN_A_NAME.fullmatch(other):
+            problem = "it replaces a part of a file's name, which holds no '/'."
+            raise yaml_file.wrong(path, ["splits", name, "replace", part], problem)
     if place.labels is None:
         return
-    if "{stem}" not in place.labels or re.sub(r"\{(stem|parent|folders)\}", "", place.labels).count("{"):
+    if "{stem}" not in place.labels or re.search(
+        r"[{}]", re.sub(r"\{(stem|parent|folders)\}", "", place.labels)
+    ):
         raise yaml_file.wrong(
             path,
             ["splits", name, "labels"],
@@ -365,7 +392,7 @@ def _mask(place: Place, image: Path, folder: Path) -> str:
     """Path of the mask of an image in ``folder`` below the root; for a split without masks, one that is never read."""
     stem = image.stem
     for part, other in place.replace.items():
-        stem = stem.replace(part, other)
+        stem = stem.replace(part, other)[:_LONGEST_NAME]
     folders = image.parent.relative_to(folder).as_posix()
     return (place.labels or "no masks/{stem}.png").format(
         stem=stem, parent=image.parent.name, folders=folders

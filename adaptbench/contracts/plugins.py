@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import logging
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from typing import Any, TypeVar
 
 from adaptbench.contracts import stand_ins
 from adaptbench.errors import PluginError, UsageError, unknown_name
+from adaptbench.storage.plain_files import read_text
 
 Base = TypeVar("Base")
 
@@ -27,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Suffixes of files that describe a dataset or a benchmark without code.
 DESCRIPTIONS = (".yaml", ".yml")
+#: More than any source has. Units: bytes.
+_LARGEST = 4 << 20
 KINDS = ("method", "dataset", "benchmark", "study")
 _FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks", "study": "studies"}
 #: Literals a class must have to count as a plug-in of the kind.
@@ -37,6 +42,7 @@ _REQUIRED = {
     "study": ("name", "title", "table", "benchmarks", "variants"),
 }
 
+_log = logging.getLogger(__name__)
 _NO_PLUGIN = "it defines no plug-in. " + "; ".join(
     f"a {kind} is a class with the literals {', '.join(required)}" for kind, required in _REQUIRED.items()
 )
@@ -96,11 +102,11 @@ def discover(extra: Iterable[Path] = ()) -> Registry:
     """
     found: dict[str, dict[str, Plugin]] = {kind: {} for kind in KINDS}
     broken: list[tuple[Path, str]] = []
-    extra = [path.expanduser().resolve() for path in extra]
+    extra = [Path(os.path.realpath(path.expanduser())) for path in extra]
     for file in _files(extra):
         try:
             plugins = _read(file)
-        except (SyntaxError, ValueError, OSError) as error:
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
             broken.append((file, f"{type(error).__name__}: {error}"))
             continue
         if not plugins and (file in extra or in_checkout(file)):
@@ -114,6 +120,25 @@ def discover(extra: Iterable[Path] = ()) -> Registry:
                 )
             found[plugin.kind][plugin.name] = plugin
     return Registry(found, tuple(broken))
+
+
+def named_by_results(paths: Iterable[str], results: Path) -> list[Path]:
+    """The plug-in files that something in the folder ``results`` names, without those that came with it.
+
+    Results of others would otherwise bring code along that is run when they are looked at.
+    """
+    named, own = [Path(path) for path in paths], os.path.realpath(results)
+    kept = [path for path in named if path.is_absolute() and not _within(path, own)]
+    for path in named:
+        if path not in kept:
+            _log.warning(
+                "%s came with the results and is not run; name it with --plugins if you trust it.", path
+            )
+    return kept
+
+
+def _within(path: Path, folder: str) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def load(plugin: Plugin) -> Any:
@@ -164,7 +189,7 @@ def _read(file: Path) -> Sequence[Plugin]:
     if file.suffix in DESCRIPTIONS:
         kind, name, shown = _described().facts(file)
         return [Plugin(kind, name, file, "", shown)]
-    return _in_source(file, file.read_text(encoding="utf-8"))
+    return _in_source(file, read_text(file, _LARGEST))
 
 
 @lru_cache(maxsize=1024)  # a process that plans often looks at the same files again

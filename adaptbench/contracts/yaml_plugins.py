@@ -53,7 +53,7 @@ def companions(path: Path) -> list[Path]:
     if kind(path) != "benchmark":
         return []
     stated = yaml_file.validated(BenchmarkFile, path)
-    found = [(path.parent / name).resolve() for name in stated.datasets]
+    found = [yaml_file.place(path, ["datasets", i], name) for i, name in enumerate(stated.datasets)]
     for index, file in enumerate(found):
         if not file.is_file():
             raise yaml_file.wrong(path, ["datasets", index], f"there is no file {file}.")

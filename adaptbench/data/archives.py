@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import os
+import struct
 import sys
 import zipfile
 import zlib
@@ -19,8 +21,13 @@ from pathlib import Path, PurePosixPath
 from weakref import WeakSet
 
 from adaptbench.errors import DataError
+from adaptbench.storage import plain_files
 
 _SUFFIX = ".zip"
+#: More than any image or label has. Units: bytes, unpacked.
+_LARGEST = 512 << 20
+#: What Python raises for damaged archives, beside its own error.
+_DAMAGED = (zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
 
 
 class _Positioned(io.RawIOBase):
@@ -63,9 +70,10 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            plain_files.require_plain(path)
             self._file = _Positioned(path)
             self._zip = zipfile.ZipFile(self._file)
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, zipfile.BadZipFile, *_DAMAGED) as error:
             raise DataError(f"Cannot read the archive {path}: {error}. Download it again.") from error
         self._read: Callable[[str], bytes] = self._unpack
         _open.add(self)
@@ -108,10 +116,15 @@ class Archive:
 
     def _unpack(self, name: str) -> bytes:
         try:
+            size = self._zip.getinfo(name).file_size
+            if size > _LARGEST:
+                raise DataError(
+                    f"{name} in {self.path} has {size:,} bytes, and at most {_LARGEST:,} are read. Is it an image?"
+                )
             return self._zip.read(name)
         except KeyError as error:
             raise FileNotFoundError(f"no such file in the archive: {name}") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, *_DAMAGED) as error:
             raise DataError(f"Cannot read {name} from {self.path}: {error}. Download it again.") from error
 
 
@@ -154,7 +167,7 @@ def read_bytes(path: Path) -> bytes:
     """
     inside = split(path)
     if inside is None:
-        return path.read_bytes()
+        return plain_files.read_bytes(path, _LARGEST)
     return archive(inside[0]).read(inside[1])
 
 

@@ -21,7 +21,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from adaptbench.data import archives
+from adaptbench.data.generated_files import require_as_generated, way_out
 from adaptbench.errors import DataError
+from adaptbench.storage.plain_files import require_plain
 
 if TYPE_CHECKING:
     from adaptbench.data.sample import Sample
@@ -74,9 +76,12 @@ def _decoded(data: bytes, path: Path, *flags: int) -> npt.NDArray[Any]:
 
 def _require_colours(data: bytes, path: Path) -> None:
     # Whatever else is wrong with the file, the decoder says.
-    with contextlib.suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        with Image.open(io.BytesIO(data)) as image:  # reads the header alone
-            mode = image.mode
+    with contextlib.suppress(OSError, SyntaxError, ValueError):
+        try:
+            with Image.open(io.BytesIO(data)) as image:  # reads the header alone
+                mode = image.mode
+        except Image.DecompressionBombError as error:
+            raise _too_large(path, error) from error
         if mode == "CMYK":
             raise DataError(f"Image {path} is in CMYK, whose colours depend on a profile. Convert it to RGB.")
 
@@ -116,7 +121,9 @@ def read_index_image(path: Path) -> npt.NDArray[np.uint8]:
                     "it a colour rendering or the output of a converter? Put the dataset's official label file there."
                 )
             return np.array(image, dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, error) from error
+    except (OSError, SyntaxError, ValueError, zlib.error) as error:
         raise _damaged(path, f"it cannot be decoded as a PNG ({error})") from error
 
 
@@ -127,10 +134,13 @@ def index_image_size(path: Path) -> tuple[int, int]:
         DataError: the file is missing or no image.
     """
     try:
+        require_plain(path)
         with path.open("rb") as file, Image.open(file) as image:
             return image.size
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, error) from error
 
 
 def read_wide_index_image(path: Path) -> npt.NDArray[np.uint8]:
@@ -175,8 +185,9 @@ def _whole(path: Path) -> bytes:
     except OSError as error:
         raise DataError(
             f"Cannot read {path}: {error.strerror or error}. "
-            "Expected an image there; check that the data is unpacked completely."
+            f"{way_out(path) or 'Expected an image there; check that the data is unpacked completely.'}"
         ) from error
+    require_as_generated(path, data)
     problem = "" if data else "it is empty"
     if data.startswith(_PNG):
         problem = _png_problem(data)
@@ -202,6 +213,10 @@ def _png_problem(data: bytes) -> str:
             return ""
         position = end
     return f"truncated: no end chunk in the {len(data)} bytes of the PNG"
+
+
+def _too_large(path: Path, error: Image.DecompressionBombError) -> DataError:
+    return DataError(f"Image {path} is not read: {str(error).partition(',')[0]}. Make it smaller, or cut it.")
 
 
 def _damaged(path: Path, problem: str) -> DataError:

@@ -15,9 +15,12 @@ import numpy.typing as npt
 from adaptbench.data import files
 from adaptbench.errors import DataError
 from adaptbench.storage.atomic import append_text, write_bytes, write_text
+from adaptbench.storage.plain_files import read_text
 
 #: The table, a line per image in the order in which they were labelled.
 TABLE = "labels.jsonl"
+#: Units: bytes.
+_LARGEST = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,12 @@ class PseudoLabels:
     def entries(self) -> dict[str, Entry]:
         """What is labelled so far, by name; a DataError for a damaged line. One that was cut off does not count."""
         try:
-            text = (self.folder / TABLE).read_text(encoding="utf-8")
+            text = read_text(self.folder / TABLE, _LARGEST)
+            lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+            return {entry.name: entry for entry in (Entry(**json.loads(line)) for line in lines)}
         except FileNotFoundError:
             return {}
-        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        try:
-            return {entry.name: entry for entry in (Entry(**json.loads(line)) for line in lines)}
-        except (ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{self.folder / TABLE} is damaged ({error}). Delete its folder to label all images again."
             ) from error

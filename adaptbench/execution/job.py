@@ -78,7 +78,7 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     results = run_all(context, stop)
     scored = scoring.run(context, results[-1], stop)
     record = scoring.build_record(context, results, scored)
-    _join_metrics(folder, [result.folder for result in results])
+    _join_metrics(folder, [result.metrics() for result in results])
     save_record(record, folder / "record.json")
     jobspec.write_status(folder, _done(record))
     for one in record.scores:
@@ -90,11 +90,9 @@ def _done(record: Record) -> Status:
     return Status(state=State.DONE, miou=ranked.miou, scored=f"{ranked.class_set}, {ranked.split}")
 
 
-def _join_metrics(folder: Path, stage_folders: list[Path]) -> None:
+def _join_metrics(folder: Path, logs: list[Path]) -> None:
     """The job's ``metrics.jsonl``: those of its stages, one after the other."""
-    texts = [
-        path.read_text(encoding="utf-8") for f in stage_folders if (path := f / "metrics.jsonl").exists()
-    ]
+    texts = [path.read_text(encoding="utf-8") for path in logs if path.exists()]
     write_text(folder / "metrics.jsonl", "".join(texts))
 
 

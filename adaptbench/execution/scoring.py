@@ -136,9 +136,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         shown_sizes=_shown_sizes(context, results[-1]),
         scores=scored.scores,
         averaged=[str(ref) for ref in benchmark.averaged],
-        pseudo_labels=summarise(
-            results[-1].folder / "metrics.jsonl", settings.iterations, context.task.class_set.classes
-        ),
+        pseudo_labels=summarise(results[-1].metrics(), settings.iterations, context.task.class_set.classes),
         snapshots=_snapshots(results[-1]),
         unseen=scored.unseen,
         weights_sha256=scored.weights_sha256,

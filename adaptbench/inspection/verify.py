@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.plugins import Plugin
 from adaptbench.data import archives, layout, minicity
-from adaptbench.data.minicity.generate import MARKER
+from adaptbench.data.generated_files import specification_of
 from adaptbench.data.taxonomy import known_ids
 from adaptbench.errors import DataError
 from adaptbench.inspection.findings import Finding, Seen, Size, inspect
@@ -61,9 +60,8 @@ class SplitReport:
 
 def expected_of(dataset: Dataset, split: str) -> Expected:
     """What ``split`` should hold."""
-    marker = dataset.root / MARKER
-    if marker.is_file():
-        world = json.loads(marker.read_text(encoding="utf-8"))
+    world = specification_of(dataset.root)
+    if world is not None:
         scale = float(world["world"]["scale"])
         made = frozenset(minicity.image_size(dataset.name, scale, index) for index in range(60))
         return Expected(world["counts"].get(split), made)

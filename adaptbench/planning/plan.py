@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
@@ -250,7 +251,7 @@ def _job(
         also=dict(also),
         debug_pictures=request.debug_images,
         activation_checkpointing=request.activation_checkpointing,
-        plugins=[str(path.resolve()) for path in request.plugins],
+        plugins=[os.path.realpath(path) for path in request.plugins],
     )
     folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -184,7 +185,7 @@ def official_root(registry: plugins.Registry, name: str, request: Request) -> Pa
     """Folder of a dataset: its --data-path, else a known name under --data-root, else a DataError."""
     dataset = dataset_class(registry, name)
     if name in request.data_paths:
-        return request.data_paths[name].resolve()
+        return Path(os.path.realpath(request.data_paths[name]))
     if dataset.default_root is not None:
         return dataset.default_root
     if request.data_root is None:

@@ -28,8 +28,8 @@ def find(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
-        if hidden or path.suffix.lower() not in SUFFIXES or not (path.is_file() or _dangles(path)):
-            continue
+        if hidden or path.suffix.lower() not in SUFFIXES or path.is_dir():
+            continue  # a link to nothing, or a pipe, is an image that cannot be read
         other = found.setdefault(inside.with_suffix("").as_posix(), path)
         if other != path:
             raise DataError(
@@ -41,11 +41,6 @@ def find(folder: Path) -> dict[str, Path]:
             f"--images {folder}: it holds no image. Looked for {', '.join(SUFFIXES)}, also in its folders."
         )
     return found
-
-
-def _dangles(path: Path) -> bool:
-    """Whether it is a link to nothing, which is an image that cannot be read."""
-    return path.is_symlink() and not path.exists()
 
 
 def read_upright(path: Path) -> tuple[npt.NDArray[np.uint8], bool]:

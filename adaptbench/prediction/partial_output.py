@@ -11,11 +11,14 @@ from filelock import FileLock, Timeout
 
 from adaptbench.errors import RunStateError
 from adaptbench.storage.atomic import append_text, cannot_write, write_bytes, write_text
+from adaptbench.storage.plain_files import read_text
 
 if TYPE_CHECKING:
     from adaptbench.execution.checkpoints.scored import Checkpoint
 
 _JOURNAL, _LOCK = "done.jsonl", ".lock"
+#: Units: bytes.
+_LARGEST = 64 << 20
 
 
 def facts_of(checkpoint: Checkpoint, of: dict[str, Any], how: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +80,8 @@ class Kept:
         if not content - {_LOCK}:
             return
         try:
-            stated = json.loads((self.folder / title).read_text(encoding="utf-8"))["identity"]
-        except (OSError, ValueError, KeyError, TypeError):
+            stated = json.loads(read_text(self.folder / title, _LARGEST))["identity"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             stated = None
         wanted = json.loads(json.dumps(facts["identity"]))
         if stated == wanted:
@@ -112,7 +115,7 @@ class Kept:
             try:
                 entry = json.loads(line)
                 found[entry["name"], entry["sha256"]] = list(entry["files"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
         if text and not text.endswith("\n"):
             append_text(path, "\n")

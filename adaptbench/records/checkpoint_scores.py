@@ -8,7 +8,6 @@ from typing import Any, Literal
 from adaptbench.records import documents
 from adaptbench.records.documents import Part, Unreadable
 from adaptbench.records.record import NetworkInfo, Score
-from adaptbench.storage.atomic import write_text
 
 SCHEMA_VERSION = 1
 
@@ -68,7 +67,7 @@ def file_of(out: Path, checkpoint: str, split: str, evaluation_hash: str) -> Pat
 
 def save_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Writes ``evaluation`` atomically."""
-    write_text(path, evaluation.model_dump_json(indent=1) + "\n")
+    documents.write(evaluation, path)
 
 
 def load_evaluation(path: Path) -> Evaluation:

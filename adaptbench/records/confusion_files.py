@@ -6,11 +6,13 @@ images, and another class view needs no second inference.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -19,11 +21,19 @@ import numpy.typing as npt
 from adaptbench.errors import DataError, RunStateError
 from adaptbench.records.record import Record, folder_of
 from adaptbench.storage.atomic import replacing
+from adaptbench.storage.plain_files import require_plain
 
 Matrix = npt.NDArray[np.int64]
 
 #: What numpy raises for a file that is no archive of plain arrays.
-_UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, BadZipFile, zlib.error)
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, BadZipFile, zlib.error),
+    *(MemoryError, NotImplementedError, RuntimeError, RecursionError),
+)
+#: More than the matrices of any split have. Units: bytes, unpacked.
+_LARGEST = 1 << 30
+#: Name of the sha256 of the other arrays in a file; files of older versions have none.
+_DIGEST = "digest"
 
 
 def matrices_path(out: Path, record: Record, split: str) -> Path:
@@ -88,24 +98,46 @@ class PerImageConfusion:
     def save(self, path: Path) -> None:
         """Writes a compressed npz atomically; equal content gives equal bytes."""
         texts = [json.dumps(dict(facts), sort_keys=True) for facts in self.tags]
+        arrays = {
+            "names": np.array(self.names, dtype=np.str_),
+            "matrices": self.matrices,
+            "tags": np.array(texts, dtype=np.str_),
+        }
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                names=np.array(self.names, dtype=np.str_),
-                matrices=self.matrices,
-                tags=np.array(texts, dtype=np.str_),
-            )
+            np.savez_compressed(file, **arrays, **{_DIGEST: np.array(_digest(arrays))})  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> PerImageConfusion:
-        """Reads what `save` wrote; a RunStateError if the file is missing, damaged or something else."""
+        """Reads what `save` wrote; a RunStateError if the file is missing, changed, damaged or something else."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                names = tuple(str(name) for name in arrays["names"])
-                texts = arrays.get("tags", ())  # not in files of older versions
-                tags = tuple({str(k): str(v) for k, v in json.loads(str(text)).items()} for text in texts)
-                return cls(names, arrays["matrices"].astype(np.uint32, casting="safe"), tags)
+            arrays = _arrays(path)
+            written = arrays.pop(_DIGEST, None)
+            if written is not None and str(written) != _digest(arrays):
+                raise ValueError("it was changed after it had been written")
+            names = tuple(str(name) for name in arrays["names"])
+            texts = arrays.get("tags", ())  # not in files of older versions
+            tags = tuple({str(k): str(v) for k, v in json.loads(str(text)).items()} for text in texts)
+            return cls(names, arrays["matrices"].astype(np.uint32, casting="safe"), tags)
         except (*_UNREADABLE, DataError) as error:
             raise RunStateError(
                 f"{path} is no file of confusion matrices ({error}). Delete the job's folder to run it again."
             ) from error
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays in a file, none of which is unpickled, if all of them have a bearable size."""
+    require_plain(path, _LARGEST)
+    with np.load(path, allow_pickle=False) as packed:
+        size = sum(info.file_size for info in packed.zip.infolist())
+        if size > _LARGEST:
+            raise ValueError(f"unpacked it has {size:,} bytes, and at most {_LARGEST:,} are read")
+        return dict(packed)
+
+
+def _digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """sha256 of names, types, shapes and contents."""
+    total = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        total.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        total.update(np.ascontiguousarray(array))
+    return total.hexdigest()

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from adaptbench.errors import RunStateError
+from adaptbench.storage.plain_files import read_text
+
+#: More than any log has. Units: bytes.
+_LARGEST = 512 << 20
 
 Point = tuple[int, dict[str, float]]
 
@@ -14,8 +21,26 @@ def history(path: Path, classes: Sequence[str] = ()) -> Iterator[Point]:
     """Step and values of every line of a job's ``metrics.jsonl``; none where the file is gone.
 
     Iterations start at 0 in every stage; steps count on from stage to stage. A vector is a value per class.
+
+    Raises:
+        RunStateError: the file cannot be read, or a line of it is none of a log.
     """
-    return _points(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), classes)
+    if not path.exists():
+        return
+    try:
+        yield from _points(read_text(path, _LARGEST).splitlines(), classes)
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise RunStateError(
+            f"{path} is no log of a training ({error}). Delete the job's folder to run it again."
+        ) from error
 
 
 def live_history(folder: Path, classes: Sequence[str] = ()) -> Iterator[Point]:
@@ -28,13 +53,13 @@ def live_history(folder: Path, classes: Sequence[str] = ()) -> Iterator[Point]:
 def stage_folders(folder: Path) -> list[Path]:
     """The stages of a job, in the order in which it came to them."""
     links = sorted((folder / "stages").glob("*"), key=lambda link: (link.lstat().st_mtime_ns, link.name))
-    return [link.resolve() for link in links]
+    return [Path(os.path.realpath(link)) for link in links]
 
 
 def _whole_lines(path: Path) -> list[str]:
     """Those that are written to their end."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, _LARGEST)
     except FileNotFoundError:
         return []
     return text[: text.rfind("\n") + 1].splitlines()

@@ -1,8 +1,7 @@
-"""JSON documents of results: with a version, read strictly."""
+"""JSON documents of results: with a version and a digest, read strictly."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adaptbench.errors import RunStateError
+from adaptbench.storage import sealed_json
 
 T = TypeVar("T")
 
@@ -37,24 +37,37 @@ class Unreadable:
     reason: str
 
 
+def write(document: BaseModel, path: Path) -> None:
+    """Writes a document and its digest; whole or not at all.
+
+    Raises:
+        RunStateError: the folder cannot be written, or the disk is full.
+    """
+    sealed_json.write(path, document.model_dump(mode="json"))
+
+
 def read(model: type[Model], path: Path, what: str, remedy: str) -> Model:
     """Reads and validates a document, whose newest version is the default of its ``schema_version``.
 
     Raises:
-        RunStateError: the file is damaged (it is not ``what``; ``remedy`` helps), or written by a newer version.
+        RunStateError: the file is damaged (it is not ``what``; ``remedy`` helps), was changed after it had been
+            written, or is of a newer version.
     """
+    raw, intact = sealed_json.loaded(path, remedy, f"is not {what}")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
         version, newest = int(raw["schema_version"]), model.model_fields["schema_version"].default
         if version > newest:
             raise RunStateError(
                 f"{path} has version {version}, of a newer AdaptBench; this one reads up to {newest}. Update "
                 "AdaptBench, or use another --out folder."
             )
-        return model.model_validate(raw)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        found = model.model_validate(raw)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         reason = _first_problems(error) if isinstance(error, ValidationError) else error
         raise RunStateError(f"{path} is not {what} ({reason}). {remedy}") from error
+    if not intact:
+        raise sealed_json.changed(path, remedy)
+    return found
 
 
 def read_all(paths: Iterable[Path], out: Path, load: Callable[[Path], T]) -> tuple[list[T], list[Unreadable]]:

@@ -10,14 +10,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
-from adaptbench.storage.atomic import write_note, write_text
+from adaptbench.storage.atomic import write_note
+from adaptbench.storage.plain_files import read_text
 
 SCHEMA_VERSION = 2
+#: Units: bytes.
+_LARGEST_STATUS = 1 << 20
 
 
 class State(StrEnum):
@@ -119,6 +122,12 @@ def job_folder(out: Path, board: str, method: str, seed: int, job_hash: str) -> 
     return out / "runs" / board / method / f"{seed}-{job_hash[:8]}"
 
 
+def results_of(job: Path) -> Path:
+    """The results folder that the folder of a job, or of an import, lies in; itself where it stands alone."""
+    place = Path(os.path.realpath(job))
+    return next((one.parent for one in place.parents if one.name in ("runs", "imported")), place)
+
+
 def predictions_folder(job: Path, split: str) -> Path:
     """Where a job keeps predictions on ``split`` (``dataset/split``), as images of train ids."""
     return job / "pictures" / split.replace("/", "-", 1)
@@ -133,11 +142,12 @@ def write_status(folder: Path, status: Status) -> None:
 def read_status(folder: Path) -> Status:
     """The status of a job folder. A running job whose process is gone counts as interrupted, or done with a record."""
     try:
-        status = Status.model_validate_json((folder / "status").read_text(encoding="utf-8"))
+        status = Status.model_validate_json(read_text(folder / "status", _LARGEST_STATUS))
     except FileNotFoundError:
         return Status(state=State.PLANNED)
-    except (OSError, ValidationError) as error:
-        return Status(state=State.FAILED, reason=f"unreadable status file: {error}")
+    except (OSError, ValueError) as error:  # a ValidationError is one
+        reason = " ".join(str(error).split())
+        return Status(state=State.FAILED, reason=f"unreadable status file {folder / 'status'}: {reason}")
     if status.state is State.RUNNING and not _alive(status.pid):
         if (folder / "record.json").exists():  # it ended between the two
             return status.model_copy(update={"state": State.DONE})
@@ -149,7 +159,7 @@ def read_status(folder: Path) -> Status:
 
 def save_job(spec: JobSpec, folder: Path) -> None:
     """Writes ``job.json`` atomically."""
-    write_text(folder / "job.json", spec.model_dump_json(indent=1) + "\n")
+    documents.write(spec, folder / "job.json")
 
 
 def load_job(folder: Path) -> JobSpec:

@@ -10,7 +10,6 @@ from pydantic import Field
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
 from adaptbench.records.jobspec import job_folder
-from adaptbench.storage.atomic import write_text
 
 SCHEMA_VERSION = 5
 
@@ -182,7 +181,7 @@ def folder_of(record: Record, out: Path) -> Path:
 
 def save_record(record: Record, path: Path) -> None:
     """Writes ``record`` atomically."""
-    write_text(path, record.model_dump_json(indent=1) + "\n")
+    documents.write(record, path)
 
 
 def load_record(path: Path) -> Record:

@@ -62,7 +62,8 @@ def cluster_names(out: Path, record: Record, split: str, names: Sequence[str]) -
     An image of a dataset that is not to be found any more stands alone.
     """
     try:
-        extra = tuple(load_job(folder_of(record, out)).plugins)
+        named = load_job(folder_of(record, out)).plugins
+        extra = tuple(map(str, plugins.named_by_results(named, out)))
     except RunStateError:
         extra = ()
     try:

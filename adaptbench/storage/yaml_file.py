@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -10,30 +12,60 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from adaptbench.errors import UsageError, did_you_mean
+from adaptbench.storage.plain_files import read_text
 
 Model = TypeVar("Model", bound=BaseModel)
+
+#: More than any file of settings has. Units: bytes; letters.
+_LARGEST, _LONGEST = 64 << 10, 256 << 10
 
 
 def load(path: Path) -> tuple[dict[str, Any], yaml.Node]:
     """The mapping that a YAML file holds, and its tree with the lines.
 
     Raises:
-        UsageError: the file cannot be read, is no YAML mapping, or states a key twice.
+        UsageError: the file cannot be read, is too large or too deep, is no YAML mapping, or states a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        content, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {path}: {error}.") from error
+        content, tree = _loaded(read_text(path, _LARGEST))
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}.") from error
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise UsageError(f"{path}{line}: this is no YAML: {said}.") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: it is nested too deeply for a file of settings.") from error
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise UsageError(f"{path}: a value cannot be read: {error}.") from error  # no such day, no such tag
     if not isinstance(content, dict) or tree is None:
         raise UsageError(f"{path}, line 1: expected keys with values, like 'name: value'.")
     for key, line_number in _repeated(tree):
         raise UsageError(f"{path}, line {line_number}, key {key!r}: it is stated twice. Keep one.")
     return content, tree
+
+
+def _loaded(text: str) -> tuple[Any, yaml.Node | None]:
+    """What a text says, and its tree, if it is of a bearable size also with every alias written out."""
+    tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    if tree is not None and _size(tree, {}) > _LONGEST:
+        raise ValueError(f"with its aliases written out it has more than {_LONGEST:,} letters")
+    content = yaml.safe_load(text)
+    repr(content)  # which a number of too many digits has not
+    return content, tree
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """Letters and values in a tree, of which aliases stand for as many as what they repeat; inf in a circle."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1 + len(node.value)
+    if id(node) not in known:
+        known[id(node)] = math.inf  # what holds itself
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = itertools.chain.from_iterable(node.value) if pairs else node.value
+        known[id(node)] = 1 + sum(_size(child, known) for child in inner)
+    return known[id(node)]
 
 
 def validated(model: type[Model], path: Path) -> Model:
@@ -55,6 +87,20 @@ def wrong(path: Path, keys: Sequence[str | int], problem: str) -> UsageError:
     """Error about the value of a key, for checks that a model cannot make."""
     _, tree = load(path)
     return UsageError(f"{path}, line {_line(tree, keys)}, key {'.'.join(map(str, keys))!r}: {problem}")
+
+
+def place(path: Path, keys: Sequence[str | int], stated: Path) -> Path:
+    """A folder or file that is stated relative to the YAML file; it need not be there.
+
+    Raises:
+        UsageError: there can be no such path: it is too long, or a link that leads to itself.
+    """
+    try:
+        found = (path.parent / stated).resolve()
+        found.exists()
+        return found
+    except (OSError, RuntimeError, ValueError) as error:
+        raise wrong(path, keys, f"there can be no such path: {error}.") from error
 
 
 def problem(error: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from adaptbench.records.jobspec import State, Status, write_status
 from adaptbench.records.record import Record, folder_of, save_record
 from adaptbench.submissions.checks import Known, Objection, objections
 from adaptbench.submissions.pack import Contribution, read_zip
+
+_log = logging.getLogger(__name__)
 
 
 def merge(
@@ -48,16 +51,28 @@ def _same_board(record: Record, here: Iterable[Record], out: Path) -> dict[str, 
             continue
         for score in other.scores:
             path = matrices_path(out, other, score.split)
-            if score.split not in found and path.exists():
-                found[score.split] = PerImageConfusion.load(path)
+            kept = None if score.split in found else _kept(path)
+            if kept is not None:
+                found[score.split] = kept
     return found
 
 
 def _siblings(record: Record, here: Iterable[Record], out: Path) -> list[tuple[Record, PerImageConfusion]]:
     """Runs of the same method and protocol, with their matrices on the ranked split."""
     same = (one for one in here if (one.method, one.ranking_hash) == (record.method, record.ranking_hash))
-    found = ((one, matrices_path(out, one, one.scores[0].split)) for one in same)
-    return [(one, PerImageConfusion.load(path)) for one, path in found if path.exists()]
+    found = ((one, _kept(matrices_path(out, one, one.scores[0].split))) for one in same)
+    return [(one, kept) for one, kept in found if kept is not None]
+
+
+def _kept(path: Path) -> PerImageConfusion | None:
+    """The matrices of a run that is here; None if they are gone, or damaged as is said."""
+    if not path.exists():
+        return None
+    try:
+        return PerImageConfusion.load(path)
+    except RunStateError as error:
+        _log.warning("Nothing is compared with a run that is here: %s", error)
+        return None
 
 
 def _put(found: Contribution, out: Path) -> Path | list[Objection]:

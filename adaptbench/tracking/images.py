@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from adaptbench.data import files
 from adaptbench.errors import AdaptBenchError
-from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder
+from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder, results_of
 from adaptbench.records.record import Score
 from adaptbench.reporting.board import view
 from adaptbench.reporting.figures.gallery import opened
@@ -38,13 +38,13 @@ def shown(job: Path, score: Score) -> list[Shown]:
     try:
         paths = sorted(predictions_folder(job, score.split).glob("*.png"))
         found = [Shown(path.stem, files.read_index_image(path)) for path in paths]
-        return _beside(found, load_job(job), score) if found else []
+        return _beside(found, load_job(job), score, job) if found else []
     except (AdaptBenchError, OSError):
         return found
 
 
-def _beside(found: list[Shown], spec: JobSpec, score: Score) -> list[Shown]:
-    dataset, table = opened(spec, view(score))
+def _beside(found: list[Shown], spec: JobSpec, score: Score, job: Path) -> list[Shown]:
+    dataset, table = opened(spec, view(score), results_of(job))
     samples = {sample.name: sample for sample in dataset.usable(score.split.partition("/")[2])}
     complete = []
     for one in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from adaptbench.reporting.board import boards
 from adaptbench.tracking.content import Finished, Identity, Tracker
 from adaptbench.tracking.failures import sync_line, told
 from adaptbench.tracking.wandb_runs import WandbTracker
+
+_log = logging.getLogger(__name__)
 
 
 def upload(records: Sequence[Record], out: Path, tracker: Tracker) -> str:
@@ -41,9 +44,12 @@ def upload(records: Sequence[Record], out: Path, tracker: Tracker) -> str:
 def _upload(record: Record, folder: Path, tracker: Tracker) -> None:
     identity = Identity.of_record(record)
     run = tracker.open(identity)
-    for step, values in curves.history(folder / "metrics.jsonl", identity.classes):
-        if step >= run.step:  # a run that goes on has the earlier ones
-            run.log(step, values)
+    try:
+        for step, values in curves.history(folder / "metrics.jsonl", identity.classes):
+            if step >= run.step:  # a run that goes on has the earlier ones
+                run.log(step, values)
+    except RunStateError as error:
+        _log.warning("%s has no curve, or a part of it: %s", identity.name, error)
     run.complete(Finished(record, folder))
     run.close(ok=True)
 

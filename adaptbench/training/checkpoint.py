@@ -17,6 +17,7 @@ from torch import Tensor
 
 from adaptbench.errors import RunStateError
 from adaptbench.storage.atomic import replacing
+from adaptbench.storage.plain_files import require_plain
 
 _HEADER = "adaptbench"
 #: sha256 of the tensors, among the facts: a file with two headers has them in any order. Older files have none.
@@ -39,11 +40,20 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and facts of a checkpoint; a RunStateError if it is not one of ours, or not what was written."""
     try:
+        require_plain(path)
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})[_HEADER])
             written = facts.pop(_DIGEST, None)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError, AttributeError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        KeyError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
         raise RunStateError(f"{path} is not a readable checkpoint ({error}). {_WAY_OUT}") from error
     if written not in (None, digest(tensors)):
         raise RunStateError(f"{path} was changed after it had been written. {_WAY_OUT}")

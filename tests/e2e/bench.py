@@ -155,5 +155,5 @@ def same_bytes(left: Path, right: Path, name: str) -> bool:
 
 
 def without_circumstances(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without what may differ between two runs of one job."""
-    return {key: value for key, value in record.items() if key not in ("cost", "environment")}
+    """A record without what may differ between two runs of one job, and without its digest, which covers that."""
+    return {key: value for key, value in record.items() if key not in ("cost", "environment", "digest")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import tempfile
@@ -14,13 +13,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from adaptbench.data import workers as processes
+from adaptbench.data.generated_files import FOLDER, MARKER, write_marker
 from adaptbench.data.minicity.spec import WorldSpec, fingerprint, specification
 from adaptbench.data.minicity.world import draw_image
 from adaptbench.data.minicity.write import SPLITS, WRITERS
 from adaptbench.errors import DataError, UsageError, unknown_name
-
-#: Lies in every finished dataset folder; written last, before the folder gets its final name.
-MARKER = "spec.json"
 
 Progress = Callable[[int, int], None]
 _Task = tuple[WorldSpec, str, str, int, str]
@@ -70,7 +67,7 @@ def ensure(
         DataError: the cache cannot be written, or its disk is full.
     """
     _check(dataset, counts)
-    folder = (cache or cache_folder()) / "minicity"
+    folder = (cache or cache_folder()) / FOLDER
     root = folder / f"{dataset}-{fingerprint(spec, dataset, counts)}"
     if (root / MARKER).is_file():
         return root
@@ -118,8 +115,7 @@ def _generate(
             for done, _ in enumerate(written, start=1):
                 if progress is not None:
                     progress(done, len(tasks))
-        text = json.dumps(specification(spec, dataset, counts), indent=2, sort_keys=True)
-        (unfinished / MARKER).write_text(text + "\n", encoding="utf-8")
+        write_marker(unfinished, specification(spec, dataset, counts))
         unfinished.chmod(0o755)
         if root.exists():  # without its marker: not ours to trust
             shutil.rmtree(root)

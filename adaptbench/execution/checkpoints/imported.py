@@ -23,7 +23,7 @@ from adaptbench.errors import RunStateError, UsageError
 from adaptbench.execution.checkpoints.places import FACTS, folder, is_import
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
-from adaptbench.storage.atomic import cannot_write, write_text
+from adaptbench.storage.atomic import cannot_write
 from adaptbench.training import checkpoint
 
 _WEIGHTS = "weights.safetensors"
@@ -96,7 +96,7 @@ def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:
             _require_same(load_facts(place), imported, place)
             return False
         checkpoint.save(place / _WEIGHTS, state, {"imported": imported.name})
-        write_text(place / FACTS, imported.model_dump_json(indent=1) + "\n")
+        documents.write(imported, place / FACTS)
     return True
 
 

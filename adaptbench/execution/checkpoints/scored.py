@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from adaptbench.execution.stages.planned import selection_of
 from adaptbench.execution.stages.weights import filled_method
 from adaptbench.planning.plan import method_class
 from adaptbench.records.checkpoint_scores import Origin
-from adaptbench.records.jobspec import load_job
+from adaptbench.records.jobspec import load_job, results_of
 from adaptbench.records.record import load_record
 
 
@@ -74,7 +75,8 @@ def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple
 
 def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Checkpoint:
     facts, chosen = imported.load_facts(folder), profile(profile_name)
-    method = method_class(registry_with(facts.plugins, extra), facts.method)
+    brought = plugins.named_by_results(facts.plugins, results_of(folder))
+    method = method_class(registry_with(brought, extra), facts.method)
     stage = imported.stage_of(method, facts.network, facts.overrides, chosen)
 
     def fill() -> Method:
@@ -98,7 +100,7 @@ def _open_import(folder: Path, profile_name: str, extra: tuple[Path, ...]) -> Ch
         profile=chosen,
         overrides=facts.overrides,
         weights_sha256=facts.weights_sha256,
-        plugins=tuple(map(Path, facts.plugins)),
+        plugins=tuple(brought),
         fill=fill,
     )
 
@@ -115,7 +117,8 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
             f"--profile {profile_name}: the run {folder} was trained in profile {spec.profile}, and its network "
             "is scored in that only. Leave the flag out."
         )
-    method = method_class(registry_with(spec.plugins, extra), spec.method)
+    brought = plugins.named_by_results(spec.plugins, results_of(folder))
+    method = method_class(registry_with(brought, extra), spec.method)
     chosen, stage = profile(spec.profile), method.stages(method.Settings.model_validate(spec.settings))[-1]
     task = Task(spec.benchmark, spec.ranking["setting"], class_set(spec.class_set), chosen)
     selection = selection_of(spec, stage)
@@ -140,7 +143,7 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         dials=dials,
         overrides=spec.overrides,
         weights_sha256=record.weights_sha256,
-        plugins=tuple(map(Path, spec.plugins)),
+        plugins=tuple(brought),
         fill=lambda: filled_method(task, stage, weights),
     )
 
@@ -153,4 +156,4 @@ def _weights(selection: Selection | None) -> str:
 
 def registry_with(paths: Iterable[str | Path], extra: Iterable[Path]) -> plugins.Registry:
     """The plug-ins that a training was given, and further ones."""
-    return plugins.discover({path.resolve() for path in (*map(Path, paths), *extra)})
+    return plugins.discover({Path(os.path.realpath(path)) for path in (*paths, *extra)})

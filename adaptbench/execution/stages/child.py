@@ -23,7 +23,7 @@ from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import ending, keep_traceback, reason_of
 from adaptbench.execution.stages.data import target_images, training_data
-from adaptbench.execution.stages.planned import PlannedStage, label_free_file, plan_stages
+from adaptbench.execution.stages.planned import METRICS, PlannedStage, label_free_file, plan_stages
 from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, draw_sheet, write_table
 from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
@@ -31,6 +31,7 @@ from adaptbench.execution.stages.weights import build_method, filled_method
 from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.records.jobspec import load_job
 from adaptbench.storage import sealed_json, streams
+from adaptbench.storage.plain_files import file_digest
 from adaptbench.training import checkpoint, label_free, snapshots
 from adaptbench.training.debug_images import DebugImages
 from adaptbench.training.label_pass import Item, label_images
@@ -124,7 +125,9 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
     cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(context), "joules": loop.energy.joules}
-    sealed_json.write(entry.folder / "result.json", cost)
+    sealed_json.write(
+        entry.folder / "result.json", cost | {METRICS: file_digest(entry.folder / "metrics.jsonl")}
+    )
 
 
 def _score_snapshots(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -> None:

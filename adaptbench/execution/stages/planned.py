@@ -15,6 +15,10 @@ from adaptbench.execution.stages.choice import Selection, seen_digest, selection
 from adaptbench.execution.stages.data import labelled_refs
 from adaptbench.records.jobspec import JobSpec, content_hash
 from adaptbench.storage import sealed_json
+from adaptbench.storage.plain_files import file_digest
+
+#: What ``result.json`` calls the sha256 of a stage's log; None where nothing was logged, not there in older versions.
+METRICS = "metrics"
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,22 @@ class PlannedStage:
 
         Joules are missing or None where nobody counted them.
         """
-        way_out = f"Delete the folder {self.folder} to train the stage again."
-        return sealed_json.read(self.folder / "result.json", way_out)
+        return sealed_json.read(self.folder / "result.json", self._way_out)
+
+    def metrics(self) -> Path:
+        """The log of its training, which need not be there: records say of pseudo-labels what was logged.
+
+        Raises:
+            RunStateError: it is not what was logged.
+        """
+        path, written = self.folder / "metrics.jsonl", self.cost().get(METRICS)
+        if written is not None and written != file_digest(path):
+            raise sealed_json.changed(path, self._way_out)
+        return path
+
+    @property
+    def _way_out(self) -> str:
+        return f"Delete the folder {self.folder} to train the stage again."
 
 
 def plan_stages(context: JobContext) -> list[PlannedStage]:

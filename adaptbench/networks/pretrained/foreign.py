@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.serialization import MAGIC_NUMBER
 
 from adaptbench.errors import UsageError, WeightsError
+from adaptbench.storage.plain_files import require_plain
 
 #: What a file holds: tensors by name, at any depth.
 Content: TypeAlias = "Mapping[str, Tensor | Content]"
@@ -67,10 +69,14 @@ def read_content(path: Path, trust_pickle: bool = False) -> Content:
     if _kind(path) == "safetensors":
         try:
             return load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
+        except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
             raise WeightsError(_damaged(path, error)) from error
+    _require_unpacked(path)
     loaded = _read_torch(path, trust_pickle)
-    content = _tensors_in(loaded)
+    try:
+        content = _tensors_in(loaded)
+    except RecursionError as error:  # also of what holds itself
+        raise WeightsError(f"{path} is nested too deeply for a file of weights.") from error
     if not content:
         raise WeightsError(
             f"{path} holds no tensor, but {_what(loaded)}. Is it another file of the download?"
@@ -115,6 +121,7 @@ def listed(names: Mapping[str, Any] | list[str], limit: int = _LISTED) -> str:
 def _kind(path: Path) -> Literal["safetensors", "torch"]:
     """What the first bytes say; the suffix is not trusted."""
     try:
+        require_plain(path)
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except FileNotFoundError as error:
@@ -144,6 +151,20 @@ def _no_weights(head: bytes) -> str:
             "or a login). Open the address in a browser and save the file itself."
         )
     return f"is neither a safetensors file nor one that torch.save wrote (it begins with {head[:8]!r})."
+
+
+def _require_unpacked(path: Path) -> None:
+    """A WeightsError for an archive that unpacks to more than it is: torch compresses nothing, bombs do."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            size = sum(info.file_size for info in packed.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        return  # of the older kind, or damaged, which torch says
+    if size > path.stat().st_size:
+        raise WeightsError(
+            f"{path} has {path.stat().st_size:,} bytes and would unpack to {size:,}, which no file of torch.save "
+            "does. It was packed again, or made to fill the memory: get it from its authors."
+        )
 
 
 def _read_torch(path: Path, trust_pickle: bool) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import files
-from adaptbench.data.taxonomy import LabelMap, class_set, label_map
+from adaptbench.data.label_ids import listed, unknown_ids
+from adaptbench.data.taxonomy import IGNORE, LabelMap, class_set, label_map
 from adaptbench.errors import AdaptBenchError, DataError, RunStateError
 from adaptbench.planning.sources import dataset_class
 from adaptbench.records import formatting
@@ -46,7 +47,7 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
             folder = folder.with_name(f"{folder.name}-{board.ranking_hash[:8]}")
         folders.add(folder)
         leaderboard_image(board, folder / "leaderboard.png")
-        written += [folder / "leaderboard.png", *_class_images(board, out, folder)]
+        written += [folder / "leaderboard.png", *_class_images(board, out, folder, say)]
         for name in ("predictions.png", "disputed.png"):  # those of an earlier state would mislead
             (folder / name).unlink(missing_ok=True)
         try:
@@ -61,7 +62,7 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
     return written
 
 
-def _class_images(board: Board, out: Path, folder: Path) -> list[Path]:
+def _class_images(board: Board, out: Path, folder: Path, say: Callable[[str], None]) -> list[Path]:
     """What can be drawn of the classes; without the matrices of the best row no confusion."""
     if not board.finished:
         return []
@@ -73,7 +74,11 @@ def _class_images(board: Board, out: Path, folder: Path) -> list[Path]:
     confusion.unlink(missing_ok=True)
     if not all(file.is_file() for file in files):
         return [folder / "classes.png"]
-    total = np.sum([PerImageConfusion.load(file).total() for file in files], axis=0)
+    try:
+        total = np.sum([PerImageConfusion.load(file).total() for file in files], axis=0)
+    except RunStateError as error:
+        say(f"{board.benchmark}: no image of the confusion. {error}")
+        return [folder / "classes.png"]
     note = f"{where(board)}; seeds: {formatting.seed_list(best.seeds)}; percent of each true class"
     with plain_style():
         save(confusion_image(total, board.classes, f"{board.title}: {best.label}", note), confusion)
@@ -88,7 +93,7 @@ def strip_rows(board: Board, out: Path) -> list[StripRow]:
     """
     split, records = board.view.split, _shown_runs(board)
     kept = {record.method: predictions_folder(folder_of(record, out), split) for record in records}
-    dataset, table = opened(load_job(folder_of(records[0], out)), board.view)
+    dataset, table = opened(load_job(folder_of(records[0], out)), board.view, out)
     missing = [method for method, folder in kept.items() if not folder.is_dir()]
     if missing:
         raise RunStateError(f"The runs of {', '.join(missing)} kept no predictions of {split}.")
@@ -96,7 +101,7 @@ def strip_rows(board: Board, out: Path) -> list[StripRow]:
     for sample in dataset.usable(split.partition("/")[2]):
         paths = {method: folder / f"{sample.name}.png" for method, folder in kept.items()}
         if all(path.is_file() for path in paths.values()):
-            found.append(_strip_row(dataset, sample, table, paths))
+            found.append(_strip_row(dataset, sample, table, paths, len(board.classes)))
     if not found:
         raise RunStateError("The runs kept predictions of different images.")
     return found
@@ -116,8 +121,8 @@ def _shown_runs(board: Board) -> list[Record]:
     return [min(group, key=lambda record: len(record.overrides)) for group in by_method.values()]
 
 
-def opened(spec: JobSpec, view: View) -> tuple[Dataset, LabelMap]:
-    """The dataset of a scored split, and the map from its labels to train ids.
+def opened(spec: JobSpec, view: View, out: Path) -> tuple[Dataset, LabelMap]:
+    """The dataset of a scored split of a job in the results folder ``out``, and the map from its labels to train ids.
 
     Raises:
         AdaptBenchError: the data is gone, or its plug-in is.
@@ -125,7 +130,7 @@ def opened(spec: JobSpec, view: View) -> tuple[Dataset, LabelMap]:
     name = view.split.partition("/")[0]
     if name not in spec.data:
         raise RunStateError(f"The job {spec.job_hash} does not say where {name} lies.")
-    registry = plugins.discover(Path(path) for path in spec.plugins)
+    registry = plugins.discover(plugins.named_by_results(spec.plugins, out))
     root = Path(spec.data[name].root)
     if not root.is_dir():
         raise DataError(f"The data they were made from is gone: {root} is not a folder.")
@@ -133,11 +138,17 @@ def opened(spec: JobSpec, view: View) -> tuple[Dataset, LabelMap]:
     return dataset, label_map(dataset.id_space, view.class_set)
 
 
-def _strip_row(dataset: Dataset, sample: Sample, table: LabelMap, kept: Mapping[str, Path]) -> StripRow:
+def _strip_row(
+    dataset: Dataset, sample: Sample, table: LabelMap, kept: Mapping[str, Path], classes: int
+) -> StripRow:
     image, raw = dataset.read_image(sample), dataset.read_label(sample)
     predictions = {method: files.read_index_image(path) for method, path in kept.items()}
     files.require_same_size(image, raw, sample)
     for method, ids in predictions.items():
+        if strange := unknown_ids(ids, frozenset((*range(classes), IGNORE))):
+            raise RunStateError(
+                f"{kept[method]} holds ids of no class: {listed(strange)}. Run the job again."
+            )
         if ids.shape != raw.shape:
             raise RunStateError(
                 f"{kept[method]} has another size than {sample.label}: the data changed since the run."

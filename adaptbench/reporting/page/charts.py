@@ -203,11 +203,14 @@ def class_bars(board: Board) -> Chart | None:
     return Chart("bars", "IoU per class", f"{note}, and mIoU is in brackets", said, svg, tuple(readings))
 
 
-def confusion(file: Path, score: Score) -> Chart | None:
-    """The confusion matrix of a score; None where its file is gone, damaged or of other classes."""
+def confusion(file: Path, score: Score, say: Callable[[str], None]) -> Chart | None:
+    """The confusion matrix of a score; None where its file is gone, of other classes, or damaged as is said."""
+    if not file.exists():
+        return None
     try:
         total = PerImageConfusion.load(file).total()
-    except RunStateError:
+    except RunStateError as error:
+        say(f"no confusion on the page. {error}")
         return None
     classes = tuple(score.iou)
     if len(classes) != len(total):

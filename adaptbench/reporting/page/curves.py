@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from adaptbench.errors import RunStateError
 from adaptbench.records.curves import history
 from adaptbench.reporting.page.charts import Chart, line_chart
+
+_log = logging.getLogger(__name__)
 
 #: Values of a metric at iterations.
 Metric = tuple[list[float], list[float]]
@@ -25,8 +29,8 @@ TITLES = {
 }
 
 
-def read_metrics(path: Path) -> dict[str, Metric]:
-    """Every scalar of a training, thinned to `POINTS` means; nothing where the file is gone or damaged."""
+def read_metrics(path: Path, say: Callable[[str], None] = _log.warning) -> dict[str, Metric]:
+    """Every scalar of a training, thinned to `POINTS` means; nothing where the file is gone, or damaged as is said."""
     found: dict[str, Metric] = {}
     try:
         for step, values in history(path):
@@ -35,7 +39,11 @@ def read_metrics(path: Path) -> dict[str, Metric]:
                     steps, numbers = found.setdefault(name, ([], []))
                     steps.append(float(step))
                     numbers.append(float(value))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except RunStateError as error:
+        say(f"no curves: {error}")
+        return {}
+    except (TypeError, OverflowError) as error:
+        say(f"no curves: {path} holds a value that is no number ({error}).")
         return {}
     return {name: thinned(*metric) for name, metric in found.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,21 @@ from adaptbench.reporting.table import Table
 
 
 def run_page(
-    record: Record, row: Row, job: Path, folder: Path, board_href: str, metrics: Mapping[str, Metric]
+    record: Record,
+    row: Row,
+    job: Path,
+    folder: Path,
+    board_href: str,
+    metrics: Mapping[str, Metric],
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What the template shows of one run of ``row``; its images are written below ``folder``, the page's."""
+    """What the template shows of one run of ``row``; its images are written below ``folder``, the page's.
+
+    ``say`` is told of files that are damaged.
+    """
     first = record.scores[0]
     predictions = predictions_folder(job, first.split)
-    images, legend = run_images(predictions, first.class_set, folder, names.of_run(record))
+    images, legend = run_images(predictions, first.class_set, folder, names.of_run(record), say)
     caption = "Scores; the first split is the ranked one"
     return {
         "record": record,
@@ -38,7 +47,7 @@ def run_page(
         "variant": row.variant,
         "scores": PageTable(Table(_SCORES, record.scores), "scores", caption),
         "classes": _classes(record),
-        "confusion": confusion(matrices_file(job, first.split), first),
+        "confusion": confusion(matrices_file(job, first.split), first, say),
         "facts": _facts(record),
         "settings": _settings(record),
         "environment": sorted(record.environment.items()),

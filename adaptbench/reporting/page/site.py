@@ -67,7 +67,7 @@ def _write(
         text = environment.get_template(template).render(**content)
         (folder / href).write_text(text, encoding="utf-8")
 
-    metrics = {r.job_hash: read_metrics(folder_of(r, out) / "metrics.jsonl") for r in records}
+    metrics = {r.job_hash: read_metrics(folder_of(r, out) / "metrics.jsonl", say) for r in records}
     pages = [
         board_page(board, out, folder, facts, metrics, tests.get(significance.key(board)))
         for board in boards(records)
@@ -79,7 +79,7 @@ def _write(
         same = [other for other in pages if other["board"].benchmark == board.benchmark]
         write(href, "board.html.j2", page=page, protocols=same)
         for row, record in _runs(board):
-            run = run_page(record, row, folder_of(record, out), folder, href, metrics[record.job_hash])
+            run = run_page(record, row, folder_of(record, out), folder, href, metrics[record.job_hash], say)
             write(run["href"], "run.html.j2", page=run)
     printed = [printed_page(facts.published, benchmark) for benchmark in facts.published.benchmarks]
     for one in printed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,14 +74,18 @@ def _strip(row: StripRow, src: str, classes: ClassSet, folder: Path) -> list[Pag
 
 
 def run_images(
-    predictions: Path, class_set_name: str, folder: Path, slug: str
+    predictions: Path, class_set_name: str, folder: Path, slug: str, say: Callable[[str], None]
 ) -> tuple[list[PageImage], Swatches]:
-    """Writes the predictions that a run kept, in the colours of its classes, with their legend."""
+    """Writes the predictions that a run kept, in the colours of its classes, with their legend.
+
+    There are none of a run with a damaged one, which ``say`` is told.
+    """
     try:
         classes = class_set(class_set_name)
         paths = sorted(predictions.glob("*.png"))[:SHOWN]
         found = [(path.stem, files.read_index_image(path)) for path in paths]
-    except AdaptBenchError:
+    except AdaptBenchError as error:
+        say(f"no predictions of a run on the page. {error}")
         return [], []
     (folder / "images" / slug).mkdir(parents=True, exist_ok=True)
     images = [

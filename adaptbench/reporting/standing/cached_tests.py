@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -22,7 +21,7 @@ from adaptbench.reporting.standing.significance import (
     key,
 )
 from adaptbench.statistics.bootstrap import RESAMPLES
-from adaptbench.storage.atomic import write_text
+from adaptbench.storage import sealed_json
 
 #: Raised whenever the tests would find something else in the same matrices.
 _VERSION = 3
@@ -58,7 +57,7 @@ def _known_or_tested(rows: Sequence[Row], split: str, out: Path) -> Significance
     result = _test(rows, split, out)
     if result is not None and all(result.compared(row) for row in rows):
         with suppress(ReadOnlyError):  # then they are compared each time
-            write_text(path, json.dumps(asdict(result), indent=1, sort_keys=True) + "\n")
+            sealed_json.write(path, asdict(result))
     return result
 
 
@@ -85,8 +84,9 @@ def _test(rows: Sequence[Row], split: str, out: Path) -> Significance | None:
 
 
 def _remembered(path: Path) -> Significance | None:
+    """What was found before; a file that cannot be read or was changed counts for nothing, and is written anew."""
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = sealed_json.read(path, "")
         return Significance(str(known["best"]), {str(k): float(p) for k, p in known["p"].items()})
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (RunStateError, ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -14,7 +14,6 @@ from adaptbench.records import documents
 from adaptbench.records.documents import Part, Unreadable
 from adaptbench.records.jobspec import JobSpec, content_hash
 from adaptbench.records.record import Record
-from adaptbench.storage.atomic import write_text
 
 
 class Series(Part):
@@ -92,7 +91,7 @@ def current(found: Iterable[Series], records: Iterable[Record]) -> list[Series]:
 
 def save_series(series: Series, out: Path) -> None:
     """Writes ``OUT/studies/<study>/<hash>.json`` atomically."""
-    write_text(series.path(out), series.model_dump_json(indent=1) + "\n")
+    documents.write(series, series.path(out))
 
 
 def find_series(out: Path) -> tuple[list[Series], list[Unreadable]]:
