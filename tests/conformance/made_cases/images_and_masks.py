@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,19 @@ def _moved(pixel: Array, operation: int, factor: float) -> Array:
     return np.array(colorsys.hsv_to_rgb(hue, saturation, value))
 
 
+def jittered(
+    image: Array, factors: Mapping[str, Array], order: Sequence[int], mean: Array, std: Array
+) -> Array:
+    """Normalised images with other colours; the factors are one per image."""
+    values = [part[:, None, None].astype(np.float64) for part in (mean, std)]
+    colours = (image.astype(np.float64) * values[1] + values[0]) / 255
+    for b, y, x in np.ndindex(len(image), *image.shape[2:]):
+        for operation in order:
+            factor = float(factors[_NAMES[operation]][b])
+            colours[b, :, y, x] = _moved(colours[b, :, y, x], operation, factor)
+    return np.asarray((colours * 255 - values[0]) / values[1])
+
+
 @maker("color_jitter")
 def color_jitter(rng: Rng) -> Made:
     """Other batches, sizes, strengths, orders, means and deviations."""
@@ -46,14 +60,9 @@ def color_jitter(rng: Rng) -> Made:
         order = rng.permutation(4)
         levels = rng.uniform(10, 245, (batch, 3, *size))
         image = ((levels - mean[:, None, None]) / std[:, None, None]).astype(np.float32)
-        colours = (image.astype(np.float64) * std[:, None, None] + mean[:, None, None]) / 255
-        for b, y, x in np.ndindex(batch, *size):
-            for operation in order:
-                factor = float(factors[_NAMES[operation]][b])
-                colours[b, :, y, x] = _moved(colours[b, :, y, x], operation, factor)
         arrays |= {f"in/{name}_factor{index}": values for name, values in factors.items()}
         arrays |= {f"in/img{index}": image, f"in/order{index}": order}
-        arrays[f"out/jittered{index}"] = (colours * 255 - mean[:, None, None]) / std[:, None, None]
+        arrays[f"out/jittered{index}"] = jittered(image, factors, order.tolist(), mean, std)
         drawn = {f"{name}_factor": values.tolist() for name, values in factors.items()}
         stated = strength["hue"] if one else strength
         cases.append({"index": index, "batch": batch, "strength": stated, "order": order.tolist(), **drawn})
