@@ -39,13 +39,15 @@ from adaptbench.adaptation.class_mix import Mixed, class_mix, draw_classes
 from adaptbench.adaptation.color_jitter import jitter_applies
 from adaptbench.adaptation.ema import Teacher
 from adaptbench.adaptation.gaussian_blur import blur_applies
-from adaptbench.adaptation.pseudo_label import PseudoLabel, pseudo_label
+from adaptbench.adaptation.pseudo_label import PseudoLabel, pseudo_label, restrict
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.adaptation.strong_augment import AugmentDraw, draw_augment, strong_augment
 from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
+from adaptbench.contracts.profiles import Length
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
+from adaptbench.data.units import later
 from adaptbench.draws import Draws
 
 #: Training passes of the student in one iteration; they draw apart and are logged under their own prefix.
@@ -144,7 +146,12 @@ class DACS(Method[S]):
     def label_with(self, teacher: Teacher, target: Images, threshold: float) -> PseudoLabel:
         """The labels that a teacher gives to the clean target crops, and how far they are trusted."""
         size = (target.image.shape[-2], target.image.shape[-1])
-        return pseudo_label(resize_logits(teacher(target.image), size), threshold)
+        pseudo = pseudo_label(resize_logits(teacher(target.image), size), threshold)
+        return pseudo._replace(weight=self.trusted_part(pseudo.weight, target))
+
+    def trusted_part(self, weight: Tensor, target: Images) -> Tensor:
+        """The weight without the rows that have none. Shape: ``(B, H, W)``."""
+        return restrict(weight, None, self.settings.pseudo_ignore_top, self.settings.pseudo_ignore_bottom)
 
     def draw_mix(self, batch: Batch) -> MixDraws:
         """All random decisions of the mixing; the decisions to jitter and blur hold for the whole batch."""
@@ -192,6 +199,12 @@ class DACS(Method[S]):
             0.2, ge=0, description="range of brightness, contrast, saturation, hue"
         )
         blur: bool = Field(True, description="blur every other iteration's mixed images")
+        pseudo_ignore_top: Length = later(
+            0, ge=0, description="rows without weight at the top of target crops"
+        )
+        pseudo_ignore_bottom: Length = later(
+            0, ge=0, description="rows without weight at the bottom of target crops"
+        )
 
     #: The defaults of `Settings` are the published ones.
     published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "deeplabv2-r101"): {}}

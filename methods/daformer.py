@@ -44,9 +44,8 @@ from torch import Tensor, nn
 from typing_extensions import TypeVar
 
 from adaptbench.adaptation import feature_distance as fd
-from adaptbench.adaptation.ema import Teacher
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
-from adaptbench.adaptation.pseudo_label import PaddingRule, PseudoLabel, restrict
+from adaptbench.adaptation.pseudo_label import PaddingRule, restrict
 from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
 from adaptbench.contracts.profiles import Length, PixelCount
 from adaptbench.contracts.settings import Settings as BaseSettings
@@ -208,12 +207,12 @@ class DAFormer(DACS[S]):
         """One training pass of the student, with the features it saw."""
         return pass_with_features(self, image, label, weight, name)
 
-    def label_with(self, teacher: Teacher, target: Images, threshold: float) -> PseudoLabel:
-        """A teacher's labels, without weight at the borders: margins of the image, or rows of the crop."""
-        pseudo = super().label_with(teacher, target, threshold)  # 5
+    # 5: `DACS.label_with`
+
+    def trusted_part(self, weight: Tensor, target: Images) -> Tensor:
+        """The weight without that of borders: margins of the image, or rows of the crop."""
         top, bottom = self.settings.pseudo_ignore_top, self.settings.pseudo_ignore_bottom
-        rule = self.settings.padding_weight
-        return pseudo._replace(weight=restrict(pseudo.weight, target.trusted, top, bottom, rule))  # 6
+        return restrict(weight, target.trusted, top, bottom, self.settings.padding_weight)  # 6
 
     # 7 and 8: `DACS.target_losses`; 9: `Method.schedules`
 

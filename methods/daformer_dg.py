@@ -49,6 +49,7 @@ from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import TrainingStream
+from adaptbench.data.units import later
 from adaptbench.draws import Draws, derive_seed
 from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Mode
@@ -73,7 +74,8 @@ class DAFormerDG(Method[S]):
         self.imagenet = imagenet_distance(self, settings)
         if settings.style_hallucination:
             encoder = self._encoder()
-            encoder.style_hallucination = StyleHallucination(encoder.channels[0])
+            number = settings.base_styles or encoder.channels[0]
+            encoder.style_hallucination = StyleHallucination(encoder.channels[0], number)
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
@@ -173,6 +175,9 @@ class DAFormerDG(Method[S]):
         )
         style_refresh: Iterations = Field(
             4000, ge=1, description="iterations between two choices of base styles"
+        )
+        base_styles: int = later(
+            0, ge=0, description="base styles; 0 = as many as the first stage has channels"
         )
 
     published: ClassVar[PublishedSettings] = {("gta5_dg", "daformer-mit_b5"): {}}

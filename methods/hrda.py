@@ -186,7 +186,7 @@ class HRDA(DAFormer[S]):
             self.observe(name, attention=expected_attention(output))
         return self.scales.pass_output(image, output, label, weight, name)  # 5 and 6
 
-    # 7: `DAFormer.label_with`, whose teacher is a copy of the student and sees whole crops
+    # 7: `DACS.label_with`, whose teacher is a copy of the student and sees whole crops
 
     def inference(self) -> Mode:
         """As DAFormer; whole images as far as both scales have a grid for them."""

@@ -138,8 +138,9 @@ def _masking(case: Case) -> dict[str, Any]:
     if "mask_mode" not in uda:
         return {}
     generator = uda["mask_generator"]
-    assert (uda["mask_alpha"], uda["mask_pseudo_threshold"], generator["type"]) == ("same", "same", "block")
+    assert generator["type"] == "block", generator["type"]
     return {
+        **_mask_teacher(uda["mask_alpha"], uda["mask_pseudo_threshold"]),
         "mask_ratio": generator["mask_ratio"],
         "mask_block": generator["mask_block_size"],
         "mask_weight": float(uda["mask_lambda"]),
@@ -147,8 +148,20 @@ def _masking(case: Case) -> dict[str, Any]:
     }
 
 
+def _mask_teacher(alpha: float | str, threshold: float | str) -> dict[str, Any]:
+    """Who labels masked images: the teacher of the method, unless a number is not the same as its."""
+    stated = {"mask_ema_alpha": alpha, "mask_threshold": threshold}
+    own = {name: value for name, value in stated.items() if value != "same"}
+    return {"mask_teacher": "own", **own} if own else {}
+
+
 def _styles(case: Case) -> dict[str, Any]:
     uda = case.hyper("uda")
     weight = uda.get("style_consistency_lambda", 0)
     assert uda.get("share_src_backward", False) == bool(weight)
-    return {"style_hallucination": bool(weight), "style_consistency_weight": float(weight)}
+    stated = case.hyper("model")["backbone"].get("style_hallucination_cfg", {})
+    return {
+        "style_hallucination": bool(weight),
+        "style_consistency_weight": float(weight),
+        "base_styles": stated.get("base_style_num", 0),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
@@ -25,8 +26,8 @@ _SHOWN: Mapping[str, tuple[str, str]] = {
     "class_mask": ("mixed", "mask"),
     "mixed_label": ("mixed", "label"),
     "mixed_weight": ("mixed", "weight"),
-    "mixed_img_stride2": ("mixed", "image"),
-    "masked_img_stride2": ("masked", "image"),
+    "mixed_img": ("mixed", "image"),
+    "masked_img": ("masked", "image"),
     "masked_weight": ("masked", "weight"),
     "fd_mask": ("source", "compared_features"),
 }
@@ -84,11 +85,16 @@ class Watch:
         for name, shown in _SHOWN.items():
             if name in _DECIDED and not decisions:
                 continue
-            if f"{self._prefix}{name}" in self._case.all_arrays:
-                step = 2 if name.endswith("stride2") else 1
-                self._case.compare(f"{self._prefix}{name}", self._seen[shown][..., ::step, ::step])
+            for recorded, step in self._recorded(name):
+                self._case.compare(recorded, self._seen[shown][..., ::step, ::step])
         for name in self._case.arrays(f"{self._prefix}grad/"):
             self._case.compare(f"{self._prefix}grad/{name}", self._gradients[name])
+
+    def _recorded(self, name: str) -> Iterator[tuple[str, int]]:
+        """Arrays of that name, and of which rows and columns they are: every one, or every N-th."""
+        for array in self._case.arrays(f"{self._prefix}{name}"):
+            if found := re.fullmatch(r"(?:_stride(\d+))?", array):
+                yield f"{self._prefix}{name}{array}", int(found[1] or 1)
 
     def _see(self, group: str, parts: Mapping[str, Tensor]) -> None:
         self._seen.update({(group, part): value for part, value in parts.items()})

@@ -38,6 +38,7 @@ _LOG_NAMES: Mapping[str, str] = {
 _OWNERS: Mapping[str, str] = {
     "model.": "student.",
     "ema_model.": "teacher.network.",
+    "mic.teacher.ema_model.": "mask_teacher.network.",
     "imnet_model.backbone.": "imagenet.encoder.",
 }
 
@@ -75,10 +76,8 @@ def _method(case: Case) -> Method:
     task = Task("conformance", setting, classes_of(case), profile("paper"))
     with mock.patch.object(kind, "build_student", lambda _: network):
         method = kind(task, settings_of(case, kind))
-    recorded_values = normalisation_of(case.hyper("mean"), case.hyper("std"), bgr=False)
-    if method.normalisation != recorded_values:
-        # Those of the network are no setting; the case's take their place.
-        method.__class__ = type(kind.__name__, (kind,), {"normalisation": recorded_values})
+    # That of the network is no setting; the case's takes its place.
+    method.normalisation = normalisation_of(case.hyper("mean"), case.hyper("std"), bgr=False)
     recorded = {
         ours + name: torch.from_numpy(array.copy())
         for theirs, ours in _OWNERS.items()
@@ -86,7 +85,8 @@ def _method(case: Case) -> Method:
         if not (ours.startswith("imagenet") and name.startswith("style_hallucination"))  # without use there
     }
     missing, surplus = method.load_state_dict(recorded, strict=False)
-    averaged = {f"teacher.network.{key}" for key, _ in network.named_parameters()}
+    teachers = [owner for owner in _OWNERS.values() if "teacher" in owner]
+    averaged = {f"{owner}{key}" for owner in teachers for key, _ in network.named_parameters()}
     assert not surplus and set(missing) <= averaged, f"state that does not fit: {missing}, {surplus}"
     return method
 

@@ -19,8 +19,6 @@ from ..case_facts import normalisation_of
 from ..conventions import OCCURRING
 from ..registry import handler
 
-#: Two best logits that differ by less are a tie.
-_TIE = 1e-5
 _WHOLE = WholeImages("bicubic")
 _TABLE = label_map("cityscapes", "cityscapes19")
 
@@ -66,9 +64,10 @@ def check_scoring(case: Case) -> None:
 
 
 def _clear(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Where the two best classes are no near tie, which the case file leaves open."""
-    best, second = resize_logits(logits, size, align_corners=True).topk(2, dim=1).values.unbind(1)
-    return best - second > _TIE
+    """Where the two best classes are no near tie, which the case file leaves open: rounding does not swap them."""
+    resized, exact = (resize_logits(maps, size, align_corners=True) for maps in (logits, logits.double()))
+    best, second = exact.topk(2, dim=1).values.unbind(1)
+    return best - second > 2 * (resized - exact).abs().max()
 
 
 def _image(image: Array, size: tuple[int, ...], values: Normalisation) -> torch.Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +17,17 @@ from .making import Array, Made, Rng, label_map, maker, normal, side
 _CAFFE = np.array([104.00698793, 116.66876762, 122.67891434])
 _RAW = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 _LEFT_OUT = (9, 14, 16)
-_UNUSED = -999
+UNUSED = -999
+
+
+def grown_and_eroded(mask: Array, rows: int = 2, columns: int = 2) -> tuple[Array, Array]:
+    """Where any and where all pixels under the kernel are set, of those inside the map. Shape: bool ``(B, H, W)``."""
+    grown, eroded = np.zeros_like(mask), np.zeros_like(mask)
+    for b, y, x in np.ndindex(*mask.shape):
+        top, left = y - rows // 2, x - columns // 2
+        near = mask[b, max(top, 0) : top + rows, max(left, 0) : left + columns]
+        grown[b, y, x], eroded[b, y, x] = near.any(), near.all()
+    return grown, eroded
 
 
 @maker("ehtdi_border_masks")
@@ -24,12 +35,8 @@ def borders(rng: Rng) -> Made:
     """Kernels of other sides, pixel by pixel."""
     mask = label_map(rng, (side(rng, 1, 4), side(rng, 9, 20), side(rng, 9, 20)), 2, ignore=0) > 0
     rows, columns = side(rng, 1, 4), side(rng, 1, 4)
-    grown, shrunk = np.zeros_like(mask), np.zeros_like(mask)
-    for b, y, x in np.ndindex(*mask.shape):
-        top, left = y - rows // 2, x - columns // 2
-        near = mask[b, max(top, 0) : top + rows, max(left, 0) : left + columns]
-        grown[b, y, x], shrunk[b, y, x] = near.any(), near.all()
-    parts = {"erode": shrunk, "dilate": grown, "border": grown & ~shrunk}
+    grown, eroded = grown_and_eroded(mask, rows, columns)
+    parts = {"erode": eroded, "dilate": grown, "border": grown & ~eroded}
     arrays = {f"out/{name}": part.astype(np.uint8) for name, part in parts.items()}
     content = {"hyper_parameters": {"kernel": [rows, columns]}, "tolerance": "exact"}
     return Made(content, {"in/mask": mask.astype(np.uint8), **arrays})
@@ -247,28 +254,60 @@ def contrast(first: Tensor, second: Tensor, factor: float) -> Tensor:
     return functional.cross_entropy(similar, others)
 
 
-def _pixels(logits: Tensor) -> Tensor:
+def pixel_rows(logits: Tensor) -> Tensor:
     return logits.softmax(0).flatten(1).T
 
 
-def _prototypes(logits: Tensor, label: Array, classes: list[int]) -> Tensor:
+def class_rows(logits: Tensor, label: Array, classes: list[int]) -> Tensor:
     return torch.stack([logits[:, torch.from_numpy(label == c)].mean(1).softmax(0) for c in classes])
 
 
-def _small(label: Array, size: tuple[int, int]) -> Array:
+def shrunk(label: Array, size: tuple[int, int]) -> Array:
     at = [np.arange(n) * m // n for n, m in zip(size, label.shape[-2:], strict=True)]
     return np.asarray(label[..., at[0], :][..., at[1]])
 
 
-def _labelled(logits: Tensor, label: Array, ignore: int) -> Tensor:
+def cross_entropy(logits: Tensor, label: Array, ignore: int) -> Tensor:
     target = torch.from_numpy(label.astype(np.int64))
     return functional.cross_entropy(logits, target, ignore_index=ignore)
 
 
-class _Step:
-    """One step of EHTDI from network outputs that are drawn at random."""
+def confident(logits: Tensor, threshold: float, ignore: int) -> Array:
+    """Labels where the network is sure."""
+    best, label = logits.detach().softmax(1).max(1)
+    return np.asarray(torch.where(best > threshold, label, ignore).numpy())
 
-    def __init__(self, rng: Rng) -> None:
+
+class Picked(NamedTuple):
+    """Which classes of a label map are pasted: draws, positions in the list of all values, ids, how many might be."""
+
+    draw: Array
+    position: Array
+    classes: list[int]
+    eligible: int
+
+
+def pick(rng: Rng, label: Array, first: int, ignore: int) -> Picked:
+    """Half of the classes above ``first``, one position too low, as published."""
+    values = sorted(set(np.where(label == ignore, -1, label).ravel().tolist()))
+    eligible = sum(value > first for value in values)
+    draw = rng.permutation(eligible)[: eligible if eligible < 2 else eligible // 2]
+    position = draw + len(values) - eligible - 1
+    classes = [ignore if values[p] == -1 else int(values[p]) for p in position]
+    return Picked(draw, position, classes, eligible)
+
+
+class DrawnStep:
+    """One step of EHTDI from network outputs that are drawn at random.
+
+    Args:
+        rng: draws all.
+        passes: names of the passes through the network.
+    """
+
+    def __init__(
+        self, rng: Rng, passes: Sequence[str] = ("source", "target", "strong", "weak", "mix")
+    ) -> None:
         self.batch, self.classes, self.first = side(rng, 2, 3), side(rng, 6, 12), side(rng, 1, 4)
         self.ignore = int(rng.choice([-1, 255]))
         crop, whole = (side(rng, 17, 30), side(rng, 17, 30)), (side(rng, 31, 44), side(rng, 31, 44))
@@ -298,7 +337,7 @@ class _Step:
             self.arrays[f"in/{domain}_crop_top_left"] = np.array(corners, dtype=np.int32)
         self.small = (-(-crop[0] // 8), -(-crop[1] // 8))
         self.outputs: dict[str, Tensor] = {}
-        for name in ("source", "target", "strong", "weak", "mix"):
+        for name in passes:
             full = whole if name in ("source", "target") else crop
             small = (5, 6) if name in ("source", "target") else self.small
             for output, size in (("main", full), ("aux", full), ("small", small)):
@@ -319,35 +358,34 @@ class _Step:
         label = self.crop(self.label, "source")
         slots = max(1, self.classes // 2)
         listed = {
-            n: np.full((self.batch, slots), _UNUSED) for n in ("draw", "selected_position", "selected_class")
+            n: np.full((self.batch, slots), UNUSED) for n in ("draw", "selected_position", "selected_class")
         }
         numbers, counts, masks = [], [], []
         for b, part in enumerate(label):
-            values = sorted(set(np.where(part == self.ignore, -1, part).ravel().tolist()))
-            k = sum(value > self.first for value in values)
-            number = k if k < 2 else k // 2
-            draw = rng.permutation(k)[:number]
-            position = draw + len(values) - k - 1
-            chosen = [self.ignore if values[p] == -1 else values[p] for p in position]
-            for name, row in (("draw", draw), ("selected_position", position), ("selected_class", chosen)):
+            picked = pick(rng, part, self.first, self.ignore)
+            number = len(picked.draw)
+            for name, row in (
+                ("draw", picked.draw),
+                ("selected_position", picked.position),
+                ("selected_class", picked.classes),
+            ):
                 listed[name][b, :number] = row
             numbers.append(number)
-            counts.append(k)
-            masks.append(np.isin(part, chosen))
+            counts.append(picked.eligible)
+            masks.append(np.isin(part, picked.classes))
         self.arrays |= {f"out/{name}": rows.astype(np.int16) for name, rows in listed.items()}
         self.arrays |= {"out/num_selected": np.array(numbers), "out/eligible_count": np.array(counts)}
         return label, np.stack(masks)
 
-    def confident(self) -> Array:
-        """Labels of the weak view where the network is sure."""
-        best, label = self.outputs["weak/main"].detach().softmax(1).max(1)
-        return torch.where(best > self.hyper["Tmax"], label, self.ignore).numpy()
+    def confident(self, view: str = "weak") -> Array:
+        """Labels of a view where the network is sure."""
+        return confident(self.outputs[f"{view}/main"], self.hyper["Tmax"], self.ignore)
 
 
 @maker("ehtdi_total_loss")
 def total_loss(rng: Rng) -> Made:
     """All terms of a step with other weights, factors, thresholds, classes, crops and ignore values."""
-    step = _Step(rng)
+    step = DrawnStep(rng)
     hyper, outputs, arrays, ignore = step.hyper, step.outputs, step.arrays, step.ignore
     label, mask = step.paste(rng)
     mean = [
@@ -358,21 +396,21 @@ def total_loss(rng: Rng) -> Made:
     confident = step.confident()
     mixed = np.where(confident != ignore, confident, label)
     ce = {
-        "source_main": _labelled(outputs["source/main"], step.label, ignore),
-        "source_aux": _labelled(outputs["source/aux"], step.label, ignore),
-        "mix": _labelled(outputs["mix/main"][:1], mixed[:1], ignore),
-        "strong_main": _labelled(outputs["strong/main"], strong_main, ignore),
-        "strong_aux": _labelled(outputs["strong/aux"], strong_aux, ignore),
+        "source_main": cross_entropy(outputs["source/main"], step.label, ignore),
+        "source_aux": cross_entropy(outputs["source/aux"], step.label, ignore),
+        "mix": cross_entropy(outputs["mix/main"][:1], mixed[:1], ignore),
+        "strong_main": cross_entropy(outputs["strong/main"], strong_main, ignore),
+        "strong_aux": cross_entropy(outputs["strong/aux"], strong_aux, ignore),
     }
-    front = _small(np.where(mask, label, confident), step.small)[0]
+    front = shrunk(np.where(mask, label, confident), step.small)[0]
     shown = sorted(set(front.ravel().tolist()) - {ignore})
     strong, weak = outputs["strong/small"], outputs["weak/small"]
     contrasts = []
     if shown:
-        both = [_prototypes(view[0], front, shown) for view in (strong, weak)]
+        both = [class_rows(view[0], front, shown) for view in (strong, weak)]
         contrasts.append(contrast(both[0], both[1], hyper["temperature_prototype"]))
     for pair in zip(strong, weak, strict=True):
-        contrasts.append(contrast(_pixels(pair[0]), _pixels(pair[1]), hyper["temperature_pixel"]))
+        contrasts.append(contrast(pixel_rows(pair[0]), pixel_rows(pair[1]), hyper["temperature_pixel"]))
     nce = torch.stack(contrasts)
     source = ce["source_main"] + hyper["lam_aux"] * ce["source_aux"]
     first = hyper["lam_aug"] * ce["strong_main"] + hyper["mix_weight"] * ce["mix"]
@@ -411,9 +449,10 @@ def contrastive(rng: Rng) -> Made:
         label[0] = ignore
     views = [normal(rng, batch, classes, *small).requires_grad_() for _ in range(2)]
     hyper = {"temperature_prototype": side(rng, 3, 9), "temperature_pixel": side(rng, 5, 25)}
-    coarse = _small(label, small)
+    coarse = shrunk(label, small)
     pixels = [
-        contrast(_pixels(s), _pixels(w), hyper["temperature_pixel"]) for s, w in zip(*views, strict=True)
+        contrast(pixel_rows(s), pixel_rows(w), hyper["temperature_pixel"])
+        for s, w in zip(*views, strict=True)
     ]
     arrays: dict[str, Any] = {
         "in/model_output/strong/small": views[0],
@@ -422,10 +461,10 @@ def contrastive(rng: Rng) -> Made:
         "out/label_small": coarse.astype(np.int16),
     }
     losses = {"pixel": torch.stack(pixels)}
-    rows = {"pixel": torch.cat([_pixels(view[0]) for view in views])}
+    rows = {"pixel": torch.cat([pixel_rows(view[0]) for view in views])}
     if shown:
         ids = sorted(set(coarse[0].ravel().tolist()) - {ignore})
-        both = [_prototypes(view[0], coarse[0], ids) for view in views]
+        both = [class_rows(view[0], coarse[0], ids) for view in views]
         losses["prototype"] = contrast(both[0], both[1], hyper["temperature_prototype"])
         rows["prototype"] = torch.cat(both)
         arrays["out/prototype/classes"] = np.array(ids)
@@ -450,7 +489,7 @@ def contrastive(rng: Rng) -> Made:
 @maker("ehtdi_source_paste")
 def source_paste(rng: Rng) -> Made:
     """What is pasted onto other crops, with other eligible classes and ignore values."""
-    step = _Step(rng)
+    step = DrawnStep(rng)
     label, mask = step.paste(rng)
     pseudo = step.outputs["target/main"].argmax(1).numpy()
     weak, target = (
@@ -476,7 +515,7 @@ def source_paste(rng: Rng) -> Made:
 @maker("ehtdi_boundary_mix")
 def boundary_mix(rng: Rng) -> Made:
     """Confident pixels of other crops on top of the source."""
-    step = _Step(rng)
+    step = DrawnStep(rng)
     label, mask = step.paste(rng)
     confident = step.confident()
     sure = confident != step.ignore
@@ -485,7 +524,7 @@ def boundary_mix(rng: Rng) -> Made:
     )
     strong = np.where(mask[:, None], weak, step.arrays["in/target_strong"].numpy())
     mixed = np.where(sure, confident, label)
-    loss = _labelled(step.outputs["mix/main"][:1], mixed[:1], step.ignore)
+    loss = cross_entropy(step.outputs["mix/main"][:1], mixed[:1], step.ignore)
     (gradient,) = torch.autograd.grad(step.hyper["mix_weight"] * loss, step.outputs["mix/main"])
     labels = {
         "paste_label": np.where(mask, label, 0),

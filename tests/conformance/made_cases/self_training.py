@@ -106,6 +106,22 @@ def class_mix(rng: Rng) -> Made:
     return Made({"hyper_parameters": {}, "tolerance": {"atol": 1e-6}, "facts": {}}, arrays)
 
 
+def blurred(image: Array, sigma: float) -> Array:
+    """Along both axes, mirrored at the border. Shape: ``(B, 3, H, W)``."""
+    for axis in (2, 3):
+        length = math.ceil(0.1 * image.shape[axis])
+        half = (length - 1 if length % 2 == 0 else length) // 2
+        taps = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
+        taps /= taps.sum()
+        padding = [(half, half) if a == axis else (0, 0) for a in range(4)]
+        padded = np.pad(image, padding, mode="reflect")
+        shifted = [
+            np.take(padded, np.arange(k, k + image.shape[axis]), axis=axis) for k in range(2 * half + 1)
+        ]
+        image = sum(tap * part for tap, part in zip(taps, shifted, strict=True))
+    return image
+
+
 @maker("gaussian_blur")
 def gaussian_blur(rng: Rng) -> Made:
     """Blurred pixel by pixel, mirrored at the border without its own pixel."""
@@ -113,18 +129,8 @@ def gaussian_blur(rng: Rng) -> Made:
     for index in range(side(rng, 1, 2)):
         shape = (side(rng, 1, 2), 3, side(rng, 21, 44), side(rng, 21, 44))
         image, sigma = normal(rng, *shape), float(np.float32(rng.uniform(0.15, 1.15)))
-        blurred = image.numpy()
-        for axis in (2, 3):
-            length = math.ceil(0.1 * shape[axis])
-            half = (length - 1 if length % 2 == 0 else length) // 2
-            taps = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
-            taps /= taps.sum()
-            padding = [(half, half) if a == axis else (0, 0) for a in range(4)]
-            padded = np.pad(blurred, padding, mode="reflect")
-            shifted = [np.take(padded, np.arange(k, k + shape[axis]), axis=axis) for k in range(2 * half + 1)]
-            blurred = sum(tap * part for tap, part in zip(taps, shifted, strict=True))
         arrays |= {f"in/img{index}": image, f"in/sigma{index}": np.float32(sigma)}
-        arrays[f"out/blurred{index}"] = blurred
+        arrays[f"out/blurred{index}"] = blurred(image.numpy(), sigma)
     return Made({"hyper_parameters": {}, "tolerance": {"atol": 1e-5}, "facts": {}}, arrays)
 
 
