@@ -51,8 +51,9 @@ class OutputDiscriminator(nn.Sequential):
                 f"needs sides of at least {_STRIDE}. Set crop, resolution, or the size of the dataset, to more "
                 "(profile mini takes a quarter of sizes, --profile paper all of them)."
             )
-        scores: Tensor = super().forward(maps)
-        return scores
+        for layer in self:
+            maps = layer(maps)
+        return maps
 
 
 def domain_loss(scores: Tensor, domain: float, kind: DomainLoss) -> Tensor:
