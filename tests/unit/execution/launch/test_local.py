@@ -191,7 +191,7 @@ def test_a_process_is_given_its_threads_and_its_gpu_before_torch_starts(
 def _before(state: State, folder: Path) -> Job:
     folder.mkdir()
     write_status(folder, Status(state=state, reason="why", pid=GONE))
-    return Job(cast("JobSpec", SimpleNamespace(model_dump_json=lambda **_: "{}")), folder, state, "why")
+    return Job(cast("JobSpec", SimpleNamespace(model_dump=lambda **_: {})), folder, state, "why")
 
 
 def test_only_what_was_begun_and_not_finished_is_run_again(tmp_path: Path) -> None:
