@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,22 @@ def read(model: type[Model], path: Path, what: str, remedy: str) -> Model:
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         reason = _first_problems(error) if isinstance(error, ValidationError) else error
         raise RunStateError(f"{path} is not {what} ({reason}). {remedy}") from error
+
+
+def find(out: Path, place: str, name: str) -> tuple[list[Path], list[Unreadable]]:
+    """Files called ``name`` below ``OUT/<place>``, sorted, and the folders that could not be looked into."""
+    errors: list[OSError] = []
+    walked = os.walk(out / place, onerror=errors.append)
+    paths = sorted(Path(folder, name) for folder, _, names in walked if name in names)
+    closed = [error for error in errors if not isinstance(error, FileNotFoundError)]
+    return paths, [_closed(error, out) for error in closed]
+
+
+def _closed(error: OSError, out: Path) -> Unreadable:
+    name = Path(error.filename).relative_to(out).as_posix()
+    return Unreadable(
+        name, f"{name}: {error.strerror}; what is in it is not shown. Ask its owner for leave to read."
+    )
 
 
 def read_all(paths: Iterable[Path], out: Path, load: Callable[[Path], T]) -> tuple[list[T], list[Unreadable]]:
