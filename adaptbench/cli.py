@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
@@ -148,6 +148,7 @@ def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:
     several = {f"--{name.replace('_', '-')}" for name, hint in hints.items() if "tuple[" in str(hint)}
     leading: list[str] = []
     values: dict[str, list[str]] = {}
+    dashed: set[str] = set()
     current = leading
     for argument in arguments:
         if not argument.startswith("--"):
@@ -160,7 +161,15 @@ def _join_repeated(arguments: Sequence[str], verb: type[Command]) -> list[str]:
         current = values.setdefault(flag, [])
         if equals:
             current.append(value)
-    return [*leading, *(part for flag, words in values.items() for part in (flag, *words))]
+            dashed |= {flag} if value.startswith("-") else set()
+    return [*leading, *(part for flag, words in values.items() for part in _words(flag, words, dashed))]
+
+
+def _words(flag: str, words: Sequence[str], dashed: Collection[str]) -> list[str]:
+    """A flag and its values; a value after an equals sign may begin with a dash, as a folder may."""
+    if flag in dashed and words[0].startswith("-"):
+        return [f"{flag}={words[0]}", *words[1:]]
+    return [flag, *words]
 
 
 def _program() -> str:

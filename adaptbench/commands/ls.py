@@ -16,7 +16,8 @@ from adaptbench.contracts.profiles import PROFILES
 from adaptbench.contracts.protocols import PROTOCOLS
 from adaptbench.errors import RunStateError
 from adaptbench.flags import Ls
-from adaptbench.records import formatting
+from adaptbench.records import documents, formatting
+from adaptbench.records.documents import Unreadable
 from adaptbench.records.jobspec import State, Status, load_job, read_status
 
 _Row = Mapping[str, Any]
@@ -116,8 +117,13 @@ def _runs(out: Path) -> _List:
         "miou": lambda row: "" if row.get("miou") is None else f"{row['miou']:.2f} ({row['scored']})",
         "folder": lambda row: Path(row["folder"]).name,
     }
-    files = sorted((out / "runs").glob("**/job.json"))
-    return _List(f"Runs in {out}", headers, [_run(file.parent) for file in files], texts)
+    files, closed = documents.find(out, "runs", "job.json")
+    rows = [*map(_unreadable, closed), *(_run(file.parent) for file in files)]
+    return _List(f"Runs in {out}", headers, rows, texts)
+
+
+def _unreadable(problem: Unreadable) -> _Row:
+    return {"method": "?", "state": "unreadable", "reason": problem.reason, "folder": problem.path}
 
 
 def _state(row: _Row) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -178,6 +180,7 @@ class Dataset(ABC):
         """
         paths = (path for path in self._glob(folder, pattern) if not path.name.startswith("."))
         found = sorted(paths, key=Path.as_posix)
+        _require_utf8(found)
         if not found:
             other = next(
                 (text for place, text in self.lookalikes.items() if (self.root / place).is_dir()), ""
@@ -191,6 +194,7 @@ class Dataset(ABC):
 
     def _glob(self, folder: str, pattern: str) -> list[Path]:
         """What matches on disk, else what matches in the archives; in any order."""
+        _require_open(self.root / folder, pattern)
         unpacked = list((self.root / folder).glob(pattern))
         return unpacked or [path for packed in self._archives for path in packed.glob(folder, pattern)]
 
@@ -208,3 +212,25 @@ class Dataset(ABC):
             if (self.root / folder).is_dir() or any(packed.holds_folder(folder) for packed in self._archives):
                 return folder
         return folders[0]
+
+
+def _require_open(folder: Path, pattern: str) -> None:
+    """Raises DataError for a folder that ``pattern`` leads through and that cannot be listed: its images would lack."""
+    parts = PurePosixPath(pattern).parts
+    levels = (folder.glob("/".join(parts[:depth])) if depth else [folder] for depth in range(len(parts)))
+    for place in chain.from_iterable(levels):
+        if place.is_dir() and not os.access(place, os.R_OK | os.X_OK):
+            raise DataError(
+                f"The folder {place} cannot be listed: permission denied. Give yourself leave to read it."
+            )
+
+
+def _require_utf8(paths: Iterable[Path]) -> None:
+    """Raises DataError for the first name that no file of results could hold."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"The name of {str(path)!a} is no UTF-8. Rename the file and its label."
+            ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,22 @@ def read(model: type[Model], path: Path, what: str, remedy: str) -> Model:
     if not intact:
         raise sealed_json.changed(path, remedy)
     return found
+
+
+def find(out: Path, place: str, name: str) -> tuple[list[Path], list[Unreadable]]:
+    """Files called ``name`` below ``OUT/<place>``, sorted, and the folders that could not be looked into."""
+    errors: list[OSError] = []
+    walked = os.walk(out / place, onerror=errors.append)
+    paths = sorted(Path(folder, name) for folder, _, names in walked if name in names)
+    closed = [error for error in errors if not isinstance(error, FileNotFoundError)]
+    return paths, [_closed(error, out) for error in closed]
+
+
+def _closed(error: OSError, out: Path) -> Unreadable:
+    name = Path(error.filename).relative_to(out).as_posix()
+    return Unreadable(
+        name, f"{name}: {error.strerror}; what is in it is not shown. Ask its owner for leave to read."
+    )
 
 
 def read_all(paths: Iterable[Path], out: Path, load: Callable[[Path], T]) -> tuple[list[T], list[Unreadable]]:

@@ -31,9 +31,10 @@ def scan_records(out: Path) -> FoundRecords:
     A benchmark name may contain slashes. A file that cannot be read is listed, never raised; a folder
     without records, or no folder at all, gives an empty result.
     """
-    paths = [p for p in (out / "runs").rglob("record.json") if _JOB_FOLDER.fullmatch(p.parent.name)]
+    paths, closed = documents.find(out, "runs", "record.json")
+    paths = [path for path in paths if _JOB_FOLDER.fullmatch(path.parent.name)]
     records, unreadable = documents.read_all(paths, out, load_kept)
-    return FoundRecords(in_order(records), unreadable)
+    return FoundRecords(in_order(records), [*closed, *unreadable])
 
 
 def find_records(out: Path) -> list[Record]:

@@ -42,15 +42,15 @@ class DivergenceWatch:
         noted, self._noted = self._noted, []
         for step, value in noted:
             if not math.isfinite(value):
-                raise RunStateError(self._sentence(step, saved))
+                raise self.error(f"weights are not finite after {step}", saved)
 
-    def _sentence(self, step: str, saved: int | None) -> str:
+    def error(self, what: str, saved: int | None) -> RunStateError:
+        """Says what is not finite, and which checkpoint is left."""
         kept = "There is no checkpoint yet."
         if saved is not None:
             kept = f"The last good checkpoint is that of iteration {saved}: {self._file}."
-        return (
-            f"Training diverged: weights are not finite after {step}. {kept} "
-            "A lower learning_rate, a longer warmup or another seed may help."
+        return RunStateError(
+            f"Training diverged: {what}. {kept} A lower learning_rate, a longer warmup or another seed may help."
         )
 
 

@@ -203,10 +203,8 @@ class TrainingLoop:
             "state": checkpoint.flatten("state", rest, tensors),
         }
         if not bool(largest(tensors.values()).isfinite()):
-            raise RunStateError(
-                f"Training diverged: the state of an optimiser is not finite at iteration {self.iter}, so that it "
-                "would train no more. A lower learning_rate, a longer warmup or another seed may help."
-            )
+            what = f"the state of an optimiser is not finite at iteration {self.iter}, so that it would train no more"
+            raise self._watch.error(what, self._saved)
         checkpoint.save(self.checkpoint_file, tensors, facts)
         self._saved = self.iter
 

@@ -17,6 +17,8 @@ from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
+from adaptbench.errors import RunStateError
+from adaptbench.training import checkpoint
 from adaptbench.training.loop import TrainingLoop
 from adaptbench.training.watch import Shown, Watch
 
@@ -70,16 +72,22 @@ class Note(Watch):
         log["noted"] = torch.tensor([1 / 3, float("nan")])
 
 
-def _loop(folder: Path, *hooks: Watch, iterations: int = 25) -> TrainingLoop:
+def _loop(
+    folder: Path,
+    *hooks: Watch,
+    iterations: int = 25,
+    method: type[Method] = Showing,
+    checkpoint_every: int = 100,
+) -> TrainingLoop:
     torch.manual_seed(0)
     settings = Settings.model_validate({"iterations": iterations, "warmup": 0})
     return TrainingLoop(
-        Showing(_TASK, settings),
+        method(_TASK, settings),
         cast("Any", Stream(iterations)),
         folder,
         device=torch.device("cpu"),
         workers=0,
-        checkpoint_every=100,
+        checkpoint_every=checkpoint_every,
         hooks=hooks,
     )
 
@@ -138,3 +146,57 @@ def test_watching_changes_no_weight(tmp_path: Path) -> None:
         loop.run()
     for name, tensor in plain.model.state_dict().items():
         assert torch.equal(tensor, watched.model.state_dict()[name]), name
+
+
+def _break(iteration: int, part: str) -> Any:
+    """A step after which one part of the method is no number, with a finite loss."""
+    usual = Showing.train_step
+
+    def step(method: Showing, batch: Batch, optimizers: Any) -> dict[str, Tensor]:
+        log = usual(method, batch, optimizers)
+        if batch.iteration == iteration:
+            with torch.no_grad():
+                if part == "loss":  # finite weights, whose gradients have squares that are not
+                    method.get_parameter("student.weight").fill_(1e30)
+                else:
+                    method.get_buffer(part).fill_(torch.inf if part == "centre" else torch.nan)
+        return log
+
+    return step
+
+
+class WithTeacher(Showing):
+    """And with what is in its checkpoint beside the student."""
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__(task, settings)
+        self.register_buffer("teacher", torch.zeros(2))
+        self.register_buffer("centre", torch.zeros(2))
+
+
+_STEP = "weights are not finite after iteration 12 (counted from 0), a step on the labelled images a, b"
+_DEAD = "the state of an optimiser is not finite at iteration 20, so that it would train no more"
+
+
+@pytest.mark.parametrize(("part", "said"), [("teacher", _STEP), ("centre", _STEP), ("loss", _DEAD)])
+def test_a_training_that_diverges_stops(
+    part: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its iteration, between two lines of the log and two checkpoints; at the next checkpoint an optimiser."""
+    monkeypatch.setattr(WithTeacher, "train_step", _break(12, part))
+    loop = _loop(tmp_path, method=WithTeacher, checkpoint_every=10)
+    with pytest.raises(RunStateError) as error:
+        loop.run()
+    assert f"Training diverged: {said}. The last good" in str(error.value)
+    assert f"The last good checkpoint is that of iteration 10: {tmp_path}/checkpoint.safetensors." in str(
+        error.value
+    )
+    tensors, facts = checkpoint.load(tmp_path / "checkpoint.safetensors")
+    assert facts["iteration"] == 10
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+
+
+def test_without_a_checkpoint_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WithTeacher, "train_step", _break(0, "teacher"))
+    with pytest.raises(RunStateError, match=r"after iteration 0 .*There is no checkpoint yet\."):
+        _loop(tmp_path, method=WithTeacher).run()
