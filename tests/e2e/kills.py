@@ -139,7 +139,9 @@ class Campaign:
         each = 1 if self.company else len(self.phases)
         for first in range(0, kills, each):
             blows = islice(zip(phases, ways, strict=False), min(each, kills - first))
-            yield from self._round(f"round-{first}", [Kill(phase, way) for phase, way in blows])
+            yield from self._round(
+                f"round-{self.company}-{first}", [Kill(phase, way) for phase, way in blows]
+            )
 
     def _round(self, name: str, kills: Sequence[Kill]) -> Sequence[Kill]:
         bench = self._bench(name)
@@ -292,16 +294,8 @@ def _half_written(bench: Bench) -> list[Path]:
     return [path for path in bench.out.parent.rglob(".*") if ".tmp" in path.name]
 
 
-#: Files that say when, how long, or in which process.
-_CIRCUMSTANCES = (
-    "log.txt",
-    "status",
-    "record.json",
-    "result.json",
-    "leaderboard.md",
-    "leaderboard.csv",
-    "leaderboard.tex",
-)
+#: Files that say when, where, how long, or in which process.
+_CIRCUMSTANCES = (".txt", "status", "job.json", "record.json", "result.json", "leaderboard.")
 
 
 def _files(folder: Path) -> dict[str, str]:
