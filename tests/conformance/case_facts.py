@@ -1,8 +1,9 @@
-"""Class sets and normalisations as a case has them; those of production where they are the same."""
+"""Class sets, normalisations and numbers as a case has them; those of production where they are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from adaptbench.adaptation.entropy_ranking import rare_classes
 from adaptbench.data.normalisation import CAFFE, IMAGENET, Normalisation
 from adaptbench.data.taxonomy import CITYSCAPES19, ClassSet
 from adaptbench.networks.deeplabv2_fada import CAFFE_VGG
+
+from .case import Case
 
 #: Names that production takes for a thing or not, and for rare or not.
 _NAMES = {(True, True): "truck", (True, False): "car", (False, True): "pole", (False, False): "road"}
@@ -26,6 +29,14 @@ def class_set_of(
         return usual
     names = tuple(_NAMES[i in (things or ()), i in (rare or ())] for i in range(number))
     return ClassSet(f"made up {number}", names, tuple((i, i, i) for i in range(number)), "a recorded case")
+
+
+def said(case: Case, name: str, words: str, default: float) -> float:
+    """The number after some words of a sentence among the case's tolerances, or what holds where it says nothing."""
+    declared = case.json.get("tolerance")
+    sentence = declared.get(name, "") if isinstance(declared, Mapping) else ""
+    found = re.search(rf"{words} (\d[\d.e+-]*)", str(sentence))
+    return float(found[1]) if found else default
 
 
 def normalisation_of(mean: Sequence[float], std: Sequence[float], bgr: bool) -> Normalisation:

@@ -23,7 +23,7 @@ _CLASSIFIER = r"^decode_head\.(head\.)?(conv_seg|aspp_modules\.0\.conv|conv2d_li
 @handler("checkpoint_keys")
 def check(case: Case) -> None:
     with torch.device("meta"):
-        network = _network(case.name, _classes(case))
+        network = _network(case, _classes(case))
     state = network.state_dict()
     found = [
         [name, list(value.shape), str(value.dtype).removeprefix("torch.")] for name, value in state.items()
@@ -51,14 +51,16 @@ def _classes(case: Case) -> int:
     return int(counts[0])
 
 
-def _network(case: str, classes: int) -> nn.Module:
-    if "hrda" in case:
+def _network(case: Case, classes: int) -> nn.Module:
+    if "hrda" in case.name:
         return hrda.build_hrda("daformer-mit_b5", classes, hrda.HRDAOptions())
-    if "dlv2_r101" in case:
+    if "dlv2_r101" in case.name:
         spec = networks.spec("deeplabv2-r101")  # mmengine cannot initialise on the meta device
         head = MODELS.build({**spec.decode_head, "num_classes": classes})
         return networks.Segmentor(MODELS.build(dict(spec.backbone)), head)
     network = networks.build("daformer-mit_b5", classes)
-    if "shade" in case:
-        network.get_submodule("backbone").style_hallucination = StyleHallucination(channels=64)
+    shapes = {name: shape for name, shape, _ in case.json["keys"]}
+    if styles := shapes.get("backbone.style_hallucination.proto_mean"):
+        number, channels = styles
+        network.get_submodule("backbone").style_hallucination = StyleHallucination(channels, number)
     return network

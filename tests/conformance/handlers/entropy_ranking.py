@@ -17,7 +17,7 @@ from adaptbench.networks.inference import Whole, predict
 from methods.intrada import EntropyLabeller, IntraDA
 
 from ..case import Case
-from ..case_facts import class_set_of
+from ..case_facts import class_set_of, said
 from ..registry import handler
 
 #: Recorded name -> ours.
@@ -26,8 +26,6 @@ _FACTS = {
     "rare_class_count": "rare",
     "normaliser": "factor",
 }
-#: Two best logits that differ by less are a tie, and the share of pixels they may be, as the case file says.
-_TIE, _TIES = 1e-5, 1e-4
 
 
 class _Recorded(nn.Module):
@@ -69,7 +67,8 @@ def _labelled(case: Case, classes: ClassSet, number: int) -> Facts:
     )
     made = EntropyLabeller().label(cast("Method", method), image, (height, width))
     best, second = predict(network, image, mode)[0].topk(2, dim=0).values
-    clear = best - second >= _TIE
-    assert (~clear).float().mean() < _TIES
+    clear = best - second >= said(case, "pseudo_label", "differ by less than", 0.0)
+    ties = said(case, "pseudo_label", "fewer than", 100.0)  # percent
+    assert 100 * (~clear).float().mean() < ties or clear.all()
     case.compare(f"out/pseudo_label/{number}", made.label, where=clear)
     return made.facts

@@ -32,7 +32,8 @@ def _check_pass(case: Case, head: hrda.HRDAHead, hr_weight: float, lr_weight: fl
     features = {name: _features(case, name) for name in ("lr", "hr")}
     box = CropBox(*case.tensor("in/crop_box_y1_y2_x1_x2").tolist())
     logits = head.forward_train(features["lr"], features["hr"], box)
-    output = hrda.HRDAOutput(*logits, box, features["lr"], features["hr"])
+    in_image = box.divided(max(case.hyper("scales")))
+    output = hrda.HRDAOutput(*logits, in_image, features["lr"], features["hr"])
     _check_logits(case, head, output)
     weight = case.tensor("in/weight") if kind == "weighted" else None
     losses = hrda.hrda_loss(output, case.tensor("in/label"), weight, hr_weight=hr_weight, lr_weight=lr_weight)

@@ -43,8 +43,8 @@ def _settings(case: Case) -> Settings:
             "poly_power": float(power),
             "learning_rate_min": float(lowest),
             "iterations": case.hyper("max_iters"),
-            "warmup": case.hyper("warmup_iters"),
-            "warmup_start": case.hyper("warmup_ratio"),
+            "warmup": case.hyper("warmup_iters") if case.hyper("warmup") else 0,
+            "warmup_start": case.hyper("warmup_ratio") if case.hyper("warmup") else 1.0,
         }
     )
 

@@ -17,6 +17,7 @@ from adaptbench.networks.pretrained.foreign import read_content
 from adaptbench.networks.pretrained.published import SELF_TRAINING, Which, published_state
 
 from ..case import Case
+from ..case_facts import said
 from ..reference_config import compare_buffers, load, segmentor
 from ..registry import handler
 
@@ -125,6 +126,5 @@ def _whole(network: nn.Module, image: Tensor) -> Tensor:
 
 
 def _clear(case: Case, probability: Tensor) -> Tensor:
-    stated = re.search(r"gap exceeds (\S+)", str(case.json["tolerance"].get("argmax", "")))
     best = probability.topk(2, dim=1).values
-    return best[:, 0] - best[:, 1] > (float(stated[1]) if stated else _GAP)
+    return best[:, 0] - best[:, 1] > said(case, "argmax", "gap exceeds", _GAP)

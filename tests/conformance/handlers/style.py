@@ -74,7 +74,8 @@ def check_bank(case: Case) -> None:
 def _check_refresh(case: Case, stage: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """The complete refresh over images in batches."""
     frames = case.tensor("in/hook_img_u8").float()
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    values = (case.hyper("mean", MEAN), case.hyper("std", STD))
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in values)
     images = torch.split((frames - mean) / std, int(_said(case, _BATCH)))
     styles = style.collect_styles(stage, images)
     number = case.all_arrays["out/hook_proto_mean"].shape[0]
@@ -95,11 +96,12 @@ def _first_stage(case: Case) -> MiT:
     recorded = {name: torch.from_numpy(array) for name, array in case.arrays("param/backbone.").items()}
     width = recorded["norm1.weight"].numel()
     hidden = recorded["block1.0.mlp.fc1.weight"].shape[0]
+    merging = recorded.get("block1.0.attn.sr.weight", torch.zeros(1))  # without one, every token is a key
     encoder = MiT(
         channels=(width,) * 4,
         depths=(_depth(recorded), 1, 1, 1),
         heads=(1,) * 4,
-        reductions=(recorded["block1.0.attn.sr.weight"].shape[-1], 1, 1, 1),
+        reductions=(merging.shape[-1], 1, 1, 1),
         mlp_ratios=(hidden / width, 1, 1, 1),
     )
     missing, surplus = encoder.load_state_dict(recorded, strict=False)

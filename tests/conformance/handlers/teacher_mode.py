@@ -71,7 +71,8 @@ def _load(network: nn.Module, case: Case, prefix: str, partial: bool = False) ->
 
 
 def _image(case: Case) -> torch.Tensor:
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    values = (case.hyper("mean", MEAN), case.hyper("std", STD))
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in values)
     return (case.tensor("in/target_img_u8").float() - mean) / std
 
 

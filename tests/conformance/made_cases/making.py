@@ -30,14 +30,15 @@ class Made(NamedTuple):
 Maker = Callable[[Rng], Made]
 
 _MAKERS: dict[str, Maker] = {}
+_COUNTS: dict[str, int] = {}
 
 
-def maker(name: str) -> Callable[[Maker], Maker]:
-    """Register what makes cases of this name."""
+def maker(name: str, count: int = 3) -> Callable[[Maker], Maker]:
+    """Register what makes cases of this name, and how many are made in a test; fewer of slow ones."""
 
     def register(function: Maker) -> Maker:
         assert name not in _MAKERS, name
-        _MAKERS[name] = function
+        _MAKERS[name], _COUNTS[name] = function, count
         return function
 
     return register
@@ -50,6 +51,11 @@ def makers() -> Mapping[str, Maker]:
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"{package}.{module.name}")
     return _MAKERS
+
+
+def made_names() -> list[tuple[str, int]]:
+    """Name and seed of every case that a test makes."""
+    return [(name, seed) for name in sorted(makers()) for seed in range(_COUNTS[name])]
 
 
 def store(folder: Path, name: str, made: Made) -> CaseFile:

@@ -30,7 +30,9 @@ def encoder_config(rng: Rng, depths: Sequence[int] | None = None) -> dict[str, A
     return {
         "type": "MixVisionTransformer",
         "patch_size": 4,
-        "embed_dims": [n * side(rng, -(-5 // n), 6) for n in heads],  # norms of few channels round a lot
+        "embed_dims": [
+            n * side(rng, -(-8 // n), -(-10 // n)) for n in heads
+        ],  # norms of few channels round a lot
         "num_heads": heads,
         "mlp_ratios": [side(rng, 1, 3) for _ in heads],
         "qkv_bias": True,

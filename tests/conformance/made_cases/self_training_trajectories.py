@@ -86,7 +86,7 @@ class Training:
         self.rng, self.kind = rng, kind
         self.classes, self.batch, self.iterations = side(rng, 4, 12), side(rng, 1, 2), 2
         unit = 64 if kind.two_scales else 32
-        self.size = (unit * side(rng, 1, 2 if unit == 32 else 1), unit * side(rng, 1, 2))
+        self.size = (unit * side(rng, 1, 64 // unit), unit * side(rng, 1, 64 // unit))
         self.scales = "all" if rng.integers(2) else 0.5
         step = 32 if self.scales == "all" else 16  # features of the detail have to cover its label
         self.detail = [step * side(rng, 1, n // step - 1) for n in self.size] if kind.two_scales else []
@@ -489,37 +489,37 @@ def trained(rng: Rng, kind: Kind) -> Made:
             return training.finish()
 
 
-@maker("train_trajectory_dacs_aug")
+@maker("train_trajectory_dacs_aug", count=1)
 def dacs(rng: Rng) -> Made:
     """Class mixing in other colours, blurred."""
     return trained(rng, Kind(compared=False, augmented=True))
 
 
-@maker("train_trajectory_daformer")
+@maker("train_trajectory_daformer", count=1)
 def daformer(rng: Rng) -> Made:
     """With the feature distance."""
     return trained(rng, Kind())
 
 
-@maker("train_trajectory_hrda")
+@maker("train_trajectory_hrda", count=1)
 def hrda(rng: Rng) -> Made:
     """On two scales, features compared on one or on both."""
     return trained(rng, Kind(two_scales=True))
 
 
-@maker("train_trajectory_mic")
+@maker("train_trajectory_mic", count=1)
 def mic(rng: Rng) -> Made:
     """HRDA with masked images in their own colours."""
     return trained(rng, Kind(two_scales=True, masked="separatetrg"))
 
 
-@maker("train_trajectory_mic_aug")
+@maker("train_trajectory_mic_aug", count=1)
 def mic_daformer(rng: Rng) -> Made:
     """DAFormer with masked images in other colours."""
     return trained(rng, Kind(masked="separatetrgaug", augmented=True))
 
 
-@maker("train_trajectory_dg_shade")
+@maker("train_trajectory_dg_shade", count=1)
 def shade(rng: Rng) -> Made:
     """Without target, with hallucinated styles."""
     return trained(rng, Kind(target=False, styled=True, augmented=True))

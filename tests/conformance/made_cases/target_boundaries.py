@@ -533,13 +533,13 @@ def _trained(rng: Rng, edges: bool) -> Made:
             return trajectory.finish()
 
 
-@maker("ehtdi_trajectory")
+@maker("ehtdi_trajectory", count=2)
 def trajectory(rng: Rng) -> Made:
     """With other networks, weights, averages, schedules, crops and ignore values."""
     return _trained(rng, edges=False)
 
 
-@maker("ehtdi_edge_trajectory")
+@maker("ehtdi_edge_trajectory", count=2)
 def edge_trajectory(rng: Rng) -> Made:
     """The same with losses at borders."""
     return _trained(rng, edges=True)

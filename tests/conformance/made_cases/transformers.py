@@ -244,14 +244,26 @@ def deeplab(rng: Rng) -> Made:
     return _head_case(rng, "dlv2")
 
 
+def _sensitive(state: State, image: Tensor, model: Config) -> bool:
+    """Whether rounding changes batch-normed logits by much; such networks are drawn again."""
+    exact = segmented(dict(state), image, model, training=True)
+    single = {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
+    off = (segmented(single, image.float(), model, training=True) - exact).abs()
+    return bool((off > 0.3 * (_TOLERANCE["atol"] + _TOLERANCE["rtol"] * exact.abs())).any())
+
+
 def _inference(rng: Rng, two_scales: bool) -> Made:
     classes, batch = side(rng, 2, 6), side(rng, 1, 2)
     window = [16 * side(rng, 2, 3), 16 * side(rng, 2, 3)]
     detail = [16 * side(rng, 1, n // 16 - 1) for n in window]
-    model = model_config(rng, classes, two_scales, detail)
+    while True:
+        model = model_config(rng, classes, two_scales, detail)
+        state, crop = network(rng, model), normal(rng, batch, 3, *window)
+        if not _sensitive(state, crop, model):
+            break
     size = [n + side(rng, 1, n // 2) for n in window]
     stride, original = [side(rng, n // 2, n) for n in window], [n - side(rng, 3, 9) for n in size]
-    state, image, crop = network(rng, model), normal(rng, batch, 3, *size), normal(rng, batch, 3, *window)
+    image = normal(rng, batch, 3, *size)
     arrays: dict[str, Any] = {f"param/{name}": tensor for name, tensor in state.items()}
     arrays |= {"in/img": image, "in/img_crop_sized": crop}
 
@@ -287,13 +299,118 @@ def _inference(rng: Rng, two_scales: bool) -> Made:
     return Made({"hyper_parameters": hyper, "tolerance": tolerance}, arrays)
 
 
-@maker("daformer_inference")
+@maker("daformer_inference", count=2)
 def one_scale_inference(rng: Rng) -> Made:
     """Windows, strides, flips and rescaling of a network on one scale."""
     return _inference(rng, two_scales=False)
 
 
-@maker("hrda_inference")
+@maker("hrda_inference", count=2)
 def two_scale_inference(rng: Rng) -> Made:
     """The same of HRDA, whose detail is seen in windows of its own."""
     return _inference(rng, two_scales=True)
+
+
+def _rescaled(state: State) -> State:
+    """Statistics of a teacher that were never those of the student."""
+    return {
+        name: state[name] + 1 if name.endswith("tracked") else (state[name] * 1.5).float().double()
+        for name in statistics_of(state)
+    }
+
+
+@maker("teacher_mode")
+def teacher(rng: Rng) -> Made:
+    """Statistics of other batches, with other dropout, means and deviations."""
+    batch, size = side(rng, 2, 3), (side(rng, 33, 60), side(rng, 33, 60))
+    mean, std = rng.uniform(90, 130, 3).astype(np.float32), rng.uniform(40, 70, 3).astype(np.float32)
+    model = model_config(rng, side(rng, 2, 9), two_scales=False)
+    state = network(rng, model)
+    statistics = _rescaled(state)
+    levels = rng.integers(0, 256, (batch, 3, *size)).astype(np.uint8)
+    image = torch.from_numpy((levels - mean[:, None, None]) / std[:, None, None]).float().double()
+    moving = state | statistics
+    untouched = resized(segmented(moving, image, model), size)
+    used = resized(segmented(moving, image, model, training=True), size)
+    on, off = [True], [False]
+    labelling = {"Dropout": off, "DropPath": off, "BatchNorm": on, "root": on}
+    everywhere = {"Dropout": on, "DropPath": on, "BatchNorm": on, "root": on}
+    facts = {
+        "teacher_training_flags_during_pseudo_labelling": labelling,
+        "student_training_flags_at_that_time": everywhere,
+        "teacher_flags_after_the_next_train_call": everywhere,
+        "teacher_logits_require_grad": False,
+    }
+    arrays = {
+        **{f"param/model.{name}": tensor for name, tensor in state.items()},
+        **{f"param/ema_model.{name}": tensor for name, tensor in statistics.items()},
+        "in/target_img_u8": levels,
+        "out/teacher_logits_as_used": used,
+        "out/teacher_logits_if_it_were_in_eval_mode_stride3": untouched[..., ::3, ::3],
+        **{f"out/teacher_buffers_after_first_iteration/{name}": moving[name] for name in statistics},
+    }
+    rates = {"dropout_ratio": 0.3, "drop_path_rate": 0.2, "mean": mean.tolist(), "std": std.tolist()}
+    content = {"hyper_parameters": {"model": model, **rates}, "facts": facts}
+    return Made({**content, "tolerance": _TOLERANCE}, arrays)
+
+
+def _styles(maps: Tensor) -> Tensor:
+    """Means and deviations of the channels. Shape: ``(B, C, h, w)`` to ``(B, 2, C)``."""
+    flat = maps.flatten(2)
+    return torch.stack([flat.mean(2), flat.std(2, unbiased=True) + 1e-7], dim=1)
+
+
+def _farthest(styles: Tensor, number: int, start: int) -> list[int]:
+    """One after the other that which is farthest from all chosen ones."""
+    points, chosen = styles.flatten(1), [start]
+    while len(chosen) < number:
+        nearest = torch.stack([((points - points[i]) ** 2).sum(1) for i in chosen]).min(0).values
+        chosen.append(int(nearest.argmax()))
+    return chosen
+
+
+@maker("dg_style_bank")
+def style_bank(rng: Rng) -> Made:
+    """Other encoders, numbers of styles, scales, batches, means and deviations."""
+    config, parameters = encoder_config(rng), Parameters(rng)
+    parameters.encoder(config, "backbone.")
+    first = ("backbone.patch_embed1.", "backbone.block1.", "backbone.norm1.")
+    scale, batch = float(rng.choice([0.5, 0.75])), side(rng, 1, 3)
+    mean, std = rng.uniform(90, 130, 3).astype(np.float32), rng.uniform(40, 70, 3).astype(np.float32)
+
+    def stage(seen: Tensor) -> Tensor:
+        return encode(parameters.state, seen, config, "backbone.")[0]
+
+    image = normal(rng, side(rng, 1, 2), 3, 4 * side(rng, 12, 18), 4 * side(rng, 12, 18))
+    styles = normal(rng, side(rng, 9, 16), 2, config["embed_dims"][0])
+    levels = rng.integers(0, 256, (batch * side(rng, 2, 3), 3, 48, 48)).astype(np.uint8)
+    frames = torch.from_numpy((levels - mean[:, None, None]) / std[:, None, None]).float().double()
+    found = _styles(stage(frames))
+    starts, numbers = (side(rng, 0, 8), side(rng, 0, 1)), (side(rng, 2, 8), side(rng, 2, len(levels)))
+    chosen = _farthest(styles, numbers[0], starts[0])
+    refreshed = found[_farthest(found, numbers[1], starts[1])]
+    maps = stage(image)
+    arrays = {
+        **{f"param/{name}": t for name, t in parameters.state.items() if name.startswith(first)},
+        "in/img": image,
+        "in/styles": styles,
+        "in/start_index": np.array(starts[0]),
+        "in/hook_img_u8": levels,
+        "in/hook_start_index": np.array(starts[1]),
+        "out/stage1_features": maps,
+        "out/style_mean_std": _styles(maps),
+        "out/style_mean_std_hrda_lr_scale": _styles(
+            stage(resized(image, [int(scale * n) for n in image.shape[2:]]))
+        ),
+        "out/chosen_indices": np.array(chosen),
+        "out/proto_mean": styles[chosen][:, 0],
+        "out/proto_std": styles[chosen][:, 1],
+        "out/hook_proto_mean": refreshed[:, 0],
+        "out/hook_proto_std": refreshed[:, 1],
+    }
+    content = {
+        "computes": f"resized by the feature scale ({scale}); refresh in (batches of {batch}, any order)",
+        "hyper_parameters": {"mean": mean.tolist(), "std": std.tolist()},
+        "tolerance": {"atol": 1e-5, "chosen_indices": "exact"},
+    }
+    return Made(content, arrays)
