@@ -1,8 +1,12 @@
 """AdaptBench's command: trains, scores and ranks domain adaptation methods. See ``--help``."""
 
+import signal
 import sys
 
-from adaptbench.cli import main
-
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # until the command listens itself: Ctrl-C gives no traceback
+    from adaptbench.cli import main
+
     sys.exit(main(sys.argv[1:]))

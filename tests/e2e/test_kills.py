@@ -13,7 +13,7 @@ import pytest
 
 from .kills import PHASES, Campaign, Kill, table
 
-#: A job of one stage is hit in these phases, in one after the other; in the first one again, with another run beside it.
+#: A job of one stage is hit in these phases, one after the other; in the first one again with another run beside it.
 SAMPLE = ("generating the cache", "training", "writing a checkpoint", "scoring")
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 import adaptbench
+from adaptbench import signals
 from adaptbench.cli import main, parse
 from adaptbench.commands.run import request_of
 from adaptbench.contracts import plugins
@@ -350,6 +352,21 @@ def test_without_methods_the_answer_may_be_yes(
     monkeypatch.setattr(sys, "stdin", Answers(typed))
     assert main([*BARE, *arguments, "--out", str(tmp_path / "out")]) == 130
     assert started == [len(plugins.discover().names("method"))]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_ends_a_command_with_one_line_and_its_status(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(_: object) -> int:
+        os.kill(os.getpid(), number)
+        raise AssertionError("went on")
+
+    before = [signal.getsignal(each) for each in signals.STOPS]
+    monkeypatch.setattr("adaptbench.commands.ls.execute", stopped)
+    assert main(["ls", "methods"]) == 128 + number
+    assert capsys.readouterr().err == "adaptbench: stopped.\n"
+    assert [signal.getsignal(each) for each in signals.STOPS] == before
 
 
 def test_flags_keep_their_former_names() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +11,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from filelock import FileLock
 
+from adaptbench import signals
 from adaptbench.execution.launch import local
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.planning.plan import Job
@@ -161,6 +165,16 @@ def test_a_job_that_does_not_stop_is_killed(scripted: Scripted, monkeypatch: pyt
     assert time.monotonic() - before < 30
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_lets_jobs_save_and_says_what_is_done(scripted: Scripted, number: signal.Signals) -> None:
+    jobs = scripted(IS_DONE, SAVES_WHEN_ASKED, IS_DONE)
+    threading.Timer(1, os.kill, (os.getpid(), number)).start()
+    with pytest.raises(signals.Stopped, match="1 of 3 jobs are done; the same command goes on") as stopped:
+        local.run_jobs(jobs, 1, Seen())
+    assert signals.exit_status(stopped.value) == 128 + number
+    assert [read_status(job.folder).state for job in jobs] == [State.DONE, State.INTERRUPTED, State.PLANNED]
+
+
 def test_without_a_limit_there_is_none(scripted: Scripted) -> None:
     assert _states(local.run_jobs(scripted(f"sleep 0.3\n{IS_DONE}"), 1, Seen())) == [State.DONE]
 
@@ -213,3 +227,12 @@ def test_a_job_whose_turn_never_came_stays_failed(tmp_path: Path) -> None:
 def test_forced_jobs_are_as_new(tmp_path: Path) -> None:
     assert local.anew(_before(State.DONE, tmp_path / "done")).state is State.PLANNED
     assert local.anew(_before(State.SKIPPED, tmp_path / "skipped")).state is State.SKIPPED
+
+
+def test_nothing_is_written_to_the_folder_of_a_job_that_another_run_works_on(tmp_path: Path) -> None:
+    """It sweeps what it takes for left behind, which would be what is just written."""
+    job = _before(State.FAILED, tmp_path / "failed")
+    there = (job.folder / "status").read_text()
+    with FileLock(job.folder / ".lock"), local.prepared([job]):
+        assert (job.folder / "status").read_text() == there
+        assert not (job.folder / "job.json").exists()
