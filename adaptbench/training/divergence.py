@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from adaptbench.contracts.method import Optimizers
 from adaptbench.data.batch import Batch
 from adaptbench.errors import RunStateError
+from adaptbench.optim.optimizer import by_name
 
 
 class DivergenceWatch:
-    """Looks after every iteration whether all that a method holds is finite: student, teacher, discriminators, buffers.
+    """Looks whether a training is finite: what is optimised after every iteration, everything before a checkpoint.
 
     Losses are not looked at: some are no number where nothing counts, and then have no gradient. One that has makes
     the parameters no numbers in the same iteration.
 
     Args:
-        method: what is trained.
-        file: its checkpoint.
+        optimizers: whose parameters are watched.
+        file: the checkpoint.
     """
 
-    def __init__(self, method: nn.Module, file: Path) -> None:
-        self._method = method
+    def __init__(self, optimizers: Optimizers, file: Path) -> None:
+        groups = (group for one in by_name(optimizers).values() for group in one.optimizer.param_groups)
+        self._optimised = list({id(p): p for group in groups for p in group["params"]}.values())
         self._file = file
         self._noted: list[tuple[str, Tensor]] = []
 
     def note(self, batch: Batch) -> None:
-        """Notes how the method is after the iteration of ``batch``; a GPU is not waited for."""
+        """Notes how the parameters are after the iteration of ``batch``; a GPU is not waited for."""
         step = f"iteration {batch.iteration} (counted from 0), a step on {_images(batch)}"
-        self._noted.append((step, largest(self._method.state_dict().values())))
+        norm = nn.utils.get_total_norm([parameter.detach() for parameter in self._optimised])
+        self._noted.append((step, norm))
 
     def require_finite(self, saved: int | None) -> None:
-        """Raises RunStateError for the first iteration that was noted and left something that is no finite number.
+        """Raises RunStateError for the first iteration that was noted and left a parameter that is no finite number.
 
         Args:
             saved: iterations in the last checkpoint; None = there is none.
         """
         noted, self._noted = self._noted, []
-        for step, value in noted:
-            if not math.isfinite(value):
-                raise self.error(f"weights are not finite after {step}", saved)
+        for step, norm in noted:
+            if not (bool(norm.isfinite()) or _all_finite(self._optimised)):  # squares may be too large alone
+                raise self._error(f"weights are not finite after {step}", saved)
 
-    def error(self, what: str, saved: int | None) -> RunStateError:
-        """Says what is not finite, and which checkpoint is left."""
+    def require_finite_state(self, tensors: Mapping[str, Tensor], iteration: int, saved: int | None) -> None:
+        """Raises RunStateError if anything that a checkpoint is to hold is not finite: teacher, buffers, optimisers."""
+        broken = [name for name, tensor in tensors.items() if not _all_finite([tensor])]
+        if broken:
+            more = f" and {len(broken) - 1} more are" if len(broken) > 1 else " is"
+            raise self._error(f"{broken[0]}{more} not finite at iteration {iteration}", saved)
+
+    def _error(self, what: str, saved: int | None) -> RunStateError:
         kept = "There is no checkpoint yet."
         if saved is not None:
             kept = f"The last good checkpoint is that of iteration {saved}: {self._file}."
@@ -54,9 +63,8 @@ class DivergenceWatch:
         )
 
 
-def largest(tensors: Iterable[Tensor]) -> Tensor:
-    """The largest absolute value of all floating-point ``tensors``, NaN where there is one. Shape: scalar."""
-    return nn.utils.get_total_norm([t for t in tensors if t.is_floating_point()], math.inf)
+def _all_finite(tensors: Iterable[Tensor]) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def _images(batch: Batch) -> str:

@@ -56,7 +56,7 @@ def _require_finite(name: str, facts: Facts) -> None:
     broken = [fact for fact, value in facts.items() if not math.isfinite(value)]
     if broken:
         raise RunStateError(
-            f"The pseudo-label of {name} has a {broken[0]} of {facts[broken[0]]}: the network that made it has "
+            f"The pseudo-label of {name} has {broken[0]} = {facts[broken[0]]}: the network that made it has "
             "diverged. Train it again with a lower learning_rate."
         )
 

@@ -30,7 +30,7 @@ from adaptbench.optim.optimizer import by_name
 from adaptbench.storage.atomic import append_text, write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
-from adaptbench.training.divergence import DivergenceWatch, largest
+from adaptbench.training.divergence import DivergenceWatch
 from adaptbench.training.energy import energy_meter
 
 #: Called with the iterations that are done, their total, and the last losses that were logged: sum, and by name.
@@ -98,7 +98,7 @@ class TrainingLoop:
         self._should_stop = should_stop
         self._folder = folder
         self._losses: dict[str, float] = {}
-        self._watch = DivergenceWatch(self.model, self.checkpoint_file)
+        self._watch = DivergenceWatch(self.optim_wrapper, self.checkpoint_file)
         self._saved: int | None = None
 
     @property
@@ -202,9 +202,7 @@ class TrainingLoop:
             "stage_seed": self.stream.stage_seed,
             "state": checkpoint.flatten("state", rest, tensors),
         }
-        if not bool(largest(tensors.values()).isfinite()):
-            what = f"the state of an optimiser is not finite at iteration {self.iter}, so that it would train no more"
-            raise self._watch.error(what, self._saved)
+        self._watch.require_finite_state(tensors, self.iter, self._saved)
         checkpoint.save(self.checkpoint_file, tensors, facts)
         self._saved = self.iter
 

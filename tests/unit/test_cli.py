@@ -17,6 +17,7 @@ from typing import get_args
 
 import pytest
 import yaml
+from forks import in_fork
 
 import adaptbench
 from adaptbench import signals
@@ -373,3 +374,38 @@ def test_flags_keep_their_former_names() -> None:
     assert parse(["--methods", "dacs", "--debug-pictures", "5"]) == Run(methods=("dacs",), debug_images=5)
     assert parse(["--debug-pictures=5"]) == Run(debug_images=5)
     assert parse(["report", "--pictures"]) == Report(images=True)
+
+
+def test_a_name_that_is_no_utf8(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls", "runs", "--out", os.fsdecode(b"results\xff")]) == 2
+    assert "'results\\udcff' holds bytes that are not read as UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("written", [("--out=-my results",), ("--out", "a", "--out=-my results")])
+def test_a_folder_that_begins_with_a_dash(written: tuple[str, ...]) -> None:
+    assert parse(["ls", "runs", *written]) == Ls(("runs",), out=Path("-my results"))
+    assert parse(["ls", "runs", *written, "--out=b"]) == Ls(("runs",), out=Path("b"))
+
+
+def test_standard_output_that_is_full(capsys: pytest.CaptureFixture[str]) -> None:
+    in_fork(_with_standard_output_full)
+
+
+def _with_standard_output_full() -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), io.StringIO()
+    assert main(["ls", "methods"]) == 2
+    assert sys.stderr.getvalue() == "adaptbench: standard output: No space left on device.\n"
+    sys.stdout.flush()
+
+
+def test_no_home_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("ADAPTBENCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    assert main(["--methods", "source_only", "--dry-run"]) == 2
+    assert "Set HOME, or ADAPTBENCH_CACHE to a folder." in capsys.readouterr().err

@@ -79,3 +79,10 @@ def test_errors() -> None:
         restrict(weight, ignore_bottom=-1)
     with pytest.raises(ValueError, match="padding"):
         restrict(weight, torch.ones(1, 4, 4), padding="sane")  # type: ignore[arg-type]
+
+
+def test_a_teacher_that_is_not_finite_makes_the_loss_no_number() -> None:
+    """Else its confidence would be below the threshold, and no pseudo-label would count, in silence."""
+    logits = torch.zeros(2, 3, 2, 2)
+    logits[1, 2, 0, 1] = torch.nan
+    assert bool(pseudo_label(logits, 0.5).weight.isnan().all())

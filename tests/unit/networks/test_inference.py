@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptbench.errors import UsageError
+from adaptbench.errors import RunStateError, UsageError
 from adaptbench.networks.inference import (
     Averaged,
     Mode,
@@ -183,3 +183,14 @@ def test_the_likeliest_class_is_the_predicted_one(network: Coarse, mode: Mode) -
     found = probability(network, image, mode, size)
     assert torch.allclose(found.sum(dim=0), torch.ones(size), atol=1e-5)
     assert torch.equal(found.argmax(dim=0).to(torch.uint8), segment(network, image, mode, size))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("mode", [Whole(), Sliding((4, 4), (4, 4)), Averaged((1.0,))])
+def test_scores_that_are_no_numbers_have_no_most_likely_class(mode: Mode, value: float) -> None:
+    logits = torch.zeros(1, 2, 4, 4)
+    logits[0, 1, 2, 3] = value
+    with pytest.raises(RunStateError, match="scores that are no finite numbers"):
+        segment(Fixed(logits), torch.zeros(1, 3, 4, 4), mode, (4, 4))
+    logits[0, 1, 2, 3] = -torch.inf  # is the probability 0
+    assert segment(Fixed(logits), torch.zeros(1, 3, 4, 4), mode, (4, 4)).sum() == 0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -123,3 +125,24 @@ def test_importing_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    record: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As results of a user whose umask is 077 are to others."""
+    store(record(), tmp_path)
+    closed = store(record(method="theirs"), tmp_path).parents[1]
+    usual = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return usual(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = scan_records(tmp_path)
+    assert len(found.records) == 1
+    (problem,) = found.unreadable
+    assert problem.path == closed.relative_to(tmp_path).as_posix()
+    assert "Permission denied; what is in it is not shown" in problem.reason

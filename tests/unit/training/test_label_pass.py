@@ -20,7 +20,7 @@ from adaptbench.contracts.settings import Settings
 from adaptbench.contracts.task import Task
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.taxonomy import class_set
-from adaptbench.errors import InterruptedTrainingError
+from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.networks.inference import Size
 from adaptbench.training.label_pass import Item, label_images
 
@@ -100,3 +100,22 @@ def test_a_stopped_pass_goes_on_where_it_was(items: list[Item], tmp_path: Path, 
     _, labeller = labels(items, tmp_path / "stopped")
     assert len(labeller.seen) == 3 - stop_after
     assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+
+
+def test_what_is_no_number_is_no_pseudo_label(items: list[Item], tmp_path: Path) -> None:
+    """It would be sorted with the others, to any place."""
+
+    class Uncertain(Labeller):
+        def label(self, method: Trained, image: Tensor, size: Size) -> PseudoLabel:
+            entropy = float("nan") if image.shape[-1] == 16 else 1.0
+            return PseudoLabel(super().label(method, image, size).label, {"entropy": entropy})
+
+    method = Colours(
+        Task("b", "uda", class_set("cityscapes19"), profile("mini")), Settings.model_validate({})
+    )
+    kept = PseudoLabels(tmp_path)
+    with pytest.raises(
+        RunStateError, match=r"of city-train/b has entropy = nan: the network .* has diverged"
+    ):
+        label_images(method, Uncertain(), items, kept, lambda done, total: None, lambda: False)
+    assert list(kept.entries()) == ["city-train/a"]

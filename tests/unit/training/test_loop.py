@@ -156,10 +156,9 @@ def _break(iteration: int, part: str) -> Any:
         log = usual(method, batch, optimizers)
         if batch.iteration == iteration:
             with torch.no_grad():
-                if part == "loss":  # finite weights, whose gradients have squares that are not
-                    method.get_parameter("student.weight").fill_(1e30)
-                else:
-                    method.get_buffer(part).fill_(torch.inf if part == "centre" else torch.nan)
+                broken = "student.weight" if part == "gradients" else part
+                # Finite weights of which the squares, and those of their gradients, are not.
+                method.state_dict()[broken].fill_(1e30 if part == "gradients" else torch.nan)
         return log
 
     return step
@@ -171,18 +170,22 @@ class WithTeacher(Showing):
     def __init__(self, task: Task, settings: Settings) -> None:
         super().__init__(task, settings)
         self.register_buffer("teacher", torch.zeros(2))
-        self.register_buffer("centre", torch.zeros(2))
 
 
 _STEP = "weights are not finite after iteration 12 (counted from 0), a step on the labelled images a, b"
-_DEAD = "the state of an optimiser is not finite at iteration 20, so that it would train no more"
+_OPTIMISER = "state.optimizers.student.state.0.exp_avg_sq and 1 more are not finite at iteration 20"
+_BROKEN = [
+    ("student.weight", _STEP),
+    ("teacher", "method.teacher is not finite at iteration 20"),
+    ("gradients", _OPTIMISER),
+]
 
 
-@pytest.mark.parametrize(("part", "said"), [("teacher", _STEP), ("centre", _STEP), ("loss", _DEAD)])
+@pytest.mark.parametrize(("part", "said"), _BROKEN)
 def test_a_training_that_diverges_stops(
     part: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In its iteration, between two lines of the log and two checkpoints; at the next checkpoint an optimiser."""
+    """In its iteration, between two lines of the log and two checkpoints; else at the next checkpoint."""
     monkeypatch.setattr(WithTeacher, "train_step", _break(12, part))
     loop = _loop(tmp_path, method=WithTeacher, checkpoint_every=10)
     with pytest.raises(RunStateError) as error:
@@ -197,6 +200,6 @@ def test_a_training_that_diverges_stops(
 
 
 def test_without_a_checkpoint_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WithTeacher, "train_step", _break(0, "teacher"))
+    monkeypatch.setattr(WithTeacher, "train_step", _break(0, "student.weight"))
     with pytest.raises(RunStateError, match=r"after iteration 0 .*There is no checkpoint yet\."):
         _loop(tmp_path, method=WithTeacher).run()
