@@ -42,7 +42,7 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
     written: list[Path] = []
     folders: set[Path] = set()
     for board in boards(records):
-        folder = out / "leaderboards" / board.benchmark.replace("/", "-")
+        folder = out / "leaderboards" / formatting.file_name(board.benchmark)
         if folder in folders:
             folder = folder.with_name(f"{folder.name}-{board.ranking_hash[:8]}")
         folders.add(folder)
