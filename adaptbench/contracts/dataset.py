@@ -194,8 +194,12 @@ class Dataset(ABC):
 
     def _glob(self, folder: str, pattern: str) -> list[Path]:
         """What matches on disk, else what matches in the archives; in any order."""
-        _require_open(self.root / folder, pattern)
-        unpacked = list((self.root / folder).glob(pattern))
+        try:
+            _require_open(self.root / folder, pattern)
+            unpacked = list((self.root / folder).glob(pattern))
+        except OSError as error:  # names that are too long, a disk that fails
+            problem = f"cannot look for {folder}/{pattern} under {self.root}: {error.strerror or error}"
+            raise DataError(f"{self.name}: {problem}. Check the folder and the pattern.") from error
         return unpacked or [path for packed in self._archives for path in packed.glob(folder, pattern)]
 
     def _place(self, path: str) -> Path:

@@ -282,6 +282,7 @@ def _below_root(stated: str) -> bool:
     """Whether a path, or a pattern of paths, names something in a folder and nothing outside of it."""
     path = PurePosixPath(stated)
     plain = 0 < len(path.parts) <= _DEEPEST and "\0" not in stated
+    plain = plain and all(len(part.encode()) <= _LONGEST_NAME for part in path.parts)
     return plain and not path.is_absolute() and ".." not in path.parts
 
 

@@ -155,8 +155,11 @@ def split(path: Path) -> tuple[Path, str] | None:
 
 def is_file(path: Path) -> bool:
     """Whether there is such a file, on disk or in an archive."""
-    inside = split(path)
-    return path.is_file() if inside is None else inside[1] in archive(inside[0]).files
+    try:
+        inside = split(path)
+        return path.is_file() if inside is None else inside[1] in archive(inside[0]).files
+    except OSError:  # its name is too long
+        return False
 
 
 def read_bytes(path: Path) -> bytes:

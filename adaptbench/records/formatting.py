@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+#: Units: letters.
+_LONGEST_NAME = 100
 MISSING = "–"  # noqa: RUF001 (an en dash, as in printed tables)
 
 #: Protocol key and value -> how a paper would say it.
@@ -211,3 +213,8 @@ def enumeration(names: Iterable[str]) -> str:
     """Names joined for a sentence: ``a``, ``a and b``, ``a, b and c``."""
     listed = list(names)
     return " and ".join(filter(None, [", ".join(listed[:-1]), *listed[-1:]]))
+
+
+def file_name(text: str) -> str:
+    """``text``, which a stranger may have written, as the name of a file or folder in one that is ours."""
+    return re.sub(r"[^\w.=+-]+", "-", text).strip(".")[:_LONGEST_NAME] or "unnamed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from adaptbench.storage.atomic import replacing
 RECORD = "record.json"
 #: More than any run has. Units: bytes, unpacked.
 _LARGEST = 2 << 30
+_LONGEST_NAME = 200
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip: equal content gives equal bytes
 
 
@@ -79,9 +81,18 @@ def read_zip(path: Path) -> Contribution:
             for info in infos:
                 target = Path(folder) / info.filename
                 target.parent.mkdir(exist_ok=True)
-                target.write_bytes(archive.read(info))
+                with archive.open(info) as packed, target.open("wb") as file:
+                    shutil.copyfileobj(packed, file)
             found = _read_unpacked(Path(folder))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise RunStateError(f"it is no readable zip ({error})") from error
     extra = sorted({info.filename for info in infos} - set(found.files))
     if extra:
@@ -110,5 +121,5 @@ def _require_plain(infos: list[zipfile.ZipInfo]) -> None:
 
 def _is_matrices(name: str) -> bool:
     folder, _, file = name.partition("/")
-    plain = "/" not in file and "\\" not in file and not file.startswith(".")
+    plain = "/" not in file and "\\" not in file and not file.startswith(".") and len(file) < _LONGEST_NAME
     return folder == "confusion" and plain and file.endswith(".npz")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from .bench import PLUGINS, Bench, without_circumstances
+from .bench import PLUGINS, Bench, call, without_circumstances
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,41 @@ def test_changed_weights_are_named_and_made_anew_when_they_are_deleted(stage: st
     answer = finished.run("after_source")
     assert answer.code == 0, answer.output
     assert without_circumstances(finished.record("after_source")) == without_circumstances(before)
+
+
+def test_a_changed_log_of_a_training_is_named(finished: Bench) -> None:
+    """Records say of pseudo-labels what was logged, and the page draws it."""
+    (finished.folder("after_source") / "record.json").unlink()
+    log = flip(finished.stage("after_source", "second") / "metrics.jsonl")
+    answer = finished.run("after_source")
+    assert answer.code == 1
+    reason = str(finished.status("after_source")["reason"])
+    assert f"{log} was changed after it had been written. Delete the folder {log.parent} to train" in reason
+    shutil.rmtree(log.parent)
+    answer = finished.run("after_source")
+    assert answer.code == 0, answer.output
+
+
+def test_a_changed_byte_of_a_generated_image_stops_the_job(finished: Bench, tmp_path: Path) -> None:
+    shutil.copytree(finished.cache, tmp_path / "cache")
+    bench = replace(finished, out=tmp_path / "out", cache=tmp_path / "cache")
+    for image in bench.cache.glob("minicity/gta5-*/images/00001.png"):
+        shutil.copy(image.with_name("00002.png"), image)  # whole, and another one
+    answer = bench.run("source_only")
+    assert answer.code == 1
+    reason = str(bench.status("source_only")["reason"])
+    assert "/images/00001.png is not what was generated. Delete the folder " in reason
+    assert reason.endswith(" and run again: it is generated anew.")
+
+
+def test_a_changed_record_is_named_by_ls_and_report(finished: Bench) -> None:
+    path = finished.folder("after_source") / "record.json"
+    before = path.read_text()
+    changed = before.replace('"seed": 0', '"seed": 7')
+    assert changed != before
+    path.write_text(changed)
+    for verb in (["ls", "runs"], ["report"]):
+        answer = call([*verb, "--out", str(finished.out)], finished.variables())
+        assert answer.code == 0
+        assert "record.jsonwaschangedafterithadbeenwritten.Deleteitsfolder" in "".join(answer.output.split())
+    path.write_text(before)

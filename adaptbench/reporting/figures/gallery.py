@@ -42,7 +42,7 @@ def draw_all(records: Iterable[Record], out: Path, say: Callable[[str], None] = 
     written: list[Path] = []
     folders: set[Path] = set()
     for board in boards(records):
-        folder = out / "leaderboards" / board.benchmark.replace("/", "-")
+        folder = out / "leaderboards" / formatting.file_name(board.benchmark)
         if folder in folders:
             folder = folder.with_name(f"{folder.name}-{board.ranking_hash[:8]}")
         folders.add(folder)
@@ -75,10 +75,13 @@ def _class_images(board: Board, out: Path, folder: Path, say: Callable[[str], No
     if not all(file.is_file() for file in files):
         return [folder / "classes.png"]
     try:
-        total = np.sum([PerImageConfusion.load(file).total() for file in files], axis=0)
+        totals = [PerImageConfusion.load(file).total() for file in files]
+        if any(len(total) != len(board.classes) for total in totals):
+            raise RunStateError(f"{files[0]} or another seed's is not of the {len(board.classes)} classes.")
     except RunStateError as error:
         say(f"{board.benchmark}: no image of the confusion. {error}")
         return [folder / "classes.png"]
+    total = np.sum(totals, axis=0)
     note = f"{where(board)}; seeds: {formatting.seed_list(best.seeds)}; percent of each true class"
     with plain_style():
         save(confusion_image(total, board.classes, f"{board.title}: {best.label}", note), confusion)

@@ -221,7 +221,9 @@ def write_studies(tables: Iterable[StudyTable], folder: Path) -> list[Path]:
     Tables of one study and board stand together.
     """
     pages = []
-    for name, group in groupby(tables, key=lambda t: f"{t.study.name}-{t.series.board}".replace("/", "-")):
+    for name, group in groupby(
+        tables, key=lambda t: formatting.file_name(f"{t.study.name}-{t.series.board}")
+    ):
         own = list(group)
         pages.append(write_with_csv(folder / f"{name}.md", render_markdown(own), render_csv(own))[0])
     return pages

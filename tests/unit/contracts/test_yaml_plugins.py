@@ -335,3 +335,48 @@ def test_a_split_without_images_and_a_dataset_as_benchmark(polyps: Path) -> None
         opened(file).samples("train")
     assert yaml_plugins.kind(file) == "dataset"
     assert cli.main(["--benchmarks", str(file), "--dry-run"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("masks/{parent}/{stem}.png", "masks/{stem}}.png", r"splits\.val\.labels'.*write {stem}"),
+        ("clinic_a/*.jpg", '""', r"splits\.train\.images'.*write a path below the root"),
+        ("clinic_a/*.jpg", '"***/a"', r"splits\.train\.images'.*'\*\*' stands alone"),
+        ("clinic_a/*.jpg", '"' + "*/" * 40 + 'x"', r"splits\.train\.images'.*write a path below the root"),
+        ("clinic_a/*.jpg", '"' + "x" * 300 + '*"', r"splits\.train\.images'.*write a path below the root"),
+        ("{stem}.png}\n  target", '{stem}.png", replace: {a: "../../b"}}\n  target', "part of a file's name"),
+        ("title:", 'root: "loop"\ntitle:', "key 'root': there can be no such path: Symlink loop"),
+        ("title:", 'root: "\\0"\ntitle:', "key 'root': there can be no such path: embedded null byte"),
+        (
+            "title:",
+            f"root: {'x' * 300}\ntitle:",
+            r"key 'root': there can be no such path: .*File name too long",
+        ),
+        ("[64, 48]", f"[{10**30}, 48]", r"key 'size\.0': Input should be less than or equal to 65536"),
+        ("title:", f"range: [0, {10**30}]\ntitle:", r"key 'range\.1': Input should be less than or equal"),
+    ],
+)
+def test_places_that_cannot_be(old: str, new: str, said: str, polyps: Path) -> None:
+    (polyps / "loop").symlink_to("loop")
+    file = polyps / "polyps.yaml"
+    text = file.read_text()
+    old = old if old in text else old.replace("{stem}.png}", '{stem}.png"}')
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(UsageError, match=said):
+        opened(file)
+
+
+def test_replacements_that_grow(polyps: Path) -> None:
+    """Forty doublings of a name would be a terabyte."""
+    file = polyps / "polyps.yaml"
+    doubled = ", ".join(f'"{letter}": "{chr(ord(letter) + 1) * 2}"' for letter in "abcdefghijklmnopqrstuvwxy")
+    replace = f'{{stem}}.png", replace: {{"0": aaaa, {doubled}}}}}\n  target'
+    file.write_text(file.read_text().replace('{stem}.png"}\n  target', replace, 1))
+    assert max(len(sample.label.stem) for sample in opened(file).samples("train")) <= 255
+
+
+def test_folders_are_no_images(polyps: Path) -> None:
+    (polyps / "clinic_a" / "7.jpg").mkdir()
+    assert len(opened(polyps / "polyps.yaml").samples("train")) == 5
