@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -318,3 +319,23 @@ def test_a_split_without_images_and_a_dataset_as_benchmark(polyps: Path) -> None
         opened(file).samples("train")
     assert yaml_plugins.kind(file) == "dataset"
     assert cli.main(["--benchmarks", str(file), "--dry-run"]) == 2
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(
+    polyps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images would be left out in silence; as root nothing is closed by permissions."""
+    closed = polyps / "clinic_b/day_2"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    dataset = opened(polyps / "polyps.yaml")
+    assert len(dataset.samples("train")) == 5
+    with pytest.raises(DataError, match=rf"The folder {closed} cannot be listed: permission denied"):
+        dataset.samples("val")
+
+
+def test_a_name_that_is_no_utf8_is_refused(polyps: Path) -> None:
+    (polyps / "clinic_a" / os.fsdecode(b"by\xffte.jpg")).touch()
+    with pytest.raises(
+        DataError, match=r"clinic_a/by\\udcffte.jpg' is no UTF-8. Rename the file and its label"
+    ):
+        opened(polyps / "polyps.yaml").samples("train")
