@@ -128,7 +128,7 @@ def _on_a_read_only_disk(reference: Bench, folder: Path) -> None:
     assert f"adaptbench: Cannot write {out}/runs/minicity/tiny/majority/" in ended.output
     assert "Read-only file system. Choose another folder with --out." in ended.output
 
-    assert "dacs" in _asked("ls", "runs", "--out", str(out))
+    assert "source_only" in _asked("ls", "runs", "--out", str(out))
     warned, _, boards = _asked("report", "--json", "--out", str(out)).partition("\n{")
     assert len(json.loads("{" + boards)["boards"]) == 1 and "Read-only file system" in warned
     assert "NOT WRITABLE" in _asked("doctor", "--out", str(out))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -380,3 +381,23 @@ def test_replacements_that_grow(polyps: Path) -> None:
 def test_folders_are_no_images(polyps: Path) -> None:
     (polyps / "clinic_a" / "7.jpg").mkdir()
     assert len(opened(polyps / "polyps.yaml").samples("train")) == 5
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(
+    polyps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images would be left out in silence; as root nothing is closed by permissions."""
+    closed = polyps / "clinic_b/day_2"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    dataset = opened(polyps / "polyps.yaml")
+    assert len(dataset.samples("train")) == 5
+    with pytest.raises(DataError, match=rf"The folder {closed} cannot be listed: permission denied"):
+        dataset.samples("val")
+
+
+def test_a_name_that_is_no_utf8_is_refused(polyps: Path) -> None:
+    (polyps / "clinic_a" / os.fsdecode(b"by\xffte.jpg")).touch()
+    with pytest.raises(
+        DataError, match=r"clinic_a/by\\udcffte.jpg' is no UTF-8. Rename the file and its label"
+    ):
+        opened(polyps / "polyps.yaml").samples("train")

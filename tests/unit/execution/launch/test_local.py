@@ -236,3 +236,16 @@ def test_nothing_is_written_to_the_folder_of_a_job_that_another_run_works_on(tmp
     with FileLock(job.folder / ".lock"), local.prepared([job]):
         assert (job.folder / "status").read_text() == there
         assert not (job.folder / "job.json").exists()
+
+
+def test_a_job_that_cannot_be_started_takes_no_other_with_it(scripted: Scripted) -> None:
+    jobs = scripted(IS_DONE, IS_DONE, IS_DONE)
+    (jobs[1].folder / "script").unlink()
+    ended = local.run_jobs(jobs, 1, Seen())
+    assert _states(ended) == [State.DONE, State.FAILED, State.DONE]
+    assert "It cannot be started: [Errno 2] No such file or directory" in ended[1].status.reason
+
+
+def test_a_job_that_ended_between_its_record_and_its_status_is_done(tmp_path: Path) -> None:
+    (tmp_path / "record.json").touch()
+    assert _settled(tmp_path, RUNNING, -9).state is State.DONE

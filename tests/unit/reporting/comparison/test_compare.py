@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mounts
 import numpy as np
 import pytest
+from forks import in_fork
 from stored_runs import CITIES, confusion
 
 from adaptbench.cli import main
@@ -198,3 +200,18 @@ def test_missing_matrices_and_other_labels_are_named(run: Maker, said: Runner, t
         renamed = PerImageConfusion(tuple(f"x{name}" for name in own.names), own.matrices)
         renamed.save(matrices_path(tmp_path, one, "cityscapes/val"))
     assert "were scored on other images" in said("dacs", "fada", status=2)
+
+
+@pytest.mark.skipif(bool(mounts.refused()), reason=mounts.refused())
+def test_results_that_may_only_be_read(run: Maker, said: Runner, tmp_path: Path) -> None:
+    run("dacs", 60)
+    run("fada", 50)
+    in_fork(_compare_read_only, said, tmp_path)
+
+
+def _compare_read_only(said: Runner, out: Path) -> None:
+    mounts.own_mounts()
+    mounts.read_only(out)
+    text = said("dacs", "fada")
+    assert "Different: dacs is better than fada." in text
+    assert f"Cannot write {out}/comparisons/" in text and "Read-only file system" in text
