@@ -139,5 +139,5 @@ def _digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     total = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         total.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
-        total.update(np.ascontiguousarray(array))
+        total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()
