@@ -13,5 +13,5 @@ os.environ.pop("ADAPTBENCH_WEIGHTS", None)
 
 # pytest tests/unit/fuzz --hypothesis-profile campaign: many examples, for hours in which nobody waits.
 settings.register_profile(
-    "campaign", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck)
+    "campaign", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck)
 )

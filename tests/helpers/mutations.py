@@ -5,7 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
+
+#: A quarter of the examples that a profile asks for: 25 unless one is named.
+fuzzed = settings(deadline=None, max_examples=settings.default.max_examples // 4)
 
 #: Texts that other programs understand as something else.
 ODD_TEXTS = (

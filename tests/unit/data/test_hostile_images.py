@@ -14,6 +14,7 @@ import pytest
 from adaptbench.data import archives
 from adaptbench.data.files import index_image_size, read_image, read_index_image
 from adaptbench.errors import DataError
+from adaptbench.prediction.images import find, read_upright
 
 READERS = (read_image, read_index_image, index_image_size)
 Read = Callable[[Path], object]
@@ -91,3 +92,15 @@ def test_a_pipe_in_place_of_an_archive(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.zip")
     with pytest.raises(DataError, match=r"Cannot read the archive .*a\.zip.*pipe"):
         archives.Archive(tmp_path / "a.zip")
+
+
+def test_what_cannot_be_read_is_among_the_images_to_predict(tmp_path: Path) -> None:
+    """So that it is named, and the others are predicted."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "up").symlink_to(tmp_path)
+    assert list(find(tmp_path)) == ["loop", "pipe"]
+    for path in find(tmp_path).values():
+        with pytest.raises(DataError, match=path.name):
+            read_upright(path)

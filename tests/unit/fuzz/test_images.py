@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from mutations import damaged
+from mutations import damaged, fuzzed
 from PIL import Image
 
 from adaptbench.data.files import index_image_size, read_image, read_index_image, read_wide_index_image
@@ -64,7 +64,7 @@ def reading(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-@settings(deadline=None)
+@fuzzed
 @given(picture=pictures())
 def test_pictures_of_any_kind(file: Path, picture: tuple[bytes, Image.Image]) -> None:
     data, _ = picture
@@ -100,7 +100,7 @@ def png(mode: str) -> bytes:
 LABELS = {mode: png(mode) for mode in ("L", "P", "RGB")}
 
 
-@settings(deadline=None)
+@fuzzed
 @given(
     data=st.sampled_from(sorted(LABELS)).flatmap(lambda mode: st.tuples(st.just(mode), damaged(LABELS[mode])))
 )
@@ -117,7 +117,7 @@ def test_damaged_labels(file: Path, data: tuple[str, bytes]) -> None:
             np.testing.assert_array_equal(found, whole)
 
 
-@settings(deadline=None)
+@fuzzed
 @given(
     data=st.binary(max_size=80),
     head=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\0"]),

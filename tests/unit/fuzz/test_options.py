@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from mutations import ODD_TEXTS, VALUES
+from mutations import ODD_TEXTS, VALUES, fuzzed
 
 from adaptbench.contracts.settings import Settings
 from adaptbench.errors import AdaptBenchError
@@ -29,7 +29,7 @@ def as_json(value: Any) -> str:
 TEXTS = VALUES.map(as_json) | st.sampled_from(ODD_TEXTS) | st.text(max_size=10)
 
 
-@settings(deadline=None)
+@fuzzed
 @given(key=KEYS | DIALS | st.sampled_from(ODD_TEXTS) | st.text(max_size=5), text=TEXTS)
 def test_values(key: str, text: str, tmp_path_factory: Any) -> None:
     out: Path = tmp_path_factory.getbasetemp()

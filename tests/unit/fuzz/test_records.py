@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from made_records import make_record
-from mutations import damaged, mutated
+from mutations import damaged, fuzzed, mutated
 
 from adaptbench.errors import RunStateError
 from adaptbench.records.confusion_files import PerImageConfusion
@@ -41,7 +41,7 @@ def written(out: Path) -> bytes:
     return (out / "record.json").read_bytes()
 
 
-@settings(deadline=None)
+@fuzzed
 @given(data=st.data())
 def test_a_damaged_record_is_an_error_or_what_was_written(
     out: Path, written: bytes, data: st.DataObject
@@ -56,7 +56,7 @@ def test_a_damaged_record_is_an_error_or_what_was_written(
         assert found == RECORD
 
 
-@settings(deadline=None)
+@fuzzed
 @given(data=st.data())
 def test_damaged_matrices_are_an_error_or_what_was_written(out: Path, data: st.DataObject) -> None:
     path = out / "matrices.npz"
@@ -71,7 +71,7 @@ def test_damaged_matrices_are_an_error_or_what_was_written(out: Path, data: st.D
         np.testing.assert_array_equal(found.matrices, MATRICES.matrices)
 
 
-@settings(deadline=None)
+@fuzzed
 @given(document=mutated(PLAIN))
 def test_reports_take_any_record(tmp_path_factory: pytest.TempPathFactory, out: Path, document: Any) -> None:
     """Sealed anew, as a stranger would."""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from mutations import ODD_TEXTS, damaged, mutated
+from mutations import ODD_TEXTS, damaged, fuzzed, mutated
 from PIL import Image
 
 from adaptbench.commands.run import request_of
@@ -100,7 +100,7 @@ def read(path: Path, text: str) -> Any:
     return plugins.discover([path])
 
 
-@settings(deadline=None)
+@fuzzed
 @given(text=written(DATASET))
 def test_datasets(folder: Path, text: str) -> None:
     path = folder / "fuzzed.yaml"
@@ -121,7 +121,7 @@ def test_datasets(folder: Path, text: str) -> None:
         assert len(str(error)) < 20_000
 
 
-@settings(deadline=None)
+@fuzzed
 @given(text=written(BENCHMARK))
 def test_benchmarks(folder: Path, text: str) -> None:
     path = folder / "problem.yaml"
@@ -140,7 +140,7 @@ def test_benchmarks(folder: Path, text: str) -> None:
         assert len(str(error)) < 20_000
 
 
-@settings(deadline=None)
+@fuzzed
 @given(text=written(EXPERIMENT))
 def test_experiments(folder: Path, text: str) -> None:
     path = folder / "experiment.yaml"
