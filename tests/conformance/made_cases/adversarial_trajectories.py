@@ -377,6 +377,12 @@ def advent(rng: Rng) -> Made:
     return _train(_Plan(rng, rerun=False, adversarial=True), _information, _logistic)
 
 
+@maker("intrada_trajectory")
+def intrada(rng: Rng) -> Made:
+    """The second stage of IntraDA, which is AdvEnt on other images."""
+    return _train(_Plan(rng, rerun=False, adversarial=True), _information, _logistic)
+
+
 @maker("minent_mmseg_trajectory")
 def minent_again(rng: Rng) -> Made:
     """MinEnt in the other framework, with or without an auxiliary head."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .making import Array, Made, Rng, label_map, maker, normal, side
+from .making import Array, Made, Rng, label_map, maker, normal, rounds, side, single
 from .plain_networks import (
     Config,
     Parameters,
@@ -227,7 +227,7 @@ def classwise(rng: Rng) -> Made:
 
 
 @maker("hrda_head_train_single")
-def single(rng: Rng) -> Made:
+def one_attention(rng: Rng) -> Made:
     """One attention for all classes."""
     return _head_case(rng, "single")
 
@@ -247,9 +247,7 @@ def deeplab(rng: Rng) -> Made:
 def _sensitive(state: State, image: Tensor, model: Config) -> bool:
     """Whether rounding changes batch-normed logits by much; such networks are drawn again."""
     exact = segmented(dict(state), image, model, training=True)
-    single = {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
-    off = (segmented(single, image.float(), model, training=True) - exact).abs()
-    return bool((off > 0.3 * (_TOLERANCE["atol"] + _TOLERANCE["rtol"] * exact.abs())).any())
+    return rounds(segmented(single(state), image.float(), model, training=True), exact, _TOLERANCE)
 
 
 def _inference(rng: Rng, two_scales: bool) -> Made:
