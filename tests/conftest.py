@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 
 # Before torch and OpenCV are imported. Tests run beside each other, and small steps gain nothing by more threads.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"))
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported
 os.environ.pop("ADAPTBENCH_WEIGHTS", None)
+# What is imported stays: looking through it for garbage takes seconds, here and in every fork.
+gc.disable()
+atexit.register(gc.unfreeze)
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is collected from here on, but not among what is imported until now."""
+    gc.freeze()
+    gc.enable()
