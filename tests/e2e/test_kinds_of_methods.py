@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .bench import Bench, read_json
 
-#: With discriminators, without target images, in three stages, with a few labels, untrained, and with several views.
+#: With discriminators, without target images, in two stages, with a few labels, untrained, and with several views.
 KINDS = ("advent", "daformer_dg", "ehtdi", "few_label_8", "majority", "pixmatch")
 
 
