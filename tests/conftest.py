@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 
 from hypothesis import HealthCheck, settings
@@ -15,3 +17,14 @@ os.environ.pop("ADAPTBENCH_WEIGHTS", None)
 settings.register_profile(
     "campaign", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+# What is imported stays: looking through it for garbage takes seconds, here and in every fork.
+gc.disable()
+atexit.register(gc.unfreeze)
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is collected from here on, but not among what is imported until now."""
+    gc.freeze()
+    gc.enable()

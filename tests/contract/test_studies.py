@@ -69,8 +69,8 @@ def test_what_a_variant_states_changes_something(declared: type[Study], extra: l
 
 
 def test_a_variant_takes_a_step_and_predicts(variant: Chosen) -> None:
-    """At the size of profile mini: crops, windows and networks of all variants have to fit together."""
-    method, settings = variant
+    """One image, at the size of profile mini: crops, windows and networks of all variants have to fit together."""
+    method, settings = variant[0], variant[1].model_copy(update={"batch_size": 1})
     torch.manual_seed(0)
     made = method(Task("contract", "uda", CITYSCAPES19, PROFILES["mini"]), settings).train()
     log = made.train_step(batch_of(method, settings), made.optimizers())

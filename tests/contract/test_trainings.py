@@ -73,14 +73,6 @@ def test_losses_come_in_groups_with_a_loss(training: Stage) -> None:
             assert total_loss(group).ndim == 0
 
 
-def test_equal_keys_give_equal_bits(training: Stage, plain: Run) -> None:
-    again = trained(training)
-    assert again.numbers() == plain.numbers()
-    assert again.digest() == plain.digest(), (
-        "random draws must come from batch.draws (or torch's generator, in layers)"
-    )
-
-
 def test_global_random_states_are_left_alone(plain: Run) -> None:
     assert not plain.drew_globally, "random.* or np.random.* was used: draw from batch.draws"
 
@@ -136,11 +128,13 @@ def test_recomputing_activations_changes_no_bit(
     assert made.digest() == plain.digest()
 
 
-def test_watching_changes_no_bit(plain: Run, watched: Watched) -> None:
-    assert watched.run.digest() == plain.digest()
-    assert watched.run.modes() == plain.modes()
+def test_equal_keys_give_equal_bits_and_watching_changes_none(plain: Run, watched: Watched) -> None:
     for one, other in zip(plain.numbers(), watched.run.numbers(), strict=True):
         assert one == {key: other[key] for key in one}
+    assert watched.run.digest() == plain.digest(), (
+        "random draws must come from batch.draws (or torch's generator, in layers); what is shown stays as it is"
+    )
+    assert watched.run.modes() == plain.modes()
     assert sorted(path.name for path in watched.images.iterdir()) == ["000000.png", "000001.png"]
 
 

@@ -23,7 +23,7 @@ PAPERS = ("fada", "ehtdi")
 @pytest.fixture(scope="module")
 def scored(bench: Callable[[str], Bench]) -> Bench:
     """One method under several protocols, and in 16 classes under that of HRDA."""
-    made = replace(bench("protocols"), settings=("crop=64",), iterations=3)
+    made = replace(bench("protocols"), settings=("crop=64",), iterations=2)
     for paper in PAPERS:
         answer = made.run("source_only", options=("--protocol", f"as-published:{paper}"))
         assert answer.code == 0, answer.output

@@ -19,7 +19,7 @@ from .bench import PLUGINS, Bench, read_json
 RULE = ("--checkpoint", "oracle-best")
 LABEL_FREE = ("--checkpoint", "entropy")
 #: As many as there are snapshots, each of which is scored.
-ITERATIONS = 3
+ITERATIONS = 2
 
 
 @pytest.fixture(scope="module")

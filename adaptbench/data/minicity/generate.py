@@ -20,6 +20,9 @@ from adaptbench.data.minicity.write import SPLITS, WRITERS
 from adaptbench.errors import DataError, UsageError, unknown_name
 
 Progress = Callable[[int, int], None]
+#: Images that a process of its own is worth.
+_LEAST_PER_WORKER = 16
+
 _Task = tuple[WorldSpec, str, str, int, str]
 
 
@@ -59,8 +62,8 @@ def ensure(
         counts: images per split, for example ``{"train": 200, "val": 60}``.
         cache: default `cache_folder`.
         progress: called with (images written, images in all).
-        workers: processes; default one per core this process may use. 1 stays in this process; with
-            more, a script that calls this needs the usual ``if __name__ == "__main__"``.
+        workers: processes; default one per core this process may use, if there are many images. 1 stays in
+            this process; with more, a script that calls this needs the usual ``if __name__ == "__main__"``.
 
     Raises:
         UsageError: unknown dataset or split, or a count that is not a number >= 0.
@@ -135,9 +138,14 @@ def _write(task: _Task) -> None:
     WRITERS[dataset](Path(root), split, index, *draw_image(spec, dataset, split, index))
 
 
+def _worth_starting(images: int) -> int:
+    """One process per core, but none for few images: it takes as long to start as to write a dozen."""
+    return min(len(os.sched_getaffinity(0)), images // _LEAST_PER_WORKER)
+
+
 def _run(tasks: list[_Task], workers: int | None) -> Generator[None]:
     """Writes all images; yields once per image."""
-    workers = min(workers or len(os.sched_getaffinity(0)), len(tasks))
+    workers = min(workers or _worth_starting(len(tasks)), len(tasks))
     if workers <= 1:
         yield from map(_write, tasks)
         return

@@ -49,6 +49,13 @@ def test_safetensors_hold_the_scored_network(call: Call, mine: str, out: Path) -
     assert described["classes"][0] == {"train_id": 0, "name": "road", "colour": [128, 64, 128], "label_id": 7}
 
 
+@pytest.fixture
+def as_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the simplification of the graph: half of the time, and tested with smaller networks below."""
+    monkeypatch.setattr(torch.onnx, "export", partial(torch.onnx.export, optimize=False))
+
+
+@pytest.mark.usefixtures("as_traced")
 def test_onnx_predicts_what_predict_predicts(call: Call, mine: str, out: Path, tmp_path: Path) -> None:
     """With nothing but the graph and its description, as another program would do it."""
     import onnx
@@ -80,12 +87,9 @@ def hrda(call: Call, tmp_path: Path) -> str:
     return "hrda"
 
 
-def test_a_graph_holds_both_scales_of_hrda(
-    call: Call, hrda: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("as_traced")
+def test_a_graph_holds_both_scales_of_hrda(call: Call, hrda: str, out: Path, tmp_path: Path) -> None:
     """The graph and the windows of its description predict an image that is larger than a window."""
-    as_traced = partial(torch.onnx.export, optimize=False)  # which is half of the time, and no matter here
-    monkeypatch.setattr(torch.onnx, "export", as_traced)
     call("export", hrda, "--format", "onnx", *MINI)
     folder = out / "exports" / "hrda"
     described = json.loads((folder / "model.json").read_text())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from adaptbench.cli import main
 from adaptbench.contracts.plugins import ROOT
 from adaptbench.contracts.stand_ins import HEAVY
 
-Answer = subprocess.CompletedProcess[str]
+#: Exit status, output and errors by command line.
+Answers = dict[str, list[Any]]
 #: Arguments, exit status, and what the verb says, in an empty folder.
 VERBS = [
     ("--help", 0, "usage:"),
@@ -33,54 +35,105 @@ VERBS = [
 ]
 
 
-@pytest.fixture
-def python(tmp_path: Path) -> Callable[..., Answer]:
-    """Runs Python in an empty folder, where importing a heavy package is an error."""
-    heavy, empty = tmp_path / "heavy", tmp_path / "empty"
-    heavy.mkdir()
-    empty.mkdir()
+PLANS = [
+    "--benchmarks gta5_to_cityscapes gta5_dg minicity_to_camvid --seeds 0 1",
+    "--study hrda/components --set learning_rate=0.01",
+    "--networks deeplabv2-mini daformer-mini --protocol as-published:fada --limit 7 --checkpoint infomax",
+]
+MODULES = ("records.jobspec", "records.record", "records.found", "planning.request", "planning.estimates")
+MODULES += ("planning.devices", "execution.launch.local")
+
+#: Runs each command line in a fork of an interpreter that has imported nothing but the command line itself.
+FORKED = """
+import json, os, sys
+from adaptbench.cli import main
+
+def answer(arguments, number):
+    for stream, suffix in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"../{number}.{suffix}", os.O_WRONLY | os.O_CREAT), stream)
+    sys.argv = ["run_all.py", *arguments]
+    try:
+        status = main()
+    except SystemExit as end:
+        status = end.code
+    sys.stdout.flush()
+    os._exit(status or 0)
+
+statuses = []
+for number, arguments in enumerate(json.loads(sys.argv[1])):
+    child = os.fork() or answer(arguments, number)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(statuses))
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an empty one to work in, and one in which all heavy packages cannot be imported."""
+    root = tmp_path_factory.mktemp("light")
+    for folder in ("heavy", "empty"):
+        (root / folder).mkdir()
     for name in HEAVY:
-        (heavy / f"{name}.py").write_text(f"raise SystemError('{name} is imported')\n")
-    (empty / "empty.zip").touch()
-    path = os.pathsep.join((str(heavy), str(ROOT)))
-    environment = {**os.environ, "PYTHONPATH": path, "ADAPTBENCH_CACHE": str(tmp_path / "cache")}
+        (root / "heavy" / f"{name}.py").write_text(f"raise SystemError('{name} is imported')\n")
+    (root / "empty" / "empty.zip").touch()
+    return root
 
-    def run(*arguments: str) -> Answer:
-        command = [sys.executable, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=empty, env=environment)
 
-    return run
+def python(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python in the empty folder, where importing a heavy package is an error."""
+    path = os.pathsep.join((str(root / "heavy"), str(ROOT)))
+    environment = {**os.environ, "PYTHONPATH": path, "ADAPTBENCH_CACHE": str(root / "cache")}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=root / "empty", env=environment)
+
+
+@pytest.fixture(scope="module")
+def answers(root: Path) -> Answers:
+    """Exit status, output and errors of every command line."""
+    asked = [*(verb for verb, _, _ in VERBS), *map(dry, PLANS)]
+    done = python(root, "-c", FORKED, json.dumps([one.split() for one in asked]))
+    assert done.returncode == 0, done.stderr
+    texts = [
+        [(root / f"{number}.{suffix}").read_text() for suffix in ("out", "err")]
+        for number in range(len(asked))
+    ]
+    return {
+        one: [status, *text] for one, status, text in zip(asked, json.loads(done.stdout), texts, strict=True)
+    }
+
+
+def dry(asked: str) -> str:
+    return f"{asked} --device cpu --dry-run --out out"
 
 
 @pytest.mark.parametrize(("arguments", "status", "said"), VERBS, ids=[verb for verb, _, _ in VERBS])
-def test_without_heavy_packages(
-    python: Callable[..., Answer], arguments: str, status: int, said: str
-) -> None:
-    done = python(str(ROOT / "run_all.py"), *arguments.split())
-    assert done.returncode == status, done.stderr
-    assert said in done.stdout + done.stderr
+def test_without_heavy_packages(answers: Answers, arguments: str, status: int, said: str) -> None:
+    returned, out, errors = answers[arguments]
+    assert returned == status, errors
+    assert said in out + errors
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "--benchmarks gta5_to_cityscapes gta5_dg minicity_to_camvid --seeds 0 1",
-        "--study hrda/components --set learning_rate=0.01",
-        "--networks deeplabv2-mini daformer-mini --protocol as-published:fada --limit 7 --checkpoint infomax",
-    ],
-)
+@pytest.mark.parametrize("asked", PLANS)
 def test_a_plan_is_what_it_is_with_torch(
-    python: Callable[..., Answer], asked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    answers: Answers,
+    asked: str,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = [*asked.split(), "--device", "cpu", "--dry-run", "--out", str(tmp_path / "out")]
-    light = python(str(ROOT / "run_all.py"), *arguments)
-    assert main(arguments) == light.returncode
+    monkeypatch.chdir(root / "empty")
+    monkeypatch.setenv("ADAPTBENCH_CACHE", str(root / "cache"))
+    status = main(dry(asked).split())
     shown = capsys.readouterr()
-    assert (light.stdout, light.stderr) == (shown.out, shown.err)
+    assert answers[dry(asked)] == [status, shown.out, shown.err]
 
 
-def test_modules_that_say_what_a_job_is(python: Callable[..., Answer]) -> None:
-    modules = ["records.jobspec", "records.record", "records.found", "planning.request", "planning.estimates"]
-    modules += ["planning.devices", "execution.launch.local"]
-    done = python("-c", "\n".join(f"import adaptbench.{module}" for module in modules))
+def test_modules_that_say_what_a_job_is(root: Path) -> None:
+    done = python(root, "-c", "\n".join(f"import adaptbench.{module}" for module in MODULES))
     assert done.returncode == 0, done.stderr
+
+
+def test_the_script_is_the_command(root: Path) -> None:
+    done = python(root, str(ROOT / "run_all.py"), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "24 of 24 jobs to run" in done.stdout
