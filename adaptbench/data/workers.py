@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
+from multiprocessing import active_children, resource_tracker
 from typing import Any, TypeVar
 
 import cv2
@@ -31,7 +31,7 @@ def each(
 ) -> Iterator[Result]:
     """Results of ``work``, a function of a module, on every task, in their order.
 
-    Closing the iterator ends the workers, which first finish what they are at.
+    Closing the iterator, like any exception, kills the workers, whatever they are at.
 
     Args:
         work: what is done.
@@ -47,7 +47,7 @@ def each(
     # "spawn" costs a second but never inherits threads or locks of the process that asks.
     context = multiprocessing.get_context("spawn")
     resource_tracker.ensure_running()  # else starting it lets signals through
-    pool = ProcessPoolExecutor(workers, context, _start, (start, given))
+    pool, others = ProcessPoolExecutor(workers, context, _start, (start, given)), active_children()
     try:
         with signals.held():
             results = pool.map(work, tasks, chunksize=chunk)
@@ -56,6 +56,10 @@ def each(
         raise RunStateError(
             f"One of {workers} worker processes was killed; out of memory is a common cause. Run again to go on."
         ) from error
+    except BaseException:  # one that still starts would be waited for
+        for process in set(active_children()).difference(others):
+            process.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
