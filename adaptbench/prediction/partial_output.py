@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from adaptbench.errors import RunStateError
 from adaptbench.storage.atomic import append_text, cannot_write, write_bytes, write_text
-from adaptbench.storage.plain_files import read_text
+from adaptbench.storage.plain_files import file_digest, read_text
 
 if TYPE_CHECKING:
     from adaptbench.execution.checkpoints.scored import Checkpoint
@@ -58,17 +59,20 @@ class Kept:
         self._done = self._read()
 
     def holds(self, name: str, sha256: str) -> bool:
-        """Whether the predictions of this very image are there."""
+        """Whether the predictions of this very image are there as they were written."""
         files = self._done.get((name, sha256))
-        return files is not None and all((self.folder / file).is_file() for file in files)
+        return files is not None and all(
+            file_digest(self.folder / file) == digest for file, digest in files.items()
+        )
 
     def keep(self, name: str, sha256: str, files: Mapping[str, bytes]) -> None:
         """Writes the files of an image (path below the folder -> content), and then that they are there."""
         for file, content in files.items():
             write_bytes(self.folder / file, content)
-        line = json.dumps({"name": name, "sha256": sha256, "files": list(files)})
+        digests = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
+        line = json.dumps({"name": name, "sha256": sha256, "files": digests})
         append_text(self.folder / _JOURNAL, f"{line}\n")
-        self._done[name, sha256] = list(files)
+        self._done[name, sha256] = digests
 
     def close(self) -> None:
         """Lets others in."""
@@ -106,15 +110,15 @@ class Kept:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
-    def _read(self) -> dict[tuple[str, str], list[str]]:
-        """What the journal states; a line that was cut off counts for nothing."""
+    def _read(self) -> dict[tuple[str, str], dict[str, str]]:
+        """Files and digests that the journal states; a line that was cut off, or has no digests, counts for nothing."""
         path = self.folder / _JOURNAL
-        found: dict[tuple[str, str], list[str]] = {}
+        found: dict[tuple[str, str], dict[str, str]] = {}
         text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
-                found[entry["name"], entry["sha256"]] = list(entry["files"])
+                found[entry["name"], entry["sha256"]] = dict(entry["files"])
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue
         if text and not text.endswith("\n"):

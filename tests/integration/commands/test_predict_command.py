@@ -139,7 +139,9 @@ def test_a_command_that_was_killed_goes_on(
     assert "2 images predicted, 1 were there" in call("predict", mine, "--images", images, *CPU)
     assert "0 images predicted, 3 were there" in call("predict", mine, "--images", images, *CPU)
     (folder / "colours" / "a.png").unlink()
+    assert "1 images predicted, 2 were there" in call("predict", mine, "--images", images, *CPU)
     Image.fromarray(np.zeros((40, 64, 3), dtype=np.uint8)).save(images / "b.png")
+    (folder / "colours" / "c.png").write_bytes((folder / "colours" / "a.png").read_bytes())
     assert "2 images predicted, 1 were there" in call("predict", mine, "--images", images, *CPU)
 
 
