@@ -123,6 +123,8 @@ def read_index_image(path: Path) -> npt.NDArray[np.uint8]:
             return np.array(image, dtype=np.uint8)
     except Image.DecompressionBombError as error:
         raise _too_large(path, error) from error
+    except Image.UnidentifiedImageError as error:
+        raise _damaged(path, "it is no image") from error
     except (OSError, SyntaxError, ValueError, zlib.error) as error:
         raise _damaged(path, f"it cannot be decoded as a PNG ({error})") from error
 

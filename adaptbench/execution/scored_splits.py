@@ -36,6 +36,13 @@ def scored_splits(context: JobContext) -> list[ScoredSplit]:
     ]
 
 
+def scored_samples(context: JobContext) -> dict[SplitRef, list[Sample]]:
+    """All samples of the splits that this job scores, whether their labels are there or not."""
+    own = {ref: context.datasets[ref.dataset] for ref in _own_refs(context)}
+    beside = {SplitRef.parse(text): dataset for text, dataset in context.also.items()}
+    return {ref: dataset.usable(ref.split) for ref, dataset in {**beside, **own}.items()}
+
+
 def ranked_split(context: JobContext) -> ScoredSplit:
     """The split that is ranked."""
     return _own_split(context, _own_refs(context)[0])

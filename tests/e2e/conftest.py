@@ -65,9 +65,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Cal
     assert not left, "orphans"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def unlabelled_cache(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The generated data without any target label."""
+    """What was generated until now, without any target label."""
     copy = tmp_path_factory.mktemp("unlabelled") / "cache"
     shutil.copytree(cache, copy)
     for path in copy.glob("minicity/cityscapes-*/gtFine"):

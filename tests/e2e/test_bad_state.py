@@ -61,7 +61,7 @@ def test_results_folder_below_a_file(ask: Asked, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     code, output = ask("--methods", "dacs", "--out", str(tmp_path / "file" / "results"))
     assert code == EXIT_USAGE
-    assert "Cannot create" in output and "--out" in output
+    assert "Cannot write" in output and "Not a directory" in output and "--out" in output
     assert (tmp_path / "file").read_text() == "not a folder"
 
 

@@ -19,7 +19,7 @@ from adaptbench.data.taxonomy import IGNORE, label_map
 from adaptbench.draws import derive_seed
 from adaptbench.errors import DataError
 from adaptbench.execution.job_context import JobContext
-from adaptbench.execution.scored_splits import scored_splits
+from adaptbench.execution.scored_splits import scored_samples
 from adaptbench.planning import sources
 
 
@@ -90,12 +90,12 @@ def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) ->
 def _require_unscored(context: JobContext, labelled: Domain) -> None:
     """Raises DataError if a label is trained on and scored: such a score says nothing of other images."""
     trained = {os.path.realpath(sample.label) for _, sample, _, _ in labelled.items}
-    for split in scored_splits(context):
-        both = [sample for sample in split.samples if os.path.realpath(sample.label) in trained]
+    for ref, samples in scored_samples(context).items():
+        both = [sample for sample in samples if os.path.realpath(sample.label) in trained]
         if both:
             raise DataError(
-                f"{len(both)} of {len(split.samples)} images of {split.ref}, which is scored, are among those whose "
-                f"labels are trained on, for example {both[0].label}. Source and scored splits must not share images."
+                f"{len(both)} of {len(samples)} images of {ref}, which is scored, are among those whose labels are "
+                f"trained on, for example {both[0].label}. Source and scored splits must not share images."
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError
 from adaptbench.execution.checkpoints import imported, places
+from adaptbench.storage import sealed_json
 from adaptbench.training import checkpoint
 from methods.daformer import DAFormer
 from methods.hrda import HRDA
@@ -25,8 +25,7 @@ DAFORMER = ("--method", "daformer", "--network", NETWORK)
 
 
 def facts(out: Path, name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((out / "imported" / name / "imported.json").read_text())
-    return content
+    return sealed_json.read(out / "imported" / name / "imported.json", "")
 
 
 @pytest.mark.parametrize(("which", "seed"), [("student", 1), ("teacher", 2)])

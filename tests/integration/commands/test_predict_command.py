@@ -141,7 +141,7 @@ def test_a_command_that_was_killed_goes_on(
     (folder / "colours" / "a.png").unlink()
     assert "1 images predicted, 2 were there" in call("predict", mine, "--images", images, *CPU)
     Image.fromarray(np.zeros((40, 64, 3), dtype=np.uint8)).save(images / "b.png")
-    (folder / "colours" / "c.png").write_bytes((folder / "colours" / "a.png").read_bytes())
+    (folder / "colours" / "trip" / "c.png").write_bytes(b"changed")
     assert "2 images predicted, 1 were there" in call("predict", mine, "--images", images, *CPU)
 
 

@@ -232,7 +232,9 @@ def test_damaged_curves_and_missing_images_are_no_error(record: Maker, tmp_path:
     index = write_page([one], tmp_path, NOTHING, say=said.append)
     text = next(index.parent.glob("board-*")).read_text(encoding="utf-8")
     assert "No images:" in text and "Learning curves" not in text
-    assert len(said) == 1 and "job.json" in said[0]
+    assert len(said) == 3
+    for line, name in zip(said, ("metrics.jsonl", "job.json", "one.png: it is no image"), strict=True):
+        assert f"{folder}/" in line and name in line
     assert str(tmp_path) not in text  # a page may be shown to others
 
 
