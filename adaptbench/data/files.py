@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from adaptbench.data import archives
 from adaptbench.data.generated_files import require_as_generated, way_out
@@ -123,7 +123,7 @@ def read_index_image(path: Path) -> npt.NDArray[np.uint8]:
             return np.array(image, dtype=np.uint8)
     except Image.DecompressionBombError as error:
         raise _too_large(path, error) from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise _damaged(path, "it is no image") from error
     except (OSError, SyntaxError, ValueError, zlib.error) as error:
         raise _damaged(path, f"it cannot be decoded as a PNG ({error})") from error
