@@ -355,6 +355,15 @@ def test_without_methods_the_answer_may_be_yes(
     assert started == [len(plugins.discover().names("method"))]
 
 
+@pytest.fixture
+def no_nohup() -> Iterator[None]:
+    """Under nohup a closed terminal is ignored, and commands leave it so."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("no_nohup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_ends_a_command_with_one_line_and_its_status(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -212,7 +212,9 @@ def test_pages_fit_the_window_and_log_no_error(board: webdriver.Chrome, page: Pa
         page.parent / "published-gta5_to_cityscapes.html",
     ):
         board.get(path.as_uri())
-        wide = board.execute_script("return document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0, f"{path.name} is {wide} pixels wider than a window of {width}"
+        WebDriverWait(board, 10).until(  # charts find their size after they are loaded
+            lambda b: b.execute_script("return document.documentElement.scrollWidth <= innerWidth"),
+            f"{path.name} is wider than a window of {width}",
+        )
     board.set_window_size(1280, 1000)
     assert [entry for entry in board.get_log("browser") if entry["level"] == "SEVERE"] == []
