@@ -44,4 +44,7 @@ def find(text: str, out: Path) -> Path:
             f"{text} is no folder of an import or of a run. A checkpoint of other authors is imported first: "
             "python run_all.py import FILE --method METHOD."
         )
-    raise unknown_name("import or run", text, names(out))
+    raise UsageError(
+        f"{unknown_name('import or run', text, names(out))} A run is named by its folder, "
+        f"{out / 'runs' / 'BENCHMARK' / 'METHOD' / 'SEED-HASH'}; ls runs lists them."
+    )
