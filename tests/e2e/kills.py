@@ -51,16 +51,16 @@ PHASES = (
     Phase("planning", "adaptbench.commands.run.make_plan", 0.2),
     Phase("generating the cache", "adaptbench.data.minicity.generate._run", 4.0),
     Phase("start of the job", "adaptbench.execution.job.open_job_context", 0.3),
-    Phase("before the first iteration", "adaptbench.execution.stages.child.training_data", 1.0),
-    Phase("training", "adaptbench.training.loop.TrainingLoop._iterate", 1.0),
+    Phase("before the first iteration", "adaptbench.execution.stages.child.training_data", 0.5),
+    Phase("training", "adaptbench.training.loop.TrainingLoop._iterate", 0.5),
     Phase("writing a checkpoint", "adaptbench.training.checkpoint.save", 0.05),
-    Phase("scoring snapshots without labels", "adaptbench.execution.stages.child._score_snapshots", 1.0),
+    Phase("scoring snapshots without labels", "adaptbench.execution.stages.child._score_snapshots", 0.3),
     Phase("keeping the weights", "adaptbench.execution.stages.child._keep", 0.05),
-    Phase("choosing a snapshot", "adaptbench.execution.stages.selection._scored", 1.0),
-    Phase("pseudo-labels", "adaptbench.data.pseudo_labels.PseudoLabels.add", 0.7),
-    Phase("scoring", "adaptbench.execution.scoring._score", 0.5),
+    Phase("choosing a snapshot", "adaptbench.execution.stages.selection._scored", 0.1),
+    Phase("pseudo-labels", "adaptbench.data.pseudo_labels.PseudoLabels.add", 0.1),
+    Phase("scoring", "adaptbench.execution.scoring._score", 0.05),
     Phase("writing the record", "adaptbench.execution.job.save_record", 0.03),
-    Phase("reports", "adaptbench.commands.run.show_boards", 0.3),
+    Phase("reports", "adaptbench.commands.run.show_boards", 0.05),
 )
 
 
@@ -98,12 +98,14 @@ class Kill:
     """A blow and what came of it.
 
     Attributes:
+        late: whether the command had ended before, so that nothing was hit.
         seconds: until the command had ended.
         wrong: what should not be; empty if it survived.
     """
 
     phase: Phase
     way: Way
+    late: bool = False
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
@@ -163,6 +165,7 @@ class Campaign:
         time.sleep(self._random.uniform(0, kill.phase.seconds))
         running = _running(command.pid, bench)
         numbers = kill.way.whom(running) or [command.pid]
+        kill.late = command.poll() is not None
         before = time.monotonic()
         for pid in numbers:
             _send(pid, kill.way.number)
@@ -314,13 +317,15 @@ def _digest(path: Path) -> str:
 
 
 def table(kills: Sequence[Kill]) -> str:
-    """Lines of Markdown: phase, signal, tried, survived, longest exit."""
-    lines = ["| phase | by | tried | survived | longest exit (s) |", "|---|---|---|---|---|"]
+    """Lines of Markdown: phase, signal, hit, survived, longest exit, and how many blows came when all was over."""
+    lines = ["| phase | by | hit | survived | longest exit (s) | late |", "|---|---|---|---|---|---|"]
     for phase in dict.fromkeys(kill.phase for kill in kills):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             some = [kill for kill in kills if (kill.phase, kill.way.number) == (phase, number)]
             if some:
-                survived, longest = sum(not kill.wrong for kill in some), max(kill.seconds for kill in some)
-                cells = (phase.name, number.name, len(some), survived, f"{longest:.1f}")
+                hit = [kill for kill in some if not kill.late]
+                longest = max((kill.seconds for kill in hit), default=0.0)
+                survived, late = sum(not kill.wrong for kill in hit), len(some) - len(hit)
+                cells = (phase.name, number.name, len(hit), survived, f"{longest:.1f}", late)
                 lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
