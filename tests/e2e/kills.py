@@ -40,11 +40,13 @@ class Phase(NamedTuple):
     Attributes:
         entered: the function that begins it, with its module.
         seconds: the blow falls at most so much later.
+        anew: begins a round: a job that was hit in the phase before may have left this one behind.
     """
 
     name: str
     entered: str
     seconds: float
+    anew: bool = False
 
 
 PHASES = (
@@ -57,7 +59,7 @@ PHASES = (
     Phase("scoring snapshots without labels", "adaptbench.execution.stages.child._score_snapshots", 0.3),
     Phase("keeping the weights", "adaptbench.execution.stages.child._keep", 0.05),
     Phase("choosing a snapshot", "adaptbench.execution.stages.selection._scored", 0.1),
-    Phase("pseudo-labels", "adaptbench.data.pseudo_labels.PseudoLabels.add", 0.1),
+    Phase("pseudo-labels", "adaptbench.data.pseudo_labels.PseudoLabels.add", 0.1, anew=True),
     Phase("scoring", "adaptbench.execution.scoring._score", 0.05),
     Phase("writing the record", "adaptbench.execution.job.save_record", 0.03),
     Phase("reports", "adaptbench.commands.run.show_boards", 0.05),
@@ -136,14 +138,14 @@ class Campaign:
 
     def run(self, kills: int) -> Iterator[Kill]:
         """So many blows, phases and ways in turn; those of a round come together, when it is over."""
-        ways = cycle(WAYS)  # 13 phases and 8 ways: each meets each other
-        phases = cycle(self.phases)
-        each = 1 if self.company else len(self.phases)
-        for first in range(0, kills, each):
-            blows = islice(zip(phases, ways, strict=False), min(each, kills - first))
-            yield from self._round(
-                f"round-{self.company}-{first}", [Kill(phase, way) for phase, way in blows]
-            )
+        blows = islice(zip(cycle(self.phases), cycle(WAYS), strict=False), kills)  # each phase meets each way
+        made: list[Kill] = []
+        for number, (phase, way) in enumerate(blows):
+            if made and (self.company or phase.anew or phase == self.phases[0]):
+                yield from self._round(f"round-{self.company}-{number}", made)
+                made = []
+            made.append(Kill(phase, way))
+        yield from self._round(f"round-{self.company}-last", made)
 
     def _round(self, name: str, kills: Sequence[Kill]) -> Sequence[Kill]:
         bench = self._bench(name)

@@ -151,6 +151,18 @@ def test_a_killed_generation_is_never_taken_for_finished(
         time.sleep(0.2)
 
 
+def test_a_script_without_a_guard_ends_with_the_reason(tmp_path: Path) -> None:
+    """Its workers read it again, and would wait for the lock of the one that waits for them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from adaptbench.data.minicity import WorldSpec, ensure\n"
+        f"ensure(WorldSpec(scale=0.06), 'gta5', {{'all': 4}}, cache=Path({str(tmp_path)!r}), workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0 and 'The script needs `if __name__ == "__main__":`' in done.stderr
+
+
 def test_stale_remains_are_swept_and_an_unmarked_folder_is_redone(tmp_path: Path) -> None:
     root = tmp_path / "minicity" / f"gta5-{fingerprint(SPEC, 'gta5', COUNTS)}"
     (root / "images").mkdir(parents=True)
