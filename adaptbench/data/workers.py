@@ -42,7 +42,7 @@ def each(
         given: its arguments.
 
     Raises:
-        RunStateError: a worker was killed.
+        RunStateError: a worker was killed, or could not start.
     """
     # "spawn" costs a second but never inherits threads or locks of the process that asks.
     context = multiprocessing.get_context("spawn")
@@ -54,7 +54,8 @@ def each(
         yield from results
     except BrokenProcessPool as error:
         raise RunStateError(
-            f"One of {workers} worker processes was killed; out of memory is a common cause. Run again to go on."
+            f"One of {workers} worker processes ended without finishing. If it said nothing above, it was killed; "
+            "out of memory is a common cause. Run again to go on."
         ) from error
     except BaseException:  # one that still starts would be waited for
         for process in set(active_children()).difference(others):

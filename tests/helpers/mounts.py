@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
 
 _NEW_MOUNTS = 0x00020000
@@ -43,6 +44,7 @@ def read_only(folder: Path) -> None:
     _mount("-o", "remount,bind,ro", str(folder))
 
 
+@cache
 def refused() -> str:
     """Why nothing can be mounted here; empty if it can."""
     pid = os.fork()

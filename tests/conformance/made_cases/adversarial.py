@@ -315,6 +315,18 @@ def classifier(rng: Rng) -> Made:
     return _layer(rng, hyper, tensors, logits_of)
 
 
+def classes_judged(named: dict[str, Tensor], feature: Tensor) -> Tensor:
+    """Logits that FADA's discriminator gives all classes of both domains."""
+    for name in ("D.0", "D.2"):
+        weight, bias = named[f"{name}.weight"], named[f"{name}.bias"]
+        feature = functional.leaky_relu(functional.conv2d(feature, weight, bias, padding=1), 0.2)
+    halves = [
+        functional.conv2d(feature, named[f"{name}.weight"], named[f"{name}.bias"], padding=1)
+        for name in ("cls1", "cls2")
+    ]
+    return torch.cat(halves, dim=1)
+
+
 @maker("fada_discriminator")
 def class_discriminator(rng: Rng) -> Made:
     """Other widths and class counts."""
@@ -328,17 +340,8 @@ def class_discriminator(rng: Rng) -> Made:
             f"{name}.bias": normal(rng, shape[0]),
         }
 
-    def scores_of(feature: Tensor) -> Tensor:
-        for name in ("D.0", "D.2"):
-            weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-            feature = functional.leaky_relu(functional.conv2d(feature, weight, bias, padding=1), 0.2)
-        halves = [
-            functional.conv2d(feature, tensors[f"{name}.weight"], tensors[f"{name}.bias"], padding=1)
-            for name in ("cls1", "cls2")
-        ]
-        return torch.cat(halves, dim=1)
-
-    return _layer(rng, {"in_channels": channels, "num_classes": classes, "ndf": width}, tensors, scores_of)
+    hyper = {"in_channels": channels, "num_classes": classes, "ndf": width}
+    return _layer(rng, hyper, tensors, lambda feature: classes_judged(tensors, feature))
 
 
 def _layer(rng: Rng, hyper: dict[str, Any], tensors: dict[str, Tensor], layer: Any) -> Made:

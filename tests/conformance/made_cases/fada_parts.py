@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from .adversarial import classes_judged
 from .adversarial_trajectories import branches, classified, extractor
 from .making import Array, Made, Rng, label_map, maker, normal, side
 
@@ -40,14 +41,7 @@ def _discriminator(rng: Rng, channels: int, classes: int, width: int) -> Named:
 
 def _judged(named: Named, features: Tensor, size: tuple[int, int]) -> Tensor:
     """Logarithms of the probabilities of all classes of both domains."""
-    for name in ("D.0", "D.2"):
-        weight, bias = named[f"{name}.weight"], named[f"{name}.bias"]
-        features = functional.leaky_relu(functional.conv2d(features, weight, bias, padding=1), 0.2)
-    halves = [
-        functional.conv2d(features, named[f"{name}.weight"], named[f"{name}.bias"], padding=1)
-        for name in ("cls1", "cls2")
-    ]
-    return _resized(torch.cat(halves, dim=1), size).log_softmax(1)
+    return _resized(classes_judged(named, features), size).log_softmax(1)
 
 
 def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
