@@ -43,7 +43,7 @@ from adaptbench.adaptation.discriminator import (
     frozen,
 )
 from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings
-from adaptbench.contracts.profiles import Channels
+from adaptbench.contracts.profiles import Channels, SideRate
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.units import later
@@ -137,8 +137,8 @@ class OutputAdversarial(OutputAdaptation[S]):
         discriminator_loss: DomainLoss = Field(
             "bce", description="ls = least squares, bce = binary cross entropy"
         )
-        discriminator_learning_rate: float = Field(1e-4, gt=0, description="of Adam, at its highest")
-        discriminator_learning_rate_min: float = later(
+        discriminator_learning_rate: SideRate = Field(1e-4, gt=0, description="of Adam, at its highest")
+        discriminator_learning_rate_min: SideRate = later(
             0.0, ge=0, description="of Adam, at which its decay ends in place of zero"
         )
         discriminator_poly_power: float = Field(

@@ -38,12 +38,12 @@ from typing_extensions import TypeVar
 from adaptbench.adaptation.class_mix import Mixed, class_mix, draw_classes
 from adaptbench.adaptation.color_jitter import jitter_applies
 from adaptbench.adaptation.ema import Teacher
-from adaptbench.adaptation.gaussian_blur import blur_applies
+from adaptbench.adaptation.gaussian_blur import SIGMA_RANGE, blur_applies
 from adaptbench.adaptation.pseudo_label import PseudoLabel, pseudo_label, restrict
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.adaptation.strong_augment import AugmentDraw, draw_augment, strong_augment
 from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
-from adaptbench.contracts.profiles import Length
+from adaptbench.contracts.profiles import BlurWidth, Decay, Length
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
@@ -167,7 +167,8 @@ class DACS(Method[S]):
 
     def _draw_augment(self, draws: Draws, purpose: str, jitter: bool, blur: bool) -> AugmentDraw:
         strength = self.settings.jitter_strength if jitter else None
-        return draw_augment(1, strength, blur, draws.torch(purpose), draws.numpy(purpose))
+        generators = draws.torch(purpose), draws.numpy(purpose)
+        return draw_augment(1, strength, blur, *generators, self.settings.blur_widths)
 
     def mix(self, batch: Batch, target: Images, pseudo: PseudoLabel, draws: MixDraws) -> Mixed:
         """Target images with source classes pasted in and strong augmentation, their labels and weights."""
@@ -190,7 +191,7 @@ class DACS(Method[S]):
     class Settings(BaseSettings):
         """Settings of the self-training."""
 
-        ema_alpha: float = Field(0.99, ge=0, le=1, description="largest share of the old teacher")
+        ema_alpha: Decay = Field(0.99, ge=0, le=1, description="largest share of the old teacher")
         pseudo_threshold: float = Field(0.968, ge=0, le=1, description="probability that counts as confident")
         jitter_threshold: float = Field(
             0.2, ge=0, le=1, description="jitter if a draw from [0, 1] is greater"
@@ -199,6 +200,9 @@ class DACS(Method[S]):
             0.2, ge=0, description="range of brightness, contrast, saturation, hue"
         )
         blur: bool = Field(True, description="blur every other iteration's mixed images")
+        blur_widths: tuple[BlurWidth, BlurWidth] = later(
+            SIGMA_RANGE, description="narrowest and widest blur, in pixels of the crop"
+        )
         pseudo_ignore_top: Length = later(
             0, ge=0, description="rows without weight at the top of target crops"
         )

@@ -47,7 +47,7 @@ from adaptbench.adaptation import feature_distance as fd
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_stride
 from adaptbench.adaptation.pseudo_label import PaddingRule, restrict
 from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
-from adaptbench.contracts.profiles import Length, PixelCount
+from adaptbench.contracts.profiles import Decay, Length, PixelCount
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
@@ -223,7 +223,7 @@ class DAFormer(DACS[S]):
     class Settings(StrategySettings, DACS.Settings):  # pydantic: the first one's defaults win
         """Settings of the self-training and of the three training strategies."""
 
-        ema_alpha: float = Field(0.999, ge=0, le=1, description="largest share of the old teacher")
+        ema_alpha: Decay = Field(0.999, ge=0, le=1, description="largest share of the old teacher")
         pseudo_ignore_top: Length = Field(
             15, ge=0, description="rows without weight at the top of target crops"
         )

@@ -43,7 +43,7 @@ from adaptbench.adaptation.class_discriminator import (
 )
 from adaptbench.adaptation.discriminator import frozen
 from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage
-from adaptbench.contracts.profiles import Channels, ImageCount, Iterations
+from adaptbench.contracts.profiles import Channels, ImageCount, Iterations, SideRate
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholeImages
@@ -160,8 +160,8 @@ class FADAAlignment(FADASource[S]):
         discriminator_weight: float = Field(
             0.5, ge=0, description="weight of each half of the discriminator's loss"
         )
-        discriminator_learning_rate: float = Field(1e-4, gt=0, description="of Adam, at its highest")
-        discriminator_learning_rate_min: float = later(
+        discriminator_learning_rate: SideRate = Field(1e-4, gt=0, description="of Adam, at its highest")
+        discriminator_learning_rate_min: SideRate = later(
             0.0, ge=0, description="of Adam, at which its decay ends in place of zero"
         )
         discriminator_betas: tuple[float, float] = later(

@@ -39,7 +39,7 @@ from adaptbench.adaptation.masking import block_mask, draw_blocks, mask_image
 from adaptbench.adaptation.pseudo_label import PseudoLabel
 from adaptbench.adaptation.strong_augment import AugmentDraw, augment, draw_augment
 from adaptbench.contracts.method import LossGroup, PublishedSettings
-from adaptbench.contracts.profiles import Length
+from adaptbench.contracts.profiles import Decay, Length
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
 from methods.dacs import DACS
@@ -106,6 +106,7 @@ class MaskedConsistency(DACS[S]):
                 blur_applies(decisions[1]),
                 draws.torch(purpose),
                 draws.numpy(purpose),
+                settings.blur_widths,
             )
         blocks = draw_blocks(len(image), size, settings.mask_block, draws.torch("masked blocks"))
         return MaskDraws(blocks, augmentation)
@@ -127,7 +128,7 @@ class MaskedConsistency(DACS[S]):
         mask_teacher: Literal["host", "own"] = Field(
             "host", description="who labels masked images: the method's teacher, or one of their own"
         )
-        mask_ema_alpha: float | None = Field(
+        mask_ema_alpha: Decay | None = Field(
             None, ge=0, le=1, description="ema_alpha of their own teacher; none = that of the method"
         )
         mask_threshold: float | None = Field(

@@ -46,7 +46,7 @@ from adaptbench.adaptation.hard_label import hard_label, mean_hard_label
 from adaptbench.adaptation.running_average import RunningAverage
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy
 from adaptbench.contracts.method import LossGroup, Optimizers, PublishedSettings, Stage
-from adaptbench.contracts.profiles import ImageCount, Iterations, Length
+from adaptbench.contracts.profiles import Decay, ImageCount, Iterations, Length
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.crop_views import GreyLevels, ViewDraw, Views, draw_view, labels_in_view, views
@@ -146,7 +146,7 @@ class Consistency(WholeSource[S]):
         average_span: Iterations = Field(
             1000, ge=1, description="iterations that the running average spans, 1 / (1 - decay)"
         )
-        average_decay: float | None = later(
+        average_decay: Decay | None = later(
             None, ge=0, lt=1, description="share of the old running average; none = 1 - 1 / average_span"
         )
         average_start: Literal["start-weights", "source"] = Field(

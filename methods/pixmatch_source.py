@@ -23,10 +23,12 @@ from typing_extensions import TypeVar
 
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.contracts.method import LossGroup
-from adaptbench.contracts.profiles import ImageCount, Iterations, Length
+from adaptbench.contracts.profiles import BlurWidth, ImageCount, Iterations, Length
 from adaptbench.data.batch import Batch
 from adaptbench.data.framing import WholeImages
+from adaptbench.data.image_blur import WIDEST
 from adaptbench.data.sampling import Sampling
+from adaptbench.data.units import later
 from methods.minent import OutputAdaptation, Outputs
 
 S = TypeVar("S", bound="WholeSource.Settings", default=Any)
@@ -63,7 +65,7 @@ class WholeSource(OutputAdaptation[S]):
     def sampling(cls, settings: S) -> Sampling:
         """Whole images of one width, or crops."""
         width = int(settings.picture_width * settings.resolution + 0.5)
-        distortion, blur = settings.photometric_distortion, settings.blur
+        distortion, blur = settings.photometric_distortion, settings.blur_width if settings.blur else 0.0
         if settings.pictures != "whole":
             return Sampling(distortion=distortion, blur=blur)
         framing, source_box = WholeImages(mirrored=True, width=width), None  # 1 and 2
@@ -101,3 +103,4 @@ class WholeSource(OutputAdaptation[S]):
             None, ge=8, description="of whole source images; none = by the ratio of their training size"
         )
         blur: bool = Field(True, description="blur half of all images a little")
+        blur_width: BlurWidth = later(WIDEST, ge=0, description="largest width of the blur in pixels")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 SIGMA_RANGE = (0.15, 1.15)
-"""Range of the published blur in pixels."""
+"""Range of the published blur in pixels of crops of full size."""
 
 _BLUR_THRESHOLD = 0.5
 
@@ -30,12 +30,12 @@ def kernel_side(image_side: int) -> int:
     return side - 1 + side % 2
 
 
-def draw_sigma(generator: np.random.Generator) -> float:
-    """Draw the width of a blur, uniform in 0.15..1.15 pixels.
+def draw_sigma(generator: np.random.Generator, widths: tuple[float, float] = SIGMA_RANGE) -> float:
+    """Draw the width of a blur in pixels, uniform in a range.
 
     Source: docs/quirks.md#s39.
     """
-    return float(generator.uniform(*SIGMA_RANGE))
+    return float(generator.uniform(*widths))
 
 
 def blur_applies(draw: float) -> bool:

@@ -16,7 +16,7 @@ from adaptbench.adaptation.color_jitter import (
     color_jitter,
     draw_jitter,
 )
-from adaptbench.adaptation.gaussian_blur import draw_sigma, gaussian_blur
+from adaptbench.adaptation.gaussian_blur import SIGMA_RANGE, draw_sigma, gaussian_blur
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,17 +33,20 @@ def draw_augment(
     blur: bool,
     torch_generator: torch.Generator,
     numpy_generator: np.random.Generator,
+    widths: tuple[float, float] = SIGMA_RANGE,
 ) -> AugmentDraw:
     """Draw one augmentation for images that share the order of the jitter and the width of the blur.
 
     That is 1 image in class mixing, the whole batch for the masked images of MIC. Whether they are jittered
     and blurred is decided before, see `jitter_applies` and `blur_applies`.
 
+    Units: ``widths``, the range of the blur, in pixels.
+
     Source: docs/quirks.md#s37, #s40 and #s53.
     """
     return AugmentDraw(
         jitter=None if jitter is None else draw_jitter(jitter, batch, torch_generator),
-        sigma=draw_sigma(numpy_generator) if blur else None,
+        sigma=draw_sigma(numpy_generator, widths) if blur else None,
     )
 
 

@@ -1,7 +1,7 @@
 """Profiles: at which size the published definitions are run.
 
-A method states full-size numbers, each with its unit (`Length`, `PixelCount`, `Channels`, `Iterations`); the profile's
-geometry converts them. A method never asks which profile it is in.
+A method states full-size numbers, each with its unit (`Length`, `PixelCount`, `Channels`, `Iterations`, ...); the
+profile converts each by what it counts (docs/concepts.md, conversions). A method never asks which profile it is in.
 """
 
 from __future__ import annotations
@@ -10,14 +10,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from adaptbench.data.units import BlurWidth as BlurWidth
 from adaptbench.data.units import Channels as Channels
+from adaptbench.data.units import Decay as Decay
 from adaptbench.data.units import ImageCount as ImageCount
 from adaptbench.data.units import Iterations as Iterations
 from adaptbench.data.units import Length as Length
 from adaptbench.data.units import PixelCount as PixelCount
+from adaptbench.data.units import SideRate as SideRate
 from adaptbench.errors import unknown_name
 
 Provenance = Literal["generated", "official"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The main training of a method as its paper states it.
+
+    Attributes:
+        iterations: its length.
+        batch: images per domain and iteration.
+    """
+
+    iterations: int
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -29,7 +45,7 @@ class Profile:
         title: one line for listings.
         data: provenance of the data unless the user or the benchmark says otherwise.
         scale: linear scale of images, crops and all other lengths.
-        iterations: training budget of every method; None = as published.
+        samples: images per domain that the main training of every method sees; None = as published.
         networks: network chosen by a method or a study -> network used in its place.
         generated: generated images per ``dataset/split``.
         images: most images per domain in one iteration of a training; None = as published.
@@ -42,7 +58,7 @@ class Profile:
     title: str
     data: Provenance
     scale: float
-    iterations: int | None
+    samples: int | None
     images: int | None
     threads: int
     workers: int
@@ -53,6 +69,10 @@ class Profile:
     def length(self, pixels: int) -> int:
         """A full-size length in pixels of this profile, rounded half up."""
         return int(pixels * self.scale + 0.5)
+
+    def blur_width(self, pixels: float) -> float:
+        """A width in full-size pixels in pixels of this profile."""
+        return pixels * self.scale
 
     def pixel_count(self, pixels: int) -> int:
         """A full-size number of pixels in pixels of this profile, rounded half up."""
@@ -66,11 +86,30 @@ class Profile:
         """A number of images per iteration, capped where the profile caps it."""
         return images if self.images is None else min(images, self.images)
 
-    def budget(self, iterations: int, published_total: int) -> int:
-        """A number of iterations out of ``published_total``, in proportion to this profile's budget."""
-        if self.iterations is None:
-            return iterations
-        return int(iterations * self.iterations / published_total + 0.5)
+    def iterations(self, number: int, batch: int, main: Published) -> int:
+        """Iterations with ``batch`` published images each: as large a part of the main training as published."""
+        if self.samples is None or main.iterations == 0:
+            return number
+        samples = self.samples * number * batch / (main.iterations * main.batch)
+        return int(samples / self.batch(batch) + 0.5)
+
+    def decay(self, share: float, main: Published) -> float:
+        """Share of an average that spans as large a part of the main training as published; 0 if none."""
+        if self.samples is None or share == 1 or main.iterations == 0:
+            return share
+        span = self._shortened(main) / (1 - share)
+        return max(1 - 1 / span, 0.0) if span > 0 else 0.0
+
+    def side_rate(self, rate: float, main: Published) -> float:
+        """A rate of Adam with which weights get as far as published: by the root of the iterations."""
+        shortened = 1.0 if self.samples is None else self._shortened(main)
+        return rate / shortened**0.5 if shortened > 0 else rate
+
+    def _shortened(self, main: Published) -> float:
+        """Iterations of the main training over those published."""
+        return (
+            self.iterations(main.iterations, main.batch, main) / main.iterations if main.iterations else 1.0
+        )
 
 
 def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> dict[str, int]:
@@ -101,18 +140,18 @@ PROFILES: dict[str, Profile] = {
             title="generated world at a quarter of the size, small networks, minutes on 2 CPU cores",
             data="generated",
             scale=0.25,
-            iterations=1000,
+            samples=600,
             images=2,
             threads=1,
             workers=0,
             checkpoint_every=100,
             networks={
-                "deeplabv2-r101": "deeplabv2-mini",
-                "deeplabv2-multi-r101": "deeplabv2-multi-mini",
-                "deeplabv2-pixmatch-r101": "deeplabv2-multi-mini",
-                "deeplabv2-fada-r101": "deeplabv2-mini",
-                "deeplabv2-fada-vgg16": "deeplabv2-mini",
-                **{f"{name}-mit_b5": f"{name}-mini" for name in _MIT_DECODERS},
+                "deeplabv2-r101": "deeplabv2-lite0",
+                "deeplabv2-multi-r101": "deeplabv2-multi-lite0",
+                "deeplabv2-pixmatch-r101": "deeplabv2-multi-lite0",
+                "deeplabv2-fada-r101": "deeplabv2-lite0",
+                "deeplabv2-fada-vgg16": "deeplabv2-lite0",
+                **{f"{name}-mit_b5": f"{name}-lite0" for name in _MIT_DECODERS},
             },
             generated=_generated(240, 48, heldout=48, validated=72),
         ),
@@ -121,7 +160,7 @@ PROFILES: dict[str, Profile] = {
             title="published sizes, networks and hyper-parameters on the official data",
             data="official",
             scale=1.0,
-            iterations=None,
+            samples=None,
             images=None,
             threads=8,
             workers=4,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, Self, get_args, get_origin
 
@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 from typing_extensions import TypeVar
 
-from adaptbench.contracts.profiles import Profile
+from adaptbench.contracts.profiles import Profile, Published
 from adaptbench.data.units import ImageCount, Iterations, Length
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.optim.recipe import Recipe
@@ -131,19 +131,42 @@ def check_key(schema: type[BaseModel], key: str, owner: str) -> None:
 
 def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
-    total = settings.iterations
-    conversions: dict[str, Callable[[int], int]] = {
+    stated, main = dict(values), Published(settings.iterations, settings.batch_size)
+    for name, info in type(settings).model_fields.items():
+        convert = _conversion(name, info, stated, profile, main)
+        if convert is not None and values[name] is not None:
+            values[name] = _each(convert, values[name])
+    return values
+
+
+def _conversion(
+    name: str, info: FieldInfo, stated: Mapping[str, Any], profile: Profile, main: Published
+) -> Callable[[Any], Any] | None:
+    """How a profile converts a setting; None = not at all."""
+    conversions: dict[str, Callable[[Any], Any]] = {
         "length": profile.length,
+        "blur_width": profile.blur_width,
         "pixel_count": profile.pixel_count,
         "channels": profile.channels,
         "images": profile.batch,
-        "iterations": lambda number: profile.budget(number, total) if total > 0 else number,
+        "iterations": lambda number: profile.iterations(number, stated[_batch_of(name, stated)], main),
+        "decay": lambda share: profile.decay(share, main),
+        "side_rate": lambda rate: profile.side_rate(rate, main),
     }
-    for name, info in type(settings).model_fields.items():
-        units = conversions.keys() & _units(info)
-        if units and values[name] is not None:
-            values[name] = conversions[units.pop()](values[name])
-    return values
+    units = conversions.keys() & _units(info)
+    return conversions[units.pop()] if units else None
+
+
+def _batch_of(name: str, settings: Collection[str]) -> str:
+    """The batch size that a number of iterations is counted in: the one with the same prefix, else the main one."""
+    sizes = (
+        key for key in settings if key.endswith("batch_size") and name.startswith(key[: -len("batch_size")])
+    )
+    return max(sizes, key=len)
+
+
+def _each(convert: Callable[[Any], Any], value: Any) -> Any:
+    return tuple(map(convert, value)) if isinstance(value, tuple) else convert(value)
 
 
 def _units(info: FieldInfo) -> set[Any]:

@@ -8,16 +8,16 @@ from PIL import Image, ImageFilter
 
 UInt8 = npt.NDArray[np.uint8]
 
-#: Largest width, in pixels.
-_WIDEST = 1.0
+#: Largest published width in pixels of images of full size.
+WIDEST = 1.0
 
 
-def draw_blur(generator: np.random.Generator) -> float | None:
-    """Draws the width of the Gaussian in pixels; None in half of all cases.
+def draw_blur(generator: np.random.Generator, widest: float = WIDEST) -> float | None:
+    """Draws the width of the Gaussian in pixels, up to ``widest``; None in half of all cases.
 
     Source: docs/quirks.md#b18 (loaders of PixMatch and EHTDI).
     """
-    blurred, width = generator.random() < 0.5, generator.uniform(0.0, _WIDEST)
+    blurred, width = generator.random() < 0.5, generator.uniform(0.0, widest)
     return float(width) if blurred else None
 
 

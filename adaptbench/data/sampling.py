@@ -45,7 +45,7 @@ class Sampling:
         distortion: whether the colours of labelled images are distorted.
         jitter: how far they are jittered instead, as in FADA; None = not.
         balanced: whether labelled images are drawn by the classes they show; else every one is shown per epoch.
-        blur: whether half of all images are blurred a little.
+        blur: largest width, in pixels, of the blur of half of all images; 0 = none is blurred.
     """
 
     rare: RareClasses | None = None
@@ -56,4 +56,4 @@ class Sampling:
     distortion: bool = False
     jitter: Jitter | None = None
     balanced: bool = False
-    blur: bool = False
+    blur: float = 0.0

@@ -297,7 +297,8 @@ class TrainingStream(Dataset[Batch]):
         return isinstance(framing, WholeImages) and framing.mirrored and bool(rng.random() < 0.5)
 
     def _blurred(self, image: UInt8, rng: np.random.Generator) -> UInt8:
-        return blur(image, draw_blur(rng)) if self.sampling.blur else image
+        widest = self.sampling.blur
+        return blur(image, draw_blur(rng, widest)) if widest else image
 
     def _resized(self, domain: int, images: Domain, index: int, mirrored: bool = False) -> _Image:
         """Decoded image and train ids at training size, kept in memory while there is room.

@@ -160,7 +160,7 @@ def _mini(name: str, **head: Any) -> NetworkSpec:
 
 
 #: Published changes of the decoder, by the prefix of the network's name; DAFormer, arXiv 2111.14887, table 7.
-_DECODERS: Mapping[str, Mapping[str, Any]] = {
+DECODERS: Mapping[str, Mapping[str, Any]] = {
     "daformer_conv": {"fusion": "conv"},
     "daformer_aspp": {"fusion": "aspp"},
     "daformer_isa": {"fusion": "isa"},
@@ -175,8 +175,8 @@ NETWORKS = (
         _network(f"segformer-{encoder}", encoder, fusion="conv", width=width)
         for encoder, width in _SEGFORMER_WIDTHS.items()
     ),
-    *(_network(f"{name}-mit_b5", "mit_b5", **changes) for name, changes in _DECODERS.items()),
+    *(_network(f"{name}-mit_b5", "mit_b5", **changes) for name, changes in DECODERS.items()),
     _mini("daformer"),
     _mini("segformer", fusion="conv", width=144),  # three times as wide as daformer_conv, as on MiT-B5
-    *(_mini(name, **changes) for name, changes in _DECODERS.items()),
+    *(_mini(name, **changes) for name, changes in DECODERS.items()),
 )

@@ -21,7 +21,7 @@ _ROWS_FOR_GRADIENTS = 3
 
 
 class QuickDepthwiseConv2d(nn.Conv2d):
-    """A convolution; where it is depthwise, dilated and 3x3, it takes `dilated_depthwise` on a CPU."""
+    """A convolution; where it is depthwise and dilated and keeps the size, it takes `dilated_depthwise` on a CPU."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape: as `torch.nn.Conv2d`."""
@@ -32,17 +32,25 @@ class QuickDepthwiseConv2d(nn.Conv2d):
 
     def _fits(self) -> bool:
         depthwise = self.groups == self.in_channels == self.out_channels
-        same_size = self.stride == (1, 1) and self.padding == self.dilation
-        square = self.kernel_size == (3, 3) and self.dilation[0] == self.dilation[1]
-        return depthwise and same_size and square
+        square = self.dilation[0] == self.dilation[1]
+        centred = tuple(d * (side - 1) // 2 for d, side in zip(self.dilation, self.kernel_size, strict=True))
+        odd = all(side % 2 for side in self.kernel_size)
+        return depthwise and square and odd and self.stride == (1, 1) and self.padding == centred
+
+
+def quicken(module: nn.Module) -> None:
+    """Makes every dilated convolution in ``module`` a `QuickDepthwiseConv2d`; weights and numbers stay."""
+    for part in module.modules():
+        if type(part) is nn.Conv2d and part.dilation != (1, 1):
+            part.__class__ = QuickDepthwiseConv2d
 
 
 def dilated_depthwise(features: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    """Equal to ``conv2d(features, weight, bias, padding=dilation, dilation=dilation, groups=C)``.
+    """Equal to ``conv2d`` with ``groups=C``, this dilation, and the padding with which the size stays.
 
     Shape:
         - features: float (B, C, H, W).
-        - weight: float (C, 1, 3, 3); bias: float (C,) or None.
+        - weight: float (C, 1, k, l), both odd; bias: float (C,) or None.
         - returns: float (B, C, H, W), in channels-last order.
     """
     channels, height, width = features.shape[1:]
@@ -52,7 +60,7 @@ def dilated_depthwise(features: Tensor, weight: Tensor, bias: Tensor | None, dil
         _Split.apply(features, layout),
         weight.repeat(dilation, 1, 1, 1),
         None if bias is None else bias.repeat(dilation),
-        padding=1,
+        padding=(weight.shape[2] // 2, weight.shape[3] // 2),
         groups=dilation * channels,
     )
     joined: Tensor = _Join.apply(convolved, layout)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Self
 
 from torch import nn
 
+#: Epsilon of ResNets, which the published code leaves out. Encoders that state another one, like EfficientNet, have
+#: channels of variance 0, and were pretrained with it.
+_USUAL_EPSILON = 1e-5
 
-class FrozenBatchNorm2d(nn.BatchNorm2d):
+
+class _Frozen(nn.BatchNorm2d):
+    """A batch norm in evaluation mode, in training, too."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in evaluation mode."""
+        return super().train(False)
+
+
+class FrozenBatchNorm2d(_Frozen):
     """A fixed scale and shift per channel: running statistics in training, too, and no epsilon.
 
     Source: docs/quirks.md#a7.
@@ -18,17 +31,25 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
         self.requires_grad_(False)
         self.eval()
 
-    def train(self, mode: bool = True) -> Self:
-        """Stays in evaluation mode."""
-        return super().train(False)
-
 
 def freeze_norms(module: nn.Module) -> None:
-    """Puts a `FrozenBatchNorm2d` with the same weights in the place of every batch norm in ``module``."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            frozen = FrozenBatchNorm2d(child.num_features)
-            frozen.load_state_dict(child.state_dict())
-            setattr(module, name, frozen)
-        else:
-            freeze_norms(child)
+    """Freezes every batch norm in ``module`` with its weights, and whatever else it does, like timm's activations.
+
+    The epsilon is dropped, as published, unless the encoder states one of its own, above that of ResNets.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.__class__ = _frozen(type(part))
+            part.eps = part.eps if part.eps > _USUAL_EPSILON else 0.0
+            part.requires_grad_(False)
+            part.eval()
+
+
+@lru_cache(maxsize=16)
+def _frozen(kind: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
+    """The class of frozen norms of a kind."""
+    if issubclass(kind, _Frozen):
+        return kind
+    if kind is nn.BatchNorm2d:
+        return FrozenBatchNorm2d
+    return type(f"Frozen{kind.__name__}", (_Frozen, kind), {})

@@ -27,7 +27,7 @@ from adaptbench.networks.detail_crop import CropBox, Size, draw_crop_box
 from adaptbench.networks.inference import windows
 from adaptbench.networks.smallest_side import smallest_side
 
-#: Stride of the logits of a decoder, by its type; HRDA converts boxes with it.
+#: Usual stride of the logits of a decoder, by its type; HRDA converts boxes with it.
 _OUTPUT_STRIDES: Mapping[str, int] = {"DAFormerHead": 4, "DeepLabV2Head": 8}
 
 
@@ -397,8 +397,17 @@ def attention_config(head: Mapping[str, Any], width: int | None) -> dict[str, An
     return config if width is None else {**config, "width": width, "embedding_width": None}
 
 
-def hrda_head(head: nn.Module, config: Mapping[str, Any], num_classes: int, options: HRDAOptions) -> HRDAHead:
-    """The HRDA head around a decoder with this configuration, which must have a known output stride."""
+def hrda_head(
+    head: nn.Module,
+    config: Mapping[str, Any],
+    num_classes: int,
+    options: HRDAOptions,
+    output_stride: int | None = None,
+) -> HRDAHead:
+    """The HRDA head around a decoder with this configuration.
+
+    Its type must be known; unless stated, its output stride is the usual one of its type.
+    """
     if config["type"] not in _OUTPUT_STRIDES:
         raise UsageError(f"HRDA goes around {', '.join(_OUTPUT_STRIDES)}, not around {config['type']}.")
     attention: nn.Module | None = None
@@ -407,7 +416,8 @@ def hrda_head(head: nn.Module, config: Mapping[str, Any], num_classes: int, opti
         settings = attention_config(config, options.attention_width)
         attention = MODELS.build({**settings, "num_classes": channels})
     ratio = options.detail_scale / options.context_scale
-    return HRDAHead(head, attention, options.fixed_attention, _OUTPUT_STRIDES[config["type"]], ratio)
+    stride = output_stride or _OUTPUT_STRIDES[config["type"]]
+    return HRDAHead(head, attention, options.fixed_attention, stride, ratio)
 
 
 def build_hrda(
@@ -418,8 +428,9 @@ def build_hrda(
 
     base = networks.build(network, num_classes, pretraining)
     backbone, head = base.get_submodule("backbone"), base.get_submodule("decode_head")
-    config = networks.spec(network).decode_head
-    return HRDASegmentor(backbone, hrda_head(head, config, num_classes, options), options)
+    spec = networks.spec(network)
+    fused = hrda_head(head, spec.decode_head, num_classes, options, spec.output_stride)
+    return HRDASegmentor(backbone, fused, options)
 
 
 def _scale(image: Tensor, factor: float) -> Tensor:

@@ -52,6 +52,7 @@ class NetworkSpec:
         start: the encoder's start weights; None = random ones.
         recipe: optimiser settings used where no paper states any; a method's own defaults count for what it lacks.
         normalisation: of its input.
+        output_stride: pixels per logit; None = as usual for its decoder.
     """
 
     name: str
@@ -60,3 +61,4 @@ class NetworkSpec:
     start: StartWeights | None = None
     recipe: Mapping[str, Any] = field(default_factory=recipe)
     normalisation: Normalisation = IMAGENET
+    output_stride: int | None = None

@@ -1,4 +1,4 @@
-"""What an encoder's training starts from: shipped weights, a user's file, a folder of downloads, the hub, or nothing.
+"""What an encoder's training starts from: weights that come with the package, a user's, downloaded ones, or nothing.
 
 The setting `pretraining` chooses: ``default`` (what the network declares), ``none`` (random weights) or a file.
 """
@@ -9,6 +9,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from torch import nn
@@ -29,12 +30,14 @@ class StartWeights:
         file: name of the file.
         origin: who publishes the file, for the error that asks for it.
         hub: repository of the Hugging Face hub that has the same weights, and its file; None = none has.
+        package: folder with the file in a package that this one depends on, in dots; None = no package has it.
     """
 
     data: str
     file: str
     origin: str
     hub: tuple[str, str] | None = None
+    package: str | None = None
 
 
 def shipped(file: str) -> StartWeights:
@@ -87,9 +90,9 @@ def load(found: Found, backbone: nn.Module) -> None:
 
 
 def _locate(network: str, declared: StartWeights) -> Path:
-    """Shipped with the package, in the user's folder, or on the hub."""
+    """Shipped with the package or a dependency, in the user's folder, or on the hub."""
     folder = os.environ.get(FOLDER_VARIABLE)
-    for place in (_SHIPPED, Path(folder).expanduser() if folder else None):
+    for place in (_SHIPPED, _package_folder(declared.package), Path(folder).expanduser() if folder else None):
         if place is not None and (place / declared.file).is_file():
             return place / declared.file
     found, problem = _from_hub(*declared.hub) if declared.hub else (None, "no copy on a hub is known")
@@ -101,6 +104,16 @@ def _locate(network: str, declared: StartWeights) -> Path:
         f"machine; {problem}. Put the file into {where}, or say --set pretraining=FILE, or pretraining=none to "
         "train from random weights."
     )
+
+
+@lru_cache(maxsize=64)
+def _package_folder(name: str | None) -> Path | None:
+    """A folder of an installed package; the package is not imported."""
+    package, _, inner = (name or "").partition(".")
+    found = find_spec(package) if package else None
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0], *inner.split("."))
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,8 @@ from typing import Any
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from adaptbench.networks.depthwise import quicken
+
 
 @MODELS.register_module()
 class TimmEncoder(nn.Module):
@@ -34,6 +36,7 @@ class TimmEncoder(nn.Module):
         self.channels_last = channels_last
         self.skip = skip
         self.model = timm.create_model(model, features_only=True, pretrained=False, **options)
+        quicken(self.model)
 
     def forward(self, image: Tensor) -> Sequence[Tensor]:
         """Feature maps, fine to coarse. Shape: ``(B, 3, H, W)`` to several ``(B, c, h, w)``."""

@@ -102,7 +102,7 @@ class _Loaders:
     def check_ehtdi(self) -> None:
         self.tree.expect("ehtdi/mean_bgr", CAFFE.mean, atol=1e-5)
         width, height = self.size("ehtdi/train_size_wh")
-        sampling = Sampling(framing=WholeImages(mirrored=True, width=width), blur=True)
+        sampling = Sampling(framing=WholeImages(mirrored=True, width=width), blur=1.0)
         for number, recorded in enumerate(self.tree.content["ehtdi"]["train_cases"]):
             at, drawn = f"ehtdi/train_cases/{number}", PythonRandom(recorded["python_random_seed"])
             image, label = self.gta.trained((2 * width, 2 * height), _NINETEEN, sampling, CAFFE, drawn)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from adaptbench.errors import WeightsError
 from adaptbench.networks.dilated_vgg import DilatedVGG
+from adaptbench.networks.pretrained.efficientnet import in_timm_names
 from adaptbench.networks.pretrained.fit import fitted
 from adaptbench.networks.pretrained.foreign import listed
 from adaptbench.networks.pretrained.namings import CLASSIFIERS, NAMINGS, Naming, recognised, without_prefix
@@ -47,8 +48,8 @@ class _Target:
 def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Path) -> dict[str, Tensor]:
     """The state dict of an encoder, from the tensors of an ImageNet file.
 
-    The naming is recognised from the names: of MiT, mmsegmentation's ResNets, VGG and any timm encoder; others take
-    files with their own names only. Only classifiers are dropped (of a timm model: all that comes behind its last
+    The naming is recognised from the names: of MiT, mmsegmentation's ResNets, VGG, EfficientNet and any timm encoder;
+    others take files with their own names only. Only classifiers are dropped (of a timm model: all that comes behind its last
     feature map); counters of batches that old files lack are 0.
 
     Raises:
@@ -57,7 +58,7 @@ def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Pa
     if isinstance(backbone, DilatedVGG):
         return vgg_state(tensors, backbone.state_dict(), origin)
     target = _target(backbone)
-    found = without_prefix(tensors, ("backbone.", "Scale."))
+    found = in_timm_names(without_prefix(tensors, ("backbone.", "Scale.")), target.expected)
     own, foreign = recognised(target.expected), recognised(found)
     if own is not None:
         target, found = _in_common_names(target, own, found, foreign, origin)

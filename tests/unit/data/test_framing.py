@@ -125,7 +125,7 @@ def test_half_of_the_images_are_mirrored_before_they_are_resized(source: Domain)
 
 def test_half_of_the_images_are_blurred_a_little(source: Domain) -> None:
     sharp = stream(source, Sampling(framing=WholeImages()), batch_size=1, iterations=12)
-    soft = stream(source, Sampling(framing=WholeImages(), blur=True), batch_size=1, iterations=12)
+    soft = stream(source, Sampling(framing=WholeImages(), blur=1.0), batch_size=1, iterations=12)
     changed = []
     for one, other in ((sharp[i], soft[i]) for i in range(len(sharp))):
         assert torch.equal(one.source.label, other.source.label)
