@@ -1,7 +1,7 @@
 """Networks of profile mini: both decoders on one small encoder with real ImageNet weights.
 
-The encoder is EfficientNet-Lite0, 3 M parameters, as timm builds it. Its weights come as a dependency of the package, so
-that they are there wherever the package is.
+The encoder is EfficientNet-Lite0, 3 M parameters, as timm builds it. Its weights come as a dependency of the package,
+so that they are there wherever the package is.
 
 Source: Tan and Le, EfficientNet, arXiv 1905.11946, in the Lite form that its authors released (no squeeze and
 excitation, ReLU6).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Self
 
 from torch import nn
@@ -45,11 +44,13 @@ def freeze_norms(module: nn.Module) -> None:
             part.eval()
 
 
-@lru_cache(maxsize=16)
+_KINDS: dict[type[nn.BatchNorm2d], type[nn.BatchNorm2d]] = {nn.BatchNorm2d: FrozenBatchNorm2d}
+
+
 def _frozen(kind: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
-    """The class of frozen norms of a kind."""
+    """The class of frozen norms of a kind, made once."""
     if issubclass(kind, _Frozen):
         return kind
-    if kind is nn.BatchNorm2d:
-        return FrozenBatchNorm2d
-    return type(f"Frozen{kind.__name__}", (_Frozen, kind), {})
+    if kind not in _KINDS:
+        _KINDS[kind] = type(f"Frozen{kind.__name__}", (_Frozen, kind), {})
+    return _KINDS[kind]
