@@ -49,8 +49,8 @@ def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Pa
     """The state dict of an encoder, from the tensors of an ImageNet file.
 
     The naming is recognised from the names: of MiT, mmsegmentation's ResNets, VGG, EfficientNet and any timm encoder;
-    others take files with their own names only. Only classifiers are dropped (of a timm model: all that comes behind its
-    last feature map); counters of batches that old files lack are 0.
+    others take files with their own names only. Only classifiers are dropped (of a timm model: all that comes behind
+    its last feature map); counters of batches that old files lack are 0.
 
     Raises:
         WeightsError: the file is of another encoder or size; names what is missing, surplus or of another shape.
