@@ -104,6 +104,7 @@ def request_of(command: Run) -> Request:
         data_paths=parse_paths(command.data_path),
         out=command.out.resolve(),
         settings=command.set,
+        full=command.full,
         limit=command.limit,
         debug_images=command.debug_images,
         protocol=command.protocol,

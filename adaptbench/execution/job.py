@@ -47,9 +47,13 @@ def main(folder: Path) -> int:
 
 def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     """Runs the job; every way it can end is written to its status file."""
-    if (folder / "record.json").exists():  # another run finished it while we waited for the lock
-        jobspec.write_status(folder, _done(load_kept(folder / "record.json")))
-        return 0
+    if (
+        folder / "record.json"
+    ).exists():  # another run finished it while we waited for the lock, or splits were added
+        record = load_kept(folder / "record.json")
+        if record.covers(jobspec.load_job(folder).also):
+            jobspec.write_status(folder, _done(record))
+            return 0
     sweep(folder)
     (folder / "traceback.txt").unlink(missing_ok=True)
     try:

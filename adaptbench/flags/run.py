@@ -54,6 +54,9 @@ class Run:
     device: Device = "auto"
     set: Annotated[tuple[str, ...], words("KEY=VALUE ...")] = ()
     """Settings of all selected methods (KEY), of one (METHOD.KEY), or of the generated world (minicity.DIAL)."""
+    full: Flag = False
+    """Generate and score the benchmark's further splits, too, like other cities and weather; a finished job is only
+    scored again. Official ones are always scored where they are."""
     limit: Annotated[int | None, words("ITERATIONS")] = None
     """Smoke run of this many iterations and few images: never ranked."""
     protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT

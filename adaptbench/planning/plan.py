@@ -333,6 +333,6 @@ def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:
             raise RunStateError(
                 f"{folder} holds the record of another job. Move it away or use another --out."
             )
-        return Job(spec, folder, State.DONE)
+        return Job(spec, folder, State.DONE if record.covers(spec.also) else State.PLANNED)
     state = State.INTERRUPTED if status.state is State.DONE else status.state
     return Job(spec, folder, state, status.reason)

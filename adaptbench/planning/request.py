@@ -22,6 +22,7 @@ class Request:
         networks: one job each; none = the one that each method has, or that is set.
         data: provenance; None = the profile's.
         data_paths: folder per dataset, beside the root.
+        full: whether further splits of the benchmarks are generated to be scored beside.
         checkpoint: which weights are scored; None = as the protocol says.
         debug_images: iterations from one debug image to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
@@ -37,6 +38,7 @@ class Request:
     data_paths: Mapping[str, Path] = field(default_factory=dict)
     out: Path = Path("results")
     settings: Sequence[str] = ()
+    full: bool = False
     limit: int | None = None
     protocol: str = DEFAULT
     checkpoint: CheckpointRule | None = None

@@ -60,11 +60,16 @@ class Search:
     def locate_also(
         self, benchmark: type[Benchmark], provenance: Provenance
     ) -> tuple[dict[str, DataSource], list[str]]:
-        """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits."""
+        """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits.
+
+        What would have to be generated is left out unless it was asked for.
+        """
         found: dict[str, DataSource] = {}
         missing: list[str] = []
         for ref in benchmark.also:
             kind = benchmark.provenance.get(ref.dataset, provenance)
+            if kind == "generated" and not self.request.full:
+                continue
             try:
                 found[str(ref)] = self._source(kind, ref.dataset, [ref], [ref])
             except (DataError, UsageError):

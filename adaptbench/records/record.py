@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -172,6 +173,10 @@ class Record(Part):
     environment: dict[str, str]
     #: Who ran it: whoever keeps the results folder, or somebody else whose record was merged into it.
     origin: Literal["maintainer", "submitted"] = "maintainer"
+
+    def covers(self, also: Collection[str]) -> bool:
+        """Whether every split of ``also`` is scored, or cannot be scored here, as somebody else ran it."""
+        return self.origin == "submitted" or {score.split for score in self.scores}.issuperset(also)
 
 
 def folder_of(record: Record, out: Path) -> Path:
