@@ -8,15 +8,27 @@ from typing import Any, Literal
 import pytest
 from pydantic import Field
 
-from adaptbench.contracts.profiles import PROFILES, Channels, Iterations, Length, PixelCount, profile
+from adaptbench.contracts.profiles import (
+    PROFILES,
+    BlurWidth,
+    Channels,
+    Decay,
+    ImageCount,
+    Iterations,
+    Length,
+    PixelCount,
+    SideRate,
+    profile,
+)
 from adaptbench.contracts.settings import Resolved, Settings, check_key, parse_value, resolve
 from adaptbench.errors import UsageError
 
-BUDGET = PROFILES["mini"].iterations or 0
+SAMPLES = PROFILES["mini"].samples or 0
+BUDGET = SAMPLES // 2
 
 
 def share(iterations: int) -> int:
-    """A number of iterations out of 40,000, in proportion to the budget of mini."""
+    """A number of iterations out of 40,000 of two images, in proportion to the budget of mini."""
     return int(iterations * BUDGET / 40_000 + 0.5)
 
 
@@ -26,6 +38,14 @@ class Example(Settings):
     width: Channels = Field(64, description="channels of a discriminator")
     start: Iterations = Field(10_000, description="when it starts")
     window: Length | None = Field(None, description="may be absent")
+    span: Iterations = Field(4_000, description="in batches of the main training")
+    first_span: Iterations = Field(10_000, description="in batches of another size")
+    first_batch_size: ImageCount = Field(8, description="that size")
+    share: Decay = Field(0.999, description="of a slow average")
+    quick_share: Decay | None = Field(0.99, description="of an average over less than an iteration of mini")
+    whole_share: Decay = Field(1.0, description="nothing moves")
+    rate: SideRate = Field(1e-4, description="of a discriminator")
+    blurs: tuple[BlurWidth, BlurWidth] = Field((0.5, 2.0), description="narrowest and widest")
     sizes: tuple[int, ...] = Field((1, 2), description="a tuple")
     mode: Literal["soft", "hard"] = Field("soft", description="a choice")
     wide: bool = Field(False, description="a switch")
@@ -72,6 +92,43 @@ def test_mini_takes_two_images_at_most() -> None:
     small, large = {"batch_size": 1}, {"batch_size": 8}
     assert [resolved(published=p).settings.batch_size for p in (small, {}, large)] == [1, 2, 2]
     assert resolved("paper", published=large).settings.batch_size == 8
+
+
+@pytest.mark.parametrize(("batch", "images"), [(1, 1), (2, 2), (8, 2)])
+def test_a_cap_on_the_batch_takes_no_images_away(batch: int, images: int) -> None:
+    settings = resolved(published={"batch_size": batch}).settings
+    assert settings.iterations == SAMPLES // images
+    assert settings.span == SAMPLES // 10 // images  # type: ignore[attr-defined]
+
+
+def test_iterations_are_counted_in_the_batches_with_their_prefix() -> None:
+    settings = resolved().settings
+    published = 10_000 * 8 / (40_000 * 2)
+    assert settings.first_batch_size == 2  # type: ignore[attr-defined]
+    assert settings.first_span == SAMPLES * published / 2  # type: ignore[attr-defined]
+
+
+def test_averages_span_as_large_a_part_of_the_training_as_published() -> None:
+    settings = resolved().settings
+    assert 1 / (1 - settings.share) / BUDGET == pytest.approx(1000 / 40_000)  # type: ignore[attr-defined]
+    assert settings.quick_share == 0  # type: ignore[attr-defined]  # 100 of 40,000 are less than one of mini
+    assert settings.whole_share == 1  # type: ignore[attr-defined]
+
+
+def test_rates_beside_the_network_grow_with_the_root_of_what_is_left_out() -> None:
+    assert resolved().settings.rate == pytest.approx(1e-4 * (40_000 / BUDGET) ** 0.5)  # type: ignore[attr-defined]
+
+
+def test_blurs_shrink_with_the_images() -> None:
+    assert resolved().settings.blurs == (0.125, 0.5)  # type: ignore[attr-defined]
+
+
+def test_no_iterations_stay_none() -> None:
+    settings = resolved(published={"iterations": 0}).settings
+    assert (settings.iterations, settings.share) == (0, 0.999)  # type: ignore[attr-defined]
+
+
+def test_a_batch_of_the_users_is_taken_as_it_is() -> None:
     assert resolved(batch_size=8).settings.batch_size == 8
 
 

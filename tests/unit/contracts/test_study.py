@@ -18,6 +18,8 @@ from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import JobSpec
 
 MINI = "minicity/gta5_to_cityscapes"
+#: The 3000 iterations of 40,000 that the variant 'large' states.
+WARMUP = int(3000 * (profile("mini").samples or 0) / (2 * 40_000) + 0.5)
 HEADER = """
 from adaptbench.contracts.study import Delta, Published, Study, Variant
 
@@ -133,10 +135,10 @@ def test_what_is_stated_scales_and_beats_the_recipe(mine: Path) -> None:
     found, mini = specs(mine), profile("mini")
     plain = found["plain"].settings
     assert found["large"].settings["crop"] == mini.length(640)
-    assert found["large"].settings["warmup"] == mini.budget(3000, 40_000)
+    assert found["large"].settings["warmup"] == WARMUP
     assert found["cold"].settings == {**plain, "warmup": 0}
-    assert found["other network"].settings["network"] == "segformer-mini"
-    recipe = networks.spec("segformer-mini").recipe
+    assert found["other network"].settings["network"] == "segformer-lite0"
+    recipe = networks.spec("segformer-lite0").recipe
     assert found["other network"].settings["learning_rate"] == recipe["learning_rate"]
     assert specs(mine, profile="paper", data="generated", limit=1)["large"].settings["crop"] == 640
 
@@ -144,15 +146,15 @@ def test_what_is_stated_scales_and_beats_the_recipe(mine: Path) -> None:
 def test_what_changes_nothing_is_no_override(mine: Path) -> None:
     found = specs(mine)
     assert found["plain"].overrides == {}
-    assert found["large"].overrides == {"crop": 160, "warmup": 75}
-    assert found["other network"].overrides == {"network": "segformer-mini"}
-    assert found["parts"].overrides == {"feature_distance": "off", "network": "segformer-mini"}  # not crop
+    assert found["large"].overrides == {"crop": 160, "warmup": WARMUP}
+    assert found["other network"].overrides == {"network": "segformer-lite0"}
+    assert found["parts"].overrides == {"feature_distance": "off", "network": "segformer-lite0"}  # not crop
 
 
 def test_a_variant_is_the_job_that_a_user_would_ask_for(mine: Path) -> None:
     request = {"methods": ("dacs",), "device": "cpu", "out": Path("nowhere")}
     found = specs(mine)
-    for label, settings in (("plain", ()), ("large", ("crop=160", "warmup=75"))):
+    for label, settings in (("plain", ()), ("large", ("crop=160", f"warmup={WARMUP}"))):
         (job,) = make_plan(Request(**request, settings=settings)).jobs  # type: ignore[arg-type]
         assert found[label].model_copy(update={"plugins": []}) == job.spec
 
@@ -163,7 +165,7 @@ def test_the_users_settings_are_not_scaled_and_hold_for_all(mine: Path) -> None:
     assert {spec.settings["iterations"] for spec in found.values()} == {20}
     assert found["large"].overrides == {
         "crop": 160,
-        "warmup": 75,
+        "warmup": WARMUP,
         "batch_size": 4,
         "blur": False,
         "iterations": 20,
@@ -181,7 +183,7 @@ def test_what_a_study_varies_is_not_the_users_to_set(mine: Path, text: str) -> N
 def test_a_method_that_does_not_vary_a_key_may_get_it(mine: Path) -> None:
     found = specs(mine, settings=("daformer.warmup=3",))
     assert found["parts"].settings["warmup"] == 3
-    assert found["large"].settings["warmup"] == 75
+    assert found["large"].settings["warmup"] == WARMUP
 
 
 def test_another_benchmark_may_be_asked_for(mine: Path) -> None:
@@ -195,7 +197,7 @@ def test_another_benchmark_may_be_asked_for(mine: Path) -> None:
         ({'"feature_distance"': '"feature_dist"'}, "Unknown setting of daformer in the study mine, variant 'parts'"),
         ({'"crop": 640': '"crop": "wide"'}, r"variant 'large' \(dacs\): study: crop='wide': crop .*valid integer"),
         ({"segformer-mit_b5": "segformer"}, "Unknown network 'segformer'"),
-        ({"segformer-mit_b5": "deeplabv2-mini"}, "'other network' and 'plain' of the study mine are one and the same"),
+        ({"segformer-mit_b5": "deeplabv2-lite0"}, "'other network' and 'plain' of the study mine are one and the same"),
     ],
 )  # fmt: skip
 def test_a_study_that_cannot_be_run(tmp_path: Path, replaced: dict[str, str], message: str) -> None:
@@ -241,7 +243,7 @@ def test_a_plan_shows_in_what_variants_differ(
     command = ["--study", "mine", "--plugins", str(mine), "--out", str(out), "--dry-run"]
     assert main([*command, "--seeds", "0", "1", "2"]) == 0
     shown = capsys.readouterr().out
-    assert "crop=160" in shown and "network=segformer-mini" in shown and "nothing" in shown
+    assert "crop=160" in shown and "network=segformer-lite0" in shown and "nothing" in shown
     assert shown.count("3 (0-2)") == 5
     assert not out.exists()
 

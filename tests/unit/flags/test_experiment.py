@@ -38,6 +38,7 @@ EVERYTHING = Run(
         "a=True",
         "b=",
     ),
+    full=True,
     limit=4,
     protocol="as-published:fada",
     checkpoint="snd",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adaptbench.contracts.profiles import profile
 from adaptbench.planning.estimates import (
     BoardEstimates,
     Estimate,
@@ -24,6 +25,8 @@ from adaptbench.records.jobspec import DataSource, JobSpec, State
 from adaptbench.records.record import Cost, NetworkInfo, Record, Score
 
 MINI = "minicity/gta5_to_cityscapes"
+#: Of a main training of two images each.
+ITERATIONS = (profile("mini").samples or 0) // 2
 
 
 def planned(method: str = "dacs", seed: int = 0, *settings: str, **request: Any) -> Job:
@@ -108,7 +111,7 @@ def test_settings_that_cost_nothing(free: str) -> None:
 
 
 def test_training_time_is_in_proportion_to_the_iterations() -> None:
-    half = finished(spec("dacs", 0, "iterations=500"))
+    half = finished(spec("dacs", 0, f"iterations={ITERATIONS // 2}"))
     assert Estimates([half]).of(spec()) == Estimate(210.0, 700.0)
 
 
@@ -123,7 +126,7 @@ def test_iterations_of_all_stages_count() -> None:
         ("crop=64",),
         ("batch_size=1",),
         ("resolution=0.5",),
-        ("network=deeplabv2-multi-mini",),
+        ("network=deeplabv2-multi-lite0",),
         ("pseudo_threshold=0.0",),  # 0 may switch something off
     ],
 )
@@ -165,21 +168,21 @@ def test_a_thousand_jobs_and_a_thousand_records() -> None:
 
 
 def row(method: str = "dacs", overrides: str = "", **cells: str) -> dict[str, str]:
-    """A row of a committed board: 1000 iterations in 100 seconds, and 10 seconds of scoring."""
-    work = {"method": method, "network": "deeplabv2-mini", "profile": "mini", "device": "cpu"}
+    """A row of a committed board: a main training in 100 seconds, and 10 seconds of scoring."""
+    work = {"method": method, "network": "deeplabv2-lite0", "profile": "mini", "device": "cpu"}
     cost = {"training_seconds": "100.0", "evaluation_seconds": "10.0", "peak_memory_mib": "700.0"}
-    about = {"benchmark": MINI, "ranked_split": "True", "iterations": "1000", "overrides": overrides}
+    about = {"benchmark": MINI, "ranked_split": "True", "iterations": str(ITERATIONS), "overrides": overrides}
     return {**work, **cost, **about, **cells}
 
 
 def test_the_board_tells_what_no_finished_run_does() -> None:
-    rows = [row(), row(training_seconds="300.0"), row(training_seconds="120.0", iterations="500")]
+    rows = [row(), row(training_seconds="300.0"), row(training_seconds="120.0", iterations=str(ITERATIONS // 2))]
     assert BoardEstimates(rows).of(planned()) == Estimate(250.0, 700.0, elsewhere=True)
-    assert BoardEstimates(rows[:1]).of(planned("dacs", 0, "iterations=500")) == Estimate(60.0, 700.0, True)
+    assert BoardEstimates(rows[:1]).of(planned("dacs", 0, f"iterations={ITERATIONS // 2}")) == Estimate(60.0, 700.0, True)
 
 
 def test_the_board_counts_iterations_of_all_stages() -> None:
-    fada = row("fada", iterations="4000")
+    fada = row("fada", iterations=str(6 * ITERATIONS))
     assert BoardEstimates([fada]).of(planned("fada")) == Estimate(60.0, 700.0, elsewhere=True)
 
 
@@ -193,7 +196,7 @@ def test_rows_of_the_same_benchmark_go_before_others() -> None:
     "other",
     [
         row("source_only"),
-        row(network="daformer-mini"),
+        row(network="daformer-lite0"),
         row(profile="paper"),
         row(device="cuda"),
         row(overrides="crop=64"),
