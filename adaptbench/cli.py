@@ -14,7 +14,7 @@ import tyro
 import adaptbench
 from adaptbench import signals
 from adaptbench.contracts import stand_ins
-from adaptbench.errors import AdaptBenchError, UsageError, unknown_name
+from adaptbench.errors import AdaptBenchError, UsageError, of_system, unknown_name
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Run, Tracking
 from adaptbench.storage import streams
 
@@ -65,7 +65,7 @@ def _status(work: Callable[[], int]) -> int:
         streams.silence()
         return EXIT_UNFINISHED
     except OSError as error:  # of the system, where no file of ours has a better word for it
-        print(f"adaptbench: {_of_system(error)}", file=sys.stderr)  # noqa: T201
+        print(f"adaptbench: {of_system(error, _blamed())}", file=sys.stderr)  # noqa: T201
         streams.silence()
         return EXIT_USAGE
 
@@ -82,9 +82,13 @@ def _require_utf8(*names: str) -> None:
             ) from error
 
 
-def _of_system(error: OSError) -> str:
-    place = "standard output" if error.filename is None else error.filename
-    return f"{place}: {error.strerror or error}."
+def _blamed() -> str:
+    """Standard output, if it still does not take what waits to be written; else nobody."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return "standard output"
+    return ""
 
 
 def parse(arguments: Sequence[str]) -> Command:

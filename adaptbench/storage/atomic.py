@@ -61,9 +61,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def cannot_write(
-    path: Path, error: OSError, size: int | None = None, flag: str = "--out"
-) -> RunStateError:
+def cannot_write(path: Path, error: OSError, size: int | None = None, flag: str = "--out") -> RunStateError:
     """Error for a file that cannot be written: where, why, how much room it needs and there is, and the way out."""
     problem, remedy = error.strerror or str(error), f"Choose another folder with {flag}."
     if error.errno in _FULL:
