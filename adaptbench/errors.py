@@ -28,7 +28,7 @@ _ADVICE |= {errno.ENFILE: _ADVICE[errno.EMFILE], errno.ESTALE: _ADVICE[errno.EIO
 
 
 def printable(text: str) -> str:
-    """``text`` in one line, with ``\\n`` and ``\\x1b`` for characters that a terminal would obey; names may hold any."""
+    r"""``text`` in one line, with ``\n`` and ``\x1b`` in place of what a terminal would obey, as names may hold it."""
     return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
 
 

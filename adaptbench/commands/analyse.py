@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from operator import add
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -57,7 +58,7 @@ def execute(command: Analyse) -> int:
     return 0
 
 
-def _write(tell: Callable[[str], None], analysis: Analysis, group: Sequence[Measured], folder: Path) -> None:
+def _write(tell: Callable[[str], None], analysis: Analysis[Any], group: Sequence[Any], folder: Path) -> None:
     """Writes what was measured on a board; where that cannot be, it is shown, as it may have taken hours."""
     try:
         for path in analysis.write(group, folder):

@@ -36,7 +36,7 @@ def cell(text: object) -> Text:
 
 @contextmanager
 def finally_raised() -> Iterator[Noted]:
-    """Gives what notes a RunStateError of a step, so that the next ones follow, and raises the first when all is done."""
+    """Gives what notes a RunStateError of a step, so that others follow, and raises the first when all is done."""
     first: list[RunStateError] = []
 
     @contextmanager

@@ -404,7 +404,9 @@ def _with_standard_output_full() -> None:
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), io.StringIO()
     assert main(["ls", "methods"]) == 2
-    assert sys.stderr.getvalue() == "adaptbench: standard output: No space left on device.\n"
+    assert sys.stderr.getvalue() == (
+        "adaptbench: standard output: No space left on device. Free some space and run again.\n"
+    )
     sys.stdout.flush()
 
 
