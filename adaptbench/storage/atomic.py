@@ -43,7 +43,7 @@ def replacing(path: Path, size: int | None = None, flag: str = "--out") -> Itera
             temporary.replace(path)
     except OSError as error:
         _remove(temporary)  # which counts as used, else
-        if error.filename is not None and Path(error.filename) not in (temporary, path, *path.parents):
+        if not _concerns(error, path):
             raise
         raise cannot_write(path, error, size, flag) from error
     finally:
@@ -194,6 +194,14 @@ def _remove_abandoned(path: Path) -> None:
         shutil.rmtree(path) if is_folder else path.unlink()
     finally:
         os.close(handle)
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is about a file, its folder, or what lies beside it; one that names no file is."""
+    if not isinstance(error.filename, str):
+        return True
+    named = Path(error.filename)
+    return named.parent == path.parent or named in path.parents
 
 
 def _remove(temporary: Path | None) -> None:
