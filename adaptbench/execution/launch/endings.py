@@ -22,7 +22,7 @@ _NO_MEMORY = (
 
 def keep_traceback(folder: Path) -> None:
     """Writes that of the error that is handled to the job's folder, as far as there is room, and to its log."""
-    text = traceback.format_exc()
+    text = "".join(f"{printable(line)}\n" for line in traceback.format_exc().splitlines())
     with suppress(OSError):
         (folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
     print(text, file=sys.stderr, flush=True)  # noqa: T201
