@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mounts
@@ -183,8 +184,18 @@ def test_state_that_is_no_tensor_is_noticed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+class _Program:
+    """A graph that is large, and not made by torch, which takes seconds."""
+
+    model = SimpleNamespace(metadata_props={})
+
+    def save(self, path: Path, external_data: bool) -> None:
+        path.write_bytes(bytes(200_000))
+
+
 @pytest.mark.skipif(bool(mounts.refused()), reason=mounts.refused())
-def test_a_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "_program", lambda *_: _Program())
     in_fork(_exported_to_a_full_disk, tmp_path)
 
 
