@@ -44,7 +44,9 @@ def _answer(arguments: Sequence[str]) -> int:
     """Answers what belongs to no verb, or runs a verb."""
     _require_utf8(*arguments, str(Path.cwd()), adaptbench.__file__)
     if (answer := _about(arguments)) is None:
-        return _dispatch(parse(arguments))
+        command = parse(arguments)
+        _require_no_loops(command)
+        return _dispatch(command)
     print(answer)  # noqa: T201
     return 0
 
@@ -89,6 +91,17 @@ def _blamed() -> str:
     except OSError:
         return "standard output"
     return ""
+
+
+def _require_no_loops(command: Command) -> None:
+    """Raises UsageError for a link that leads to itself, which no path can be resolved through."""
+    for value in vars(command).values():
+        for path in value if isinstance(value, tuple) else (value,):
+            try:
+                if isinstance(path, Path):
+                    path.resolve()
+            except RuntimeError as error:
+                raise UsageError(f"{path}: this link leads to itself. Name a folder or file.") from error
 
 
 def parse(arguments: Sequence[str]) -> Command:

@@ -67,6 +67,8 @@ def cannot_write(path: Path, error: OSError, size: int | None = None, flag: str 
     if error.errno in _FULL:
         problem += _room(path, size)
         remedy = f"Free some space and run again, or choose another folder with {flag}."
+    elif error.errno == errno.EFBIG:
+        remedy = f"Allow larger files, as with ulimit -f unlimited, or choose another folder with {flag}."
     elif error.errno in _ANYWHERE:
         remedy = advice(error)
     kind = ReadOnlyError if error.errno in _FORBIDDEN else RunStateError

@@ -441,6 +441,25 @@ def test_an_error_of_the_system_that_nobody_expected(
         )
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--methods", "majority", "--out", "{}"),
+        ("doctor", "--out", "{}/x"),
+        ("contribute", "{}"),
+        ("merge", "{}"),
+    ],
+)
+def test_a_link_that_leads_to_itself(
+    words: Sequence[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    assert main([word.format(link) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert f" {link}" in said and "this link leads to itself" in said and said.count("\n") == 1
+
+
 def test_no_home_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("ADAPTBENCH_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -44,12 +47,23 @@ def write_page(
             for file in (Path(__file__).parent / "static").iterdir():
                 shutil.copyfile(file, new / "assets" / file.name)
             _write(new, list(records), out, facts, unreadable, say, tests or {})
-            if target.exists():
-                target.rename(temporary / "old")
-            new.rename(target)
+            _exchange(new, target, temporary)
     except OSError as error:
         raise cannot_write(target, error) from error
     return target / "index.html"
+
+
+def _exchange(new: Path, target: Path, aside: Path) -> None:
+    """Puts a folder in the place of another, which goes aside; who came between at the same moment does, too."""
+    for number in itertools.count():
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(aside / f"old{number}")
+        try:
+            new.rename(target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def _write(

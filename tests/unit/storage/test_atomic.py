@@ -194,6 +194,18 @@ def test_an_error_of_a_file_that_is_read_is_not_that_of_what_is_written(tmp_path
     assert not list((tmp_path / "folder").iterdir())
 
 
-def test_no_other_folder_is_advised_where_none_helps(tmp_path: Path) -> None:
-    said = str(cannot_write(tmp_path / "file", OSError(errno.EMFILE, os.strerror(errno.EMFILE))))
-    assert "Too many open files. Allow more open files" in said and "--out" not in said
+@pytest.mark.parametrize(
+    ("number", "way_out"),
+    [
+        (errno.EMFILE, "Allow more open files, as with ulimit -n 4096, or run with fewer --jobs."),
+        (errno.EFBIG, "Allow larger files, as with ulimit -f unlimited, or choose another folder with --to."),
+        (
+            errno.EIO,
+            "The disk, or the way to it, fails: look into the system's log, and run again when it is mended.",
+        ),
+        (errno.EROFS, "Choose another folder with --to."),
+    ],
+)
+def test_the_way_out_is_one(number: int, way_out: str, tmp_path: Path) -> None:
+    said = str(cannot_write(tmp_path / "file", OSError(number, os.strerror(number)), flag="--to"))
+    assert said == f"Cannot write {tmp_path}/file: {os.strerror(number)}. {way_out}"
