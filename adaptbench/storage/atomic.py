@@ -86,9 +86,10 @@ def sweep(folder: Path) -> None:
 
 def sweep_abandoned(folder: Path) -> None:
     """Removes the same below a ``folder`` that nobody has locked: what is still written is held by who writes it."""
-    for unfinished in folder.rglob(".*.tmp"):
-        with contextlib.suppress(OSError):
-            _remove_abandoned(unfinished)
+    with contextlib.suppress(FileNotFoundError):  # somebody else writes or sweeps while we look
+        for unfinished in list(folder.rglob(".*.tmp")):
+            with contextlib.suppress(OSError):
+                _remove_abandoned(unfinished)
 
 
 def write_text(path: Path, text: str, flag: str = "--out") -> None:
@@ -174,6 +175,9 @@ def _held(path: Path, flags: int) -> int | None:
         handle = os.open(path, flags)
     except FileNotFoundError:
         return None
+    except OSError:
+        path.rmdir() if path.is_dir() else path.unlink()
+        raise
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
