@@ -14,7 +14,7 @@ import tyro
 import adaptbench
 from adaptbench import signals
 from adaptbench.contracts import stand_ins
-from adaptbench.errors import AdaptBenchError, UsageError, unknown_name
+from adaptbench.errors import AdaptBenchError, UsageError, of_system, unknown_name
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Run, Tracking
 from adaptbench.storage import streams
 
@@ -44,7 +44,9 @@ def _answer(arguments: Sequence[str]) -> int:
     """Answers what belongs to no verb, or runs a verb."""
     _require_utf8(*arguments, str(Path.cwd()), adaptbench.__file__)
     if (answer := _about(arguments)) is None:
-        return _dispatch(parse(arguments))
+        command = parse(arguments)
+        _require_no_loops(command)
+        return _dispatch(command)
     print(answer)  # noqa: T201
     return 0
 
@@ -65,7 +67,7 @@ def _status(work: Callable[[], int]) -> int:
         streams.silence()
         return EXIT_UNFINISHED
     except OSError as error:  # of the system, where no file of ours has a better word for it
-        print(f"adaptbench: {_of_system(error)}", file=sys.stderr)  # noqa: T201
+        print(f"adaptbench: {of_system(error, _blamed())}", file=sys.stderr)  # noqa: T201
         streams.silence()
         return EXIT_USAGE
 
@@ -82,9 +84,24 @@ def _require_utf8(*names: str) -> None:
             ) from error
 
 
-def _of_system(error: OSError) -> str:
-    place = "standard output" if error.filename is None else error.filename
-    return f"{place}: {error.strerror or error}."
+def _blamed() -> str:
+    """Standard output, if it still does not take what waits to be written; else nobody."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return "standard output"
+    return ""
+
+
+def _require_no_loops(command: Command) -> None:
+    """Raises UsageError for a link that leads to itself, which no path can be resolved through."""
+    for value in vars(command).values():
+        for path in value if isinstance(value, tuple) else (value,):
+            try:
+                if isinstance(path, Path):
+                    path.resolve()
+            except RuntimeError as error:
+                raise UsageError(f"{path}: this link leads to itself. Name a folder or file.") from error
 
 
 def parse(arguments: Sequence[str]) -> Command:

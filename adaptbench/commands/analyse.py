@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from operator import add
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from adaptbench.commands.output import say
+from adaptbench.commands.output import finally_raised, say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Sample
-from adaptbench.errors import UsageError
+from adaptbench.errors import RunStateError, UsageError
 from adaptbench.evaluation.boundary import boundary_counts
 from adaptbench.evaluation.calibration import calibration_counts
 from adaptbench.evaluation.class_centers import Float, class_center_distance
@@ -34,6 +35,7 @@ from adaptbench.reporting.analyses import boundaries, calibration, class_centers
 from adaptbench.reporting.analyses.analysis import Analysis, Measured
 from adaptbench.reporting.analyses.views import VIEWS, Viewed
 from adaptbench.reporting.matrices import cluster_names
+from adaptbench.storage.atomic import sweep_abandoned
 
 
 def execute(command: Analyse) -> int:
@@ -48,10 +50,23 @@ def execute(command: Analyse) -> int:
         raise UsageError(
             "None of the runs has kept what this looks into: its weights, or for views its matrices."
         )
-    for group in boards.values():
-        for path in analysis.write(group, command.out / "analyses"):
-            looker.tell(f"Written: {path}")
+    with finally_raised() as noted:
+        sweep_abandoned(command.out / "analyses")
+        for group in boards.values():
+            with noted():
+                _write(looker.tell, analysis, group, command.out / "analyses")
     return 0
+
+
+def _write(tell: Callable[[str], None], analysis: Analysis[Any], group: Sequence[Any], folder: Path) -> None:
+    """Writes what was measured on a board; where that cannot be, it is shown, as it may have taken hours."""
+    try:
+        for path in analysis.write(group, folder):
+            tell(f"Written: {path}")
+    except RunStateError:
+        for line in analysis.markdown(group).splitlines():
+            tell(line)
+        raise
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from adaptbench.reporting.comparison import comparison_page
 from adaptbench.reporting.comparison.compared import Comparison, compare
 from adaptbench.reporting.comparison.sides import find_sides
 from adaptbench.reporting.matrices import cluster_names, load_tallies
+from adaptbench.storage.atomic import sweep_abandoned
 
 
 def execute(command: Compare) -> int:
@@ -23,6 +24,7 @@ def execute(command: Compare) -> int:
     else:
         _show(console, comparison)
     try:
+        sweep_abandoned(command.out / "comparisons")
         for path in comparison_page.write_comparison(comparison, command.out / "comparisons"):
             say(console, f"written {path}")
     except ReadOnlyError as error:

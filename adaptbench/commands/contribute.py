@@ -21,10 +21,10 @@ def execute(command: Contribute) -> int:
     for folder in (folder for path in command.runs for folder in _jobs(path)):
         try:
             wrong = list(map(str, objections(read_folder(folder), Known(registry, {}))))
+            if not wrong:
+                say(console, f"{pack(folder, command.to)}")
         except RunStateError as error:
             wrong = [f"[run] {error}"]
-        if not wrong:
-            say(console, f"{pack(folder, command.to)}")
         refused += bool(wrong)
         for reason in wrong:
             say(console, f"not packed {folder}: {reason}", "yellow")

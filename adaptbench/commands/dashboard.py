@@ -32,7 +32,7 @@ def execute(command: Dashboard) -> int:
     console = Console()
     if command.spec is not None:
         made = dashboard.specification(found, command.project, command.entity or "")
-        write_text(command.spec, json.dumps(made, indent=1) + "\n")
+        write_text(command.spec, json.dumps(made, indent=1) + "\n", "--spec")
         say(console, f"Specification: {command.spec}")
         return 0
     for address in dashboard.send(found, command.project, command.entity):

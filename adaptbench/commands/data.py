@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Column, Table
-from rich.text import Text
 
-from adaptbench.commands.output import say
+from adaptbench.commands.output import cell, say
 from adaptbench.commands.progress import bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark
@@ -74,7 +73,7 @@ def _verify(console: Console, plugin: Plugin, dataset: Dataset, jobs: int | None
 
 def _report_table(dataset: Dataset, reports: Sequence[SplitReport]) -> Table:
     headers = ("split", "images", "expected", "sizes", "ids", "defects", "known")
-    title = Text(f"{dataset.name} in {dataset.root}")
+    title = cell(f"{dataset.name} in {dataset.root}")
     table = Table(*headers, title=title, title_justify="left", box=None, pad_edge=False)
     for report in reports:
         sizes = ", ".join(f"{w}x{h}" for (w, h), _ in report.sizes.most_common(3))

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
-from adaptbench.commands.output import console, print_json
+from adaptbench.commands.output import cell, console, print_json
 from adaptbench.contracts import plugins
 from adaptbench.data import landlock, minicity
 from adaptbench.errors import AdaptBenchError
@@ -58,13 +57,13 @@ def _table(found: Mapping[str, Any]) -> Table:
     table.add_row("mmcv", found["mmcv"])
     table.add_row("CPU cores", str(found["cpu_cores"]))
     table.add_row("GPU", found["gpu"] or "none (CPU is used)")
-    table.add_row("label firewall", Text(found["label_firewall"]))
+    table.add_row("label firewall", cell(found["label_firewall"]))
     for name, folder in found["folders"].items():
         writable = "" if folder["writable"] else ", NOT WRITABLE"
         free = f"{folder['free_bytes'] / 2**30:.1f} GiB free"
-        table.add_row(f"{name} folder", Text(f"{folder['path']}: {free}{writable}"))
+        table.add_row(f"{name} folder", cell(f"{folder['path']}: {free}{writable}"))
     for name, dataset in found["datasets"].items():
-        table.add_row(f"dataset {name}", Text(_dataset_text(dataset)))
+        table.add_row(f"dataset {name}", cell(_dataset_text(dataset)))
     return table
 
 

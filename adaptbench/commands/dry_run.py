@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from adaptbench.commands.output import WIDE, say
+from adaptbench.commands.output import WIDE, cell, say
+from adaptbench.errors import printable
 from adaptbench.planning.estimates import Costs, Total, expected_costs, total
 from adaptbench.planning.plan import Job, Plan
 from adaptbench.records import formatting
@@ -77,7 +78,7 @@ def _table(plan: Plan, costs: Costs) -> Table:
             str(spec.settings["network"]),
             " + ".join(map(str, job.iterations)) or str(spec.settings["iterations"]),
             *_cost([job], costs),
-            Text(_state(job)),
+            cell(_state(job)),
             job.folder.name,
         )
     return table
@@ -99,12 +100,12 @@ def _study_table(board: str, variants: Mapping[str, Sequence[Job]], costs: Costs
         spec = jobs[0].spec
         differs = [f"{key}={formatting.value(content)}" for key, content in sorted(spec.overrides.items())]
         table.add_row(
-            Text(label),
+            cell(label),
             spec.method,
-            Text("\n".join(differs) or "nothing"),
+            Text("\n".join(map(printable, differs)) or "nothing"),
             formatting.seed_list(job.spec.seed for job in jobs),
             *_cost(jobs, costs),
-            Text("\n".join(dict.fromkeys(map(_state, jobs)))),
+            Text("\n".join(map(printable, dict.fromkeys(map(_state, jobs))))),
         )
     return table
 

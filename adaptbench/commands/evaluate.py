@@ -7,9 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
-from rich.text import Text
 
-from adaptbench.commands.output import say
+from adaptbench.commands.output import cell, say
 from adaptbench.commands.progress import bars
 from adaptbench.commands.run import generate_missing
 from adaptbench.contracts import plugins
@@ -92,8 +91,8 @@ def _table(evaluations: Sequence[Evaluation]) -> Table:
     title = f"{first.checkpoint}: {checkpoints.origin(first)}; {first.method_title} on {first.network.name}"
     headers: list[str | Column] = ["split", "class set", "data"]
     headers += [Column(header, justify="right") for header in ("images", "mIoU", "pixel accuracy")]
-    table = Table(*headers, title=Text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(*headers, title=cell(title), title_justify="left", box=None, pad_edge=False)
     for score in (evaluation.score for evaluation in evaluations):
         numbers = (str(score.images), f"{score.miou:.1f}", f"{score.accuracy:.1f}")
-        table.add_row(*map(Text, (score.split, score.class_set, score.provenance, *numbers)))
+        table.add_row(*map(cell, (score.split, score.class_set, score.provenance, *numbers)))
     return table

@@ -8,9 +8,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rich.table import Column, Table
-from rich.text import Text
 
-from adaptbench.commands.output import console, print_json, say
+from adaptbench.commands.output import cell, console, print_json, say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import PROFILES
 from adaptbench.contracts.protocols import PROTOCOLS
@@ -61,10 +60,10 @@ def execute(command: Ls) -> int:
 def _table(found: _List) -> Table:
     columns = [Column(header, overflow="fold") for header in found.headers.values()]
     table = Table(
-        *columns, title=found.title, title_justify="left", box=None, header_style="bold", pad_edge=False
+        *columns, title=cell(found.title), title_justify="left", box=None, header_style="bold", pad_edge=False
     )
     for row in found.rows:
-        table.add_row(*(Text(_text(found, row, key)) for key in found.headers))
+        table.add_row(*(cell(_text(found, row, key)) for key in found.headers))
     return table
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from adaptbench.commands.output import print_json, say
+from adaptbench.commands.output import Noted, finally_raised, print_json, say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.study import load_study
 from adaptbench.errors import AdaptBenchError, ReadOnlyError
@@ -33,7 +33,7 @@ from adaptbench.reporting.studies.series import current, find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.studies.study_table import StudyTable, study_table
 from adaptbench.reporting.terminal import leaderboard_table, study_tables
-from adaptbench.storage.atomic import write_text
+from adaptbench.storage.atomic import sweep_abandoned, write_text
 
 
 def execute(command: Report) -> int:
@@ -45,11 +45,12 @@ def execute(command: Report) -> int:
     warn = partial(say, console, style="yellow")
     found = scan_records(command.out)
     shown = () if command.json else None
-    tests = show_boards(console, command.out, found, shown, files=not command.json)
-    studies = show_studies(console, command.out, found, shown, files=not command.json)
-    if command.json:
-        made = leaderboard.to_json(found.records, tests, printed_facts())
-        print_json({"boards": made, "studies": study_page.to_json(studies)})
+    with finally_raised() as noted:
+        tests = show_boards(console, command.out, found, shown, not command.json, noted)
+        studies = show_studies(console, command.out, found, shown, not command.json, noted)
+        if command.json:
+            made = leaderboard.to_json(found.records, tests, printed_facts())
+            print_json({"boards": made, "studies": study_page.to_json(studies)})
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
         written = write_leaderboards(publishable(found.records), folder, tests=tests)
@@ -84,10 +85,11 @@ def show_studies(
     finished: FoundRecords,
     names: Collection[str] | None = None,
     files: bool = True,
+    noted: Noted = nullcontext,
 ) -> list[StudyTable]:
     """Prints tables (of the studies ``names``, if given), rewrites ``OUT/leaderboards/studies`` and returns all.
 
-    A read-only folder is an error only if ``files`` are asked for.
+    A read-only folder is an error only if ``files`` are asked for; ``noted`` keeps errors until all is shown.
     """
     found, unreadable = find_series(out)
     tables = []
@@ -107,7 +109,7 @@ def show_studies(
                 console.print(sentence, style="italic", highlight=False, markup=False)
     for problem in unreadable:
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
-    with _writing(console, files):
+    with noted(), _writing(console, files):
         for page in write_studies(tables, out / "leaderboards" / "studies"):
             say(console, f"Study: {page}")
     return tables
@@ -134,10 +136,11 @@ def show_boards(
     found: FoundRecords,
     names: Collection[str] | None = None,
     files: bool = True,
+    noted: Noted = nullcontext,
 ) -> Significances:
     """Prints the boards (those in ``names``, if given), rewrites ``OUT/leaderboards`` and returns their tests.
 
-    A read-only folder is an error only if ``files`` are asked for.
+    A read-only folder is an error only if ``files`` are asked for; ``noted`` keeps errors until all is shown.
     """
     made = boards(found.records)
     tests = tests_of(made, out)
@@ -150,7 +153,8 @@ def show_boards(
                     console.print(text, style="italic", highlight=False, markup=False)
     for problem in found.unreadable:
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
-    with _writing(console, files):
+    with noted(), _writing(console, files):
+        sweep_abandoned(out / "leaderboards")
         _write_boards(console, out, found, tests)
     return tests
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from adaptbench.commands import dry_run
-from adaptbench.commands.output import say
+from adaptbench.commands.output import Noted, finally_raised, say
 from adaptbench.commands.progress import bars
 from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.contracts import plugins
@@ -73,9 +73,10 @@ def execute(command: Run) -> int:
     if command.debug_images is not None:
         _show_images(console, ended)
     finished = scan_records(command.out)
-    unfinished = _summary(console, ended, command.out, finished)
-    if plan.study is not None:
-        show_studies(console, command.out, finished, {plan.study.name})
+    with finally_raised() as noted:
+        unfinished = _summary(console, ended, command.out, finished, noted)
+        if plan.study is not None:
+            show_studies(console, command.out, finished, {plan.study.name}, noted=noted)
     return unfinished or left_out
 
 
@@ -218,11 +219,13 @@ def _show_images(console: Console, ended: Sequence[JobProgress]) -> None:
         say(console, text)
 
 
-def _summary(console: Console, ended: Sequence[JobProgress], out: Path, finished: FoundRecords) -> int:
+def _summary(
+    console: Console, ended: Sequence[JobProgress], out: Path, finished: FoundRecords, noted: Noted
+) -> int:
     """Shows the leaderboards and everything that is not done, even if there is no room for the leaderboards."""
     boards = {progress.job.spec.board for progress in ended}
     try:
-        show_boards(console, out, finished, boards)
+        show_boards(console, out, finished, boards, noted=noted)
     finally:
         unfinished = _show_unfinished(console, ended)
     return EXIT_UNFINISHED if unfinished else 0

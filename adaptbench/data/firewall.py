@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptbench.data import archive_keeper, archives, audit_events, landlock, native_readers, surroundings
-from adaptbench.errors import FirewallError
+from adaptbench.errors import FirewallError, printable
 
 _NOTE_BYTES = 4096
 _EXIT_UNHEARD = 74
@@ -120,7 +120,7 @@ def require_intact() -> None:
 
 def _report(notes: Notes, line: int | None, message: str) -> None:
     """Notes a refusal. A process that has closed the line, so that it could not be heard, ends here."""
-    first = notes.first is None
+    first, message = notes.first is None, printable(message)
     notes.add(message)
     if line is None or not first:
         return

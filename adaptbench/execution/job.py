@@ -41,7 +41,7 @@ def main(folder: Path) -> int:
         print(interruption, file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except Exception as error:
-        print(f"The job folder {folder} cannot be used: {error}", file=sys.stderr)  # noqa: T201
+        print(f"The job folder {folder} cannot be used: {reason_of(error)}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
 
 

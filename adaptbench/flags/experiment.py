@@ -61,7 +61,8 @@ def save(command: Run, path: Path) -> None:
     """Writes a file with which --config asks for the same jobs."""
     values = {key: value for key, value in _values(command) if value not in (None, (), False)}
     text = yaml.safe_dump({key: _plain(key, value) for key, value in values.items()}, sort_keys=False)
-    write_text(path, f"# Flags of adaptbench {__version__}, for adaptbench --config {path.name}\n{text}")
+    heading = f"# Flags of adaptbench {__version__}, for adaptbench --config {path.name}"
+    write_text(path, f"{heading}\n{text}", "--write-config")
 
 
 def _values(command: Run) -> Iterable[tuple[str, Any]]:

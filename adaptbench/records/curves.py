@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptbench.errors import RunStateError
+from adaptbench.storage.atomic import relative_link
 from adaptbench.storage.plain_files import read_text
 
 #: More than any log has. Units: bytes.
@@ -48,6 +50,18 @@ def live_history(folder: Path, classes: Sequence[str] = ()) -> Iterator[Point]:
     return _points(
         (line for stage in stage_folders(folder) for line in _whole_lines(stage / "metrics.jsonl")), classes
     )
+
+
+def link_stage(folder: Path, name: str, stage: Path, number: int) -> None:
+    """Links a stage of a job; its number is the link's time, so that a clock that is set back puts none before another.
+
+    Raises:
+        RunStateError: the folder cannot be written, or the disk is full.
+    """
+    link = folder / "stages" / name
+    relative_link(link, stage)
+    with contextlib.suppress(OSError, NotImplementedError):  # where links have no time of their own
+        os.utime(link, (number, number), follow_symlinks=False)
 
 
 def stage_folders(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -82,9 +83,8 @@ def find(out: Path, place: str, name: str) -> tuple[list[Path], list[Unreadable]
 
 def _closed(error: OSError, out: Path) -> Unreadable:
     name = Path(error.filename).relative_to(out).as_posix()
-    return Unreadable(
-        name, f"{name}: {error.strerror}; what is in it is not shown. Ask its owner for leave to read."
-    )
+    remedy = " Ask its owner for leave to read." if error.errno in (errno.EACCES, errno.EPERM) else ""
+    return Unreadable(name, f"{name}: {error.strerror}; what is in it is not shown.{remedy}")
 
 
 def read_all(paths: Iterable[Path], out: Path, load: Callable[[Path], T]) -> tuple[list[T], list[Unreadable]]:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from adaptbench.errors import printable
+
 #: Units: letters.
 _LONGEST_NAME = 100
 MISSING = "–"  # noqa: RUF001 (an en dash, as in printed tables)
@@ -186,7 +188,7 @@ def _phrase(key: str, content: Any) -> str:
 
 def markdown(text: str) -> str:
     """``text`` with everything escaped that markdown, HTML or a pipe table would take as markup."""
-    plain = html.escape(" ".join(text.split()), quote=False)
+    plain = html.escape(printable(" ".join(text.split())), quote=False)
     plain = plain.replace("\\", "&#92;")
     return re.sub(r"([|*`\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", plain)
 
@@ -206,7 +208,7 @@ def bullets(texts: Iterable[str]) -> str:
 
 def latex(text: str) -> str:
     """``text`` with everything escaped that LaTeX would take as markup; line breaks become spaces."""
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return "".join(_LATEX.get(character, character) for character in printable(" ".join(text.split())))
 
 
 def enumeration(names: Iterable[str]) -> str:

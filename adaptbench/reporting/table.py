@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from adaptbench.errors import printable
 from adaptbench.records import formatting
 from adaptbench.reporting.columns import Column
 from adaptbench.storage import atomic
@@ -121,7 +122,7 @@ class Table(Generic[R]):
         shown = [column for column in wanted if width is None or (column.terminal or 0) <= width]
         hidden = ", ".join(column.header for column in wanted if column not in shown)
         table = RichTable(
-            title=Text(title), title_justify="left", caption_justify="left", header_style="bold"
+            title=Text(printable(title)), title_justify="left", caption_justify="left", header_style="bold"
         )
         table.caption = Text(f"no room for: {hidden}") if hidden else None
         for column in shown:
@@ -130,8 +131,9 @@ class Table(Generic[R]):
             )  # a score's: quantity, classes, split
             table.add_column(Text(header), justify="right" if column.right else "left", overflow="fold")
         for line in self.lines:
-            cells = [Text(c.written(line), style="bold" if c.place(line) == 1 else "") for c in shown]
-            table.add_row(*cells, style=style(line), end_section=ends_section(line))
+            styles = ["bold" if column.place(line) == 1 else "" for column in shown]
+            texts = (printable(column.written(line)) for column in shown)
+            table.add_row(*map(Text, texts, styles), style=style(line), end_section=ends_section(line))
         return table
 
     def to_wandb(self) -> wandb.Table:

@@ -14,6 +14,7 @@ from adaptbench.records.confusion_files import PerImageConfusion, matrices_file,
 from adaptbench.records.found import find_records
 from adaptbench.records.jobspec import State, Status, write_status
 from adaptbench.records.record import Record, folder_of, save_record
+from adaptbench.storage.atomic import cannot_write
 from adaptbench.submissions.checks import Known, Objection, objections
 from adaptbench.submissions.pack import Contribution, read_zip
 
@@ -37,7 +38,7 @@ def merge(
             continue
         siblings = _siblings(found.record, here, out)
         wrong = objections(found, Known(registry, _same_board(found.record, here, out), siblings))
-        outcome = wrong or _put(found, out)
+        outcome = wrong or _put_if_there_is_room(found, out)
         if isinstance(outcome, Path):
             here.append(found.record)
         yield path, outcome
@@ -73,6 +74,16 @@ def _kept(path: Path) -> PerImageConfusion | None:
     except RunStateError as error:
         _log.warning("Nothing is compared with a run that is here: %s", error)
         return None
+
+
+def _put_if_there_is_room(found: Contribution, out: Path) -> Path | list[Objection]:
+    """The same as `_put`, where others may still find room if this one does not."""
+    try:
+        return _put(found, out)
+    except RunStateError as error:
+        return [Objection("writing", str(error))]
+    except OSError as error:
+        return [Objection("writing", str(cannot_write(folder_of(found.record, out), error)))]
 
 
 def _put(found: Contribution, out: Path) -> Path | list[Objection]:

@@ -14,7 +14,7 @@ from adaptbench.errors import RunStateError
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_file
 from adaptbench.records.kept import load_kept
 from adaptbench.records.record import Record
-from adaptbench.storage.atomic import replacing
+from adaptbench.storage.atomic import cannot_write, replacing
 
 RECORD = "record.json"
 #: More than any run has. Units: bytes, unpacked.
@@ -61,7 +61,7 @@ def pack(folder: Path, to: Path) -> Path:
     """
     found = read_folder(folder)
     path = to / file_name(found.record)
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with replacing(path, flag="--to") as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in found.files:
             content = (folder / name).read_bytes()
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
@@ -72,17 +72,15 @@ def read_zip(path: Path) -> Contribution:
     """Reads a contribution; nothing in it is trusted.
 
     Raises:
-        RunStateError: it is no contribution: not a zip, other files than a record and its matrices, or damaged ones.
+        RunStateError: it is no contribution: not a zip, other files than a record and its matrices, or damaged ones;
+            or there is no room to unpack it.
     """
     try:
         with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
             infos = archive.infolist()
             _require_plain(infos)
             for info in infos:
-                target = Path(folder) / info.filename
-                target.parent.mkdir(exist_ok=True)
-                with archive.open(info) as packed, target.open("wb") as file:
-                    shutil.copyfileobj(packed, file)
+                _unpack(archive, info, Path(folder) / info.filename)
             found = _read_unpacked(Path(folder))
     except (
         zipfile.BadZipFile,
@@ -98,6 +96,16 @@ def read_zip(path: Path) -> Contribution:
     if extra:
         raise RunStateError(f"it holds files that belong to no score of its record: {', '.join(extra)}")
     return found
+
+
+def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
+    with archive.open(info) as packed:
+        try:
+            target.parent.mkdir(exist_ok=True)
+            with target.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+        except OSError as error:
+            raise cannot_write(target, error, info.file_size, "TMPDIR") from error
 
 
 def _read_unpacked(folder: Path) -> Contribution:

@@ -3,6 +3,7 @@ than all its work. Jobs of profile mini have one thread, so no pool of threads i
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -122,6 +124,14 @@ def in_fork(act: Callable[..., None], *arguments: Any) -> None:
         text = "the process ended without an answer"
     child.join()
     assert not text, text
+
+
+def called(*words: object) -> tuple[int, str]:
+    """Exit status of a command line, and all that it says; for forks, where pytest captures nothing."""
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = main([*map(str, words)])
+    return code, said.getvalue()
 
 
 def _act(answer: Connection, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -404,8 +405,59 @@ def _with_standard_output_full() -> None:
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), io.StringIO()
     assert main(["ls", "methods"]) == 2
-    assert sys.stderr.getvalue() == "adaptbench: standard output: No space left on device.\n"
+    assert sys.stderr.getvalue() == (
+        "adaptbench: standard output: No space left on device. Free some space and run again.\n"
+    )
     sys.stdout.flush()
+
+
+@pytest.mark.parametrize(
+    ("number", "way_out"),
+    [
+        (errno.EACCES, "Change its permissions, or choose another place with --out"),
+        (errno.ENOSPC, "Free some space and run again."),
+        (errno.EROFS, "Choose another place with --out"),
+        (errno.EMFILE, "Allow more open files, as with ulimit -n 4096"),
+        (errno.ENAMETOOLONG, "Choose a shorter name"),
+        (errno.EIO, "The disk, or the way to it, fails"),
+    ],
+)
+def test_an_error_of_the_system_that_nobody_expected(
+    number: int, way_out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """File, cause and what to do; standard output is blamed for its own errors alone."""
+    for place, named in (("a\nfile", "a\\nfile: "), (None, "")):
+
+        def fail(_: object, place: str | None = place) -> int:
+            raise OSError(number, os.strerror(number), place)
+
+        monkeypatch.setattr("adaptbench.cli._execute", fail)
+        with monkeypatch.context() as patch:
+            patch.setattr("adaptbench.cli.streams.silence", lambda: None)
+            assert main(["ls", "methods"]) == 2
+        said = capsys.readouterr().err
+        assert (
+            said.startswith(f"adaptbench: {named}{os.strerror(number)}. {way_out}") and said.count("\n") == 1
+        )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--methods", "majority", "--out", "{}"),
+        ("doctor", "--out", "{}/x"),
+        ("contribute", "{}"),
+        ("merge", "{}"),
+    ],
+)
+def test_a_link_that_leads_to_itself(
+    words: Sequence[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    assert main([word.format(link) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert f" {link}" in said and "this link leads to itself" in said and said.count("\n") == 1
 
 
 def test_no_home_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

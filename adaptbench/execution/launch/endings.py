@@ -7,7 +7,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from adaptbench.errors import AdaptBenchError
+from adaptbench.errors import AdaptBenchError, advice, printable
 
 _LESS_MEMORY = "fewer jobs at once (--jobs 1) or --activation-checkpointing need less"
 #: How the system, torch and OpenCV say that there is no memory left; most of their errors have no kind of their own.
@@ -22,7 +22,7 @@ _NO_MEMORY = (
 
 def keep_traceback(folder: Path) -> None:
     """Writes that of the error that is handled to the job's folder, as far as there is room, and to its log."""
-    text = traceback.format_exc()
+    text = "".join(f"{printable(line)}\n" for line in traceback.format_exc().splitlines())
     with suppress(OSError):
         (folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
     print(text, file=sys.stderr, flush=True)  # noqa: T201
@@ -49,6 +49,8 @@ def reason_of(error: BaseException) -> str:
     """Why a job failed, for its status: what the user can do is in errors of ours, and said of memory here."""
     if isinstance(error, AdaptBenchError):
         return str(error)
-    text = f"{type(error).__name__}: {error}"
-    exhausted = isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
-    return f"Out of memory: {_LESS_MEMORY}. Run again to go on. ({text})" if exhausted else text
+    text = printable(f"{type(error).__name__}: {error}")
+    if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
+        return f"Out of memory: {_LESS_MEMORY}. Run again to go on. ({text})"
+    remedy = advice(error) if isinstance(error, OSError) else ""
+    return f"{text}. {remedy}" if remedy else text

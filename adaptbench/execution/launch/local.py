@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from adaptbench import signals
 from adaptbench.contracts.plugins import ROOT
-from adaptbench.errors import RunStateError
+from adaptbench.errors import RunStateError, of_system
 from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.launch.machine import least_busy
 from adaptbench.execution.launch.time_limit import TimeLimit
@@ -98,9 +98,8 @@ def run_jobs(
                     try:
                         running[job.folder] = _Running(_start(job, gpu), gpu, time.monotonic())
                     except OSError as error:
-                        _try_to_note(
-                            job.folder, Status(state=State.FAILED, reason=f"It cannot be started: {error}.")
-                        )
+                        reason = f"It cannot be started: {of_system(error)}"
+                        _try_to_note(job.folder, Status(state=State.FAILED, reason=reason))
                 if limit is not None:
                     _stop_overdue(running, limit)
                 _reap(running, bool(asked))

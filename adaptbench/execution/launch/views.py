@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from adaptbench.errors import printable
 from adaptbench.execution.launch.local import Progress, View
 from adaptbench.records.formatting import duration
 from adaptbench.records.jobspec import State, Status
@@ -70,7 +71,7 @@ class LogView:
         if changed or (status.state is State.RUNNING and now - last > _LOG_EVERY_SECONDS):
             self._said[key] = (status.state, now)
             text = f"{time.strftime('%H:%M:%S')} {job_name(progress)}: {_words(status, left)}"
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def _outcome(status: Status, left: float | None) -> str:
         return "" if status.miou is None else f"{status.miou:.2f} mIoU ({status.scored})"
     if status.state is State.RUNNING:
         return "" if left is None else duration(left)
-    return status.reason.splitlines()[0][:60] if status.reason else ""
+    return printable(status.reason)[:60]
 
 
 def _words(status: Status, left: float | None) -> str:

@@ -20,8 +20,9 @@ from adaptbench.execution.stages.planned import PlannedStage, identity, plan_sta
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.sealing import Outside
 from adaptbench.execution.stages.selection import complete, remove_others, select
+from adaptbench.records.curves import link_stage
 from adaptbench.records.jobspec import State, Status, write_status
-from adaptbench.storage.atomic import relative_link, sweep, write_text
+from adaptbench.storage.atomic import sweep, write_text
 
 _STOP_POLL_SECONDS = 0.2
 _LINE_BYTES = 1 << 16
@@ -38,7 +39,7 @@ def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]
     planned = plan_stages(context)
     for index, entry in enumerate(planned):
         entry.folder.mkdir(parents=True, exist_ok=True)
-        relative_link(context.folder / "stages" / entry.stage.name, entry.folder)
+        link_stage(context.folder, entry.stage.name, entry.folder, index)
         write_status(context.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         with processes.locked(entry.folder / ".lock", stop, say):
             if entry.done:

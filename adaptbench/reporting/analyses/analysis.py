@@ -182,13 +182,14 @@ class Analysis(Generic[M]):
         """Writes ``NAME-BOARD-HASH8`` as .md, .csv and, where there is a plot, .png, of networks under one protocol."""
         record = measured[0].record
         page = folder / f"{self.name}-{record.benchmark.replace('/', '-')}-{record.ranking_hash[:8]}.md"
-        written = write_with_csv(page, self._markdown(measured), self._csv(measured))
+        written = write_with_csv(page, self.markdown(measured), self._csv(measured))
         if self.plot is None:
             return written
         self.plot.write(self.rows(measured), page.with_suffix(".png"))
         return [*written, page.with_suffix(".png")]
 
-    def _markdown(self, measured: Sequence[M]) -> str:
+    def markdown(self, measured: Sequence[M]) -> str:
+        """The page, of networks under one protocol."""
         first = self.rows(measured)[0].first
         texts = [f"# {self.title}: {formatting.markdown(self.about(first))}", self.legend]
         for group in _grouped(measured, self.part):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from adaptbench.reporting.page.runs import run_page
 from adaptbench.reporting.published.comparison import Facts
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significances
-from adaptbench.storage.atomic import cannot_write
+from adaptbench.storage.atomic import cannot_write, folder_beside
 
 _log = logging.getLogger(__name__)
 
@@ -39,17 +41,29 @@ def write_page(
     """
     target = out / "leaderboards" / "page"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".page-") as temporary:
-            new = Path(temporary) / "page"
-            shutil.copytree(Path(__file__).parent / "static", new / "assets", copy_function=shutil.copyfile)
+        with folder_beside(target) as temporary:
+            new = temporary / "page"
+            (new / "assets").mkdir(parents=True)
+            for file in (Path(__file__).parent / "static").iterdir():
+                shutil.copyfile(file, new / "assets" / file.name)
             _write(new, list(records), out, facts, unreadable, say, tests or {})
-            if target.exists():
-                target.rename(Path(temporary) / "old")
-            new.rename(target)
+            _exchange(new, target, temporary)
     except OSError as error:
         raise cannot_write(target, error) from error
     return target / "index.html"
+
+
+def _exchange(new: Path, target: Path, aside: Path) -> None:
+    """Puts a folder in the place of another, which goes aside; who came between at the same moment does, too."""
+    for number in itertools.count():
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(aside / f"old{number}")
+        try:
+            new.rename(target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def _write(

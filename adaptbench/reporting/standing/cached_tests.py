@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from adaptbench.errors import ReadOnlyError, RunStateError
+from adaptbench.errors import RunStateError
 from adaptbench.records.average import Average
 from adaptbench.records.jobspec import content_hash
 from adaptbench.reporting.board import Board, Row
@@ -56,7 +56,7 @@ def _known_or_tested(rows: Sequence[Row], split: str, out: Path) -> Significance
         return known
     result = _test(rows, split, out)
     if result is not None and all(result.compared(row) for row in rows):
-        with suppress(ReadOnlyError):  # then they are compared each time
+        with suppress(RunStateError):  # then they are compared each time
             sealed_json.write(path, asdict(result))
     return result
 

@@ -7,12 +7,15 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import mounts
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from forks import in_fork
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -22,7 +25,7 @@ from torch.nn import functional
 
 from adaptbench import networks
 from adaptbench.commands import export
-from adaptbench.errors import WeightsError
+from adaptbench.errors import RunStateError, WeightsError
 from adaptbench.networks.hrda import HRDAOptions, build_hrda
 from adaptbench.networks.inference import resized_argmax
 from adaptbench.networks.isa import InterlacedAttention
@@ -179,6 +182,39 @@ def test_state_that_is_no_tensor_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="differs from the one written"):
         tensors.write(network, fresh, torch.randn(1, 3, 4, 4), tmp_path / "a.safetensors", {})
     assert not list(tmp_path.iterdir())
+
+
+class _Program:
+    """A graph that is large, and not made by torch, which takes seconds."""
+
+    model = SimpleNamespace(metadata_props={})
+
+    def save(self, path: Path, external_data: bool) -> None:
+        path.write_bytes(bytes(200_000))
+
+
+@pytest.mark.skipif(bool(mounts.refused()), reason=mounts.refused())
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "_program", lambda *_: _Program())
+    in_fork(_exported_to_a_full_disk, tmp_path)
+
+
+def _exported_to_a_full_disk(disk: Path) -> None:
+    """What was exported before stays, and nothing is half there."""
+    mounts.own_mounts()
+    mounts.small_disk(disk, "100k")
+    network, fresh, example = nn.Conv2d(3, 2000, 3), nn.Conv2d(3, 2000, 3), torch.randn(1, 3, 4, 4)
+    for name in ("model.safetensors", "model.onnx"):
+        (disk / name).write_text("before")
+    full = (
+        r"No space left on device \(.* are free\)\. Free some space and run again, or choose another folder"
+    )
+    with pytest.raises(RunStateError, match=rf"Cannot write {disk}/model\.safetensors: {full}"):
+        tensors.write(network, fresh, example, disk / "model.safetensors", {})
+    with pytest.raises(RunStateError, match=rf"Cannot write {disk}/model\.onnx: {full}"):
+        onnx_file.write(network.eval(), example, disk / "model.onnx", {})
+    assert {path.read_text() for path in disk.iterdir()} == {"before"}
+    assert len(list(disk.iterdir())) == 2
 
 
 def test_without_the_optional_packages(

@@ -269,3 +269,19 @@ def test_variants_stand_in_a_table_of_their_own(record: Maker, tmp_path: Path) -
     assert "classes in the truth of the split" in first
     run = (index.parent / run_href(changed)).read_text(encoding="utf-8")
     assert "A variant without a place: changed settings." in run
+
+
+def test_two_pages_at_once(record: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one takes the place that this one has just made free."""
+    target, rename, others = tmp_path / "leaderboards" / "page", Path.rename, iter((True, False))
+
+    def rename_late(path: Path, to: Path) -> None:
+        if to == target and next(others):
+            target.mkdir()
+            (target / "index.html").write_text("other")
+        rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_late)
+    index = write_page([record("dacs")], tmp_path, NOTHING)
+    assert index.read_text() != "other"
+    assert [path.name for path in index.parents[1].iterdir()] == ["page"]

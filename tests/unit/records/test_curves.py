@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stored_job import StoredJob
 
-from adaptbench.records.curves import history, live_history
+from adaptbench.records.curves import history, link_stage, live_history, stage_folders
 
 
 def test_steps_count_on_over_stages(tmp_path: Path) -> None:
@@ -30,3 +30,11 @@ def test_a_running_job_has_the_lines_of_its_stages(job: StoredJob) -> None:
     running = list(live_history(job.folder, ["road", "sky"]))
     job.save([0, 10], done=True)
     assert running == list(history(job.folder / "metrics.jsonl", ["road", "sky"]))
+
+
+def test_stages_stay_in_their_order_whatever_the_clock_says(tmp_path: Path) -> None:
+    """They are linked anew whenever a job goes on, perhaps with a clock that was set back."""
+    names = ["warm up", "label", "adapt"]
+    for number, name in reversed(list(enumerate(names))):
+        link_stage(tmp_path / "job", name, tmp_path / "stages" / name, number)
+    assert [folder.name for folder in stage_folders(tmp_path / "job")] == names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,7 +15,16 @@ from typing import Any
 import pytest
 
 from adaptbench.errors import RunStateError
-from adaptbench.storage.atomic import append_text, replacing, sweep, write_note, write_text
+from adaptbench.storage.atomic import (
+    append_text,
+    cannot_write,
+    folder_beside,
+    replacing,
+    sweep,
+    sweep_abandoned,
+    write_note,
+    write_text,
+)
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -130,3 +140,72 @@ def test_files_are_for_whom_the_umask_leaves_them(mask: int, mode: int, tmp_path
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+def test_what_a_kill_left_is_swept_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / ".a.json.0123456789ab.tmp").write_text("half")
+    (tmp_path / ".page.0123456789ab.tmp").mkdir()
+    (tmp_path / ".page.0123456789ab.tmp" / "index.html").write_text("half")
+    with replacing(tmp_path / "board.md") as file, folder_beside(tmp_path / "page") as folder:
+        sweep_abandoned(tmp_path)
+        file.write_text("whole")
+        assert folder.is_dir()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["board.md"]
+    assert not list(tmp_path.glob(".page*"))
+    sweep_abandoned(tmp_path / "nothing")
+
+
+def test_sweeping_between_a_file_and_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes takes another name, whether the file is gone or about to be."""
+    touch, handles, swept = Path.touch, [], iter((True, False))
+
+    def swept_at_once(path: Path, exist_ok: bool) -> None:
+        touch(path, exist_ok=exist_ok)
+        for all_of_it in swept:
+            if all_of_it:
+                sweep_abandoned(tmp_path)
+            else:
+                handles.append(os.open(path, os.O_RDWR))
+                fcntl.flock(handles[-1], fcntl.LOCK_EX)
+            return
+
+    monkeypatch.setattr(Path, "touch", swept_at_once)
+    write_text(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
+    assert len(list(tmp_path.iterdir())) == 2  # and that which is about to be
+    os.close(handles[0])
+
+
+def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    (tmp_path / ".old.0123456789ab.tmp").touch()
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    write_text(tmp_path / "file", "text")
+    sweep_abandoned(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".old.0123456789ab.tmp", "file"]
+
+
+def test_an_error_of_a_file_that_is_read_is_not_that_of_what_is_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="gone"), replacing(tmp_path / "folder" / "file"):
+        (tmp_path / "gone" / "away").read_bytes()
+    assert not list((tmp_path / "folder").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "way_out"),
+    [
+        (errno.EMFILE, "Allow more open files, as with ulimit -n 4096, or run with fewer --jobs."),
+        (errno.EFBIG, "Allow larger files, as with ulimit -f unlimited, or choose another folder with --to."),
+        (
+            errno.EIO,
+            "The disk, or the way to it, fails: look into the system's log, and run again when it is mended.",
+        ),
+        (errno.EROFS, "Choose another folder with --to."),
+    ],
+)
+def test_the_way_out_is_one(number: int, way_out: str, tmp_path: Path) -> None:
+    said = str(cannot_write(tmp_path / "file", OSError(number, os.strerror(number)), flag="--to"))
+    assert said == f"Cannot write {tmp_path}/file: {os.strerror(number)}. {way_out}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
 import zipfile
@@ -11,12 +13,15 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import mounts
 import numpy as np
 import pytest
+from forks import called, in_fork
 
 from adaptbench.cli import main
 from adaptbench.contracts import plugins
 from adaptbench.data.taxonomy import CITYSCAPES19
+from adaptbench.errors import RunStateError
 from adaptbench.evaluation.metrics import score
 from adaptbench.planning.plan import make_plan
 from adaptbench.planning.request import Request
@@ -28,7 +33,7 @@ from adaptbench.reporting.board import boards
 from adaptbench.reporting.figures.gallery import draw_all
 from adaptbench.submissions import merging
 from adaptbench.submissions.checks import Known, objections
-from adaptbench.submissions.pack import file_name, pack, read_folder
+from adaptbench.submissions.pack import file_name, pack, read_folder, read_zip
 
 Maker = Callable[..., Record]
 REGISTRY = plugins.discover()
@@ -244,3 +249,45 @@ def test_smoke_runs_are_not_packed(run: Path, tmp_path: Path, capsys: pytest.Cap
     assert f"not packed {run}: [smoke run]" in capsys.readouterr().out
     assert not (tmp_path / "zips").exists()
     assert main(["contribute", str(tmp_path), "--to", str(tmp_path / "zips")]) == 2
+
+
+@pytest.mark.skipif(bool(mounts.refused()), reason=mounts.refused())
+def test_a_full_disk(record: Maker, tmp_path: Path) -> None:
+    """What finds no room is named, the others go on, and nothing is left half-written."""
+    first, second = (finished_run(record, tmp_path / str(seed), seed) for seed in (0, 1))
+    zips = [pack(run, tmp_path / "zips") for run in (first, second)]
+    in_fork(_contributed_to_a_full_disk, tmp_path, (first, second), zips)
+
+
+def _contributed_to_a_full_disk(folder: Path, runs: tuple[Path, Path], zips: list[Path]) -> None:
+    mounts.own_mounts()
+    disk = folder / "disk"
+    disk.mkdir()
+    mounts.small_disk(disk, "12k")  # room for one
+    code, said = called("contribute", *runs, "--to", disk / "zips")
+    assert code == 1 and said.startswith(
+        f"{disk}/zips/{zips[0].name}\nnot packed {runs[1]}: [run] Cannot write "
+    )
+    assert "No space left on device (" in said and "another folder with --to." in said
+    assert [path.name for path in (disk / "zips").iterdir()] == [zips[0].name]
+
+    mounts.small_disk(disk, "8k")
+    code, said = called("merge", zips[0], zips[0], "--out", disk)
+    assert code == 1 and said.count(f"rejected {zips[0]}: [writing] Cannot write {disk}/runs/") == 2
+    assert "another folder with --out." in said and not find_records(disk) and not list(disk.rglob("*.tmp"))
+    mounts.enlarge(disk, "80k")
+    assert called("merge", zips[0], "--out", disk)[0] == 0
+
+
+def test_no_room_to_unpack(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contribution is not called damaged for it."""
+    path = pack(run, tmp_path / "zips")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(
+        RunStateError, match=r"record\.json: No space left .* needed, .*another folder with TMPDIR\."
+    ):
+        read_zip(path)

@@ -243,7 +243,8 @@ def test_a_job_that_cannot_be_started_takes_no_other_with_it(scripted: Scripted)
     (jobs[1].folder / "script").unlink()
     ended = local.run_jobs(jobs, 1, Seen())
     assert _states(ended) == [State.DONE, State.FAILED, State.DONE]
-    assert "It cannot be started: [Errno 2] No such file or directory" in ended[1].status.reason
+    reason = ended[1].status.reason
+    assert reason.startswith("It cannot be started: ") and "No such file or directory. Was it moved" in reason
 
 
 def test_a_job_that_ended_between_its_record_and_its_status_is_done(tmp_path: Path) -> None:

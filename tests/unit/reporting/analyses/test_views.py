@@ -6,8 +6,10 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import mounts
 import numpy as np
 import pytest
+from forks import called, in_fork
 
 from adaptbench.cli import main
 from adaptbench.data.taxonomy import CAMVID11
@@ -96,3 +98,31 @@ def test_the_verb_reads_what_runs_keep(
     assert "Mean IoU of 19 classes by place" in page and "frankfurt" in page
     path.unlink()
     assert main(["analyse", "views", "--out", str(tmp_path)]) == 2
+
+
+@pytest.mark.skipif(bool(mounts.refused()), reason=mounts.refused())
+def test_what_cannot_be_written_is_shown(record: Maker, tmp_path: Path) -> None:
+    in_fork(_where_nothing_can_be_written, record("dacs"), tmp_path)
+
+
+def _where_nothing_can_be_written(one: Record, folder: Path) -> None:
+    mounts.own_mounts()
+    mounts.small_disk(folder, "200k")
+    out = folder / "out"
+    path = matrices_path(out, one, "cityscapes/val")
+    save_record(one, path.parents[1] / "record.json")
+    kept(0).save(path)
+    mounts.fill(folder)
+    _shows(out, "No space left on device (")
+    (folder / "filler").unlink()
+    mounts.read_only(out)
+    _shows(out, "Read-only file system. Choose another folder with --out.")
+
+
+def _shows(out: Path, problem: str) -> None:
+    code, said = called("analyse", "views", "--out", out)
+    assert (code == 2 and not (out / "analyses").is_dir()) or not list((out / "analyses").iterdir())
+    assert "Mean IoU of 19 classes by condition" in said and "| dacs " in said
+    assert f"\nadaptbench: Cannot write {out}/analyses/views-" in said and problem in said
+    code, said = called("report", "--out", out)
+    assert code == 2 and "dacs" in said and f"Cannot write {out}/leaderboards/" in said and problem in said
