@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from adaptbench.data.framing import Crops, Size, WholeImages
@@ -38,8 +40,10 @@ def check_pil_pipelines(case: Case) -> None:
 class _Loaders:
     def __init__(self, case: Case, tree: RecordedTree, arrays: dict[str, Array]) -> None:
         self.case, self.tree, self.arrays = case, tree, arrays
+        names = tree.content["fada"]["arrays"]
         self.gta, self.city = (
-            ImageFile(case.path, f"{name}.png", f"{name}_labelIds.png") for name in ("gta_like", "city_like")
+            ImageFile(case.path, names[key], f"{Path(names[key]).stem}_labelIds.png")
+            for key in ("fada_train_gta_img", "fada_test_city_img")
         )
 
     def compare(self, name: str, got: object, atol: float = 0.0) -> None:
