@@ -19,20 +19,13 @@ from adaptbench.data.taxonomy import label_map
 
 from ..case import Array, Case
 from ..image_files import ImageFile, NumpyRandom
-from ..pil_pipelines import check_pil_pipelines
+from ..pil_pipelines import Stretched, check_pil_pipelines
 from ..recorded_tree import RecordedTree
 from ..registry import handler
 
 #: "images 1e-6 (mmseg)", README of the recorded data.
 _IMAGE = 1e-6
 _TRAIN_IDS = label_map("cityscapes_train", "cityscapes19")
-
-
-class _Stretched(Crops):
-    """What mmcv 2 resizes to unless told to keep the ratio."""
-
-    def size(self, file: Size, box: Size) -> Size:
-        return box
 
 
 @handler("preprocess")
@@ -98,7 +91,7 @@ def _check_training(
     stretched = frame.trained(
         box,
         _TRAIN_IDS,
-        Sampling(framing=_Stretched(crop=(width, height))),
+        Sampling(framing=Stretched(crop=(width, height))),
         IMAGENET,
         NumpyRandom(recorded["numpy_seed"]),
         **settings,
