@@ -523,3 +523,15 @@ def mic_daformer(rng: Rng) -> Made:
 def shade(rng: Rng) -> Made:
     """Without target, with hallucinated styles."""
     return trained(rng, Kind(target=False, styled=True, augmented=True))
+
+
+@maker("train_trajectory_dg", count=1)
+def plain_generalisation(rng: Rng) -> Made:
+    """Without target, in the source's own style."""
+    return trained(rng, Kind(target=False))
+
+
+@maker("train_trajectory_dg_shade_hrda", count=1)
+def shade_on_two_scales(rng: Rng) -> Made:
+    """HRDA without target, with styles hallucinated on both scales."""
+    return trained(rng, Kind(two_scales=True, target=False, styled=True))
