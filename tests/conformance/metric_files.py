@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.data.framing import WholeImages
+from adaptbench.data.taxonomy import IGNORE
 from adaptbench.data.transforms import resize_label
 from adaptbench.evaluation.boundary import (
     boundary_overlap,
@@ -39,17 +40,22 @@ def _arrays(case: Case, name: str) -> dict[str, Array]:
         return {key: archive[key] for key in archive.files}
 
 
+def _marked(label: Array, ignore: int) -> Array:
+    """Labels whose ignored pixels are marked as production marks them; any other such mark is no class."""
+    return np.where(label == ignore, IGNORE, label).astype(np.uint8)
+
+
 def check_boundary(case: Case) -> None:
     tree, maps = RecordedTree(case, case.path / "boundary.json"), _arrays(case, "boundary.npz")
     truth, found, listed = maps["gt"], maps["pred"], tree.value("classes")
-    ignore, size = tree.value("ignore_index"), truth.shape
+    truth, size = _marked(truth, tree.value("ignore_index")), truth.shape
     case.expect("boundary classes", maps["classes"], listed)
     tree.expect("image_size_hw", size)
     tree.expect("diagonal", np.hypot(*size), atol=_EXACT_SCORE)
     width = boundary_width((size[0], size[1]), tree.value("dilation_ratio"))
     tree.expect("d_used", width)
     for name, ids in (("gt", truth), ("pred", found)):
-        masks = [inner_boundary((ids == c) & (truth != ignore), width) for c in listed]
+        masks = [inner_boundary((ids == c) & (truth != IGNORE), width) for c in listed]
         case.expect(f"{name}_boundary_d", masks, maps[f"{name}_boundary_d"])
     distance = distance_to(label_boundary(truth))
     case.expect("trimap_distance", distance, maps["trimap_distance"], atol=1e-4)
@@ -65,7 +71,7 @@ def check_boundary(case: Case) -> None:
 def _check_boundary_iou(
     tree: RecordedTree, key: str, truth: Array, found: Array, listed: list[int], classes: int
 ) -> None:
-    at, width, valid = f"boundary_iou_by_d/{key}", int(key), truth != 255
+    at, width, valid = f"boundary_iou_by_d/{key}", int(key), truth != IGNORE
     overlap = boundary_overlap(truth, found, classes, width)
     for c in listed:
         tree.expect(f"{at}/per_class/{c}/intersection", overlap.intersection[c])
@@ -74,7 +80,7 @@ def _check_boundary_iou(
         for name, ids in (("gt", truth), ("pred", found)):
             pixels = np.count_nonzero(inner_boundary((ids == c) & valid, width))
             tree.expect(f"{at}/per_class/{c}/{name}_boundary_pixels", pixels)
-    tree.expect(f"{at}/mean_over_classes_present", np.mean(overlap.iou[listed]), atol=_EXACT_SCORE)
+    tree.expect(f"{at}/mean_over_classes_present", np.nanmean(overlap.iou[listed]), atol=_EXACT_SCORE)
 
 
 def _check_trimap(tree: RecordedTree, truth: Array, found: Array) -> None:
@@ -105,12 +111,14 @@ def _check_boundary_f(tree: RecordedTree, at: str, truth: Array, found: Array) -
 
 def check_calibration(case: Case) -> None:
     tree, maps = RecordedTree(case, case.path / "ece.json"), _arrays(case, "ece.npz")
-    bins = tree.value("n_bins")
+    bins, label = tree.value("n_bins"), maps["label"]
+    if "ignore_index" in tree:
+        label = _marked(label, tree.value("ignore_index"))
     rows = [
-        calibration_counts(maps["probs"][:, row : row + 1], maps["label"][row : row + 1], bins)
-        for row in range(len(maps["label"]))
+        calibration_counts(maps["probs"][:, row : row + 1], label[row : row + 1], bins)
+        for row in range(len(label))
     ]
-    whole = calibration_counts(maps["probs"], maps["label"], bins)
+    whole = calibration_counts(maps["probs"], label, bins)
     summed = sum(rows[1:], rows[0])  # sums over images are the counts of all their pixels
     case.expect("pixels of all images", summed.pixels, whole.pixels)
     case.expect("hits of all images", summed.hits, whole.hits)
@@ -160,8 +168,9 @@ def check_resolutions(case: Case) -> None:
     logits, label = torch.from_numpy(maps["logits"].astype(np.float32))[None], maps["label"]
     tree.expect("logits_shape", logits.shape[1:])
     full = (label.shape[0], label.shape[1])
-    half = (full[0] // 2, full[1] // 2)
-    case.expect("label_C", WholeImages().label(label, (half[1], half[0])), maps["label_C"])
+    height, width = maps["label_C"].shape  # also of the image that D scores
+    half = (height, width)
+    case.expect("label_C", WholeImages().label(label, (width, height)), maps["label_C"])
     found: Mapping[str, Callable[[], Array]] = {
         "A": partial(_segmented, logits, full, Whole(), full),
         "B": partial(_segmented, logits, full, Whole(aligned=True), full),

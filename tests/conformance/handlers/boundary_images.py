@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from adaptbench.data import transforms
@@ -15,18 +17,6 @@ from adaptbench.evaluation.metrics import accuracy, iou
 
 from ..case import Array, Case
 from ..registry import handler
-
-#: Recorded name of an id table -> id space and class set.
-_TABLES = {
-    "cityscapes_19": ("cityscapes", "cityscapes19"),
-    "cityscapes_16": ("cityscapes", "cityscapes16"),
-    "cityscapes_13": ("cityscapes", "cityscapes13"),
-    "gta5_19": ("cityscapes", "cityscapes19"),
-    "synthia_19_numbering": ("synthia", "cityscapes19"),
-    "synthia_16": ("synthia", "cityscapes16"),
-    "train_id_to_16": ("cityscapes_train", "cityscapes16"),
-    "train_id_to_13": ("cityscapes_train", "cityscapes13"),
-}
 
 
 @handler("ehtdi_input_pipeline")
@@ -50,12 +40,19 @@ def check_loader(case: Case) -> None:
 
 @handler("ehtdi_label_maps")
 def check_tables(case: Case) -> None:
-    for name, (space, classes) in _TABLES.items():
-        if not case.has(f"out/{name}"):
-            continue
-        recorded = len(case.all_arrays[f"out/{name}"])
-        case.compare(f"out/{name}", _theirs(label_map(space, classes))[:recorded])
-    case.compare("out/positions_of_13_in_16", [SIXTEEN.index(train) for train in THIRTEEN])
+    for name, recorded in case.arrays("out/").items():
+        if name == "positions_of_13_in_16":
+            case.compare(f"out/{name}", [SIXTEEN.index(train) for train in THIRTEEN])
+        else:
+            case.compare(f"out/{name}", _theirs(label_map(*_table(name)))[: len(recorded)])
+
+
+def _table(name: str) -> tuple[str, str]:
+    """Id space and class set of a table, whose name has both, like ``cityscapes_19`` or ``train_id_to_16``."""
+    found = re.fullmatch(r"(cityscapes|gta5|synthia|train_id)_(?:to_)?(\d+)(?:_numbering)?", name)
+    assert found, f"the handler does not know the id table {name!r}"
+    space = {"gta5": "cityscapes", "train_id": "cityscapes_train"}.get(found[1], found[1])
+    return space, f"cityscapes{found[2]}"
 
 
 @handler("ehtdi_metric")

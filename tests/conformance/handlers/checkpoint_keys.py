@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from unittest import mock
 
 import torch
-from mmseg.registry import MODELS
+from mmengine.model import BaseModule
 from torch import nn
 
 from adaptbench import networks
@@ -18,11 +20,14 @@ from ..registry import handler
 
 #: Layers that have a row for every class.
 _CLASSIFIER = r"^decode_head\.(head\.)?(conv_seg|aspp_modules\.0\.conv|conv2d_list\.0)\.(weight|bias)$"
+#: Last layers of a scale attention.
+_ATTENTION = r"^decode_head\.scale_attention\.(conv_seg|aspp_modules\.0\.conv|conv2d_list\.0)\.weight$"
 
 
 @handler("checkpoint_keys")
 def check(case: Case) -> None:
-    with torch.device("meta"):
+    # mmengine cannot initialise on the meta device
+    with torch.device("meta"), mock.patch.object(BaseModule, "init_weights", lambda module: None):
         network = _network(case, _classes(case))
     state = network.state_dict()
     found = [
@@ -52,15 +57,29 @@ def _classes(case: Case) -> int:
 
 
 def _network(case: Case, classes: int) -> nn.Module:
-    if "hrda" in case.name:
-        return hrda.build_hrda("daformer-mit_b5", classes, hrda.HRDAOptions())
-    if "dlv2_r101" in case.name:
-        spec = networks.spec("deeplabv2-r101")  # mmengine cannot initialise on the meta device
-        head = MODELS.build({**spec.decode_head, "num_classes": classes})
-        return networks.Segmentor(MODELS.build(dict(spec.backbone)), head)
-    network = networks.build("daformer-mit_b5", classes)
     shapes = {name: shape for name, shape, _ in case.json["keys"]}
+    if "hrda" in case.name:
+        network = hrda.build_hrda(_single_scale(case.name), classes, _options(shapes))
+    else:
+        network = networks.build(_single_scale(case.name), classes)
     if styles := shapes.get("backbone.style_hallucination.proto_mean"):
         number, channels = styles
         network.get_submodule("backbone").style_hallucination = StyleHallucination(channels, number)
     return network
+
+
+def _single_scale(name: str) -> str:
+    """Our network; names say the encoder as ``mitb5`` or ``dlv2_r101``."""
+    if found := re.search(r"_mitb(\d)", name):
+        return f"daformer-mit_b{found[1]}"
+    found = re.search(r"dlv2_(?:.*_)?r(\d+)", name)
+    assert found, f"the handler does not know the network of {name}"
+    return f"deeplabv2-r{found[1]}"
+
+
+def _options(shapes: Mapping[str, list[int]]) -> hrda.HRDAOptions:
+    """The kind of scale attention that the listed tensors belong to."""
+    attention = [rows[0] for name, rows in shapes.items() if re.search(_ATTENTION, name)]
+    if not attention:
+        return hrda.HRDAOptions(attention="fixed")
+    return hrda.HRDAOptions(attention="single" if attention[0] == 1 else "classwise")

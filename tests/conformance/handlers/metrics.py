@@ -99,7 +99,7 @@ def _check_scores(recorded: _Recorded) -> None:
     for check_evaluator, folder, convention in (
         (_check_fada, "FADA", "fada"),
         (_check_advent, "ADVENT", "advent"),
-        (_check_ehtdi, "EHTDI_19", "ehtdi"),
+        (_check_ehtdi, f"EHTDI_{recorded.classes}", "ehtdi"),
         (_check_bdd, "BDD_official", "bdd"),
     ):
         areas = recorded.areas(convention)
@@ -179,12 +179,14 @@ def _check_advent(recorded: _Recorded, areas: Areas) -> None:
 
 def _check_ehtdi(recorded: _Recorded, areas: Areas) -> None:
     ehtdi = CONVENTIONS["ehtdi"]
-    recorded.expect("EHTDI_19/mIoU", ehtdi.average(areas.iou, areas))
-    recorded.expect("EHTDI_19/mIoU16_from_19", selected(recorded.counts, recorded.sixteen, "skip"))
-    recorded.expect("EHTDI_19/mIoU13_from_19", selected(recorded.counts, recorded.thirteen, "skip"))
-    recorded.expect("EHTDI_19/PA", areas.accuracy)
-    recorded.expect("EHTDI_19/MPA", ehtdi.average(areas.recall, areas))
-    recorded.expect("EHTDI_19/mean_precision", ehtdi.average(areas.precision, areas))
+    folder = f"EHTDI_{recorded.classes}"
+    recorded.expect(f"{folder}/mIoU", ehtdi.average(areas.iou, areas))
+    for kept in (recorded.sixteen, recorded.thirteen):
+        name = f"{folder}/mIoU{len(kept)}_from_{recorded.classes}"
+        recorded.expect(name, selected(recorded.counts, kept, "skip"))
+    recorded.expect(f"{folder}/PA", areas.accuracy)
+    recorded.expect(f"{folder}/MPA", ehtdi.average(areas.recall, areas))
+    recorded.expect(f"{folder}/mean_precision", ehtdi.average(areas.precision, areas))
 
 
 def _check_bdd(recorded: _Recorded, areas: Areas) -> None:
@@ -197,42 +199,44 @@ def _check_views(recorded: _Recorded) -> None:
     """The classes of SYNTHIA from a head of all classes, under each convention."""
     counts, occurring, every = recorded.counts, CONVENTIONS["cityscapes"], CONVENTIONS["fada"]
     areas = occurring.areas(counts)
-    mean, factor = occurring.average(areas.iou, areas), recorded.classes / len(recorded.sixteen)
+    total, some = recorded.classes, len(recorded.sixteen)
+    mean, scaled = occurring.average(areas.iou, areas), f"times_{total}_over_{some}"
     recorded.expect("subset/exact_IoU", areas.iou)
-    recorded.expect("subset/exact_mIoU19_nanmean", mean)
-    recorded.expect("subset/mIoU19_times_19_over_16", mean * factor)
+    recorded.expect(f"subset/exact_mIoU{total}_nanmean", mean)
+    recorded.expect(f"subset/mIoU{total}_{scaled}", mean * total / some)
     absent_0 = every.average(areas.iou, areas)
-    recorded.expect("subset/mIoU19_absent_as_zero_times_19_over_16", absent_0 * factor)
+    recorded.expect(f"subset/mIoU{total}_absent_as_zero_{scaled}", absent_0 * total / some)
     for kept in (recorded.sixteen, recorded.thirteen):
-        recorded.expect(f"subset/mIoU{len(kept)}_select_from_19", selected(counts, kept, "skip"))
+        recorded.expect(f"subset/mIoU{len(kept)}_select_from_{total}", selected(counts, kept, "skip"))
         part = others_ignored(counts, kept)
         recorded.expect(f"subset/IoU{len(kept)}_other_gt_classes_ignored", occurring.areas(part).iou)
         recorded.expect(f"subset/mIoU{len(kept)}_other_gt_classes_ignored", occurring.miou(part))
 
 
 def _check_trained_on_sixteen(recorded: _Recorded) -> None:
-    """A head of 16 classes, where one is recorded."""
-    part = others_ignored(recorded.counts, recorded.sixteen)
-    if "FADA_16class" in recorded:
+    """A head of the fewer classes, where one is recorded."""
+    part, few = others_ignored(recorded.counts, recorded.sixteen), recorded.thirteen_of_sixteen
+    fada, ehtdi = (f"{name}_{len(recorded.sixteen)}class" for name in ("FADA", "EHTDI"))
+    if fada in recorded:
         areas = CONVENTIONS["fada"].areas(part)
-        recorded.expect("FADA_16class/IoU", np.nan_to_num(areas.iou))
-        recorded.expect("FADA_16class/mIoU", CONVENTIONS["fada"].miou(part))
-    if "EHTDI_16class" in recorded:
-        recorded.expect("EHTDI_16class/mIoU16", CONVENTIONS["ehtdi"].miou(part))
-        recorded.expect("EHTDI_16class/mIoU13", selected(part, recorded.thirteen_of_sixteen, "skip"))
+        recorded.expect(f"{fada}/IoU", np.nan_to_num(areas.iou))
+        recorded.expect(f"{fada}/mIoU", CONVENTIONS["fada"].miou(part))
+    if ehtdi in recorded:
+        recorded.expect(f"{ehtdi}/mIoU{len(recorded.sixteen)}", CONVENTIONS["ehtdi"].miou(part))
+        recorded.expect(f"{ehtdi}/mIoU{len(few)}", selected(part, few, "skip"))
 
 
 def _check_accumulation(case: Case, tree: RecordedTree) -> None:
     """Sums over many images are exact; those in float32 err by as much as is recorded."""
-    with np.load(case.path / "accumulation_500_images.npz") as archive:
+    images = tree.content["accumulation"]["n_images"]
+    with np.load(case.path / f"accumulation_{images}_images.npz") as archive:
         names = ("intersect", "pred_area", "label_area")
         sums = [archive[name].sum(axis=0, dtype=np.int64) for name in names]
         tree.expect("accumulation/n_images", len(archive["intersect"]))
     areas = Areas(*sums)
     theirs = {name: tree.content["accumulation"][f"mmseg122_float32_{name}"] for name in ("IoU", "aAcc")}
-    theirs["mIoU"] = np.mean(
-        theirs["IoU"]
-    )  # the error that is recorded is of this, not of the mean in float32
+    # the error that is recorded is of this, not of the mean in float32
+    theirs["mIoU"] = np.nanmean(theirs["IoU"])
     found: dict[str, Any] = {"IoU": areas.iou, "mIoU": np.nanmean(areas.iou), "aAcc": areas.accuracy}
     for name, score in found.items():
         tree.expect(f"accumulation/exact_{name}", score, atol=EXACT_SCORE)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from adaptbench.data import transforms
 from adaptbench.data.files import read_image, read_index_image
@@ -18,22 +19,13 @@ from adaptbench.data.taxonomy import label_map
 
 from ..case import Array, Case
 from ..image_files import ImageFile, NumpyRandom
-from ..pil_pipelines import check_pil_pipelines
+from ..pil_pipelines import Stretched, check_pil_pipelines
 from ..recorded_tree import RecordedTree
 from ..registry import handler
 
 #: "images 1e-6 (mmseg)", README of the recorded data.
 _IMAGE = 1e-6
 _TRAIN_IDS = label_map("cityscapes_train", "cityscapes19")
-#: EXIF orientation -> quarter turns counter-clockwise.
-_TURNS = {3: 2, 6: -1, 8: 1}
-
-
-class _Stretched(Crops):
-    """What mmcv 2 resizes to unless told to keep the ratio."""
-
-    def size(self, file: Size, box: Size) -> Size:
-        return box
 
 
 @handler("preprocess")
@@ -99,7 +91,7 @@ def _check_training(
     stretched = frame.trained(
         box,
         _TRAIN_IDS,
-        Sampling(framing=_Stretched(crop=(width, height))),
+        Sampling(framing=Stretched(crop=(width, height))),
         IMAGENET,
         NumpyRandom(recorded["numpy_seed"]),
         **settings,
@@ -155,9 +147,9 @@ def _check_padding(port: RecordedTree, at: str, image: Array, resized: tuple[int
         return
     mean, std = np.array(IMAGENET.mean), np.array(IMAGENET.std)
     padded = image.copy()
-    padded[:, resized[0] :] = (-mean / std)[:, None, None]
+    padded[:, resized[0] :] = padded[:, :, resized[1] :] = (-mean / std)[:, None, None]
     port.expect(f"{folder}/value_in_padded_area_per_channel", -mean / std, atol=_IMAGE)
-    port.expect(f"{folder}/reference_value_in_padded_area", image[:, -1, 0])
+    port.expect(f"{folder}/reference_value_in_padded_area", image[:, -1, -1])
     _expect_difference(port, f"{folder}/img", image, padded)
     for key in ("max_abs", "mean_abs", "n_different"):
         port.expect(f"{folder}/gt/{key}", 0)
@@ -169,7 +161,7 @@ def _check_test(
 ) -> None:
     at = f"test/{number}"
     recorded, name = reference.content["test"][number], reference.value(f"{at}/name")
-    stem = recorded["image"].removesuffix(".png")
+    stem = Path(recorded["image"]).stem
     frame, box = (
         ImageFile(case.path, recorded["image"], f"{stem}_labelTrainIds.png"),
         _pair(recorded["img_scale"]),
@@ -217,7 +209,7 @@ def _check_orientation(case: Case, reference: RecordedTree) -> None:
     image = read_image(path)
     with np.load(case.path / "exif_expected.npz") as archive, Image.open(path) as frame:
         case.expect("pil_bgr", image[..., ::-1], archive["pil_bgr"])
-        turned = np.rot90(image, _TURNS[frame.getexif()[0x0112]])
+        turned = np.asarray(ImageOps.exif_transpose(frame).convert("RGB"))
         case.expect("cv2_color_bgr", turned[..., ::-1], archive["cv2_color_bgr"])
     reference.expect("exif/mmcv_imread_color_shape", turned.shape)
     reference.expect("exif/pil_open_shape", image.shape)

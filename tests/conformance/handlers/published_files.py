@@ -37,10 +37,13 @@ def check(case: Case) -> None:
     """The networks of EHTDI, in the same file, are another method's."""
     for classes in _class_counts(case, "fada_"):
         for encoder, (name, frozen) in _FADA.items():
-            _check_fada(case, encoder, name, classes, frozen)
+            kind = name.rsplit("-", 1)[1]
+            if {encoder, f"fada_{kind}_classifier_K{classes}"} <= case.json["networks"].keys():
+                _check_fada(case, encoder, name, classes, frozen)
         for kind, channels in _CHANNELS.items():
-            discriminator = ClassDiscriminator(channels, classes)
-            _check_module(case, f"fada_{kind}_discriminator_K{classes}", discriminator)
+            listed = f"fada_{kind}_discriminator_K{classes}"
+            if listed in case.json["networks"]:
+                _check_module(case, listed, ClassDiscriminator(channels, classes))
     for classes in _class_counts(case, "advent_fc_discriminator_"):
         _check_module(case, f"advent_fc_discriminator_K{classes}", OutputDiscriminator(classes))
     for classes in _class_counts(case, _ADVENT):
@@ -59,7 +62,8 @@ def _check_fada(case: Case, encoder: str, name: str, classes: int, frozen: bool)
     if frozen:
         with torch.device("meta"):
             freeze_norms(network.get_submodule("backbone"))
-    content = {part: _tensors(_rows(case, key), "module.") for part, key in lists.items()}
+    listed = {part: key for part, key in lists.items() if key in case.json["networks"]}
+    content = {part: _tensors(_rows(case, key), "module.") for part, key in listed.items()}
     published_state(content, ENCODER_AND_CLASSIFIER, "student", network.state_dict(), Path(encoder))
     rows = [*_rows(case, encoder), *_rows(case, classifier)]
     _expect_trained(case, encoder, network, rows, ENCODER_AND_CLASSIFIER, _with_parts(rows))

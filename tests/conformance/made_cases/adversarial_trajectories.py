@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from .adversarial import discriminator, judged, self_information
-from .making import Made, Rng, label_map, maker, normal, side
+from .deeplab import narrow_features, narrow_network, narrow_sizes
+from .making import Made, Rng, label_map, maker, normal, rounds, side
+from .plain_networks import statistics_of
 
 _FOUR = (6, 12, 18, 24)
 _LAYERS = ("conv1", "conv2", "conv3", "conv4", "classifier")
@@ -140,11 +143,32 @@ def poly(rate: float, lowest: float, power: float, iteration: int, total: int) -
     return (rate - lowest) * (1 - iteration / total) ** power + lowest
 
 
+@dataclass
+class RepeatedSgd(Sgd):
+    """The same for tensors that are listed several times, in the arithmetic of an old or of today's framework."""
+
+    times: dict[int, int] = field(default_factory=dict)
+    legacy: bool = False
+
+    @torch.no_grad()
+    def step(self, tensors: Sequence[Tensor], rate: float) -> None:
+        for t in tensors:
+            gradient, first = t.grad.clone(), id(t) not in self.velocity
+            for listing in range(self.times.get(id(t), 1)):
+                change = gradient + self.decay * t
+                gradient = change if self.legacy else gradient
+                # In its first step, today's framework starts the momentum anew for every listing.
+                fresh = first and (listing == 0 or not self.legacy)
+                self.velocity[id(t)] = change if fresh else self.momentum * self.velocity[id(t)] + change
+                t -= rate * self.velocity[id(t)]
+
+
 class _Plan:
     """Hyper-parameters, parameters and images of a training, drawn at random."""
 
     def __init__(self, rng: Rng, rerun: bool, adversarial: bool, **stated: Any) -> None:
         self.rerun, self.adversarial = rerun, adversarial
+        self.prefix = "backbone.extractor." if rerun else "extractor."
         self.classes, self.batch, self.iterations = side(rng, 3, 8), side(rng, 1, 2), side(rng, 2, 3)
         self.widths = [side(rng, 3, 8) for _ in range(4)]
         self.two = stated.get("aux", True)
@@ -181,13 +205,12 @@ class _Plan:
 
     def named(self) -> dict[str, Tensor]:
         """All tensors by their recorded names below the owners."""
-        prefix = "backbone.extractor." if self.rerun else "extractor."
         heads = (
             {"main": "decode_head", "aux": "auxiliary_head"}
             if self.rerun
             else {"main": "layer6", "aux": "layer5"}
         )
-        names = {f"model/{prefix}{name}": tensor for name, tensor in self.state.items()}
+        names = {f"model/{self.prefix}{name}": tensor for name, tensor in self.state.items()}
         for output, parts in self.heads.items():
             for i, pair in enumerate(parts):
                 for kind, tensor in zip(("weight", "bias"), pair, strict=True):
@@ -202,8 +225,15 @@ class _Plan:
     def owner(self, output: str) -> str:
         return f"discriminator/{output}" if self.rerun else f"d_{output}"
 
+    def maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What the auxiliary and the main classifier see."""
+        return levels(self.state, image)
+
+    def sgd(self) -> Sgd:
+        return Sgd(self.momentum, self.decay)
+
     def predict(self, image: Tensor) -> dict[str, Tensor]:
-        first, second = levels(self.state, image)
+        first, second = self.maps(image)
         size = (image.shape[2], image.shape[3])
         maps = {"main": second, "aux": first}
         return {
@@ -217,6 +247,65 @@ class _Plan:
         }
 
 
+class _NarrowPlan(_Plan):
+    """AdvEnt on the narrow twin of the published network, whose tensors may be listed several times."""
+
+    def __init__(self, rng: Rng, reading: str) -> None:
+        super().__init__(rng, rerun=False, adversarial=True)
+        self.reading, self.prefix = reading, ""
+        self.iterations, self.rate = 2, self.rate / 4  # batch norms of few pixels blow up rounding
+        self.sizes = {**narrow_sizes(rng), "num_classes": self.classes}
+        self.source, self.target = ((side(rng, 48, 64), side(rng, 48, 64)) for _ in range(2))
+        self.images = [
+            (normal(rng, self.batch, 3, *self.source), normal(rng, self.batch, 3, *self.target))
+            for _ in range(self.iterations)
+        ]
+        shape = (self.batch, *self.source)
+        self.labels = [label_map(rng, shape, self.classes) for _ in range(self.iterations)]
+        parameters = narrow_network(rng, self.sizes)
+        self.state = {name: t for name, t in parameters.items() if "conv2d_list" not in name}
+        for name, tensor in self.state.items():
+            tensor.requires_grad_("conv" in name or "downsample.0" in name)
+        self.heads = {
+            output: [
+                (
+                    parameters[f"{at}.{i}.weight"].requires_grad_(),
+                    parameters[f"{at}.{i}.bias"].requires_grad_(),
+                )
+                for i in range(len(_FOUR))
+            ]
+            for output, at in (("main", "layer6.conv2d_list"), ("aux", "layer5.conv2d_list"))
+        }
+
+    def maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        moving = dict(self.state)
+        found = narrow_features(moving, image, self.sizes["blocks"], training=True)
+        with torch.no_grad():
+            for name in statistics_of(self.state):
+                self.state[name].copy_(moving[name])
+        return found[2], found[3]
+
+    def listed(self, name: str) -> int:
+        """How often a trained tensor of the encoder is listed: once in each module that is around it."""
+        return 1 if name.startswith("conv1") else 4 if "downsample" in name else 3
+
+    def sgd(self) -> Sgd:
+        if self.reading == "once":
+            return super().sgd()
+        times = {id(tensor): self.listed(name) for name, tensor in self.state.items()}
+        return RepeatedSgd(self.momentum, self.decay, times=times, legacy=self.reading == "repeated_legacy")
+
+    def listing(self) -> dict[str, dict[str, int]]:
+        """Of every parameter, in the group of the encoder and in that of the classifiers."""
+        parameters = {name: t for name, t in self.state.items() if name.endswith(("weight", "bias"))}
+        found = {
+            name: {"group_1x": self.listed(name) if t.requires_grad else 0, "group_10x": 0}
+            for name, t in parameters.items()
+        }
+        heads = [name.removeprefix("model/") for name in self.named() if "conv2d_list" in name]
+        return found | {name: {"group_1x": 0, "group_10x": 1} for name in heads}
+
+
 def _segmentation(plan: _Plan, logits: Tensor, label: Tensor) -> Tensor:
     known = label != 255
     loss = -logits.log_softmax(1).gather(1, label.clamp(max=plan.classes - 1)[:, None])[:, 0] * known
@@ -228,7 +317,7 @@ def _train(
 ) -> Made:
     names = plan.named()
     arrays: dict[str, Any] = {f"param/{name}": tensor.detach().clone() for name, tensor in names.items()}
-    sgd, adams = Sgd(plan.momentum, plan.decay), {output: Adam() for output in plan.judges}
+    sgd, adams = plan.sgd(), {output: Adam() for output in plan.judges}
     slow = [t for t in plan.state.values() if t.requires_grad]
     fast = [t for parts in plan.heads.values() for pair in parts for t in pair]
     series: dict[str, list[Any]] = {}
@@ -375,6 +464,57 @@ def minent(rng: Rng) -> Made:
 def advent(rng: Rng) -> Made:
     """The original AdvEnt."""
     return _train(_Plan(rng, rerun=False, adversarial=True), _information, _logistic)
+
+
+def _in_single(plan: _NarrowPlan) -> _NarrowPlan:
+    """The same training in float32."""
+    copied = copy.deepcopy(plan)
+    for tensor in copied.named().values():
+        tensor.data = tensor.data.float() if tensor.is_floating_point() else tensor.data
+    copied.images = [(source.float(), target.float()) for source, target in copied.images]
+    return copied
+
+
+def _rounded(plan: _NarrowPlan, made: Made) -> bool:
+    """Whether float32 alone moves what is logged by a good part of what is tolerated."""
+    found = _read(_in_single(plan)).arrays
+    logged = {"loss": "losses", "grad_norm/model": "grad_norms"}
+    return any(
+        rounds(torch.from_numpy(found[name]), torch.from_numpy(array), _TOLERANCE[tolerance])
+        for name, array in made.arrays.items()
+        for mark, tolerance in logged.items()
+        if mark in name
+    )
+
+
+def _read(plan: _NarrowPlan) -> Made:
+    """The training of a copy, with its results under the name of the reading.
+
+    First gradients of the encoder are left out: float32 alone may move them by more than is tolerated.
+    """
+    made, reading = _train(copy.deepcopy(plan), _information, _logistic), plan.reading
+    results = ("out/loss_", "out/final/", "out/grad_norm/model")
+    kept = {
+        name.replace("out/", f"out/{reading}/", 1) if name.startswith(results) else name: array
+        for name, array in made.arrays.items()
+        if not name.startswith(("out/lr/", "out/d_source_half/", "out/grad_norm/d_"))
+        and not ("out/grad_first" in name and "/model/" in name and "conv2d_list" not in name)
+    }
+    return Made(made.content, kept)
+
+
+@maker("advent_resnet_trajectory")
+def advent_on_a_resnet(rng: Rng) -> Made:
+    """AdvEnt on a residual network, in one of the readings of how often its tensors are listed."""
+    reading = ("once", "repeated_legacy", "repeated_current")[side(rng, 0, 2)]
+    while True:
+        plan = _NarrowPlan(rng, reading)
+        made = _read(plan)
+        if not _rounded(plan, made):
+            break
+    hyper = {**made.content["hyper_parameters"], **plan.sizes}
+    content = {**made.content, "hyper_parameters": hyper, "times_listed_in_optimizer": plan.listing()}
+    return Made(content, made.arrays)
 
 
 @maker("intrada_trajectory")

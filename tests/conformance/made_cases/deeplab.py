@@ -31,7 +31,7 @@ def _conv(rng: Rng, state: State, name: str, *shape: int) -> None:
     state[f"{name}.weight"] = normal(rng, *shape, scale=math.sqrt(2 / math.prod(shape[1:])))
 
 
-def _network(rng: Rng, hyper: dict[str, Any]) -> State:
+def narrow_network(rng: Rng, hyper: dict[str, Any]) -> State:
     """Parameters of the encoder and of both classifiers."""
     state: State = {}
     inputs, classes = hyper["stem"], hyper["num_classes"]
@@ -82,7 +82,7 @@ def _bottleneck(state: State, name: str, maps: Tensor, stride: int, dilation: in
     return (found + shortcut).relu()
 
 
-def _features(state: State, image: Tensor, blocks: Sequence[int], training: bool) -> list[Tensor]:
+def narrow_features(state: State, image: Tensor, blocks: Sequence[int], training: bool) -> list[Tensor]:
     """Of all stages."""
     maps = functional.conv2d(image, state["conv1.weight"], stride=2, padding=3)
     maps = _normed(state, "bn1", maps, training).relu()
@@ -110,7 +110,8 @@ def _classified(state: State, layer: str, maps: Tensor, number: int) -> Tensor:
     return torch.stack(parts).sum(0)
 
 
-def _hyper(rng: Rng) -> dict[str, Any]:
+def narrow_sizes(rng: Rng) -> dict[str, Any]:
+    """Widths and depths."""
     return {
         "stem": side(rng, 4, 7),
         "planes": [side(rng, 3, 6) for _ in range(4)],
@@ -122,8 +123,8 @@ def _hyper(rng: Rng) -> dict[str, Any]:
 def _drawn(rng: Rng) -> tuple[dict[str, Any], Tensor, State]:
     """Hyper-parameters, images and parameters for which batch norms do not blow up rounding."""
     while True:
-        hyper, image = _hyper(rng), normal(rng, 2, 3, side(rng, 33, 60), side(rng, 33, 60))
-        state = _network(rng, hyper)
+        hyper, image = narrow_sizes(rng), normal(rng, 2, 3, side(rng, 33, 60), side(rng, 33, 60))
+        state = narrow_network(rng, hyper)
         exact = _outputs(dict(state), image, hyper, training=True)
         found = _outputs(single(state), image.float(), hyper, training=True)
         if not any(rounds(found[name], exact[name], _TOLERANCE, 0.7) for name in ("aux", "main")):
@@ -132,7 +133,7 @@ def _drawn(rng: Rng) -> tuple[dict[str, Any], Tensor, State]:
 
 def _outputs(state: State, image: Tensor, hyper: dict[str, Any], training: bool) -> dict[str, Tensor]:
     """Last features, and logits of all branches."""
-    maps = _features(state, image, hyper["blocks"], training)
+    maps = narrow_features(state, image, hyper["blocks"], training)
     aux, main = _classified(state, "layer5", maps[2], 4), _classified(state, "layer6", maps[3], 4)
     return {"feature": maps[3], "aux": aux, "main": main}
 
@@ -157,7 +158,7 @@ def two_branches(rng: Rng) -> Made:
     state["proto_classifier.weight"] = normal(rng, hyper["num_classes"], 4 * hyper["planes"][3], 1, 1)
     arrays: dict[str, Any] = {"in/image": image, **{f"param/{name}": t for name, t in state.items()}}
     for mode in ("eval", "train"):
-        maps = _features(dict(state), image, hyper["blocks"], mode == "train")
+        maps = narrow_features(dict(state), image, hyper["blocks"], mode == "train")
         small = _classified(state, "layer6", maps[3], 2)
         auxiliary, size = _classified(state, "layer5", maps[2], 2), image.shape[2:]
         arrays |= {

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import pkgutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from ..discovery import CaseFile
 
@@ -27,16 +29,24 @@ class Made(NamedTuple):
     arrays: dict[str, Array | torch.Tensor]
 
 
-Maker = Callable[[Rng], Made]
+class MadeFolder(NamedTuple):
+    """Files of a case in a data tree, by path: the bytes of an image, the content of a JSON file, or arrays by name."""
+
+    files: Mapping[str, bytes | Mapping[str, Any]]
+
+
+MadeCase = Made | MadeFolder
+Maker = Callable[[Rng], MadeCase]
+Decorated = TypeVar("Decorated", bound=Maker)
 
 _MAKERS: dict[str, Maker] = {}
 _COUNTS: dict[str, int] = {}
 
 
-def maker(name: str, count: int = 3) -> Callable[[Maker], Maker]:
+def maker(name: str, count: int = 3) -> Callable[[Decorated], Decorated]:
     """Register what makes cases of this name, and how many are made in a test; fewer of slow ones."""
 
-    def register(function: Maker) -> Maker:
+    def register(function: Decorated) -> Decorated:
         assert name not in _MAKERS, name
         _MAKERS[name], _COUNTS[name] = function, count
         return function
@@ -58,14 +68,46 @@ def made_names() -> list[tuple[str, int]]:
     return [(name, seed) for name in sorted(makers()) for seed in range(_COUNTS[name])]
 
 
-def store(folder: Path, name: str, made: Made) -> CaseFile:
+def store(folder: Path, name: str, made: MadeCase) -> CaseFile:
     """Write a case as it would be recorded: float64 results of a plain implementation become float32."""
+    if isinstance(made, MadeFolder):
+        return _store_folder(folder / name, made)
     path = folder / f"{name}.json"
     path.write_text(json.dumps({"case": name, **made.content}), encoding="utf-8")
     keep = set(made.content.get("kept_in_float64", ()))
     arrays = {key: _array(value, key in keep) for key, value in made.arrays.items()}
     np.savez(path.with_suffix(".npz"), **arrays)  # type: ignore[arg-type]
     return CaseFile(name, path)
+
+
+def _store_folder(folder: Path, made: MadeFolder) -> CaseFile:
+    """Write a case of a data tree; its arrays stay as they are."""
+    for name, content in made.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif path.suffix == ".npz":
+            np.savez(path, **content)
+        else:
+            path.write_text(json.dumps(content), encoding="utf-8")
+    return CaseFile(folder.name, folder)
+
+
+def image_file(pixels: Array) -> bytes:
+    """A grey or RGB PNG of 8 bits. Shape: ``(H, W)`` or ``(H, W, 3)`` uint8."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def plain(value: Any) -> Any:
+    """Arrays, numbers of numpy and tuples as JSON has them, in nested lists and mappings too."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _array(value: Array | torch.Tensor, keep: bool) -> Array:

@@ -227,7 +227,8 @@ class Training:
         self.learn_source(source, label)
         if self.kind.target:
             self.learn_target(t, source, label, colour > self.uda["color_jitter_probability"], blur > 0.5)
-        if t == 0:
+        # Styles on two scales blow up rounding in float32; no recorded training of generalisation has gradients.
+        if t == 0 and not (self.kind.styled and self.kind.two_scales):
             self.arrays |= {f"{self.at}grad/{name}": g for name, g in self.gradients.items()}
         rates = {name: (self.rate(t, name), self.decay(name)) for name in self.trained}
         self.adam.step(self.state, self.gradients, rates)
@@ -523,3 +524,15 @@ def mic_daformer(rng: Rng) -> Made:
 def shade(rng: Rng) -> Made:
     """Without target, with hallucinated styles."""
     return trained(rng, Kind(target=False, styled=True, augmented=True))
+
+
+@maker("train_trajectory_dg", count=1)
+def plain_generalisation(rng: Rng) -> Made:
+    """Without target, in the source's own style."""
+    return trained(rng, Kind(target=False))
+
+
+@maker("train_trajectory_dg_shade_hrda", count=1)
+def shade_on_two_scales(rng: Rng) -> Made:
+    """HRDA without target, with styles hallucinated on both scales."""
+    return trained(rng, Kind(two_scales=True, target=False, styled=True))

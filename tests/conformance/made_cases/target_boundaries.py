@@ -232,7 +232,7 @@ def edge_disabled(rng: Rng) -> Made:
     return _edge_step(rng, side(rng, 0, 1))
 
 
-class _Network:
+class Network:
     """The tiny encoder with both classifiers, their average, and how both are trained."""
 
     def __init__(self, rng: Rng, widths: list[int], classes: int) -> None:
@@ -254,10 +254,10 @@ class _Network:
     def predict(self, image: Tensor) -> dict[str, Tensor]:
         """Main and auxiliary logits at the size of the image, and main ones as they are."""
         auxiliary, features = levels(self.encoder, image)
-        small = _scores(self.heads["layer6"], features)
+        small = evaluated(self.heads["layer6"], features)
         return {
-            "main": _resized(small, image),
-            "aux": _resized(_scores(self.heads["layer5"], auxiliary), image),
+            "main": at_size(small, image),
+            "aux": at_size(evaluated(self.heads["layer5"], auxiliary), image),
             "small": small,
         }
 
@@ -271,11 +271,13 @@ class _Network:
 _DILATIONS, _EVALUATED = (6, 12, 18, 24), 2
 
 
-def _scores(pairs: list[tuple[Tensor, Tensor]], features: Tensor) -> Tensor:
+def evaluated(pairs: list[tuple[Tensor, Tensor]], features: Tensor) -> Tensor:
+    """Sum of the branches that the reference evaluates."""
     return classified(pairs[:_EVALUATED], _DILATIONS[:_EVALUATED], features)
 
 
-def _resized(maps: Tensor, image: Tensor) -> Tensor:
+def at_size(maps: Tensor, image: Tensor) -> Tensor:
+    """Logits at the size of an image."""
     size = (image.shape[2], image.shape[3])
     return functional.interpolate(maps, size, mode="bilinear", align_corners=True)
 
@@ -298,18 +300,23 @@ def _tested(state: Mapping[str, Tensor], image: Tensor) -> Tensor:
         (state[f"layer6.conv2d_list.{i}.weight"], state[f"layer6.conv2d_list.{i}.bias"])
         for i in range(_EVALUATED)
     ]
-    return _resized(_scores(pairs, maps), image)
+    return at_size(evaluated(pairs, maps), image)
 
 
-class _Trajectory:
+class Trajectory:
     """A training of a few iterations, with and without edge enhancement."""
+
+    #: Least and greatest sides of crops and of images.
+    crops, images = (17, 26), (27, 36)
 
     def __init__(self, rng: Rng, edges: bool) -> None:
         self.rng, self.edges = rng, edges
         self.batch, self.classes, self.first = side(rng, 2, 3), side(rng, 4, 9), side(rng, 0, 3)
         self.ignore = int(rng.choice([-1, 255]))
-        self.crop = (side(rng, 17, 26), side(rng, 17, 26))
-        self.sizes = {name: (side(rng, 27, 36), side(rng, 27, 36)) for name in ("source", "target")}
+        self.crop = (side(rng, *self.crops), side(rng, *self.crops))
+        self.sizes = {
+            name: (side(rng, *self.images), side(rng, *self.images)) for name in ("source", "target")
+        }
         self.hyper: dict[str, Any] = {
             "lam_aug": float(rng.uniform(0.1, 0.9)),
             "lam_aux": float(rng.uniform(0.1, 0.9)),
@@ -332,7 +339,7 @@ class _Trajectory:
             "max_iterations": side(rng, 4, 12),
             "widths": [side(rng, 4, 9) for _ in range(4)],
         }
-        self.network = _Network(rng, self.hyper["widths"], self.classes)
+        self.network = self.built()
         for pairs in self.network.heads.values():
             for weight, _ in pairs:
                 weight.data *= 8
@@ -341,8 +348,14 @@ class _Trajectory:
         }
         self.average = {name: tensor.detach().clone() for name, tensor in self.network.named().items()}
         self.series: dict[str, list[Any]] = {}
-        self.sgd = Sgd(self.hyper["momentum"], self.hyper["weight_decay"])
+        self.sgd = self.optimiser()
         self.margin = np.inf
+
+    def built(self) -> Network:
+        return Network(self.rng, self.hyper["widths"], self.classes)
+
+    def optimiser(self) -> Sgd:
+        return Sgd(self.hyper["momentum"], self.hyper["weight_decay"])
 
     def note(self, name: str, value: Any) -> None:
         self.series.setdefault(f"out/{name}", []).append(torch.as_tensor(value).detach().numpy())
@@ -481,6 +494,10 @@ class _Trajectory:
                 if iteration == 0:
                     self.arrays[f"out/ema_after_first_step/{name}"] = self.average[name]
 
+    def tested(self, state: Mapping[str, Tensor], image: Tensor) -> Tensor:
+        """Main logits with the statistics of a state."""
+        return _tested(state, image)
+
     def finish(self) -> Made:
         """States at the end, of the average with the statistics of the student."""
         final = {name: tensor.detach().clone() for name, tensor in self.network.named().items()}
@@ -495,8 +512,8 @@ class _Trajectory:
         self.arrays |= {name: np.array(values) for name, values in self.series.items()}
         self.arrays |= {
             "in/eval_image": image,
-            "out/eval_main_output_student": _tested(final, image),
-            "out/eval_main_output_with_ema": _tested(self.average, image),
+            "out/eval_main_output_student": self.tested(final, image),
+            "out/eval_main_output_with_ema": self.tested(self.average, image),
         }
         order = (
             "as in ehtdi_edge"
@@ -505,7 +522,7 @@ class _Trajectory:
         )
         content = {
             "hyper_parameters": self.hyper,
-            "tolerance": _TOLERANCE,
+            "tolerance": TOLERANCE,
             "ce_order_per_iteration": order,
             "parameters_not_in_optimizer": ["extractor.bn1.weight", "extractor.bn1.bias"],
             "kept_in_float64": ["out/lr"],
@@ -513,7 +530,7 @@ class _Trajectory:
         return Made(content, self.arrays)
 
 
-_TOLERANCE: dict[str, Any] = {
+TOLERANCE: dict[str, Any] = {
     "losses": {"rtol": 1e-4, "atol": 1e-6},
     "grad_norms": {"rtol": 1e-3, "atol": 1e-6},
     "params": {"rtol": 1e-3, "atol": 2e-6},
@@ -521,15 +538,15 @@ _TOLERANCE: dict[str, Any] = {
     "running_statistics": {"rtol": 1e-4, "atol": 1e-6},
 }
 #: How near a decision may come to another one; trainings with nearer ones are drawn again.
-_MARGIN = 2e-6
+MARGIN = 2e-6
 
 
 def _trained(rng: Rng, edges: bool) -> Made:
     while True:
-        trajectory = _Trajectory(rng, edges)
+        trajectory = Trajectory(rng, edges)
         for iteration in range(trajectory.hyper["iterations"]):
             trajectory.step(iteration)
-        if trajectory.margin > _MARGIN:
+        if trajectory.margin > MARGIN:
             return trajectory.finish()
 
 

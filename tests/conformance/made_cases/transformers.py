@@ -309,6 +309,56 @@ def two_scale_inference(rng: Rng) -> Made:
     return _inference(rng, two_scales=True)
 
 
+def _converted(rng: Rng, two_scales: bool) -> Made:
+    """Student, teacher and ImageNet encoder in one checkpoint, of which one is evaluated."""
+    window, classes = [16 * side(rng, 2, 3), 16 * side(rng, 2, 3)], side(rng, 2, 6)
+    detail = [16 * side(rng, 1, n // 16 - 1) for n in window]
+    model = model_config(rng, classes, two_scales, detail)
+    size, stride = [n + side(rng, 1, n // 2) for n in window], [side(rng, n // 2, n) for n in window]
+    model["test_cfg"] = {"mode": "slide", "stride": stride, "crop_size": window}
+    crop, image = normal(rng, 1, 3, *window), normal(rng, side(rng, 1, 2), 3, *size)
+    owners = ["model.", "ema_model.", "imnet_model."]
+    used = owners[side(rng, 0, 1)]
+    while True:
+        states = {owner: network(rng, model) for owner in owners}
+        if not _sensitive(states[used], crop, model):
+            break
+
+    def whole(seen: Tensor) -> Tensor:
+        return resized(segmented(states[used], seen, model), seen.shape[2:])
+
+    softmax = slid(image, windows(size, window, stride), whole).softmax(1)
+    tolerance = {**_TOLERANCE, "argmax": "compare where the top-2 gap exceeds 2e-4"}
+    facts = {
+        "used_weights": f"{used} (made up)",
+        "checkpoint_layout": "dict with meta, state_dict, optimizer",
+    }
+    tensors = {f"ckpt/{owner}{name}": t for owner, state in states.items() for name, t in state.items()}
+    return Made(
+        {"hyper_parameters": {"model": model}, "facts": facts, "tolerance": tolerance},
+        {
+            **tensors,
+            "in/img": image,
+            "in/img_crop_sized": crop,
+            "out/logits": whole(crop),
+            "out/slide_softmax_stride2": softmax[..., ::2, ::2],
+            "out/slide_argmax": softmax.argmax(1).to(torch.uint8),
+        },
+    )
+
+
+@maker("converted_forward_daformer", count=2)
+def converted_on_one_scale(rng: Rng) -> Made:
+    """Checkpoints of other networks, of which student or teacher is used."""
+    return _converted(rng, two_scales=False)
+
+
+@maker("converted_forward_hrda", count=2)
+def converted_on_two_scales(rng: Rng) -> Made:
+    """The same of HRDA."""
+    return _converted(rng, two_scales=True)
+
+
 def _rescaled(state: State) -> State:
     """Statistics of a teacher that were never those of the student."""
     return {
