@@ -21,7 +21,7 @@ class SplitRef:
     """A split of a dataset, written ``dataset/split`` in tables.
 
     Attributes:
-        generated_only: the split exists in generated worlds only and is left out on official data.
+        generated_only: the split exists in generated worlds only, where it is scored beside.
     """
 
     dataset: str
@@ -95,3 +95,13 @@ class Benchmark:
         """Names of all datasets that training or ranking need, in order of first use."""
         refs = (*cls.source, *cls.target, *cls.evaluation)
         return list(dict.fromkeys(ref.dataset for ref in refs))
+
+    @classmethod
+    def scored(cls) -> list[SplitRef]:
+        """What every run is scored on, the ranked split first."""
+        return [ref for ref in cls.evaluation if not ref.generated_only]
+
+    @classmethod
+    def beside(cls) -> list[SplitRef]:
+        """Further splits, scored where their data is there, or is generated because it was asked for."""
+        return [*(ref for ref in cls.evaluation if ref.generated_only), *cls.also]

@@ -49,12 +49,7 @@ def ranked_split(context: JobContext) -> ScoredSplit:
 
 
 def _own_refs(context: JobContext) -> list[SplitRef]:
-    """What the benchmark scores, as far as it exists in this job's data."""
-    return [
-        ref
-        for ref in context.benchmark.evaluation
-        if not ref.generated_only or context.spec.data[ref.dataset].provenance == "generated"
-    ]
+    return context.benchmark.scored()
 
 
 def _own_split(context: JobContext, ref: SplitRef) -> ScoredSplit:

@@ -49,26 +49,25 @@ class Search:
             DataError: an official folder, its images, or labels of the source or the evaluation are missing.
             UsageError: a dataset that cannot be generated is wanted as generated.
         """
-        labelled, found = {*benchmark.source, *benchmark.evaluation}, {}
+        labelled, found = {*benchmark.source, *benchmark.scored()}, {}
         for name in benchmark.datasets():
             kind = benchmark.provenance.get(name, provenance)
             used = [ref for ref in refs(benchmark) if ref.dataset == name]
-            existing = [ref for ref in used if kind == "generated" or not ref.generated_only]
-            found[name] = self._source(kind, name, existing, labelled)
+            found[name] = self._source(kind, name, used, labelled)
         return found
 
     def locate_also(
         self, benchmark: type[Benchmark], provenance: Provenance
     ) -> tuple[dict[str, DataSource], list[str]]:
-        """The data source of every split of ``benchmark.also`` that is there, by split, and the other splits.
+        """The data source of every split beside those that is there, by split, and the other splits.
 
         What would have to be generated is left out unless it was asked for.
         """
         found: dict[str, DataSource] = {}
         missing: list[str] = []
-        for ref in benchmark.also:
+        for ref in benchmark.beside():
             kind = benchmark.provenance.get(ref.dataset, provenance)
-            if kind == "generated" and not self.request.full:
+            if ref.generated_only if kind == "official" else not self.request.full:
                 continue
             try:
                 found[str(ref)] = self._source(kind, ref.dataset, [ref], [ref])
@@ -183,7 +182,7 @@ def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> N
 
 def refs(benchmark: type[Benchmark]) -> list[SplitRef]:
     """Every split that training or ranking needs."""
-    return [*benchmark.source, *benchmark.target, *benchmark.evaluation]
+    return [*benchmark.source, *benchmark.target, *benchmark.scored()]
 
 
 def official_root(registry: plugins.Registry, name: str, request: Request) -> Path:

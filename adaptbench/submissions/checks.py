@@ -146,17 +146,12 @@ def _splits(found: Contribution, known: Known) -> Iterator[str]:
     """The scores are those that the benchmark asks for."""
     record, benchmark = found.record, _benchmark(found.record, known)
     stated = [score.split for score in record.scores]
-    data = record.ranking.get("data", {})
-    wanted = [
-        str(ref)
-        for ref in benchmark.evaluation
-        if not ref.generated_only or _provenance(data, ref.dataset) == "generated"
-    ]
+    wanted = [str(ref) for ref in benchmark.scored()]
     if stated[: len(wanted)] != wanted or len(set(stated)) < len(stated):
         yield f"its scores are on {', '.join(stated)}; the benchmark scores {', '.join(wanted)}"
     if record.averaged not in ([], [str(ref) for ref in benchmark.averaged]):  # none in older records
         yield f"it averages {', '.join(record.averaged) or 'nothing'}, and the benchmark does not"
-    extra = set(stated) - set(wanted) - {str(ref) for ref in benchmark.also}
+    extra = set(stated) - set(wanted) - {str(ref) for ref in benchmark.beside()}
     if extra:
         yield f"the benchmark does not score {', '.join(sorted(extra))}"
     for score in record.scores:
