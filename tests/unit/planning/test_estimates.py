@@ -176,9 +176,15 @@ def row(method: str = "dacs", overrides: str = "", **cells: str) -> dict[str, st
 
 
 def test_the_board_tells_what_no_finished_run_does() -> None:
-    rows = [row(), row(training_seconds="300.0"), row(training_seconds="120.0", iterations=str(ITERATIONS // 2))]
+    rows = [
+        row(),
+        row(training_seconds="300.0"),
+        row(training_seconds="120.0", iterations=str(ITERATIONS // 2)),
+    ]
     assert BoardEstimates(rows).of(planned()) == Estimate(250.0, 700.0, elsewhere=True)
-    assert BoardEstimates(rows[:1]).of(planned("dacs", 0, f"iterations={ITERATIONS // 2}")) == Estimate(60.0, 700.0, True)
+    assert BoardEstimates(rows[:1]).of(planned("dacs", 0, f"iterations={ITERATIONS // 2}")) == Estimate(
+        60.0, 700.0, True
+    )
 
 
 def test_the_board_counts_iterations_of_all_stages() -> None:
