@@ -90,7 +90,7 @@ def _ends(board: Board, known: Iterable[Control], method: str) -> Mapping[Networ
 def table(board: Board, found: Sequence[Line]) -> Table[Line]:
     """One line per row."""
     columns = [
-        *(*fields("row.first", "method", "group_hash"), METHOD, NETWORK_NAME),
+        *(*fields("row.first", "method", "group_hash"), METHOD, replace(NETWORK_NAME, terminal=110)),
         number(f"mIoU ({board.view})", "row.miou", parts=mean_and_std("miou")),
         *(_end(board, gap.FLOOR, "floor"), _end(board, gap.CEILING, "ceiling")),
         number(f"gain over {gap.FLOOR} (points)", "gain", formatting.signed, "gain"),
