@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from rich.console import Console
 from adaptbench.commands.output import Noted, finally_raised, print_json, say
 from adaptbench.contracts import plugins
 from adaptbench.contracts.study import load_study
-from adaptbench.errors import AdaptBenchError, ReadOnlyError
+from adaptbench.errors import AdaptBenchError, DataError, ReadOnlyError
 from adaptbench.flags import Report
 from adaptbench.records.found import FoundRecords, publishable, scan_records
 from adaptbench.reporting import leaderboard
@@ -21,8 +21,9 @@ from adaptbench.reporting.checkpoint_rules import write_checkpoint_rules
 from adaptbench.reporting.checkpoints import write_checkpoints
 from adaptbench.reporting.latex import render_latex
 from adaptbench.reporting.leaderboard import data_sentence, write_leaderboards
-from adaptbench.reporting.published import comparison
+from adaptbench.reporting.published import comparison, context
 from adaptbench.reporting.published.comparison import Facts
+from adaptbench.reporting.published.controls import Control, load_controls
 from adaptbench.reporting.published.facts import FOLDER, load_published
 from adaptbench.reporting.published.published_board import write_published
 from adaptbench.reporting.standing import significance
@@ -32,7 +33,7 @@ from adaptbench.reporting.studies import study_page
 from adaptbench.reporting.studies.series import current, find_series
 from adaptbench.reporting.studies.study_page import caution, circumstances, write_studies
 from adaptbench.reporting.studies.study_table import StudyTable, study_table
-from adaptbench.reporting.terminal import leaderboard_table, study_tables
+from adaptbench.reporting.terminal import context_table, leaderboard_table, study_tables
 from adaptbench.storage.atomic import sweep_abandoned, write_text
 
 
@@ -126,8 +127,17 @@ def _writing(console: Console, asked: bool) -> Iterator[None]:
 
 
 def printed_facts() -> Facts:
-    """What papers print for the methods and benchmarks of the checkout."""
-    return comparison.gather(load_published(), plugins.discover())
+    """What papers print for the methods and benchmarks of the checkout, and the controls of its board."""
+    return comparison.gather(load_published(), plugins.discover(), committed_controls())
+
+
+def committed_controls(warn: Callable[[str], None] = lambda text: None) -> tuple[Control, ...]:
+    """The controls of the committed board; none, with a warning, where it is damaged."""
+    try:
+        return load_controls()
+    except DataError as error:
+        warn(f"left out the committed controls: {error}")
+        return ()
 
 
 def show_boards(
@@ -144,6 +154,7 @@ def show_boards(
     """
     made = boards(found.records)
     tests = tests_of(made, out)
+    controls = committed_controls(partial(say, console, style="yellow"))
     for board in made:
         if names is None or board.benchmark in names:
             result = tests.get(significance.key(board))
@@ -151,6 +162,10 @@ def show_boards(
             for text in (significance.sentence(board, result), data_sentence(board)):
                 if text:
                     console.print(text, style="italic", highlight=False, markup=False)
+            beside = context_table(board, controls, console.width)
+            if beside is not None:
+                console.print(beside)
+                console.print(context.NOTE, style="italic", highlight=False, markup=False)
     for problem in found.unreadable:
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")
     with noted(), _writing(console, files):

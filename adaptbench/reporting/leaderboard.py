@@ -25,6 +25,7 @@ from adaptbench.reporting.board_columns import (
     machine_columns,
     main_columns,
 )
+from adaptbench.reporting.published import context, literature
 from adaptbench.reporting.published.comparison import Facts
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significance, Significances
@@ -187,10 +188,11 @@ def _board_blocks(board: Board, found: Significance | None, facts: Facts | None)
         blocks += [main_table(board, board.rows, found).to_markdown()]
         said = significance.sentence(board, found)
         blocks += [formatting.markdown(said)] if said else []
+    blocks += context.blocks(board, facts.controls) if facts else []
     if board.variants:
         blocks += [f"**{VARIANTS_TITLE}**", main_table(board, board.variants).to_markdown()]
     if board.finished:
-        blocks += facts.blocks(board) if facts else []
+        blocks += facts.blocks(board) + literature.blocks(board, facts) if facts else []
         blocks += [f"IoU per class ({formatting.markdown(str(board.view))}), mean over seeds:"]
         blocks += [class_table(board).to_markdown()]
         blocks += ["Costs, mean over seeds, memory the highest of any:", cost_table(board).to_markdown()]
@@ -224,6 +226,7 @@ def to_json(
             "data": board.data_kind,
             "rows": machine_table([board], tests, facts, lambda b: b.rows + b.smoke).to_json(),
             "variants": machine_table([board], tests, facts, attrgetter("variants")).to_json(),
+            "context": context.table(board, context.lines(board, facts.controls if facts else ())).to_json(),
         }
         for board in boards(records)
     ]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.table import Table
 
 from adaptbench.reporting.board import Board, Standing
 from adaptbench.reporting.leaderboard import main_table
+from adaptbench.reporting.published import context
+from adaptbench.reporting.published.controls import Control
 from adaptbench.reporting.standing.significance import Significance
 from adaptbench.reporting.studies.study_page import check_table, variant_table
 from adaptbench.reporting.studies.study_table import StudyTable
@@ -28,6 +32,12 @@ def leaderboard_table(board: Board, width: int | None = None, found: Significanc
         style=lambda entry: _STYLES[entry.row.standing],
         ends_section=lambda entry: any(entry.row is end for end in ends),
     )
+
+
+def context_table(board: Board, controls: Iterable[Control], width: int | None = None) -> Table | None:
+    """The rows of ``board`` beside committed controls, for rich; None where none is of use."""
+    found = context.lines(board, controls)
+    return context.table(board, found).to_rich(context.TITLE, width) if found else None
 
 
 def study_tables(table: StudyTable) -> list[Table]:

@@ -26,7 +26,7 @@ from adaptbench.reporting.page.charts import Chart, Item
 from adaptbench.reporting.page.curves import Metric
 from adaptbench.reporting.page.strips import board_strips
 from adaptbench.reporting.page.tables import PageTable
-from adaptbench.reporting.published import comparison
+from adaptbench.reporting.published import comparison, context, literature
 from adaptbench.reporting.published.comparison import Facts
 from adaptbench.reporting.standing import significance
 from adaptbench.reporting.standing.significance import Significance
@@ -47,6 +47,7 @@ def board_page(
     """What the template shows of one board; its images are written below ``folder``, the page's."""
     slug = names.of_board(board)
     pairs = comparison.pairs(board, facts)
+    beside, agreed = context.lines(board, facts.controls), literature.lines(board, facts)
     classes = f"IoU per class in percent, mean over seeds. {where(board)}"
     lowest_seeds = [(row.label, metrics.get(row.first.job_hash, {})) for row in board.finished]
     return {
@@ -59,6 +60,10 @@ def board_page(
         "main": _main(board, board.rows, "leaderboard", where(board), found),
         "classes": _of_entries(class_table(board), "classes", classes),
         "bars": charts.class_bars(board),
+        "context": beside and PageTable(context.table(board, beside), "context", context.TITLE),
+        "context_note": context.NOTE,
+        "agreement": agreed and PageTable(literature.table(agreed), "agreement", literature.TITLE),
+        "agreement_note": literature.note(board),
         "introduction": comparison.INTRODUCTION,
         "published": pairs and PageTable(comparison.table(pairs), "published", "Printed values beside ours"),
         "averaged": averaged.sentence(board),

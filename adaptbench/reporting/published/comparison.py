@@ -13,10 +13,11 @@ from operator import attrgetter
 from adaptbench.contracts import plugins
 from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
-from adaptbench.reporting.board import Board, Row, view
+from adaptbench.reporting.board import Board, Row, View, view
 from adaptbench.reporting.board_columns import METHOD, NETWORK_NAME, SEED_COUNT, Entry
 from adaptbench.reporting.columns import Column, column, number
-from adaptbench.reporting.published.facts import Published, Result
+from adaptbench.reporting.published.controls import Control
+from adaptbench.reporting.published.facts import Printed, Published, Result
 from adaptbench.reporting.published.published_board import view_of
 from adaptbench.reporting.table import Table
 from adaptbench.statistics.equivalence import MARGIN
@@ -53,10 +54,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of printed rows; with the key under which the numbers of a benchmark are published, by its name."""
+    """What was not measured here: printed rows, and controls of the committed board.
+
+    Attributes:
+        benchmarks: name of a benchmark -> key under which its numbers are published.
+    """
 
     published: Published
     benchmarks: Mapping[str, str]
+    controls: tuple[Control, ...] = ()
 
     def blocks(self, board: Board) -> list[str]:
         """The table below a board, or nothing."""
@@ -80,10 +86,10 @@ class Facts:
         ]
 
 
-def gather(published: Published, registry: plugins.Registry) -> Facts:
+def gather(published: Published, registry: plugins.Registry, controls: tuple[Control, ...] = ()) -> Facts:
     """Facts from the published numbers and what benchmarks declare (``published``). Imports no plug-in."""
     keys = {name: plugin.literals.get("published") for name, plugin in registry.plugins["benchmark"].items()}
-    return Facts(published, {name: str(key) for name, key in keys.items() if key})
+    return Facts(published, {name: str(key) for name, key in keys.items() if key}, controls)
 
 
 def pairs(board: Board, facts: Facts) -> list[Pair]:
@@ -100,9 +106,14 @@ def pair_of(board: Board, row: Row, facts: Facts) -> Pair | None:
     changed = set(formatting.flatten(record.overrides)) - {"network"}
     if name is None or changed or record.profile != "paper":
         return None
-    key, split = facts.benchmarks[board.benchmark], board.view.split.partition("/")[2]
-    result = facts.published.find(name, key, split, _NUM_CLASSES.get(board.view.class_set, 0))
+    result = printed_in(facts, name, board.benchmark, board.view)
     return None if result is None else Pair(row, result)
+
+
+def printed_in(facts: Facts, name: Printed, benchmark: str, of: View) -> Result | None:
+    """The row called ``name`` of a benchmark that has printed numbers, for the split and the classes of a view."""
+    split, classes = of.split.partition("/")[2], _NUM_CLASSES.get(of.class_set, 0)
+    return facts.published.find(name, facts.benchmarks[benchmark], split, classes)
 
 
 _PRINTED = number(
