@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class Search:
         version = minicity.fingerprint(world, name, counts)
         root = str(minicity.cache_folder() / "minicity" / f"{name}-{version}")
         return DataSource(
-            root=root, provenance="generated", version=version, dials=asdict(world), counts=counts
+            root=root, provenance="generated", version=version, dials=world.dials(), counts=counts
         )
 
     def _source(

@@ -23,7 +23,9 @@ The world in words (raise `VERSION` with any change that moves a pixel):
 - Dials: ``gap`` moves every number of a target's look to the source's, so that at 0 both domains are the same
   distribution; ``imbalance`` moves how often every object and roadside feature occurs from nearly always (0)
   to the domain's own rates (1); ``small_objects`` sets how far away objects may stand, from 10 m (0) to 24 m
-  (1); ``scale`` is the image size relative to the official one; ``seed`` names the city.
+  (1); ``pixel_balance`` moves numbers and distances of objects, in all domains alike, to where object classes have
+  about equally many pixels (1), whatever ``imbalance`` is; ``scale`` is the image size relative to the official
+  one; ``seed`` names the city.
 """
 
 from adaptbench.data.minicity.generate import cache_folder, ensure

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from adaptbench.errors import UsageError, unknown_name
 
@@ -28,6 +29,9 @@ OFFICIAL_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
     ),
 }
 
+#: Dials that came later, with the value at which every world is the one it was before.
+_LATER = {"pixel_balance": 0.0}
+
 
 @dataclass(frozen=True)
 class WorldSpec:
@@ -38,6 +42,7 @@ class WorldSpec:
         gap: distance of a target domain from the source look, 0 (same distribution) to 1 (full gap).
         imbalance: 0 shows every class about equally often, 1 keeps rare classes rare.
         small_objects: 0 shows objects only near and large, 1 has the natural share of distant ones.
+        pixel_balance: 0 gives classes the pixels that their objects have, 1 gives object classes about equally many.
         scale: image size relative to the official one, 0.05 to 1.
 
     Raises:
@@ -48,14 +53,19 @@ class WorldSpec:
     gap: float = 1.0
     imbalance: float = 1.0
     small_objects: float = 1.0
+    pixel_balance: float = 0.0
     scale: float = 0.25
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise UsageError(f"minicity.seed must be a whole number >= 0, found {self.seed!r}.")
-        for dial in ("gap", "imbalance", "small_objects"):
+        for dial in ("gap", "imbalance", "small_objects", "pixel_balance"):
             self._settle(dial, 0.0, 1.0)
         self._settle("scale", 0.05, 1.0)
+
+    def dials(self) -> dict[str, Any]:
+        """All dials by name; one that came later only where it changes the world, so that identities stay."""
+        return {name: value for name, value in asdict(self).items() if _LATER.get(name) != value}
 
     def _settle(self, dial: str, low: float, high: float) -> None:
         """Checks one dial and stores it as a float, so that 1 and 1.0 are one world."""
@@ -67,7 +77,7 @@ class WorldSpec:
 
 def specification(spec: WorldSpec, dataset: str, counts: Mapping[str, int]) -> dict[str, object]:
     """Everything the generated files depend on, as plain JSON values."""
-    return {"version": VERSION, "dataset": dataset, "counts": dict(counts), "world": asdict(spec)}
+    return {"version": VERSION, "dataset": dataset, "counts": dict(counts), "world": spec.dials()}
 
 
 def fingerprint(spec: WorldSpec, dataset: str, counts: Mapping[str, int]) -> str:

@@ -94,6 +94,9 @@ def test_generated_worlds_are_planned_and_not_yet_made(
     assert not list(tmp_path.iterdir())
     other = locate(GTA5_TO_CITYSCAPES, "generated")
     assert found["cityscapes"].identity() != other["cityscapes"].identity()
+    even = locate(GTA5_TO_CITYSCAPES, "generated", {"pixel_balance": 1.0})
+    assert even["gta5"].dials == {**other["gta5"].dials, "pixel_balance": 1.0}
+    assert even["gta5"].version != other["gta5"].version
 
 
 def test_a_benchmark_pins_where_its_data_comes_from() -> None:
@@ -127,6 +130,7 @@ def test_smoke_runs_use_few_images(count: int, limit: int | None, used: int) -> 
         ("gapp", 0, "Unknown dial of minicity 'gapp'. Did you mean 'gap'"),
         ("gap", "x", "minicity.gap must be a number from 0 to 1, found 'x'"),
         ("gap", True, "must be a number"),
+        ("pixel_balance", 2, "minicity.pixel_balance must be a number from 0 to 1, found 2"),
         ("seed", -1, "whole number >= 0"),
     ],
 )

@@ -23,6 +23,7 @@ RECORDED = json.loads(golden.FILE.read_text())
 Labels = npt.NDArray[np.uint8]
 TRAINING = {"gta5": "all", "cityscapes": "train"}
 RARE = ("truck", "bus", "train", "motorcycle", "rider", "bicycle", "wall", "fence", "terrain")
+OBJECTS = (*RARE, "pole", "traffic light", "traffic sign", "person")
 SMALL = ("pole", "traffic light", "traffic sign", "person", "rider", "motorcycle", "bicycle")
 
 
@@ -42,6 +43,13 @@ def presence(stack: Labels, least: int = 20) -> dict[str, float]:
     """Share of images that show at least ``least`` pixels of each class, by class name."""
     shown = [(stack == i).sum(axis=(1, 2)) >= least for i in range(len(CITYSCAPES19))]
     return dict(zip(CITYSCAPES19.classes, np.mean(shown, axis=1), strict=True))
+
+
+def evenness(stack: Labels) -> float:
+    """Entropy of the pixel shares of `OBJECTS`, relative to equal shares (1)."""
+    pixels = np.array([(stack == CITYSCAPES19.classes.index(name)).sum() for name in OBJECTS])
+    shares = pixels / pixels.sum()
+    return float(-(shares * np.log(shares)).sum() / np.log(len(shares)))
 
 
 def piece_heights(mask: Any, least: int = 30) -> Any:
@@ -120,6 +128,16 @@ def test_imbalance_makes_rare_classes_rare(dataset: str) -> None:
     assert np.mean([natural[name] for name in RARE]) < 0.7 * np.mean([even[name] for name in RARE])
     assert max(even[name] for name in RARE) - min(even[name] for name in RARE) < 0.5
     assert all(even[name] > natural[name] for name in ("truck", "bus", "train", "motorcycle"))
+
+
+@pytest.mark.parametrize("dataset", ["gta5", "cityscapes"])
+def test_pixel_balance_gives_classes_equal_shares(dataset: str) -> None:
+    def even(**dials: float) -> float:
+        return evenness(labels(WorldSpec(scale=0.125, **dials), dataset, 32))  # type: ignore[arg-type]
+
+    assert even() < 0.94
+    assert even(imbalance=0.0) < 0.88
+    assert min(even(pixel_balance=1.0), even(pixel_balance=1.0, imbalance=0.0)) > 0.97
 
 
 @pytest.mark.parametrize("dataset", ["gta5", "cityscapes"])

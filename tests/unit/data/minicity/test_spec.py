@@ -12,8 +12,8 @@ COUNTS = {"all": 4, "heldout": 2}
 
 @pytest.mark.parametrize(
     "dials",
-    [{"gap": 1.1}, {"gap": -0.1}, {"imbalance": 2}, {"small_objects": float("nan")}, {"scale": 0},
-     {"scale": 2.0}, {"seed": -1}, {"seed": 0.5}, {"seed": True}, {"gap": "0.5"}],
+    [{"gap": 1.1}, {"gap": -0.1}, {"imbalance": 2}, {"small_objects": float("nan")}, {"pixel_balance": 1.5},
+     {"scale": 0}, {"scale": 2.0}, {"seed": -1}, {"seed": 0.5}, {"seed": True}, {"gap": "0.5"}],
 )  # fmt: skip
 def test_a_dial_outside_its_range_is_named(dials: dict[str, Any]) -> None:
     (name,) = dials
@@ -33,6 +33,14 @@ def test_fingerprint_is_the_specification() -> None:
         fingerprint(WorldSpec(), "gta5", {**COUNTS, "all": 5}),
     ]
     assert len({known, *others}) == 5
+
+
+def test_a_later_dial_is_part_of_the_identity_where_it_changes_the_world() -> None:
+    assert fingerprint(WorldSpec(), "gta5", COUNTS) == "108e4e4c2902"
+    assert fingerprint(WorldSpec(pixel_balance=0), "gta5", COUNTS) == "108e4e4c2902"
+    assert fingerprint(WorldSpec(pixel_balance=1), "gta5", COUNTS) != "108e4e4c2902"
+    assert "pixel_balance" not in WorldSpec().dials()
+    assert WorldSpec(**WorldSpec(pixel_balance=0.5).dials()) == WorldSpec(pixel_balance=0.5)
 
 
 def test_image_size() -> None:
