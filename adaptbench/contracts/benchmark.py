@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -100,6 +100,15 @@ class Benchmark:
     def scored(cls) -> list[SplitRef]:
         """What every run is scored on, the ranked split first."""
         return [ref for ref in cls.evaluation if not ref.generated_only]
+
+    @classmethod
+    def splits_in_hashes(cls, official: Collection[str]) -> list[str]:
+        """What is scored, in words.
+
+        Of ``official`` datasets also what only generated worlds have: it is in the hash of runs finished before.
+        """
+        refs = cls.evaluation
+        return [str(ref) for ref in refs if not ref.generated_only or ref.dataset in official]
 
     @classmethod
     def beside(cls) -> list[SplitRef]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from adaptbench import networks
 from adaptbench.contracts import plugins, protocols
-from adaptbench.contracts.benchmark import PREFIX, Benchmark, CheckpointRule, SplitRef
+from adaptbench.contracts.benchmark import PREFIX, Benchmark, CheckpointRule
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import Profile, Provenance, profile
 from adaptbench.contracts.settings import Resolved, resolve, stated_iterations
@@ -313,18 +313,12 @@ def _ranking(
         "class_set": classes,
         "head_width": len(class_set(classes)),
         "profile": chosen.name,
-        "splits": [str(ref) for ref in _ranking_splits(benchmark, data)],
+        "splits": benchmark.splits_in_hashes({n for n, one in data.items() if one.provenance == "official"}),
         **asdict(protocols.rules_of(request.protocol, benchmark, request.checkpoint)),
         **({} if request.protocol == protocols.DEFAULT else {"protocol": request.protocol}),
         "data": {name: source.identity() for name, source in sorted(data.items())},
         "limit": request.limit,
     }
-
-
-def _ranking_splits(benchmark: type[Benchmark], data: Mapping[str, DataSource]) -> list[SplitRef]:
-    """What is scored. On official data also what only generated worlds have: it was in the hash of finished runs."""
-    official = {name for name, source in data.items() if source.provenance == "official"}
-    return [ref for ref in benchmark.evaluation if not ref.generated_only or ref.dataset in official]
 
 
 def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:

@@ -100,13 +100,14 @@ def _protocol(found: Contribution, known: Known) -> Iterator[str]:
     name = str(ranking.get("protocol", protocols.DEFAULT))
     classes = protocols.class_set_of(name, benchmark)
     rules = protocols.rules_of(name, benchmark, ranking.get("checkpoint"))
+    official = {name for name in record.data if _provenance(record.data, name) == "official"}
     declared = {
         "benchmark": benchmark.name,
         "setting": benchmark.setting,
         "class_set": classes,
         "head_width": len(class_set(classes)),
         "profile": record.profile,
-        "splits": [str(ref) for ref in benchmark.evaluation],
+        "splits": benchmark.splits_in_hashes(official),
         "label_size": rules.label_size,
         "ignore": rules.ignore,
         "absent_classes": rules.absent_classes,

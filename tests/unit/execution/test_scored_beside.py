@@ -26,10 +26,11 @@ def planned(tmp_path: Path, benchmark: str = "gta5_to_cityscapes", **request: An
 def test_they_are_in_no_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert planned(tmp_path).jobs[0].spec.also == {}
     before = planned(tmp_path, full=True).jobs[0].spec
-    assert set(before.also) == {"acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation"}
+    further = {"acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation"}
+    assert set(before.also) == {"gta5/heldout", *further}
     monkeypatch.setattr(GTA5_TO_CITYSCAPES, "also", (SplitRef("acdc", "val"),))
     after = planned(tmp_path, full=True).jobs[0].spec
-    assert set(after.also) == {"acdc/val"}
+    assert set(after.also) == {"gta5/heldout", "acdc/val"}
     assert (after.job_hash, after.group_hash, after.ranking_hash) == (
         before.job_hash,
         before.group_hash,

@@ -248,7 +248,7 @@ def test_other_start_weights_are_another_job(tmp_path: Path, monkeypatch: pytest
 def test_limit_caps_iterations_and_images() -> None:
     spec = job(limit=3).spec
     assert spec.settings["iterations"] == 3
-    assert spec.data["gta5"].counts == {"all": 6, "heldout": 6}
+    assert spec.data["gta5"].counts == {"all": 6}
     assert job(limit=10**6).spec.settings["iterations"] == (profile("mini").samples or 0) // 2
 
 

@@ -173,7 +173,9 @@ def test_every_class_is_recomputed(run: Path, tmp_path: Path, capsys: pytest.Cap
     found = load_record(run / "record.json")
     iou = {**found.scores[1].iou, "bicycle": None}
     changed(run, scores=[found.scores[0], found.scores[1].model_copy(update={"iou": iou})])
-    assert "[scores] gta5/heldout: IoU of bicycle is absent in the record" in rejected(run, tmp_path, capsys)
+    assert "[scores] cityscapes/val: IoU of bicycle is absent in the record" in rejected(
+        run, tmp_path, capsys
+    )
 
 
 @pytest.mark.parametrize(
