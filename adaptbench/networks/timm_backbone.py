@@ -22,6 +22,7 @@ class TimmEncoder(nn.Module):
         options: passed to timm.
         channels_last: whether it gives its feature maps as ``(B, h, w, c)``.
         skip: number of fine feature maps to leave out.
+        keep: number of feature maps, from the finest one of the model on, behind which it ends; None = all.
     """
 
     def __init__(
@@ -30,13 +31,17 @@ class TimmEncoder(nn.Module):
         options: Mapping[str, Any] = MappingProxyType({}),
         channels_last: bool = False,
         skip: int = 0,
+        keep: int | None = None,
     ) -> None:
         super().__init__()
         import timm
 
         self.channels_last = channels_last
         self.skip = skip
-        self.model = timm.create_model(model, features_only=True, pretrained=False, **options)
+        ended = {} if keep is None else {"out_indices": tuple(range(keep))}
+        self.model = timm.create_model(model, features_only=True, pretrained=False, **options, **ended)
+        if keep is not None:
+            _drop_tail(self.model)
         quicken(self.model)
 
     def forward(self, image: Tensor) -> Sequence[Tensor]:
@@ -48,3 +53,11 @@ class TimmEncoder(nn.Module):
             image = image.contiguous(memory_format=torch.channels_last)
         features: Sequence[Tensor] = self.model(image)[self.skip :]
         return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
+
+
+def _drop_tail(model: Any) -> None:
+    """Removes stages behind the last feature map, which timm's EfficientNets keep and compute."""
+    container, _, last = model.feature_info.module_name()[-1].rpartition(".")
+    stages = model.get_submodule(container)
+    if isinstance(stages, nn.Sequential) and last.isdigit():
+        del stages[int(last) + 1 :]

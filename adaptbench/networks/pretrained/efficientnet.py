@@ -38,9 +38,9 @@ def in_timm_names(tensors: Mapping[str, Tensor], timm: Collection[str]) -> dict[
 
     Args:
         tensors: those of the file.
-        timm: the names of timm's model, in its order, from which its stages are seen.
+        timm: the names of timm's model, in its order, from which its stages are seen; none = it is not one of timm's.
     """
-    if _MARK not in tensors:
+    if _MARK not in tensors or not timm:
         return dict(tensors)
     blocks = list(dict.fromkeys(m[0] for name in timm if (m := re.match(r"blocks\.\d+\.\d+", name))))
     widening = {

@@ -37,12 +37,14 @@ class _Target:
         expected: its state dict by the names a file would use.
         ours: name in a file -> name in our encoder.
         droppable: names of a file that the encoder has no use for.
+        whole: names of the whole model that the encoder is a part of, in its order; of timm's models alone.
     """
 
     title: str
     expected: dict[str, Tensor]
     ours: dict[str, str]
     droppable: Collection[str]
+    whole: Collection[str] = ()
 
 
 def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Path) -> dict[str, Tensor]:
@@ -58,7 +60,7 @@ def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Pa
     if isinstance(backbone, DilatedVGG):
         return vgg_state(tensors, backbone.state_dict(), origin)
     target = _target(backbone)
-    found = in_timm_names(without_prefix(tensors, ("backbone.", "Scale.")), target.expected)
+    found = in_timm_names(without_prefix(tensors, ("backbone.", "Scale.")), target.whole)
     own, foreign = recognised(target.expected), recognised(found)
     if own is not None:
         target, found = _in_common_names(target, own, found, foreign, origin)
@@ -88,7 +90,7 @@ def _timm_target(features: Any, state: Mapping[str, Tensor]) -> _Target:
         inner = name.removeprefix("model.").removeprefix("model.")
         ours[dotted.get(inner.replace(".", "_"), inner)] = name
     expected = {inner: state[name] for inner, name in ours.items()}
-    return _Target(f"the encoder timm:{model}", expected, ours, {*CLASSIFIERS, *whole} - set(ours))
+    return _Target(f"the encoder timm:{model}", expected, ours, {*CLASSIFIERS, *whole} - set(ours), list(whole))
 
 
 def _in_common_names(

@@ -129,7 +129,7 @@ def test_a_plan_says_at_which_size_own_images_are_shown(call: Call, tmp_path: Pa
     said = " ".join(call(*asked(file, "hrda", "dacs"), "--dry-run").split())
     assert "own333x500: the file states a size of 333x500" in said
     assert (
-        "profile mini shows networks 62x94 (dacs) and 125x188 (hrda): it takes 0.1875 of all lengths" in said
+        "profile mini shows networks 83x125 (dacs) and 167x250 (hrda): it takes 0.25 of all lengths" in said
     )
     assert "the file states" not in call(
         *asked(file, "dacs"), "--dry-run", "--profile", "paper", "--set", "pretraining=none"

@@ -60,16 +60,16 @@ def resolved(
     return resolve(Example, profile(name), published, recipe, "deeplabv2-mini", overrides)
 
 
-def test_mini_is_three_sixteenths_of_the_size() -> None:
+def test_mini_is_a_quarter_of_the_size() -> None:
     settings = resolved().settings
-    assert (settings.crop, settings.patch, settings.rare_pixels, settings.width) == (96, 12, 105, 12)
+    assert (settings.crop, settings.patch, settings.rare_pixels, settings.width) == (128, 16, 188, 16)
     assert (settings.iterations, settings.warmup, settings.start) == (BUDGET, share(1500), share(10_000))
     assert (settings.batch_size, settings.learning_rate, settings.window) == (2, 6e-5, None)
 
 
 def test_what_may_be_absent_is_scaled_where_it_is_there() -> None:
     settings = resolved(published={"window": 100}).settings
-    assert settings.window == 19
+    assert settings.window == 25
 
 
 def test_paper_is_the_full_size() -> None:
@@ -77,15 +77,15 @@ def test_paper_is_the_full_size() -> None:
 
 
 def test_there_is_always_a_channel() -> None:
-    assert [PROFILES["mini"].channels(number) for number in (1, 2, 6, 64)] == [1, 1, 1, 12]
+    assert [PROFILES["mini"].channels(number) for number in (1, 2, 6, 64)] == [1, 1, 2, 16]
     assert PROFILES["paper"].channels(3) == 3
 
 
 @pytest.mark.parametrize("pixels", range(1, 50))
 def test_lengths_round_half_up(pixels: int) -> None:
     mini = PROFILES["mini"]
-    assert mini.length(pixels) == (3 * pixels + 8) // 16
-    assert mini.pixel_count(pixels) == (9 * pixels + 128) // 256
+    assert mini.length(pixels) == (pixels + 2) // 4
+    assert mini.pixel_count(pixels) == (pixels + 8) // 16
 
 
 def test_mini_takes_two_images_at_most() -> None:
@@ -120,7 +120,7 @@ def test_rates_beside_the_network_grow_with_the_root_of_what_is_left_out() -> No
 
 
 def test_blurs_shrink_with_the_images() -> None:
-    assert resolved().settings.blurs == (0.09375, 0.375)  # type: ignore[attr-defined]
+    assert resolved().settings.blurs == (0.125, 0.5)  # type: ignore[attr-defined]
 
 
 def test_no_iterations_stay_none() -> None:
@@ -143,7 +143,7 @@ def test_published_settings_take_the_place_of_the_recipe() -> None:
     transferred, published = resolved(recipe=recipe), resolved(published={"crop": 640}, recipe=recipe)
     assert (transferred.origin, transferred.settings.learning_rate) == ("transferred", 1e-3)
     assert (published.origin, published.settings.learning_rate) == ("published", 6e-5)
-    assert published.settings.crop == 120
+    assert published.settings.crop == 160
     assert resolved(recipe=recipe, learning_rate=0.5).settings.learning_rate == 0.5
 
 

@@ -146,7 +146,7 @@ def test_what_is_stated_scales_and_beats_the_recipe(mine: Path) -> None:
 def test_what_changes_nothing_is_no_override(mine: Path) -> None:
     found = specs(mine)
     assert found["plain"].overrides == {}
-    assert found["large"].overrides == {"crop": 120, "warmup": WARMUP}
+    assert found["large"].overrides == {"crop": 160, "warmup": WARMUP}
     assert found["other network"].overrides == {"network": "segformer-lite0"}
     assert found["parts"].overrides == {"feature_distance": "off", "network": "segformer-lite0"}  # not crop
 
@@ -154,7 +154,7 @@ def test_what_changes_nothing_is_no_override(mine: Path) -> None:
 def test_a_variant_is_the_job_that_a_user_would_ask_for(mine: Path) -> None:
     request = {"methods": ("dacs",), "device": "cpu", "out": Path("nowhere")}
     found = specs(mine)
-    for label, settings in (("plain", ()), ("large", ("crop=120", f"warmup={WARMUP}"))):
+    for label, settings in (("plain", ()), ("large", ("crop=160", f"warmup={WARMUP}"))):
         (job,) = make_plan(Request(**request, settings=settings)).jobs  # type: ignore[arg-type]
         assert found[label].model_copy(update={"plugins": []}) == job.spec
 
@@ -164,7 +164,7 @@ def test_the_users_settings_are_not_scaled_and_hold_for_all(mine: Path) -> None:
     assert {spec.settings["batch_size"] for spec in found.values()} == {4}
     assert {spec.settings["iterations"] for spec in found.values()} == {20}
     assert found["large"].overrides == {
-        "crop": 120,
+        "crop": 160,
         "warmup": WARMUP,
         "batch_size": 4,
         "blur": False,
@@ -243,7 +243,7 @@ def test_a_plan_shows_in_what_variants_differ(
     command = ["--study", "mine", "--plugins", str(mine), "--out", str(out), "--dry-run"]
     assert main([*command, "--seeds", "0", "1", "2"]) == 0
     shown = capsys.readouterr().out
-    assert "crop=120" in shown and "network=segformer-lite0" in shown and "nothing" in shown
+    assert "crop=160" in shown and "network=segformer-lite0" in shown and "nothing" in shown
     assert shown.count("3 (0-2)") == 5
     assert not out.exists()
 

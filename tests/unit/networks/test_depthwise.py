@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.networks import daformer, depthwise
-from adaptbench.networks.depthwise import QuickDepthwiseConv2d, dilated_depthwise
+from adaptbench.networks.depthwise import QuickDepthwiseConv2d, dilated_depthwise, quicken
 
 CHANNELS = 5
 
@@ -41,6 +41,19 @@ def test_equals_conv2d(dilation: int, size: tuple[int, int], bias: bool, order: 
         )
 
 
+@pytest.mark.parametrize("size", [(3, 5), (5, 5), (7, 1)])
+@pytest.mark.parametrize("dilation", [2, 5])
+def test_other_kernels_that_keep_the_size(size: tuple[int, int], dilation: int) -> None:
+    torch.manual_seed(0)
+    padding = (dilation * (size[0] // 2), dilation * (size[1] // 2))
+    layer = nn.Conv2d(CHANNELS, CHANNELS, size, padding=padding, dilation=dilation, groups=CHANNELS)
+    features = torch.randn(2, CHANNELS, 13, 18)
+    expected = layer(features)
+    quicken(layer)
+    assert isinstance(layer, QuickDepthwiseConv2d) and layer._fits()
+    torch.testing.assert_close(layer(features), expected)
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -49,6 +62,7 @@ def test_equals_conv2d(dilation: int, size: tuple[int, int], bias: bool, order: 
         {"padding": 3},
         {"dilation": (2, 3), "padding": (2, 3)},
         {"kernel_size": 5},
+        {"kernel_size": 4, "padding": 3},
     ],
 )
 def test_every_other_convolution_is_as_it_was(other: dict[str, Any]) -> None:

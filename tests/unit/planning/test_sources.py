@@ -89,7 +89,7 @@ def test_generated_worlds_are_planned_and_not_yet_made(
         "gap": 0.5,
         "imbalance": 1.0,
         "small_objects": 1.0,
-        "scale": 3 / 16,
+        "scale": 0.25,
     }
     assert not list(tmp_path.iterdir())
     other = locate(GTA5_TO_CITYSCAPES, "generated")
