@@ -54,6 +54,7 @@ from adaptbench.draws import Draws, derive_seed
 from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Mode
 from adaptbench.networks.mit import MiT
+from adaptbench.networks.timm_backbone import TimmEncoder
 from methods.dacs import PassName, PassOutput
 from methods.daformer import StrategySettings, imagenet_distance, pass_with_features
 
@@ -75,7 +76,7 @@ class DAFormerDG(Method[S]):
         if settings.style_hallucination:
             encoder = self._encoder()
             number = settings.base_styles or encoder.channels[0]
-            encoder.style_hallucination = StyleHallucination(encoder.channels[0], number)
+            encoder.hallucinate(StyleHallucination(encoder.channels[0], number))
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
@@ -144,11 +145,11 @@ class DAFormerDG(Method[S]):
 
         return draw
 
-    def _encoder(self) -> MiT:
+    def _encoder(self) -> MiT | TimmEncoder:
         encoder = self.student.get_submodule("backbone")
-        if not isinstance(encoder, MiT):
+        if not isinstance(encoder, MiT | TimmEncoder):
             raise UsageError(
-                f"{self.name}: style_hallucination needs a MiT encoder, not {type(encoder).__name__}. "
+                f"{self.name}: style_hallucination needs an encoder of MiT or timm, not {type(encoder).__name__}. "
                 f"Choose a daformer-... network, or --set {self.name}.style_hallucination=false."
             )
         return encoder

@@ -88,4 +88,5 @@ def _report(console: Console, facts: imported.Imported, place: Path, new: bool) 
         f"  kept in {place}",
         f"Score it: python run_all.py evaluate {facts.name} --data-root DATA",
     ]
-    say(console, "\n".join(lines))
+    for line in lines:
+        say(console, line)

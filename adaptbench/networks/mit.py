@@ -204,6 +204,10 @@ class MiT(nn.Module):
             maps.append(current)
         return tuple(maps)
 
+    def hallucinate(self, module: nn.Module) -> None:
+        """Puts ``module`` between stages 1 and 2."""
+        self.style_hallucination = module
+
     def first_stage(self, image: Tensor) -> Tensor:
         """The finest feature map alone. Shape: ``(B, 3, H, W)`` to ``(B, c, ceil(H / 4), ceil(W / 4))``."""
         return self._stage(1, image)

@@ -10,7 +10,16 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from adaptbench.errors import UsageError
 from adaptbench.networks.depthwise import quicken
+
+
+class _ReachedError(Exception):
+    """A pass has come to the map that it was run for."""
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.features = features
 
 
 @MODELS.register_module()
@@ -23,7 +32,13 @@ class TimmEncoder(nn.Module):
         channels_last: whether it gives its feature maps as ``(B, h, w, c)``.
         skip: number of fine feature maps to leave out.
         keep: number of feature maps, from the finest one of the model on, behind which it ends; None = all.
+
+    Attributes:
+        style_hallucination: None, or a module behind the first map that is used, which is called in training mode and
+            may enlarge the batch (SHADE). Only encoders whose maps come out of modules of their own can have one.
     """
+
+    style_hallucination: nn.Module | None
 
     def __init__(
         self,
@@ -43,6 +58,49 @@ class TimmEncoder(nn.Module):
         if keep is not None:
             _drop_tail(self.model)
         quicken(self.model)
+        self.channels = tuple(self.model.feature_info.channels())[skip:]
+        self.style_hallucination = None
+
+    def hallucinate(self, module: nn.Module) -> None:
+        """Puts ``module`` behind the first map that is used.
+
+        Raises:
+            UsageError: timm does not say which module that map comes from.
+        """
+        self._first_module().register_forward_hook(self._restyled)
+        self.style_hallucination = module
+
+    def first_stage(self, image: Tensor) -> Tensor:
+        """The first map that is used, without what is behind it. Shape: ``(B, 3, H, W)`` to ``(B, c, h, w)``."""
+
+        def stop(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            raise _ReachedError(output)
+
+        handle = self._first_module().register_forward_hook(stop, prepend=True)
+        try:
+            self(image)
+        except _ReachedError as reached:
+            return reached.features
+        finally:
+            handle.remove()
+        raise AssertionError("the first map is computed in every pass")
+
+    def _first_module(self) -> nn.Module:
+        name = self.model.feature_info.module_name()[self.skip]
+        try:
+            first: nn.Module = self.model.get_submodule(name)
+        except AttributeError as error:
+            raise UsageError(
+                "style_hallucination needs an encoder whose first feature map is the output of a module; timm's "
+                f"{type(self.model).__name__} has none called {name}."
+            ) from error
+        return first
+
+    def _restyled(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        if not self.training or self.style_hallucination is None:
+            return output
+        styled: Tensor = self.style_hallucination(output)
+        return styled
 
     def forward(self, image: Tensor) -> Sequence[Tensor]:
         """Feature maps, fine to coarse. Shape: ``(B, 3, H, W)`` to several ``(B, c, h, w)``.

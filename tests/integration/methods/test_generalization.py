@@ -42,7 +42,7 @@ def test_published_settings() -> None:
         assert (settings.style_consistency_weight, settings.style_concentration) == (10.0, 0.0156)
         assert (settings.learning_rate, settings.warmup, settings.iterations) == (6e-5, 1500, 40_000)
     mini = resolve(HRDADG.Settings, profile("mini"), {}, {}, "daformer-mini", {}).settings
-    assert (mini.crop, mini.detail_crop, mini.style_refresh) == (256, 96, 100)
+    assert (mini.crop, mini.detail_crop, mini.style_refresh) == (256, 96, 40)
 
 
 def test_base_styles_come_from_distorted_crops_in_plain_order(source: Domain) -> None:
