@@ -112,7 +112,11 @@ def test_what_is_too_small_is_refused_before_the_first_iteration(
     ("method", "settings", "reason"),
     [
         ("hrda", ("crop=100", "detail_crop=48"), "crops of 100x100 pixels with a detail of 48x48"),
-        ("hrda_dg", ("crop=40", "detail_crop=32", "network=daformer-mini"), "crop to at least 64, and detail_crop to at least 32"),
+        (
+            "hrda_dg",
+            ("crop=40", "detail_crop=32", "network=daformer-mini"),
+            "crop to at least 64, and detail_crop to at least 32",
+        ),
         ("daformer", ("crop=16", "network=daformer-mini"), "crops of 16x16 pixels: it needs sides of at least 29"),
     ],
 )
