@@ -90,7 +90,9 @@ def _timm_target(features: Any, state: Mapping[str, Tensor]) -> _Target:
         inner = name.removeprefix("model.").removeprefix("model.")
         ours[dotted.get(inner.replace(".", "_"), inner)] = name
     expected = {inner: state[name] for inner, name in ours.items()}
-    return _Target(f"the encoder timm:{model}", expected, ours, {*CLASSIFIERS, *whole} - set(ours), list(whole))
+    return _Target(
+        f"the encoder timm:{model}", expected, ours, {*CLASSIFIERS, *whole} - set(ours), list(whole)
+    )
 
 
 def _in_common_names(

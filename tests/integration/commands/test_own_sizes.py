@@ -117,7 +117,11 @@ def test_what_is_too_small_is_refused_before_the_first_iteration(
             ("crop=40", "detail_crop=32", "network=daformer-mini"),
             "crop to at least 64, and detail_crop to at least 32",
         ),
-        ("daformer", ("crop=16", "network=daformer-mini"), "crops of 16x16 pixels: it needs sides of at least 29"),
+        (
+            "daformer",
+            ("crop=16", "network=daformer-mini"),
+            "crops of 16x16 pixels: it needs sides of at least 29",
+        ),
     ],
 )
 def test_crops_without_a_grid_are_refused(
