@@ -101,6 +101,6 @@ def _closed_folders(
     used = {dataset.root for dataset in datasets.values()}
     unseen = [dataset.root for dataset in also.values() if dataset.root not in used]
     if benchmark.setting == "dg":
-        scored = [ref.dataset for ref in benchmark.evaluation if ref not in benchmark.source]
+        scored = [ref.dataset for ref in benchmark.scored() if ref not in benchmark.source]
         unseen += [datasets[name].root for name in dict.fromkeys(scored)]
     return [*labels, *dict.fromkeys(unseen)]

@@ -80,27 +80,31 @@ class TimmEncoder(nn.Module):
         try:
             self(image)
         except _ReachedError as reached:
-            return reached.features
+            return self._channels_first(reached.features)
         finally:
             handle.remove()
         raise AssertionError("the first map is computed in every pass")
 
     def _first_module(self) -> nn.Module:
         name = self.model.feature_info.module_name()[self.skip]
-        try:
-            first: nn.Module = self.model.get_submodule(name)
-        except AttributeError as error:
+        modules: dict[str, nn.Module] = dict(self.model.named_modules())
+        found = modules.get(name) or modules.get(name.replace(".", "_"))  # as timm joins names of most models
+        if found is None:
             raise UsageError(
                 "style_hallucination needs an encoder whose first feature map is the output of a module; timm's "
-                f"{type(self.model).__name__} has none called {name}."
-            ) from error
-        return first
+                f"{type(self.model).__name__} has none called {name}. Choose another encoder, or set "
+                "style_hallucination=false."
+            )
+        return found
 
     def _restyled(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         if not self.training or self.style_hallucination is None:
             return output
-        styled: Tensor = self.style_hallucination(output)
-        return styled
+        styled: Tensor = self.style_hallucination(self._channels_first(output))
+        return styled.permute(0, 2, 3, 1) if self.channels_last else styled
+
+    def _channels_first(self, features: Tensor) -> Tensor:
+        return features.permute(0, 3, 1, 2) if self.channels_last else features
 
     def forward(self, image: Tensor) -> Sequence[Tensor]:
         """Feature maps, fine to coarse. Shape: ``(B, 3, H, W)`` to several ``(B, c, h, w)``.
@@ -110,7 +114,7 @@ class TimmEncoder(nn.Module):
         if image.device.type == "cpu":
             image = image.contiguous(memory_format=torch.channels_last)
         features: Sequence[Tensor] = self.model(image)[self.skip :]
-        return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_last else features
+        return [self._channels_first(feature) for feature in features]
 
 
 def _drop_tail(model: Any) -> None:

@@ -39,7 +39,9 @@ def opened(tmp_path: Path, worlds: Path, monkeypatch: pytest.MonkeyPatch) -> Ope
     monkeypatch.setenv("ADAPTBENCH_CACHE", str(worlds))
 
     def open_job(method: str, benchmark: str, *plugins: Path) -> JobContext:
-        request = Request((method,), (benchmark,), out=tmp_path, limit=1, device="cpu", plugins=plugins)
+        request = Request(
+            (method,), (benchmark,), out=tmp_path, full=True, limit=1, device="cpu", plugins=plugins
+        )
         (job,) = make_plan(request).jobs
         beside = [(text.partition("/")[0], source) for text, source in job.spec.also.items()]
         sources.generate([*job.spec.data.items(), *beside], lambda *_: lambda *_: None)
@@ -63,8 +65,8 @@ def test_training_reads_the_source_and_nothing_else(opened: Open) -> None:
         for path in files(labelled.items[0][1]):
             path.read_bytes()
         firewall.require_intact()
-        scored = [(context.datasets[ref.dataset], ref.split) for ref in context.benchmark.evaluation]
-        assert len(scored) == 4
+        scored = [(context.datasets[ref.dataset], ref.split) for ref in context.benchmark.scored()]
+        assert len(scored) == 3
         for dataset, split in scored:
             for path in files(dataset.samples(split)[0]):
                 with pytest.raises(FirewallError, match="tried to open"):
@@ -77,7 +79,7 @@ def test_training_reads_the_source_and_nothing_else(opened: Open) -> None:
 def test_what_is_scored_beside_is_closed(opened: Open, name: str) -> None:
     def act() -> None:
         context = opened("source_only", name)
-        assert set(context.also) == {str(ref) for ref in context.benchmark.also}
+        assert set(context.also) == {str(ref) for ref in context.benchmark.beside()}
         with firewall.closed(context.closed_folders):
             for text, dataset in context.also.items():
                 for path in files(dataset.samples(text.partition("/")[2])[0]):

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 from mmengine.optim import OptimWrapper
 from tiny_training import CROP, build, require_effect, train
 
@@ -14,6 +15,7 @@ from adaptbench.contracts.method import Method
 from adaptbench.data.sampling import Sampling
 from adaptbench.errors import UsageError
 from adaptbench.networks.hrda import HRDASegmentor
+from adaptbench.networks.timm_backbone import TimmEncoder
 from adaptbench.optim.optimizer import build_schedule
 from methods.daformer import DAFormer
 from methods.daformer_dg import DAFormerDG
@@ -111,9 +113,30 @@ def test_any_encoder_can_be_trained_on(method: type[Method]) -> None:
     assert all(math.isfinite(value) for value in log.values()) and "source.loss_feature_distance" in log
 
 
-def test_hallucinated_styles_need_our_own_encoder() -> None:
-    with pytest.raises(UsageError, match=r"needs a MiT encoder, not TimmEncoder.*style_hallucination=false"):
-        build(DAFormerDG, network="daformer-timm:test_convnext", pretraining="none")
+def test_hallucinated_styles_need_an_encoder_with_a_first_map() -> None:
+    with pytest.raises(UsageError, match=r"encoder of MiT or timm, not ResNetV1c.*style_hallucination=false"):
+        build(DAFormerDG, network="deeplabv2-mini", pretraining="none")
+
+
+@pytest.mark.parametrize(
+    "network", ["daformer-timm:test_convnext", "daformer-timm:swin_s3_tiny_224", "daformer-lite0"]
+)
+def test_hallucinated_styles_stand_behind_the_first_map_that_is_used(network: str) -> None:
+    """Its first stage alone is what the network computes, and the twin of the batch has another style."""
+    method = build(DAFormerDG, network=network, pretraining="none")
+    encoder = method.student.get_submodule("backbone")
+    assert isinstance(encoder, TimmEncoder)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        first = encoder.eval().first_stage(image)
+        plain = encoder(image)
+        torch.testing.assert_close(first, plain[0])
+        number = encoder.channels[0]
+        weights = torch.full((2, number), 1 / number)
+        with encoder.style_hallucination.drawing(lambda batch: weights[:batch]):  # type: ignore[union-attr, operator]
+            styled = encoder.train()(torch.cat([image, image]))
+    assert styled[0].shape == (4, *first.shape[1:]) and styled[-1].shape[0] == 4
+    assert not torch.allclose(styled[0][:2], styled[0][2:])
 
 
 def test_colours_of_domain_generalization_can_stay() -> None:
