@@ -31,7 +31,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
@@ -201,7 +202,8 @@ class DACS(Method[S]):
         )
         blur: bool = Field(True, description="blur every other iteration's mixed images")
         blur_widths: tuple[BlurWidth, BlurWidth] = later(
-            SIGMA_RANGE, description="narrowest and widest blur, in pixels of the crop"
+            SIGMA_RANGE,
+            description="narrowest and widest blur, above 0 and in this order, in pixels of the crop",
         )
         pseudo_ignore_top: Length = later(
             0, ge=0, description="rows without weight at the top of target crops"
@@ -209,6 +211,13 @@ class DACS(Method[S]):
         pseudo_ignore_bottom: Length = later(
             0, ge=0, description="rows without weight at the bottom of target crops"
         )
+
+        @field_validator("blur_widths")
+        @classmethod
+        def _from_narrow_to_wide(cls, widths: tuple[float, float]) -> tuple[float, float]:
+            if not 0 < widths[0] <= widths[1]:
+                raise PydanticCustomError("widths", "should be two widths above 0, the narrower one first")
+            return widths
 
     #: The defaults of `Settings` are the published ones.
     published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "deeplabv2-r101"): {}}

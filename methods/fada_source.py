@@ -14,7 +14,8 @@ that is best on target labels. Ours scores the last iterate.
 
 Quirks that are defaults:
 
-- batch norms of the encoder are frozen, without epsilon (`frozen_norm`);
+- batch norms of the encoder are frozen, without epsilon (`frozen_norm`), unless the encoder states one above the usual
+  1e-5;
 - source images are drawn by the classes they show (`class_balanced`); a queue passes over one image per shuffle.
 
 Where its numbers are claimed, the learning rate also decays towards an iteration that is never reached
@@ -22,8 +23,8 @@ Where its numbers are claimed, the learning rate also decays towards an iteratio
 
 Difference: the list of source images is as long as the training and not as its schedule.
 
-At full size this is the very first stage of `fada` and is trained once for both. In profile mini, where every method
-has the same budget for its main training, it has twice the iterations of that stage.
+At full size this is the very first stage of `fada` and is trained once for both. Where the network's own warm-up is
+used, as in profile mini, `fada` counts it in the batches of its alignment, half as large: they are trained apart.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class FADASource(Method[S]):
         warmup: Iterations = Field(0, ge=0, description="iterations of linear warm-up, on top of the decay")
         poly_power: float = Field(0.9, gt=0, description="power of the polynomial decay to zero")
         frozen_norm: bool = Field(
-            True, description="whether batch norms of the encoder are frozen, without epsilon"
+            True, description="whether batch norms of the encoder are frozen, without the usual epsilon"
         )
         class_balanced: bool = Field(True, description="draw source images by the classes they show")
 

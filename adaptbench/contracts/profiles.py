@@ -24,7 +24,7 @@ Provenance = Literal["generated", "official"]
 
 
 @dataclass(frozen=True)
-class Published:
+class MainTraining:
     """The main training of a method as its paper states it.
 
     Attributes:
@@ -86,30 +86,29 @@ class Profile:
         """A number of images per iteration, capped where the profile caps it."""
         return images if self.images is None else min(images, self.images)
 
-    def iterations(self, number: int, batch: int, main: Published) -> int:
+    def iterations(self, number: int, batch: int, main: MainTraining) -> int:
         """Iterations with ``batch`` published images each: as large a part of the main training as published."""
         if self.samples is None or main.iterations == 0:
             return number
         samples = self.samples * number * batch / (main.iterations * main.batch)
         return int(samples / self.batch(batch) + 0.5)
 
-    def decay(self, share: float, main: Published) -> float:
+    def decay(self, share: float, main: MainTraining) -> float:
         """Share of an average that spans as large a part of the main training as published; 0 if none."""
         if self.samples is None or share == 1 or main.iterations == 0:
             return share
         span = self._shortened(main) / (1 - share)
         return max(1 - 1 / span, 0.0) if span > 0 else 0.0
 
-    def side_rate(self, rate: float, main: Published) -> float:
+    def side_rate(self, rate: float, main: MainTraining) -> float:
         """A rate of Adam with which weights get as far as published: by the root of the iterations."""
-        shortened = 1.0 if self.samples is None else self._shortened(main)
+        shortened = self._shortened(main)
         return rate / shortened**0.5 if shortened > 0 else rate
 
-    def _shortened(self, main: Published) -> float:
+    def _shortened(self, main: MainTraining) -> float:
         """Iterations of the main training over those published."""
-        return (
-            self.iterations(main.iterations, main.batch, main) / main.iterations if main.iterations else 1.0
-        )
+        used = self.iterations(main.iterations, main.batch, main)
+        return used / main.iterations if main.iterations else 1.0
 
 
 def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> dict[str, int]:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 from typing_extensions import TypeVar
 
-from adaptbench.contracts.profiles import Profile, Published
+from adaptbench.contracts.profiles import MainTraining, Profile
 from adaptbench.data.units import ImageCount, Iterations, Length
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.optim.recipe import Recipe
@@ -131,7 +131,7 @@ def check_key(schema: type[BaseModel], key: str, owner: str) -> None:
 
 def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
-    stated, main = dict(values), Published(settings.iterations, settings.batch_size)
+    stated, main = dict(values), MainTraining(settings.iterations, settings.batch_size)
     for name, info in type(settings).model_fields.items():
         convert = _conversion(name, info, stated, profile, main)
         if convert is not None and values[name] is not None:
@@ -140,7 +140,7 @@ def _scaled(settings: Settings, profile: Profile) -> dict[str, Any]:
 
 
 def _conversion(
-    name: str, info: FieldInfo, stated: Mapping[str, Any], profile: Profile, main: Published
+    name: str, info: FieldInfo, stated: Mapping[str, Any], profile: Profile, main: MainTraining
 ) -> Callable[[Any], Any] | None:
     """How a profile converts a setting; None = not at all."""
     conversions: dict[str, Callable[[Any], Any]] = {

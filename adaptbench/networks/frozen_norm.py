@@ -11,24 +11,15 @@ from torch import nn
 _USUAL_EPSILON = 1e-5
 
 
-class _Frozen(nn.BatchNorm2d):
-    """A batch norm in evaluation mode, in training, too."""
-
-    def train(self, mode: bool = True) -> Self:
-        """Stays in evaluation mode."""
-        return super().train(False)
-
-
-class FrozenBatchNorm2d(_Frozen):
-    """A fixed scale and shift per channel: running statistics in training, too, and no epsilon.
+class FrozenBatchNorm2d(nn.BatchNorm2d):
+    """A batch norm that stays in evaluation mode: a fixed scale and shift per channel.
 
     Source: docs/quirks.md#a7.
     """
 
-    def __init__(self, num_features: int) -> None:
-        super().__init__(num_features, eps=0.0)
-        self.requires_grad_(False)
-        self.eval()
+    def train(self, mode: bool = True) -> Self:
+        """Stays in evaluation mode, whatever ``mode`` says."""
+        return super().train(False)
 
 
 def freeze_norms(module: nn.Module) -> None:
@@ -49,8 +40,8 @@ _KINDS: dict[type[nn.BatchNorm2d], type[nn.BatchNorm2d]] = {nn.BatchNorm2d: Froz
 
 def _frozen(kind: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
     """The class of frozen norms of a kind, made once."""
-    if issubclass(kind, _Frozen):
+    if issubclass(kind, FrozenBatchNorm2d):
         return kind
     if kind not in _KINDS:
-        _KINDS[kind] = type(f"Frozen{kind.__name__}", (_Frozen, kind), {})
+        _KINDS[kind] = type(f"Frozen{kind.__name__}", (FrozenBatchNorm2d, kind), {})
     return _KINDS[kind]

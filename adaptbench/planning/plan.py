@@ -333,6 +333,9 @@ def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:
             raise RunStateError(
                 f"{folder} holds the record of another job. Move it away or use another --out."
             )
-        return Job(spec, folder, State.DONE if record.covers(spec.also) else State.PLANNED)
+        if record.covers(spec.also):
+            return Job(spec, folder, State.DONE)
+        if status.state is State.DONE:
+            return Job(spec, folder, State.PLANNED)  # only further splits are to be scored
     state = State.INTERRUPTED if status.state is State.DONE else status.state
     return Job(spec, folder, state, status.reason)

@@ -15,6 +15,7 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
+from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Mode, Sliding, Whole
 from methods.dacs import DACS
 from methods.daformer import DAFormer
@@ -110,3 +111,19 @@ def batch(iteration: int) -> Batch:
     label = torch.randint(19, (2, 1, 32, 32), generator=random)
     source = LabelledImages(images[0], ("a", "b"), label)
     return Batch(iteration, Draws(7, iteration), source, Images(images[1], ("c", "d")))
+
+
+@pytest.mark.parametrize("widths", [(2.0, 1.0), (0.0, 1.0), (-1.0, 1.0)])
+def test_blurs_are_widths_from_the_narrowest_to_the_widest(widths: tuple[float, float]) -> None:
+    with pytest.raises(UsageError, match="two widths above 0, the narrower one first"):
+        resolve(DACS.Settings, profile("mini"), {}, {}, "deeplabv2-lite0", {"blur_widths": widths})
+
+
+def test_blurs_shrink_with_the_crops() -> None:
+    mini, paper = (
+        resolve(DACS.Settings, profile(name), {}, {}, "deeplabv2-lite0", {}).settings
+        for name in ("mini", "paper")
+    )
+    assert paper.blur_widths == (0.15, 1.15)
+    assert mini.blur_widths == (0.15 / 4, 1.15 / 4)
+    assert "blur_widths" not in paper.model_dump()
