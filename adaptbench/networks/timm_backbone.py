@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from adaptbench.errors import UsageError
+from adaptbench.networks import frozen_norm
 from adaptbench.networks.depthwise import quicken
 
 
@@ -32,6 +33,7 @@ class TimmEncoder(nn.Module):
         channels_last: whether it gives its feature maps as ``(B, h, w, c)``.
         skip: number of fine feature maps to leave out.
         keep: number of feature maps, from the finest one of the model on, behind which it ends; None = all.
+        keep_statistics: whether its batch norms keep the statistics they were loaded with.
 
     Attributes:
         style_hallucination: None, or a module behind the first map that is used, which is called in training mode and
@@ -47,6 +49,7 @@ class TimmEncoder(nn.Module):
         channels_last: bool = False,
         skip: int = 0,
         keep: int | None = None,
+        keep_statistics: bool = False,
     ) -> None:
         super().__init__()
         import timm
@@ -58,6 +61,8 @@ class TimmEncoder(nn.Module):
         if keep is not None:
             _drop_tail(self.model)
         quicken(self.model)
+        if keep_statistics:
+            frozen_norm.keep_statistics(self.model)
         self.channels = tuple(self.model.feature_info.channels())[skip:]
         self.style_hallucination = None
 

@@ -59,6 +59,19 @@ def test_logits_have_the_stride_that_is_stated() -> None:
         assert logits.shape == (2, 5, 64 // stride, 96 // stride), network.name
 
 
+@pytest.mark.parametrize("name", ["daformer-lite0", "deeplabv2-lite0"])
+def test_the_encoder_keeps_the_statistics_of_imagenet(name: str) -> None:
+    encoder = networks.build(name, 5, "default").get_submodule("backbone").train()
+    norms = [part for part in encoder.modules() if isinstance(part, nn.BatchNorm2d)]
+    before = [norm.running_mean.clone() for norm in norms]  # type: ignore[union-attr]
+    encoder(torch.rand(2, 3, 64, 64))
+    assert norms and all(
+        torch.equal(norm.running_mean, mean)  # type: ignore[arg-type]
+        for norm, mean in zip(norms, before, strict=True)
+    )
+    assert all(parameter.requires_grad for norm in norms for parameter in norm.parameters())
+
+
 def test_stages_behind_the_last_map_are_not_built() -> None:
     encoder = TimmEncoder(MODEL, skip=1, keep=4)
     assert len(encoder.model.blocks) == 5
