@@ -2,8 +2,8 @@
 
 The encoder is EfficientNet-Lite0 as timm builds it, without its last two stages, in which most of its parameters see
 too few pixels of small images to be trained. Its norms keep the statistics of ImageNet, since a batch of two small
-crops makes poor ones, and MiT, which it stands for in DAFormer's family, has none. Its weights come as a dependency of the package, so that they are there
-wherever the package is.
+crops makes poor ones, and MiT, for which it stands in DAFormer's family, has none. Its weights come as a dependency of
+the package, so that they are there wherever the package is.
 
 Source: Tan and Le, EfficientNet, arXiv 1905.11946, in the Lite form that its authors released (no squeeze and
 excitation, ReLU6).
@@ -46,8 +46,8 @@ _NORMALISATION = Normalisation((127.5,) * 3, (127.5,) * 3)
 
 
 def _network(name: str, head: Mapping[str, Any], encoder: Mapping[str, Any], **changes: Any) -> NetworkSpec:
-    backbone = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS, "keep_statistics": True, **encoder}
-    return NetworkSpec(f"{name}-lite0", backbone, head, _START, normalisation=_NORMALISATION, **changes)
+    model = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS, "keep_statistics": True}
+    return NetworkSpec(f"{name}-lite0", {**model, **encoder}, head, _START, normalisation=_NORMALISATION, **changes)
 
 
 def _daformer(name: str, **changes: Any) -> NetworkSpec:
