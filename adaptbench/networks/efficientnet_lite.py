@@ -47,7 +47,9 @@ _NORMALISATION = Normalisation((127.5,) * 3, (127.5,) * 3)
 
 def _network(name: str, head: Mapping[str, Any], encoder: Mapping[str, Any], **changes: Any) -> NetworkSpec:
     model = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS, "keep_statistics": True}
-    return NetworkSpec(f"{name}-lite0", {**model, **encoder}, head, _START, normalisation=_NORMALISATION, **changes)
+    return NetworkSpec(
+        f"{name}-lite0", {**model, **encoder}, head, _START, normalisation=_NORMALISATION, **changes
+    )
 
 
 def _daformer(name: str, **changes: Any) -> NetworkSpec:
