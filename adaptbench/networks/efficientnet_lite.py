@@ -1,9 +1,9 @@
 """Networks of profile mini: both decoders on one small encoder with real ImageNet weights.
 
 The encoder is EfficientNet-Lite0 as timm builds it, without its last two stages, in which most of its parameters see
-too few pixels of small images to be trained. Its norms keep the statistics of ImageNet, since a batch of two small
-crops makes poor ones, and MiT, for which it stands in DAFormer's family, has none. Its weights come as a dependency of
-the package, so that they are there wherever the package is.
+too few pixels of small images to be trained. Under the DAFormer decoder its norms keep the statistics of ImageNet,
+since MiT, for which it stands there, has none of batches; under DeepLabV2 they follow the batches, as published. Its
+weights come as a dependency of the package, so that they are there wherever the package is.
 
 Source: Tan and Le, EfficientNet, arXiv 1905.11946, in the Lite form that its authors released (no squeeze and
 excitation, ReLU6).
@@ -46,7 +46,7 @@ _NORMALISATION = Normalisation((127.5,) * 3, (127.5,) * 3)
 
 
 def _network(name: str, head: Mapping[str, Any], encoder: Mapping[str, Any], **changes: Any) -> NetworkSpec:
-    model = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS, "keep_statistics": True}
+    model = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS}
     return NetworkSpec(
         f"{name}-lite0", {**model, **encoder}, head, _START, normalisation=_NORMALISATION, **changes
     )
@@ -55,7 +55,7 @@ def _network(name: str, head: Mapping[str, Any], encoder: Mapping[str, Any], **c
 def _daformer(name: str, **changes: Any) -> NetworkSpec:
     """The encoder at its own strides under a decoder that sees its maps from stride 4 on."""
     head = daformer_head(_CHANNELS, **{"width": _WIDTH, "dilations": _DAFORMER_DILATIONS, **changes})
-    return _network(name, head, {"skip": 1}, recipe=_DAFORMER_RECIPE)
+    return _network(name, head, {"skip": 1, "keep_statistics": True}, recipe=_DAFORMER_RECIPE)
 
 
 def _deeplabv2(name: str, head: Mapping[str, Any]) -> NetworkSpec:

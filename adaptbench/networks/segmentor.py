@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -62,3 +62,12 @@ class NetworkSpec:
     recipe: Mapping[str, Any] = field(default_factory=recipe)
     normalisation: Normalisation = IMAGENET
     output_stride: int | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the numbers of a training besides its settings: another network of this name is another."""
+        return {
+            "backbone": self.backbone,
+            "decode_head": self.decode_head,
+            "normalisation": asdict(self.normalisation),
+            "output_stride": self.output_stride,
+        }

@@ -278,6 +278,7 @@ def group_identity(
         "benchmark": [benchmark.name, benchmark.version],
         "ranking": kept.identity(ranking),
         "settings": settings,
+        "network": networks.spec(str(settings["network"])).identity(),
         "start_weights": None if found is None else found.identity(),
         "threads": chosen.threads,
         "scale": chosen.scale,

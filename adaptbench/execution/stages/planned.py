@@ -147,6 +147,7 @@ def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
     return {
         "training": [stage.method.name, stage.method.version],
         "settings": stage.settings.model_dump(mode="json"),
+        "network": networks.spec(stage.settings.network).identity(),
         "start": None if start is None else start.result_hash,
         "start_weights": None if found is None else found.identity(),
         "class_set": context.task.class_set.head,

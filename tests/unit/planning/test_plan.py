@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adaptbench import networks
 from adaptbench.contracts.profiles import profile
+from adaptbench.data.normalisation import Normalisation
 from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
 from adaptbench.planning.plan import Job, Plan, make_plan
 from adaptbench.planning.request import Request
@@ -143,6 +146,25 @@ def test_a_bare_key_must_exist_in_every_method() -> None:
 )
 def test_the_job_hash_moves_with_what_can_change_the_result(change: dict[str, Any]) -> None:
     assert hashes(**change)[0] != hashes()[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"output_stride": 16},
+        {"decode_head": {"type": "DeepLabV2Head", "in_channels": 112, "dilations": (2, 4)}},
+        {"normalisation": Normalisation((127.5,) * 3, (127.0,) * 3)},
+    ],
+    ids=lambda change: ", ".join(change),
+)
+def test_another_network_of_the_same_name_is_another_job(
+    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an update, or where a configuration file was edited."""
+    before, usual = hashes(), networks.spec
+    monkeypatch.setattr(networks, "spec", lambda name: replace(usual(name), **change))
+    after = hashes()
+    assert after[0] != before[0] and after[1] != before[1] and after[2] == before[2]
 
 
 def test_a_setting_that_came_later_is_hashed_where_it_changes_something() -> None:
