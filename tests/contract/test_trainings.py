@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from PIL import Image
 from torch.utils.checkpoint import checkpoint as recompute
 
 from adaptbench import networks
-from adaptbench.contracts.method import Method, Stage, total_loss
+from adaptbench.contracts.method import LossGroup, Method, Stage, total_loss
+from adaptbench.data.batch import Batch
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.drawing.contact_sheet import GAP, MARGIN, PANEL
 from adaptbench.networks import mit
@@ -24,7 +25,7 @@ from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.debug_images import DebugImages
 
 from .runs import Run, run, trained
-from .steps import batch_of, build, step
+from .steps import build, step
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +36,16 @@ def plain(training: Stage) -> Run:
 
 @dataclass(frozen=True)
 class Watched:
-    """The same two steps with statistics and debug images, and what the method showed of them."""
+    """The same two steps with statistics and debug images, and what was seen of them.
+
+    Attributes:
+        shown: what the method showed, as ``GROUP PART``.
+        dimensions: of the total of each group that `Method.losses` gave in each step.
+    """
 
     run: Run
     shown: set[str]
+    dimensions: list[list[int]]
     images: Path
 
 
@@ -50,9 +57,25 @@ def watched(training: Stage, tmp_path_factory: pytest.TempPathFactory) -> Watche
         shown.update(f"{group} {part}" for part in parts)
 
     method.observers.append(note)
+    dimensions = noted_groups(method)
     made = run(method, (ClassShares(1), DebugImages(1, folder, "test")))
     assert method.observers == [note]
-    return Watched(made, shown, folder)
+    return Watched(made, shown, dimensions, folder)
+
+
+def noted_groups(method: Method) -> list[list[int]]:
+    """The list that takes the dimensions of the total of each loss group from now on, a list per step."""
+    losses, noted = method.losses, list[list[int]]()
+
+    def watched_losses(batch: Batch) -> Iterator[LossGroup]:
+        given, dimensions = losses(batch), list[int]()
+        noted.append(dimensions)
+        for group in [given] if isinstance(given, Mapping) else given:
+            dimensions.append(total_loss(group).ndim)
+            yield group
+
+    method.losses = watched_losses  # type: ignore[method-assign]
+    return noted
 
 
 def test_a_step_learns_something_finite(plain: Run) -> None:
@@ -64,13 +87,12 @@ def test_a_step_learns_something_finite(plain: Run) -> None:
     assert all(bool(torch.isfinite(one).all()) for one in (*after.values(), *parameters))
 
 
-def test_losses_come_in_groups_with_a_loss(training: Stage) -> None:
+def test_losses_come_in_groups_with_a_loss(training: Stage, watched: Watched) -> None:
     if training.method.train_step is Method.train_step:
-        losses = build(training).train().losses(batch_of(training.method))
-        groups = [losses] if isinstance(losses, Mapping) else list(losses)
-        assert groups, "losses() yields nothing"
-        for group in groups:
-            assert total_loss(group).ndim == 0
+        assert len(watched.dimensions) == len(watched.run.logs)
+        for dimensions in watched.dimensions:
+            assert dimensions, "losses() yields nothing"
+            assert set(dimensions) == {0}
 
 
 def test_global_random_states_are_left_alone(plain: Run) -> None:
@@ -113,14 +135,15 @@ def test_recomputing_activations_changes_no_bit(
 
     monkeypatch.setattr(mit, "checkpoint", counted)
     assert not any(getattr(module, "checkpointing", False) for module in plain.method.modules())
-    saving = build(training)
-    before = [dict(vars(module)) for module in saving.student.modules()]
-    networks.checkpoint_activations(saving.student)
-    if not any(isinstance(module, MiT) for module in saving.student.modules()):
-        assert [vars(module) for module in saving.student.modules()] == before, (
+    if not any(isinstance(module, MiT) for module in plain.method.student.modules()):
+        before = [dict(vars(module)) for module in plain.method.student.modules()]
+        networks.checkpoint_activations(plain.method.student)
+        assert [vars(module) for module in plain.method.student.modules()] == before, (
             "other encoders stay as they are"
         )
         return
+    saving = build(training)
+    networks.checkpoint_activations(saving.student)
     made = run(saving)
     assert recomputed
     for log, expected in zip(made.logs, plain.logs, strict=True):

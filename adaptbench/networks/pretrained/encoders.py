@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,8 @@ def _target(backbone: nn.Module) -> _Target:
 
 def _timm_target(features: Any, state: Mapping[str, Tensor]) -> _Target:
     """Feature pyramids join some dotted names by underscores; the whole model has the names of the files."""
-    import timm
-
     model = features.pretrained_cfg["architecture"]
-    with torch.device("meta"):
-        whole = timm.create_model(model, pretrained=False).state_dict()
+    whole = _whole_names(model)
     dotted = {name.replace(".", "_"): name for name in whole}
     ours = {}
     for name in state:
@@ -93,6 +91,15 @@ def _timm_target(features: Any, state: Mapping[str, Tensor]) -> _Target:
     return _Target(
         f"the encoder timm:{model}", expected, ours, {*CLASSIFIERS, *whole} - set(ours), list(whole)
     )
+
+
+@cache
+def _whole_names(model: str) -> tuple[str, ...]:
+    """Names of the tensors of a whole timm model, in its order; it is built without weights, once per process."""
+    import timm
+
+    with torch.device("meta"):
+        return tuple(timm.create_model(model, pretrained=False).state_dict())
 
 
 def _in_common_names(

@@ -1,23 +1,39 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch_switches
+from forks import called
 from PIL import Image
 from small_checkpoint import NETWORK, published, trained
 
 from adaptbench.cli import main
 
+FILE = "iter_40000.pth"
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a published checkpoint and, in imported/, what is made of it; not to be changed."""
+    folder = tmp_path_factory.mktemp("small-checkpoint")
+    path = folder / FILE
+    torch.save(published(trained(seed=1), trained(seed=2)), path)
+    options = ("--method", "daformer", "--network", NETWORK, "--name", "mine", "--out", folder)
+    with torch_switches.restored():
+        code, said = called("import", path, *options)
+    assert code == 0, said
+    return folder
+
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(made_once: Path, tmp_path: Path) -> Path:
     """A published checkpoint."""
-    path = tmp_path / "iter_40000.pth"
-    torch.save(published(trained(seed=1), trained(seed=2)), path)
-    return path
+    return Path(shutil.copy(made_once / FILE, tmp_path / FILE))
 
 
 @pytest.fixture
@@ -28,22 +44,20 @@ def out(tmp_path: Path) -> Path:
 @pytest.fixture
 def call(out: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
     """Calls the command with this test's results folder and returns what it said; it must end as expected."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
 
     def run(*arguments: object, status: int = 0) -> str:
         assert main([*map(str, arguments), "--out", str(out)]) == status
         said = capsys.readouterr()
         return said.out + said.err if status else said.out
 
-    yield run
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
+    with torch_switches.restored():
+        yield run
 
 
 @pytest.fixture
-def mine(call: Callable[..., str], file: Path) -> str:
+def mine(made_once: Path, out: Path) -> str:
     """An imported checkpoint."""
-    call("import", file, "--method", "daformer", "--network", NETWORK, "--name", "mine")
+    shutil.copytree(made_once / "imported", out / "imported")
     return "mine"
 
 

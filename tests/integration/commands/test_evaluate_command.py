@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
+import shutil
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+import torch_switches
 from small_checkpoint import NETWORK, published, trained
 
+from adaptbench.cli import main
 from adaptbench.data import firewall, minicity
 from adaptbench.data.taxonomy import CITYSCAPES16OF19
 from adaptbench.evaluation.class_views import closed, selected
@@ -29,12 +35,32 @@ def splits(out: Path) -> dict[str, Evaluation]:
     return {evaluation.score.split: evaluation for evaluation in found}
 
 
-def test_every_labelled_split_of_official_folders(call: Call, mine: str, official: Path, out: Path) -> None:
-    said = call("evaluate", mine, *CPU, "--data", "official", "--data-root", official)
+class Scored(NamedTuple):
+    """A results folder with an evaluation, not to be changed; the command line without folder, and what it said."""
+
+    out: Path
+    words: tuple[object, ...]
+    said: str
+
+
+@pytest.fixture(scope="module")
+def scored(made_once: Path, small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """The import on official folders, each labelled split of which is scored."""
+    out = tmp_path_factory.mktemp("scored")
+    shutil.copytree(made_once / "imported", out / "imported")
+    words = ("evaluate", "mine", *CPU, "--data", "official", "--data-root", small_world)
+    said = io.StringIO()
+    with torch_switches.restored(), redirect_stdout(said):
+        assert main([*map(str, words), "--out", str(out)]) == 0
+    return Scored(out, words, said.getvalue())
+
+
+def test_every_labelled_split_of_official_folders(scored: Scored) -> None:
+    said = scored.said
     assert "mine: gta5/heldout is left out. gta5: no image matches heldout/images/*.png" in said
     assert "camvid" not in said  # no label of it can be scored in 19 classes
     assert re.search(r"cityscapes/val +cityscapes19 +official +3 ", said)
-    found = splits(out)
+    found = splits(scored.out)
     assert found.keys() == {"cityscapes/val", "cityscapes/train", "gta5/all"}
     evaluation = found["cityscapes/val"]
     assert evaluation.origin.kind == "imported"
@@ -43,11 +69,8 @@ def test_every_labelled_split_of_official_folders(call: Call, mine: str, officia
     assert evaluation.data["provenance"] == "official"
 
 
-def test_scores_follow_from_the_matrices_beside_them(
-    call: Call, mine: str, official: Path, out: Path
-) -> None:
-    call("evaluate", mine, *CPU, "--data", "official", "--data-root", official)
-    (path,) = (out / "evaluations" / "mine").glob("cityscapes-val-*.json")
+def test_scores_follow_from_the_matrices_beside_them(scored: Scored) -> None:
+    (path,) = (scored.out / "evaluations" / "mine").glob("cityscapes-val-*.json")
     evaluation = load_evaluation(path)
     confusion = PerImageConfusion.load(path.with_suffix(".npz"))
     assert len(confusion.names) == evaluation.score.images == 3
@@ -79,15 +102,15 @@ def test_labels_and_mean_of_a_paper(call: Call, tmp_path: Path, official: Path, 
     assert "Did you mean 'as-published:hrda'" in said
 
 
-def test_nothing_is_scored_twice(call: Call, mine: str, official: Path, out: Path) -> None:
-    words = ("evaluate", mine, *CPU, "--data", "official", "--data-root", official)
-    assert "mine on cityscapes/val: 3 images" in call(*words)
+def test_nothing_is_scored_twice(call: Call, scored: Scored, out: Path) -> None:
+    assert "mine on cityscapes/val: 3 images" in scored.said
+    shutil.copytree(scored.out, out)
     before = {path: path.read_bytes() for path in (out / "evaluations").rglob("*.*")}
-    again = call(*words)
+    again = call(*scored.words)
     assert "images\n" not in again
     assert "cityscapes/val" in again
     assert {path: path.read_bytes() for path in before} == before
-    assert "mine on cityscapes/val: 3 images" in call(*words, "--force")
+    assert "mine on cityscapes/val: 3 images" in call(*scored.words, "--force")
 
 
 def test_the_splits_of_a_benchmark(call: Call, mine: str, official: Path, out: Path) -> None:
@@ -180,8 +203,8 @@ def test_a_foreign_file_is_imported_first(call: Call, mine: str, file: Path) -> 
     assert "run_all.py import FILE --method METHOD" in call("evaluate", file, status=2)
 
 
-def test_damaged_results_are_listed(call: Call, mine: str, official: Path, out: Path) -> None:
-    call("evaluate", mine, *CPU, "--data", "official", "--data-root", official)
+def test_damaged_results_are_listed(call: Call, scored: Scored, out: Path) -> None:
+    shutil.copytree(scored.out, out)
     (path,) = (out / "evaluations" / "mine").glob("gta5-all-*.json")
     path.write_text("{")
     call("report")
