@@ -21,6 +21,7 @@ from adaptbench.data.units import SideRate as SideRate
 from adaptbench.errors import unknown_name
 
 Provenance = Literal["generated", "official"]
+ProfileName = Literal["mini", "small", "paper"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Profile:
     """Sizes, budget and networks.
 
     Attributes:
-        name: ``mini`` or ``paper``.
+        name: what users type.
         title: one line for listings.
         data: provenance of the data unless the user or the benchmark says otherwise.
         scale: linear scale of images, crops and all other lengths.
@@ -54,7 +55,7 @@ class Profile:
         checkpoint_every: iterations between two checkpoints.
     """
 
-    name: str
+    name: ProfileName
     title: str
     data: Provenance
     scale: float
@@ -130,6 +131,21 @@ def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> di
 
 #: Decoders around MiT that exist at both sizes.
 _MIT_DECODERS = ("daformer", "daformer_aspp", "daformer_conv", "daformer_f4", "daformer_isa", "segformer")
+#: DeepLabV2 on its encoders, and what it is called on a small one.
+_DEEPLABS = {
+    "deeplabv2-r101": "deeplabv2",
+    "deeplabv2-multi-r101": "deeplabv2-multi",
+    "deeplabv2-pixmatch-r101": "deeplabv2-multi",
+    "deeplabv2-fada-r101": "deeplabv2",
+    "deeplabv2-fada-vgg16": "deeplabv2",
+}
+
+
+def _small_networks(encoder: str) -> dict[str, str]:
+    """The published networks, and the same decoders on a small encoder."""
+    decoders = {**_DEEPLABS, **{f"{name}-mit_b5": name for name in _MIT_DECODERS}}
+    return {published: f"{decoder}-{encoder}" for published, decoder in decoders.items()}
+
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -144,14 +160,20 @@ PROFILES: dict[str, Profile] = {
             threads=1,
             workers=0,
             checkpoint_every=100,
-            networks={
-                "deeplabv2-r101": "deeplabv2-lite0",
-                "deeplabv2-multi-r101": "deeplabv2-multi-lite0",
-                "deeplabv2-pixmatch-r101": "deeplabv2-multi-lite0",
-                "deeplabv2-fada-r101": "deeplabv2-lite0",
-                "deeplabv2-fada-vgg16": "deeplabv2-lite0",
-                **{f"{name}-mit_b5": f"{name}-lite0" for name in _MIT_DECODERS},
-            },
+            networks=_small_networks("lite0"),
+            generated=_generated(240, 48, heldout=48, validated=72),
+        ),
+        Profile(
+            name="small",
+            title="official images at half of the published lengths, small networks, on 2 CPU cores",
+            data="official",
+            scale=0.5,
+            samples=1600,
+            images=2,
+            threads=1,
+            workers=0,
+            checkpoint_every=100,
+            networks=_small_networks("lite0-half"),
             generated=_generated(240, 48, heldout=48, validated=72),
         ),
         Profile(
