@@ -39,7 +39,10 @@ DataPath = Annotated[
 ]
 CheckpointProfile = Annotated[
     ProfileName | None,
-    words("{mini,small,paper}", "Size of images and windows; by default paper for imports and its own for a run."),
+    words(
+        "{mini,small,paper}",
+        "Size of images and windows; by default paper for imports and its own for a run.",
+    ),
 ]
 
 
