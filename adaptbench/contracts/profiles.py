@@ -7,7 +7,7 @@ profile converts each by what it counts (docs/concepts.md, conversions). A metho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from adaptbench.data.units import BlurWidth as BlurWidth
@@ -53,6 +53,7 @@ class Profile:
         threads: CPU threads of a training; other numbers give other bits.
         workers: data loading processes beside the training.
         checkpoint_every: iterations between two checkpoints.
+        resolution: the largest factor on the training size of images that is used; None = any.
     """
 
     name: ProfileName
@@ -66,6 +67,15 @@ class Profile:
     checkpoint_every: int
     networks: Mapping[str, str] = field(default_factory=dict)
     generated: Mapping[str, int] = field(default_factory=dict)
+    resolution: float | None = None
+
+    def enlarged(self, resolution: float) -> float:
+        """A factor on the training size, capped where the profile caps it."""
+        return resolution if self.resolution is None else min(resolution, self.resolution)
+
+    def of_lengths(self, resolution: float) -> Profile:
+        """What converts lengths in images with this factor: they shrink as the images do."""
+        return replace(self, scale=self.scale * self.enlarged(resolution) / resolution)
 
     def length(self, pixels: int) -> int:
         """A full-size length in pixels of this profile, rounded half up."""

@@ -119,10 +119,10 @@ def test_labels_of_a_split_that_is_cut_from_another_have_images(tmp_path: Path) 
         for folder, mode in (("train", "RGB"), ("trainannot", "L")):
             (tmp_path / folder).mkdir(exist_ok=True)
             Image.new(mode, (480, 360)).save(tmp_path / folder / f"{name}.png")
-    assert kinds(report_of("camvid", tmp_path, "dusk")) == [("missing image", "")]
-    (tmp_path / "train" / "0006R0_f00930.png").unlink()
     orphan = ("label without image", "0006R0_f00930")
-    assert kinds(report_of("camvid", tmp_path, "dusk")) == [orphan, ("missing image", "")]
+    assert orphan not in kinds(report_of("camvid", tmp_path, "dusk"))
+    (tmp_path / "train" / "0006R0_f00930.png").unlink()
+    assert orphan in kinds(report_of("camvid", tmp_path, "dusk"))
 
 
 def test_the_early_zip_of_bdd100k_is_known(worlds: Callable[[str], Path], tmp_path: Path) -> None:
