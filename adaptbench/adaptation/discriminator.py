@@ -49,7 +49,7 @@ class OutputDiscriminator(nn.Sequential):
             raise UsageError(
                 f"A discriminator of five convolutions of stride 2 cannot judge maps of {width}x{height} pixels: it "
                 f"needs sides of at least {_STRIDE}. Set crop, resolution, or the size of the dataset, to more "
-                "(profile mini takes a quarter of sizes, --profile paper all of them)."
+                "(profile mini takes a quarter of sizes, small half, --profile paper all of them)."
             )
         for layer in self:
             maps = layer(maps)

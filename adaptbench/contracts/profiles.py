@@ -7,7 +7,7 @@ profile converts each by what it counts (docs/concepts.md, conversions). A metho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from adaptbench.data.units import BlurWidth as BlurWidth
@@ -21,6 +21,7 @@ from adaptbench.data.units import SideRate as SideRate
 from adaptbench.errors import unknown_name
 
 Provenance = Literal["generated", "official"]
+ProfileName = Literal["mini", "small", "paper"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Profile:
     """Sizes, budget and networks.
 
     Attributes:
-        name: ``mini`` or ``paper``.
+        name: what users type.
         title: one line for listings.
         data: provenance of the data unless the user or the benchmark says otherwise.
         scale: linear scale of images, crops and all other lengths.
@@ -52,9 +53,10 @@ class Profile:
         threads: CPU threads of a training; other numbers give other bits.
         workers: data loading processes beside the training.
         checkpoint_every: iterations between two checkpoints.
+        resolution: the largest factor on the training size of images that is used; None = any.
     """
 
-    name: str
+    name: ProfileName
     title: str
     data: Provenance
     scale: float
@@ -65,6 +67,15 @@ class Profile:
     checkpoint_every: int
     networks: Mapping[str, str] = field(default_factory=dict)
     generated: Mapping[str, int] = field(default_factory=dict)
+    resolution: float | None = None
+
+    def enlarged(self, resolution: float) -> float:
+        """A factor on the training size, capped where the profile caps it."""
+        return resolution if self.resolution is None else min(resolution, self.resolution)
+
+    def of_lengths(self, resolution: float) -> Profile:
+        """What converts lengths in images with this factor: they shrink as the images do."""
+        return replace(self, scale=self.scale * self.enlarged(resolution) / resolution)
 
     def length(self, pixels: int) -> int:
         """A full-size length in pixels of this profile, rounded half up."""
@@ -130,6 +141,21 @@ def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> di
 
 #: Decoders around MiT that exist at both sizes.
 _MIT_DECODERS = ("daformer", "daformer_aspp", "daformer_conv", "daformer_f4", "daformer_isa", "segformer")
+#: DeepLabV2 on its encoders, and what it is called on a small one.
+_DEEPLABS = {
+    "deeplabv2-r101": "deeplabv2",
+    "deeplabv2-multi-r101": "deeplabv2-multi",
+    "deeplabv2-pixmatch-r101": "deeplabv2-multi",
+    "deeplabv2-fada-r101": "deeplabv2",
+    "deeplabv2-fada-vgg16": "deeplabv2",
+}
+
+
+def _small_networks(encoder: str) -> dict[str, str]:
+    """The published networks, and the same decoders on a small encoder."""
+    decoders = {**_DEEPLABS, **{f"{name}-mit_b5": name for name in _MIT_DECODERS}}
+    return {published: f"{decoder}-{encoder}" for published, decoder in decoders.items()}
+
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -144,14 +170,20 @@ PROFILES: dict[str, Profile] = {
             threads=1,
             workers=0,
             checkpoint_every=100,
-            networks={
-                "deeplabv2-r101": "deeplabv2-lite0",
-                "deeplabv2-multi-r101": "deeplabv2-multi-lite0",
-                "deeplabv2-pixmatch-r101": "deeplabv2-multi-lite0",
-                "deeplabv2-fada-r101": "deeplabv2-lite0",
-                "deeplabv2-fada-vgg16": "deeplabv2-lite0",
-                **{f"{name}-mit_b5": f"{name}-lite0" for name in _MIT_DECODERS},
-            },
+            networks=_small_networks("lite0"),
+            generated=_generated(240, 48, heldout=48, validated=72),
+        ),
+        Profile(
+            name="small",
+            title="official images at half of the published lengths, small networks, on 2 CPU cores",
+            data="official",
+            scale=0.5,
+            samples=1200,
+            images=2,
+            threads=1,
+            workers=0,
+            checkpoint_every=100,
+            networks=_small_networks("lite0-half"),
             generated=_generated(240, 48, heldout=48, validated=72),
         ),
         Profile(

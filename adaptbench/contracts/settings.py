@@ -143,10 +143,13 @@ def _conversion(
     name: str, info: FieldInfo, stated: Mapping[str, Any], profile: Profile, main: MainTraining
 ) -> Callable[[Any], Any] | None:
     """How a profile converts a setting; None = not at all."""
+    if name == "resolution":
+        return profile.enlarged
+    lengths = profile.of_lengths(stated["resolution"])
     conversions: dict[str, Callable[[Any], Any]] = {
-        "length": profile.length,
-        "blur_width": profile.blur_width,
-        "pixel_count": profile.pixel_count,
+        "length": lengths.length,
+        "blur_width": lengths.blur_width,
+        "pixel_count": lengths.pixel_count,
         "channels": profile.channels,
         "images": profile.batch,
         "iterations": lambda number: profile.iterations(number, stated[_batch_of(name, stated)], main),

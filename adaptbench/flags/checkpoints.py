@@ -58,7 +58,7 @@ class Evaluate:
     any benchmark scores."""
     profile: CheckpointProfile = None
     data: Annotated[Literal["generated", "official"] | None, words("{generated,official}")] = None
-    """Where data comes from; by default official in paper and generated in mini."""
+    """Where data comes from; by default generated in mini and official in small and paper."""
     data_root: DataRoot = None
     data_path: DataPath = ()
     protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from adaptbench.contracts.profiles import ProfileName
 from adaptbench.errors import UsageError
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -37,8 +38,11 @@ DataPath = Annotated[
     tuple[str, ...], words("DATASET=PATH ...", "Folder of single datasets, beside the root.")
 ]
 CheckpointProfile = Annotated[
-    Literal["mini", "paper"] | None,
-    words("{mini,paper}", "Size of images and windows; by default paper for imports and its own for a run."),
+    ProfileName | None,
+    words(
+        "{mini,small,paper}",
+        "Size of images and windows; by default paper for imports and its own for a run.",
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import tyro
 
 from adaptbench.contracts.benchmark import CheckpointRule
+from adaptbench.contracts.profiles import ProfileName
 from adaptbench.contracts.protocols import DEFAULT
 from adaptbench.flags.options import NO_TRACKING, DataPath, DataRoot, Device, Flag, TrackingFlags, words
 
@@ -38,10 +39,11 @@ class Run:
     """One job per seed."""
     networks: Annotated[tuple[str, ...] | None, words("NETWORK ...")] = None
     """One job per network, for every method; by default the network that its paper has, in mini its small stand-in."""
-    profile: Literal["mini", "paper"] = "mini"
-    """mini: minutes on two CPU cores. paper: published sizes and hyper-parameters."""
+    profile: ProfileName = "mini"
+    """mini: minutes on two CPU cores. small: photographs at half of the published lengths, small networks. paper:
+    published sizes and hyper-parameters."""
     data: Annotated[Literal["generated", "official"] | None, words("{generated,official}")] = None
-    """Where data comes from; by default generated in mini and official in paper."""
+    """Where data comes from; by default generated in mini and official in small and paper."""
     data_root: DataRoot = None
     data_path: DataPath = ()
     out: Path = Path("results")

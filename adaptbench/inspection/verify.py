@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -129,7 +130,7 @@ def _orphans(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]:
     if len(tails) != 1:
         return []  # the name of a label does not follow from that of its image alone
     (tail,) = tails
-    known = {sample.name for sample in samples}
+    known = _names_in_these_folders(dataset, samples)
     found = []
     for path in _label_files(samples):
         stem = path.name.removesuffix(tail)
@@ -138,6 +139,16 @@ def _orphans(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]:
             found.append(
                 Finding("label without image", stem, f"{path} belongs to no image of {dataset.name}.")
             )
+    return found
+
+
+def _names_in_these_folders(dataset: Dataset, samples: Sequence[Sample]) -> set[str]:
+    """Names of ``samples``, and of those of other splits whose labels lie in the same folders."""
+    folders = {sample.label.parent for sample in samples}
+    found = {sample.name for sample in samples}
+    for split in dataset.splits:
+        with suppress(DataError):  # the split is not there
+            found |= {other.name for other in dataset.samples(split) if other.label.parent in folders}
     return found
 
 

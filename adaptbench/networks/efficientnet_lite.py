@@ -1,9 +1,12 @@
-"""Networks of profile mini: both decoders on one small encoder with real ImageNet weights.
+"""Networks of profiles mini and small: both decoders on one small encoder with real ImageNet weights.
 
 The encoder is EfficientNet-Lite0 as timm builds it, without its last two stages, in which most of its parameters see
 too few pixels of small images to be trained. Under the DAFormer decoder its norms keep the statistics of ImageNet,
 since MiT, for which it stands there, has none of batches; under DeepLabV2 they follow the batches, as published. Its
 weights come as a dependency of the package, so that they are there wherever the package is.
+
+Dilations are those of the published decoders at the scale of the images: they reach as far in them. ``-lite0`` is for
+images of a quarter of the size, ``-lite0-half`` for those of half of it; nothing else tells them apart.
 
 Source: Tan and Le, EfficientNet, arXiv 1905.11946, in the Lite form that its authors released (no squeeze and
 excitation, ReLU6).
@@ -11,7 +14,7 @@ excitation, ReLU6).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adaptbench.data.normalisation import Normalisation
@@ -30,10 +33,11 @@ _MAPS = 4
 _WIDTH = 64
 #: Pixels per logit of the DeepLabV2 heads.
 _STRIDE = 8
-#: Dilations reach as far in an image of a quarter of the size as the published ones in a full one, rounded half up:
-#: those of DAFormer, (1, 6, 12, 18) at stride 4, and of DeepLabV2, (6, 12) at stride 8.
-_DAFORMER_DILATIONS = (1, 2, 3, 5)
-_DEEPLAB_DILATIONS = (2, 3)
+#: Ending of a network's name -> scale of the images that it is for.
+_SCALES = {"lite0": 0.25, "lite0-half": 0.5}
+#: Published dilations: of DAFormer at stride 4, and of DeepLabV2 at stride 8.
+_DAFORMER_DILATIONS = (1, 6, 12, 18)
+_DEEPLAB_DILATIONS = (6, 12)
 _START = StartWeights(
     data="ImageNet-1k",
     file="efficientnet-lite0-57934424.pth",
@@ -45,17 +49,22 @@ _DEEPLAB_RECIPE = recipe(learning_rate=2e-3, head_lr_factor=1.0)
 _NORMALISATION = Normalisation((127.5,) * 3, (127.5,) * 3)
 
 
+def _dilations(published: Sequence[int], ending: str) -> tuple[int, ...]:
+    """Published dilations in smaller images, rounded half up."""
+    return tuple(max(int(dilation * _SCALES[ending] + 0.5), 1) for dilation in published)
+
+
 def _network(name: str, head: Mapping[str, Any], encoder: Mapping[str, Any], **changes: Any) -> NetworkSpec:
     model = {"type": "TimmEncoder", "model": "tf_efficientnet_lite0", "keep": _MAPS}
-    return NetworkSpec(
-        f"{name}-lite0", {**model, **encoder}, head, _START, normalisation=_NORMALISATION, **changes
-    )
+    return NetworkSpec(name, {**model, **encoder}, head, _START, normalisation=_NORMALISATION, **changes)
 
 
-def _daformer(name: str, **changes: Any) -> NetworkSpec:
+def _daformer(name: str, ending: str, **changes: Any) -> NetworkSpec:
     """The encoder at its own strides under a decoder that sees its maps from stride 4 on."""
-    head = daformer_head(_CHANNELS, **{"width": _WIDTH, "dilations": _DAFORMER_DILATIONS, **changes})
-    return _network(name, head, {"skip": 1, "keep_statistics": True}, recipe=_DAFORMER_RECIPE)
+    sizes = {"width": _WIDTH, "dilations": _dilations(_DAFORMER_DILATIONS, ending)}
+    head = daformer_head(_CHANNELS, **{**sizes, **changes})
+    encoder = {"skip": 1, "keep_statistics": True}
+    return _network(f"{name}-{ending}", head, encoder, recipe=_DAFORMER_RECIPE)
 
 
 def _deeplabv2(name: str, head: Mapping[str, Any]) -> NetworkSpec:
@@ -64,10 +73,15 @@ def _deeplabv2(name: str, head: Mapping[str, Any]) -> NetworkSpec:
     return _network(name, head, encoder, recipe=_DEEPLAB_RECIPE, output_stride=_STRIDE)
 
 
-NETWORKS = (
-    _daformer("daformer"),
-    _daformer("segformer", fusion="conv", width=3 * _WIDTH),  # as many times as wide as on MiT-B5
-    *(_daformer(name, **changes) for name, changes in DECODERS.items()),
-    _deeplabv2("deeplabv2", deeplabv2_head(_CHANNELS[2], _DEEPLAB_DILATIONS)),
-    _deeplabv2("deeplabv2-multi", two_classifiers(_CHANNELS[1], _CHANNELS[2], _DEEPLAB_DILATIONS)),
-)
+def _networks(ending: str) -> tuple[NetworkSpec, ...]:
+    dilations = _dilations(_DEEPLAB_DILATIONS, ending)
+    return (
+        _daformer("daformer", ending),
+        _daformer("segformer", ending, fusion="conv", width=3 * _WIDTH),  # as many times as wide as on MiT-B5
+        *(_daformer(name, ending, **changes) for name, changes in DECODERS.items()),
+        _deeplabv2(f"deeplabv2-{ending}", deeplabv2_head(_CHANNELS[2], dilations)),
+        _deeplabv2(f"deeplabv2-multi-{ending}", two_classifiers(_CHANNELS[1], _CHANNELS[2], dilations)),
+    )
+
+
+NETWORKS = tuple(network for ending in _SCALES for network in _networks(ending))

@@ -22,6 +22,7 @@ from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
 from adaptbench.planning import sources
 from adaptbench.planning.check_benchmark import require_known
 from adaptbench.planning.devices import device_name
+from adaptbench.planning.enlargement import unenlarged
 from adaptbench.planning.overrides import Overrides
 from adaptbench.planning.request import Request
 from adaptbench.planning.shown_sizes import size_notes
@@ -95,8 +96,9 @@ def make_plan(request: Request) -> Plan:
         if missing:
             notes.append(f"{benchmark.name}: not scored beside, since not there: {', '.join(missing)}.")
         unlabelled = sources.unlabelled_targets(benchmark, registry)
+        shown = unenlarged(chosen, registry, _official(data))
         for one, network in product(asked, request.networks or (None,)):
-            resolved = _resolve(one, benchmark, data, chosen, overrides.on(network))
+            resolved = _resolve(one, benchmark, data, shown, overrides.on(network))
             resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
             notes += [note] if note and note not in notes else []
             for seed in request.seeds:
@@ -116,7 +118,7 @@ def _require_paths_used(
     paths: Mapping[str, Path], registry: plugins.Registry, located: Iterable[Mapping[str, DataSource]]
 ) -> None:
     """A --data-path that is not used would leave a user believing in other data than is scored."""
-    official = {name for data in located for name, source in data.items() if source.provenance == "official"}
+    official = {name for data in located for name in _official(data)}
     for name in paths:
         registry.find("dataset", name)
         if name not in official:
@@ -124,6 +126,11 @@ def _require_paths_used(
                 f"--data-path {name}=...: no benchmark asked for uses the official {name}. "
                 "Add --data official (profile mini generates its data), or leave the path out."
             )
+
+
+def _official(data: Mapping[str, DataSource]) -> set[str]:
+    """Names of the datasets that are official."""
+    return {name for name, source in data.items() if source.provenance == "official"}
 
 
 def _load_methods(
@@ -314,7 +321,7 @@ def _ranking(
         "class_set": classes,
         "head_width": len(class_set(classes)),
         "profile": chosen.name,
-        "splits": benchmark.splits_in_hashes({n for n, one in data.items() if one.provenance == "official"}),
+        "splits": benchmark.splits_in_hashes(_official(data)),
         **asdict(protocols.rules_of(request.protocol, benchmark, request.checkpoint)),
         **({} if request.protocol == protocols.DEFAULT else {"protocol": request.protocol}),
         "data": {name: source.identity() for name, source in sorted(data.items())},

@@ -206,7 +206,7 @@ def _claims(found: Contribution, known: Known) -> Iterator[str]:
     """Settings, iterations, costs, snapshots and versions of data are possible, and follow from each other."""
     record = found.record
     yield from claims.numbers(record)
-    yield from claims.settings(record, _method(record, known))
+    yield from claims.settings(record, _method(record, known), known.registry)
     yield from claims.snapshots(record)
     yield from claims.data_versions(record, _benchmark(record, known), known.registry)
 

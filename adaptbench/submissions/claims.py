@@ -10,6 +10,7 @@ from adaptbench.contracts.plugins import Registry
 from adaptbench.contracts.profiles import profile
 from adaptbench.errors import UsageError
 from adaptbench.planning import sources
+from adaptbench.planning.enlargement import unenlarged
 from adaptbench.planning.request import Request
 from adaptbench.records.record import Cost, Record, Snapshot
 
@@ -34,7 +35,7 @@ def numbers(record: Record) -> Iterator[str]:
         yield f"there is no device {record.cost.device!r}"
 
 
-def settings(record: Record, method: type[Method]) -> Iterator[str]:
+def settings(record: Record, method: type[Method], registry: Registry) -> Iterator[str]:
     """The settings are the method's own with the stated changes, and give the stated iterations."""
     from adaptbench import networks  # which imports torch
     from adaptbench.contracts.settings import resolve
@@ -51,9 +52,9 @@ def settings(record: Record, method: type[Method]) -> Iterator[str]:
         yield f"no paper states settings of {record.method} for {name} with {network}"
         return
     stated = {key: value for key, value in changed.items() if key != "network"}
-    found = resolve(
-        method.Settings, profile(record.profile), printed, networks.spec(network).recipe, network, stated
-    )
+    official = [dataset for dataset, facts in record.data.items() if facts.get("provenance") == "official"]
+    shown = unenlarged(profile(record.profile), registry, official)
+    found = resolve(method.Settings, shown, printed, networks.spec(network).recipe, network, stated)
     expected = found.settings.model_dump(mode="json")
     for key in sorted({*expected, *record.settings}):
         if expected.get(key) != record.settings.get(key):

@@ -27,7 +27,7 @@ def require_trainable(name: str, network: nn.Module, sizes: Iterable[Size], batc
         raise UsageError(
             f"{name}: its network cannot be trained on images or crops of {width}x{height} pixels: it needs sides of "
             f"at least {least}. Set crop, or the size of the dataset, to more (profile mini "
-            "takes a quarter of sizes, --profile paper all of them)."
+            "takes a quarter of sizes, small half, --profile paper all of them)."
         )
 
 

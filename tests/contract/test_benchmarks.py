@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark, Protocol, SplitRef
 from adaptbench.contracts.dataset import Dataset, Split
 from adaptbench.contracts.plugins import Plugin
 from adaptbench.data.taxonomy import class_set, label_map
+from adaptbench.errors import DataError
 
 
 def class_of(problem: Plugin) -> type[Benchmark]:
@@ -35,6 +38,36 @@ def test_what_is_scored_is_never_trained_on(problem: Plugin) -> None:
     declared = class_of(problem)
     trained = {str(ref) for ref in (*declared.source, *declared.target)}
     assert not trained & {str(ref) for ref in declared.evaluation}
+
+
+def test_no_image_is_trained_on_and_scored(
+    problem: Plugin, registry: plugins.Registry, data_folder: Callable[[Plugin], Path]
+) -> None:
+    """Splits with other names may be cut from the same images."""
+    declared = class_of(problem)
+    trained: set[Path] = set()
+    scored: set[Path] = set()
+    for refs, images in (
+        (declared.source, trained),
+        (declared.target, trained),
+        (scored_refs(declared), scored),
+    ):
+        for ref in refs:
+            plugin = registry.find("dataset", ref.dataset)
+            images |= images_of(plugins.load(plugin)(data_folder(plugin)), ref.split)
+    assert trained and not trained & scored
+
+
+def scored_refs(declared: type[Benchmark]) -> list[SplitRef]:
+    return [*declared.scored(), *declared.also]
+
+
+def images_of(dataset: Dataset, split: str) -> set[Path]:
+    """Images of a split; none of one that the folder lacks."""
+    try:
+        return {sample.image.resolve() for sample in dataset.samples(split)}
+    except DataError:
+        return set()
 
 
 def test_what_is_scored_beside_is_labelled_unseen_and_counted_once(

@@ -114,6 +114,17 @@ def test_images_too_many_and_labels_of_sixteen_bits(cityscapes: Path) -> None:
     assert str(label) in texts["label"] and "mode 'I;16'" in texts["label"]
 
 
+def test_labels_of_a_split_that_is_cut_from_another_have_images(tmp_path: Path) -> None:
+    for name in ("0001TP_006690", "0006R0_f00930"):
+        for folder, mode in (("train", "RGB"), ("trainannot", "L")):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.new(mode, (480, 360)).save(tmp_path / folder / f"{name}.png")
+    orphan = ("label without image", "0006R0_f00930")
+    assert orphan not in kinds(report_of("camvid", tmp_path, "dusk"))
+    (tmp_path / "train" / "0006R0_f00930.png").unlink()
+    assert orphan in kinds(report_of("camvid", tmp_path, "dusk"))
+
+
 def test_the_early_zip_of_bdd100k_is_known(worlds: Callable[[str], Path], tmp_path: Path) -> None:
     root = Path(shutil.copytree(worlds("bdd100k"), tmp_path / "bdd100k"))
     labels = root / "labels" / "sem_seg" / "masks" / "val"

@@ -1,4 +1,4 @@
-"""The networks of profile mini: an encoder with ImageNet weights that come as a dependency."""
+"""The networks of profiles mini and small: an encoder with ImageNet weights that come as a dependency."""
 
 from __future__ import annotations
 
@@ -69,6 +69,20 @@ def test_statistics_of_imagenet_are_kept_where_the_published_encoder_has_none(na
     same = [torch.equal(norm.running_mean, mean) for norm, mean in pairs]  # type: ignore[arg-type]
     assert same == [kept] * len(norms) and norms
     assert all(parameter.requires_grad for norm in norms for parameter in norm.parameters())
+
+
+@pytest.mark.parametrize(
+    ("ending", "daformer", "deeplabv2"),
+    [("lite0", (1, 2, 3, 5), (2, 3)), ("lite0-half", (1, 3, 6, 9), (3, 6))],
+)
+def test_dilations_are_the_published_ones_at_the_scale(
+    ending: str, daformer: tuple[int, ...], deeplabv2: tuple[int, ...]
+) -> None:
+    heads = {name: networks.spec(f"{name}-{ending}").decode_head for name in ("daformer", "deeplabv2")}
+    assert {name: head["dilations"] for name, head in heads.items()} == {
+        "daformer": daformer,
+        "deeplabv2": deeplabv2,
+    }
 
 
 def test_stages_behind_the_last_map_are_not_built() -> None:

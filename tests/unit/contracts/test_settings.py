@@ -67,6 +67,12 @@ def test_mini_is_a_quarter_of_the_size() -> None:
     assert (settings.batch_size, settings.learning_rate, settings.window) == (2, 6e-5, None)
 
 
+def test_small_is_half_of_the_size_and_sees_as_many_images_in_every_method() -> None:
+    settings = resolved("small").settings
+    assert (settings.crop, settings.patch, settings.rare_pixels, settings.width) == (256, 32, 750, 32)
+    assert (settings.iterations, settings.batch_size, settings.window) == (600, 2, None)
+
+
 def test_what_may_be_absent_is_scaled_where_it_is_there() -> None:
     settings = resolved(published={"window": 100}).settings
     assert settings.window == 25

@@ -289,6 +289,72 @@ def test_camvid_tags_its_sequences(
     assert tags == ["0001TP", "0006R0", "0016E5", "0001TP", "Seq05VD"]
 
 
+#: Two frames of every sequence that a folder of the release has.
+CAMVID_FRAMES = {
+    "train": (
+        "0001TP_006690",
+        "0001TP_008520",
+        "0006R0_f00930",
+        "0006R0_f03930",
+        "0016E5_00390",
+        "0016E5_08640",
+    ),
+    "val": ("0016E5_07959", "0016E5_08159"),
+    "test": ("0001TP_008550", "0001TP_010380", "Seq05VD_f00000", "Seq05VD_f05100"),
+}
+
+
+@pytest.fixture
+def small_camvid(tmp_path: Path) -> Path:
+    """A few frames of every sequence under their names, in their folders and at their size."""
+    for folder, names in CAMVID_FRAMES.items():
+        for place, mode in ((folder, "RGB"), (f"{folder}annot", "L")):
+            (tmp_path / place).mkdir()
+            for name in names:
+                Image.new(mode, (480, 360)).save(tmp_path / place / f"{name}.png")
+    return tmp_path
+
+
+def test_camvid_is_cut_by_time_of_day(dataset_class: Reader, small_camvid: Path, pairs: Pairs) -> None:
+    dataset = dataset_class("camvid")(small_camvid)
+    found = {split: pairs(dataset, split) for split in ("day", "dusk", "test_dusk", "test_day")}
+    train, val, test = (CAMVID_FRAMES[folder] for folder in ("train", "val", "test"))
+    expected = {
+        "day": [*(("train", name) for name in train[2:]), *(("val", name) for name in val)],
+        "dusk": [("train", name) for name in train[:2]],
+        "test_dusk": [("test", name) for name in test[:2]],
+        "test_day": [("test", name) for name in test[2:]],
+    }
+    assert found == {
+        split: [(f"{folder}/{name}.png", f"{folder}annot/{name}.png") for folder, name in frames]
+        for split, frames in expected.items()
+    }
+
+
+def test_no_image_of_camvid_is_cut_twice_or_left_out(
+    dataset_class: Reader, small_camvid: Path, pairs: Pairs
+) -> None:
+    dataset = dataset_class("camvid")(small_camvid)
+    released, cut = (
+        [pair for split in splits for pair in pairs(dataset, split)]
+        for splits in (("train", "val", "test"), ("day", "dusk", "test_dusk", "test_day"))
+    )
+    assert sorted(cut) == sorted(released)
+
+
+def test_a_sequence_of_camvid_that_is_missing_is_named(dataset_class: Reader, small_camvid: Path) -> None:
+    for image in (small_camvid / "test").glob("Seq05VD_*"):
+        image.unlink()
+    with pytest.raises(DataError, match=r"no image matches test/Seq05VD_\*\.png"):
+        dataset_class("camvid")(small_camvid).samples("test_day")
+
+
+def test_counts_of_the_real_camvid(dataset_class: Reader, real_camvid: Path) -> None:
+    dataset = dataset_class("camvid")(real_camvid)
+    for split in ("train", "val", "day", "dusk", "test_dusk"):
+        assert len(dataset.samples(split)) == dataset.splits[split].count
+
+
 def test_camvid_real_photographs(dataset_class: Reader, real_camvid: Path) -> None:
     dataset = dataset_class("camvid")(real_camvid)
     samples = dataset.samples("val")

@@ -122,7 +122,7 @@ def test_the_command_line_goes_before_the_file(tmp_path: Path) -> None:
         ("methods: dacs\n", "line 1, key 'methods': Input should be a valid list, found 'dacs'"),
         ("seeds: [true]\n", "line 1, key 'seeds.0': Input should be a valid integer, found True"),
         ("jobs: yes\n", "line 1, key 'jobs': Input should be a valid integer, found True"),
-        ("profile: big\n", "line 1, key 'profile': Input should be 'mini' or 'paper', found 'big'"),
+        ("profile: big\n", "line 1, key 'profile': Input should be 'mini', 'small' or 'paper', found 'big'"),
         ("config: other.yaml\n", "line 1, key 'config': there is no such key"),
         ("seeds: [0]\nseeds: [1]\n", "line 2, key 'seeds': it is stated twice"),
         ("- dacs\n", "line 1: expected keys with values"),
