@@ -7,10 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from adaptbench.contracts import plugins
 from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.settings import Settings
 from adaptbench.errors import AdaptBenchError
+from adaptbench.networks import start_weights
+from adaptbench.networks.start_weights import Found, StartWeights
 from adaptbench.planning.plan import Plan, make_plan, method_class
 from adaptbench.planning.request import Request
 
@@ -48,7 +52,7 @@ def variants(extra: tuple[Path, ...]) -> dict[str, Chosen]:
 
 
 def planned(study: str, profile: str, extra: Iterable[Path], seeds: tuple[int, ...]) -> Plan:
-    """The jobs of a study."""
+    """The jobs of a study, as on a machine that has all start weights."""
     request = Request(
         study=study,
         benchmarks=(),
@@ -58,9 +62,17 @@ def planned(study: str, profile: str, extra: Iterable[Path], seeds: tuple[int, .
         seeds=seeds,
         plugins=[*found.examples(extra), *extra],
         out=Path("nowhere"),
-        settings=("pretraining=none",),  # which is not on every machine at full size
     )
-    return make_plan(request)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(start_weights, "find", _stand_in)
+        return make_plan(request)
+
+
+def _stand_in(network: str, declared: StartWeights | None, choice: str) -> Found | None:
+    """Found start weights, since those of full size are not on every machine; nothing reads them in a plan."""
+    if declared is None or choice == "none":
+        return None
+    return Found(declared.data, Path(declared.file), "0" * 64)
 
 
 def _first_of_each(named: Iterable[tuple[str, T]], key: Callable[[T], Hashable]) -> dict[str, T]:

@@ -66,7 +66,7 @@ def test_what_a_variant_states_changes_something(declared: type[Study], extra: l
     plan = plan_of(declared, "paper", extra)
     for job in plan.jobs:
         variant = declared.variant(plan.variants[job.folder])
-        assert set(variant.settings) | {"pretraining"} == set(job.spec.overrides), variant.label
+        assert set(variant.settings) == set(job.spec.overrides), variant.label
 
 
 def test_a_variant_takes_a_step_and_predicts(variant: Chosen) -> None:
