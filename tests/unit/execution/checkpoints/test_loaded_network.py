@@ -86,7 +86,7 @@ def test_what_is_wrong_is_said(function: str, message: str, file: Path, weights:
 
 def test_a_file_that_cannot_be_imported(tmp_path: Path, weights: Path) -> None:
     (tmp_path / "broken.py").write_text("import no_such_package")
-    with pytest.raises(AdaptBenchError, match="cannot be imported: ModuleNotFoundError.*one file"):
+    with pytest.raises(AdaptBenchError, match=r"cannot be imported: ModuleNotFoundError.*one file"):
         loaded(tmp_path / "broken.py", weights)
 
 
@@ -108,7 +108,7 @@ def test_weights_of_another_network(
 
 def test_a_pickle_is_not_run(file: Path, tmp_path: Path) -> None:
     torch.save({"levels": LEVELS, "extra": Path("x")}, tmp_path / "pickle.pth")
-    with pytest.raises(WeightsError, match="It is not read. .*save its tensors alone"):
+    with pytest.raises(WeightsError, match=r"It is not read. .*save its tensors alone"):
         loaded(file, tmp_path / "pickle.pth")
 
 
@@ -119,7 +119,7 @@ def test_places_are_files_with_functions(text: str, weights: Path) -> None:
 
 
 def test_files_that_are_missing_are_named(file: Path, tmp_path: Path, weights: Path) -> None:
-    with pytest.raises(UsageError, match="--weights .*none.pth: there is no such file"):
+    with pytest.raises(UsageError, match=r"--weights .*none.pth: there is no such file"):
         NetworkPlace.parse(f"{file}:build", tmp_path / "none.pth")
-    with pytest.raises(UsageError, match="--network-file .*none.py: there is no such file"):
+    with pytest.raises(UsageError, match=r"--network-file .*none.py: there is no such file"):
         NetworkPlace.parse(f"{tmp_path}/none.py:build", weights)
