@@ -83,7 +83,8 @@ class LoadedNetwork:
     def predict(self, image: UInt8, size: Size) -> UInt8:
         """Predicted train ids at ``size``, 255 for void. Shape: ``(H, W, 3)`` RGB to ``(*size,)``."""
         logits = self.logits(self.shown(image))
-        return self.file.train_ids()[resized_argmax(logits, size)[0].cpu().numpy()]
+        train_ids: UInt8 = self.file.train_ids()[resized_argmax(logits, size)[0].cpu().numpy()]
+        return train_ids
 
     def shown(self, image: UInt8) -> Tensor:
         """An image as the network gets it. Shape: ``(H, W, 3)`` RGB to float ``(1, 3, h, w)`` on the device."""

@@ -141,7 +141,10 @@ def test_no_program_that_it_starts_can_open_a_label(
     call: Call, network: tuple[str, ...], data: Path, tmp_path: Path
 ) -> None:
     label, file = data / "CamVid" / "testannot" / "0001TP_008550.png", Path(network[1].rpartition(":")[0])
-    halves = str(label)[:5], str(label)[5:]  # a whole path in the words of a program is seen by the hook already
+    halves = (
+        str(label)[:5],
+        str(label)[5:],
+    )  # a whole path in the words of a program is seen by the hook already
     started = f"""
 def starting():
     import subprocess
