@@ -123,7 +123,7 @@ def _table(evaluations: Sequence[Evaluation]) -> Table:
     title += f"; {departs}" if (departs := checkpoints.departures(first)) else ""
     headers: list[str | Column] = ["split", "class set", "data"]
     headers += [
-        Column(header, justify="right") for header in ("images", "mIoU", "class accuracy", "pixel accuracy")
+        Column(header, justify="right") for header in ("images", "mIoU", "class\naccuracy", "pixel\naccuracy")
     ]
     table = Table(*headers, title=cell(title), title_justify="left", box=None, pad_edge=False)
     for evaluation in evaluations:

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from adaptbench.contracts.network_file import NetworkFile
 from adaptbench.data import transforms
-from adaptbench.data.normalisation import Normalisation
 from adaptbench.errors import PluginError, UsageError, WeightsError
 from adaptbench.networks.inference import Size, resized_argmax
 from adaptbench.networks.pretrained.foreign import read_content
@@ -87,12 +86,18 @@ class LoadedNetwork:
         return train_ids
 
     def shown(self, image: UInt8) -> Tensor:
-        """An image as the network gets it. Shape: ``(H, W, 3)`` RGB to float ``(1, 3, h, w)`` on the device."""
+        """An image as the network gets it; every step is rounded to float32, as in code with NumPy.
+
+        Shape: ``(H, W, 3)`` RGB uint8 to float32 ``(1, 3, h, w)`` on the device.
+        """
         file, own = self.file, (image.shape[1], image.shape[0])
         size = file.input_size or own
         resized = image if size == own else transforms.resize_image(image, size)
-        values = Normalisation(file.mean, file.std, bgr=file.channels == "BGR")
-        return (transforms.normalise(resized, values)[None] / file.scale).to(self.device)
+        pixels = (resized[..., ::-1] if file.channels == "BGR" else resized).astype(np.float32)
+        pixels = (pixels - np.array(file.mean, np.float64)).astype(np.float32)
+        pixels = (pixels / np.array(file.std, np.float64)).astype(np.float32)
+        pixels = pixels / np.float32(file.scale)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].to(self.device)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
