@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -16,14 +17,16 @@ from adaptbench.contracts.benchmark import PREFIX, SplitRef
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import named
 from adaptbench.errors import UsageError
-from adaptbench.execution.checkpoints import labelled, places
+from adaptbench.execution.checkpoints import foreign, labelled, places
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
-from adaptbench.execution.checkpoints.scored import Checkpoint, open_checkpoint
+from adaptbench.execution.checkpoints.loaded_network import NetworkPlace
+from adaptbench.execution.checkpoints.scored import Scored, open_checkpoint
 from adaptbench.execution.checkpoints.scoring import Scoring, score_all
 from adaptbench.flags import Evaluate
 from adaptbench.flags.options import require_positive
 from adaptbench.planning import sources
 from adaptbench.planning.devices import device_name
+from adaptbench.planning.request import Request
 from adaptbench.records.checkpoint_scores import Evaluation, load_evaluation
 from adaptbench.reporting import checkpoints
 
@@ -31,11 +34,34 @@ from adaptbench.reporting import checkpoints
 def execute(command: Evaluate) -> int:
     """Scores what is not scored yet, and shows everything that was asked for."""
     console = Console()
-    places.require_some(command.checkpoints, command.out)
     require_positive(command, "limit")
     named(command.protocol)
+    with _opened(command) as opened:
+        _score_and_show(console, command, opened)
+    return 0
+
+
+@contextmanager
+def _opened(command: Evaluate) -> Iterator[Sequence[Scored]]:
+    """The checkpoints that were named, or the network of the network file."""
+    if command.network_file is None and command.weights is None:
+        places.require_some(command.checkpoints, command.out)
+        out, extra = command.out.resolve(), command.plugins
+        yield [open_checkpoint(text, out, command.profile, extra) for text in command.checkpoints]
+        return
+    if command.network_file is None or command.weights is None or command.checkpoints:
+        raise UsageError(
+            "--network-file FILE.py:FUNCTION and --weights FILE go together, without a name or folder beside them."
+        )
+    place = NetworkPlace.parse(command.network_file, command.weights)
+    registry = plugins.discover(command.plugins)
+    closed = labelled.label_places(registry, _request(command, registry))
+    with foreign.opened(place, device_name(command.device), command.profile, closed) as network:
+        yield [network]
+
+
+def _score_and_show(console: Console, command: Evaluate, opened: Sequence[Scored]) -> None:
     device, out = device_name(command.device), command.out.resolve()
-    opened = [open_checkpoint(text, out, command.profile, command.plugins) for text in command.checkpoints]
     scorings = {
         checkpoint.name: [
             Scoring(checkpoint, split, device, command.protocol)
@@ -51,7 +77,6 @@ def execute(command: Evaluate) -> int:
     for group in scorings.values():
         console.print(_table([load_evaluation(scoring.file(out)) for scoring in group]))
     say(console, f"All evaluations: {checkpoints.write_checkpoints(out)}")
-    return 0
 
 
 def _score(console: Console, name: str, scorings: Sequence[Scoring], out: Path) -> None:
@@ -59,11 +84,15 @@ def _score(console: Console, name: str, scorings: Sequence[Scoring], out: Path) 
         score_all(scorings, out, lambda split, count: add(f"{name} on {split.ref}", count))
 
 
-def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list[LabelledSplit]:
+def _request(command: Evaluate, registry: plugins.Registry) -> Request:
+    return sources.folders(registry, command.data_root, command.data_path, command.limit)
+
+
+def _splits(console: Console, command: Evaluate, checkpoint: Scored) -> list[LabelledSplit]:
     """The splits that ``checkpoint`` can be scored on; says which are left out, and why."""
     registry = plugins.discover(command.plugins)
-    request = sources.folders(registry, command.data_root, command.data_path, command.limit)
-    search = labelled.Search(checkpoint.profile, registry, request, checkpoint.dials, checkpoint.class_set)
+    request, class_set = _request(command, registry), checkpoint.class_set
+    search = labelled.Search(checkpoint.profile, registry, request, checkpoint.dials, class_set)
     found, missing = search.find(_wanted(command, registry, checkpoint))
     labelled.require_any(found, missing, checkpoint.class_set)
     for ref, reason in missing.items():
@@ -71,14 +100,16 @@ def _splits(console: Console, command: Evaluate, checkpoint: Checkpoint) -> list
     return found
 
 
-def _wanted(
-    command: Evaluate, registry: plugins.Registry, checkpoint: Checkpoint
-) -> dict[SplitRef, Provenance]:
-    """The splits to look for: those of the benchmarks asked for, or all."""
+def _wanted(command: Evaluate, registry: plugins.Registry, checkpoint: Scored) -> dict[SplitRef, Provenance]:
+    """The splits to look for: those asked for, those of the benchmarks asked for, or all."""
+    if command.splits and command.benchmarks:
+        raise UsageError("--splits and --benchmarks both say which splits to score. Leave one of them out.")
     generated = any(name.startswith(PREFIX) for name in command.benchmarks)
     if generated and command.data == "official":
         raise UsageError(f"--benchmarks {PREFIX}...: scored on generated data; drop --data official.")
     provenance = "generated" if generated else command.data or checkpoint.profile.data
+    if command.splits:
+        return labelled.named_splits(registry, command.splits, provenance)
     if not command.benchmarks:
         return labelled.all_splits(registry, provenance, checkpoint.class_set)
     names = [name.removeprefix(PREFIX) for name in command.benchmarks]
@@ -89,10 +120,14 @@ def _table(evaluations: Sequence[Evaluation]) -> Table:
     """The scores of one checkpoint, one row per split."""
     first = evaluations[0]
     title = f"{first.checkpoint}: {checkpoints.origin(first)}; {first.method_title} on {first.network.name}"
+    title += f"; {departs}" if (departs := checkpoints.departures(first)) else ""
     headers: list[str | Column] = ["split", "class set", "data"]
-    headers += [Column(header, justify="right") for header in ("images", "mIoU", "pixel accuracy")]
+    headers += [
+        Column(header, justify="right") for header in ("images", "mIoU", "class\naccuracy", "pixel\naccuracy")
+    ]
     table = Table(*headers, title=cell(title), title_justify="left", box=None, pad_edge=False)
-    for score in (evaluation.score for evaluation in evaluations):
-        numbers = (str(score.images), f"{score.miou:.1f}", f"{score.accuracy:.1f}")
-        table.add_row(*map(cell, (score.split, score.class_set, score.provenance, *numbers)))
+    for evaluation in evaluations:
+        score = evaluation.score
+        written = (str(score.images), *checkpoints.written(evaluation))
+        table.add_row(*map(cell, (score.split, score.class_set, score.provenance, *written)))
     return table

@@ -11,6 +11,7 @@ from adaptbench.contracts.profiles import Provenance as Provenance
 Setting = Literal["uda", "dg"]
 LabelSize = Literal["native", "1280x640"]
 AbsentClasses = Literal["labelled", "skip", "zero"]
+VoidRule = Literal["drop", "count"]
 #: Of the names that benchmarks have in results where the scored data is generated.
 PREFIX = "minicity/"
 CheckpointRule = Literal["last", "oracle-best", "entropy", "infomax", "snd", "agreement"]
@@ -45,7 +46,8 @@ class Protocol:
     Attributes:
         label_size: size at which labels are scored; ``"native"`` = size of the label file, ``"1280x640"`` = resized to
             this size of the profile, whatever their ratio, taking the nearest pixel.
-        ignore: how ignored ground truth is treated; ``"drop"`` = the pixel is not counted.
+        ignore: what a pixel is whose ground truth is void, or no class of the class set; ``"drop"`` = not counted,
+            ``"count"`` = an error of the class that is predicted there.
         absent_classes: ``"labelled"`` = the mean is over the classes that occur in the ground truth of the split, for
             every method the same; ``"skip"`` = over those in ground truth or prediction, so that one which only some
             methods predict counts 0 for them and not for the others; ``"zero"`` = over all, where a class in neither
@@ -58,7 +60,7 @@ class Protocol:
     """
 
     label_size: LabelSize = "native"
-    ignore: Literal["drop"] = "drop"
+    ignore: VoidRule = "drop"
     absent_classes: AbsentClasses = "labelled"
     checkpoint: CheckpointRule = "last"
     test_time_augmentation: Literal["none"] = "none"

@@ -81,6 +81,13 @@ PROTOCOLS: Mapping[str, NamedProtocol] = {
         inference="the whole image (DAFormer) or sliding windows of 1024x1024 (HRDA, MIC)",
         source="arXiv:2204.13132 and the authors' code",
     ),
+    "as-published:espnet": NamedProtocol(
+        title="ESPNet on CamVid: last iterate; void pixels of the truth count as errors",
+        rules=Protocol(ignore="count", absent_classes="zero"),
+        training="12 outputs, of which the last is void; CamVid at 480x360",
+        inference="480x360, one scale",
+        source="arXiv:1803.06815 and the authors' code",
+    ),
 }
 
 

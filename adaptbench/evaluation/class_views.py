@@ -22,9 +22,13 @@ from adaptbench.records.confusion_files import Matrix
 Floats = npt.NDArray[np.float64]
 
 
-def closed(matrix: npt.NDArray[np.integer]) -> Matrix:
-    """A stored confusion matrix with a row and a column for what is no class: nothing. Shape: ``(C, C)`` in."""
-    return np.pad(matrix.astype(np.int64), ((0, 1), (0, 1)))
+def closed(matrix: npt.NDArray[np.integer], classes: int | None = None) -> Matrix:
+    """A stored confusion matrix with a row and a column for what is no class: empty ones, unless it has them already.
+
+    Shape: ``(C, C)`` or, for that many ``classes``, ``(C + 1, C + 1)``, to ``(C + 1, C + 1)``.
+    """
+    missing = 1 if classes is None else classes + 1 - len(matrix)
+    return np.pad(matrix.astype(np.int64), ((0, missing), (0, missing)))
 
 
 def mean(counts: Matrix, average: Average) -> float:
@@ -47,6 +51,14 @@ def mean_of_occurring(counts: Matrix) -> float:
 def mean_of_all(counts: Matrix) -> float:
     """Mean IoU of all classes, with 0 for one that does not occur, as FADA's evaluator has it."""
     return mean(counts, Average(absent="zero"))
+
+
+def mean_with_void(counts: Matrix) -> float:
+    """The same where pixels whose label is no class are errors of the class that is predicted there.
+
+    Source: code of ESPNet, arXiv 1803.06815, on CamVid.
+    """
+    return Average(absent="zero").miou(counts, len(counts) - 1)
 
 
 def selected(counts: Matrix, kept: Sequence[int], absent: AbsentClasses = "labelled") -> float:
@@ -84,12 +96,20 @@ class ClassView:
     miou: Callable[[Matrix], float]
 
 
-def class_views(class_set: str, total: int) -> list[ClassView]:
-    """All views of the matrices of a head with ``total`` classes, its own class set first."""
+def class_views(class_set: str, total: int, *, void_counts: bool = False) -> list[ClassView]:
+    """All views of the matrices of a head with ``total`` classes, its own class set first.
+
+    ``void_counts`` says that the matrices hold what is predicted where the label is no class.
+    """
     own = [
         ClassView(f"{total} classes", mean_of_labelled),
         ClassView(f"{total} classes, labelled or predicted", mean_of_occurring),
         ClassView(f"{total} classes, absent ones 0", mean_of_all),
+        *(
+            [ClassView(f"{total} classes, absent ones 0, void counted", mean_with_void)]
+            if void_counts
+            else []
+        ),
     ]
     head = CLASS_SETS[class_set].head if class_set in CLASS_SETS else class_set
     if head == "cityscapes19":

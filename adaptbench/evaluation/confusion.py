@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from adaptbench.contracts.benchmark import VoidRule
 from adaptbench.data.taxonomy import IGNORE
 from adaptbench.errors import DataError
 from adaptbench.records.confusion_files import Matrix
@@ -40,14 +43,53 @@ def confusion_matrix(
         >>> confusion_matrix(label, np.array([[0, 1, 1, 0]]), 2).tolist()
         [[1, 1], [0, 1]]
     """
+    pairs = _joint(label, prediction)
+    _require_classes(pairs, num_classes, range(num_classes))
+    return pairs[:num_classes, :num_classes].copy()
+
+
+def confusion_with_void(
+    label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.integer], num_classes: int, ignore: VoidRule
+) -> Matrix:
+    """The same with a last row and a last column for void: what is no class in the truth, or is predicted as none.
+
+    A pixel of a class that is predicted as void is missed. The last row is empty where ``ignore`` is ``drop``.
+
+    Shape: ``(num_classes + 1, num_classes + 1)`` int64.
+
+    Args:
+        label: as above.
+        prediction: predicted train ids, ``0..num_classes-1`` or 255. Shape: ``(H, W)``, any integer type.
+        num_classes: as above.
+        ignore: see `adaptbench.contracts.benchmark.Protocol`.
+
+    Raises:
+        DataError: as above.
+
+    Example:
+        >>> import numpy as np
+        >>> label = np.array([[0, 0, 1, 255]], dtype=np.uint8)
+        >>> confusion_with_void(label, np.array([[0, 255, 1, 1]]), 2, "count").tolist()
+        [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
+        >>> confusion_with_void(label, np.array([[0, 255, 1, 1]]), 2, "drop").tolist()
+        [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    """
+    pairs, ids = _joint(label, prediction), [*range(num_classes), IGNORE]
+    _require_classes(pairs, num_classes, ids)
+    counts: Matrix = pairs[np.ix_(ids, ids)]
+    if ignore == "drop":
+        counts[-1] = 0
+    return counts
+
+
+def _joint(label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.integer]) -> Matrix:
+    """How often every pair of a true and a predicted id occurs. Shape: ``(H, W)`` each to ``(256, 256)`` int64."""
     if label.shape != prediction.shape:
         raise DataError(
             f"Label map and prediction differ in shape: {label.shape} and {prediction.shape}. "
             "Predictions are scored at the size of the label file."
         )
-    pairs = _pair_counts(_as_bytes(label, "label"), _as_bytes(prediction, "prediction"))
-    _require_classes(pairs, num_classes)
-    return pairs[:num_classes, :num_classes].copy()
+    return _pair_counts(_as_bytes(label, "label"), _as_bytes(prediction, "prediction"))
 
 
 def _as_bytes(ids: npt.NDArray[np.integer], what: str) -> npt.NDArray[np.uint8]:
@@ -67,14 +109,15 @@ def _pair_counts(label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.uint8]
     return counts
 
 
-def _require_classes(pairs: Matrix, num_classes: int) -> None:
+def _require_classes(pairs: Matrix, num_classes: int, counted: Sequence[int]) -> None:
+    """Raises DataError for a label that is neither class nor void; where it is ``counted``, the prediction is, too."""
     unknown = np.flatnonzero(pairs[num_classes:IGNORE].any(axis=1)) + num_classes
     if unknown.size:
         raise DataError(
             f"A label map holds the ids {unknown.tolist()}; expected 0 to {num_classes - 1}, or {IGNORE} for "
             "ignored pixels. Raw label ids are mapped to train ids before scoring (adaptbench.data.taxonomy)."
         )
-    outside = np.flatnonzero(pairs[:num_classes, num_classes:].any(axis=0)) + num_classes
+    outside = np.setdiff1d(np.flatnonzero(pairs[list(counted)].any(axis=0)), counted)
     if outside.size:
         raise DataError(
             f"A prediction holds the ids {outside.tolist()} on labelled pixels; expected 0 to "

@@ -6,6 +6,7 @@ are not in it. Counts are integers up to the one division that makes a score.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -54,6 +55,8 @@ def miou(matrix: Counts) -> float:
 def accuracy(matrix: Counts) -> float:
     """Share of labelled pixels that are predicted correctly: trace M / sum M; NaN when no pixel is labelled.
 
+    Shape: ``(C, C)``, or ``(C, C + 1)`` where void may be predicted.
+
     Example:
         >>> import numpy as np
         >>> accuracy(np.array([[3, 1], [0, 4]]))
@@ -79,8 +82,12 @@ def frequency_weighted_iou(matrix: Counts) -> float:
     return float((true * scores).sum() / true.sum()) if true.any() else float("nan")
 
 
-def mean_class_accuracy(matrix: Counts) -> float:
+def mean_class_accuracy(matrix: Counts, averaged: Sequence[int] | None = None) -> float:
     """Mean over the labelled classes of the share of their pixels that is right; NaN when no pixel is labelled.
+
+    Over those with a train id in ``averaged``; None = all.
+
+    Shape: ``(C, C)``, or ``(C, C + 1)`` where void may be predicted.
 
     Example:
         >>> import numpy as np
@@ -90,13 +97,15 @@ def mean_class_accuracy(matrix: Counts) -> float:
     counts = matrix.astype(np.int64)
     true = counts.sum(axis=1)
     labelled = true > 0
+    if averaged is not None:
+        labelled &= np.isin(np.arange(len(true)), averaged)
     return float((np.diagonal(counts)[labelled] / true[labelled]).mean()) if labelled.any() else float("nan")
 
 
-def per_image_miou(matrices: Counts) -> npt.NDArray[np.float64]:
+def per_image_miou(matrices: Counts, classes: int | None = None) -> npt.NDArray[np.float64]:
     """Mean IoU of every image over the classes that are labelled in it; NaN for an image without labels.
 
-    Shape: ``(N, C, C)`` to ``(N,)``, 0..1 or NaN.
+    Shape: ``(N, C, C)``, or with void behind that many ``classes``, to ``(N,)``, 0..1 or NaN.
 
     Example:
         >>> import numpy as np
@@ -104,7 +113,7 @@ def per_image_miou(matrices: Counts) -> npt.NDArray[np.float64]:
         [0.75, nan]
     """
     average = Average()
-    return np.asarray(average.mean(average.iou_of(matrices)), dtype=np.float64)
+    return np.asarray(average.mean(average.iou_of(matrices, classes)), dtype=np.float64)
 
 
 def score(
@@ -118,23 +127,27 @@ def score(
 ) -> Score:
     """The record's entry for one split; a class that does not count in the mean has no IoU in it.
 
+    A matrix may have a last row and column for void (`adaptbench.evaluation.confusion.confusion_with_void`).
+
     Units: percent, not rounded.
 
     Raises:
         DataError: the matrix does not fit the class set, or no pixel is labelled.
     """
-    if matrix.shape != (len(class_set), len(class_set)):
+    classes = len(class_set)
+    if matrix.shape not in ((classes, classes), (classes + 1, classes + 1)):
         raise DataError(
             f"{split}: a matrix of shape {matrix.shape} cannot be scored in {class_set.name!r} "
-            f"with {len(class_set)} classes."
+            f"with {classes} classes."
         )
-    if not matrix.any():
+    labelled = matrix[:classes]
+    if not labelled.any():
         raise DataError(
             f"{split}: not one labelled pixel in {images} images, so there is nothing to score. Check the "
             f"label files and that their ids belong to the class set {class_set.name!r}."
         )
     average = Average(class_set.averaged, absent)
-    scores = average.iou_of(matrix)
+    scores = average.iou_of(matrix, classes)
     per_class = (None if np.isnan(value) else 100 * float(value) for value in scores)
     return Score(
         split=split,
@@ -143,5 +156,5 @@ def score(
         images=images,
         miou=100 * float(average.mean(scores)),
         iou=dict(zip(class_set.classes, per_class, strict=True)),
-        accuracy=100 * accuracy(matrix),
+        accuracy=100 * accuracy(labelled),
     )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from adaptbench.contracts.benchmark import VoidRule
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.settings import Settings
@@ -22,7 +23,7 @@ from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import nearest
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.errors import InterruptedTrainingError
-from adaptbench.evaluation.confusion import confusion_matrix
+from adaptbench.evaluation.confusion import confusion_matrix, confusion_with_void
 from adaptbench.evaluation.sizes import input_size
 from adaptbench.networks.inference import probability, segment, segment_confidently, segment_to
 from adaptbench.records.confusion_files import Matrix, PerImageConfusion
@@ -45,6 +46,7 @@ class Scorer:
         label_folders: out of reach while code of the method runs.
         stop: called before every image; true = end.
         label_size: at which labels are scored.
+        ignore: what void pixels of the truth are.
     """
 
     method: Method
@@ -53,6 +55,7 @@ class Scorer:
     label_folders: Sequence[Path]
     stop: Callable[[], bool]
     label_size: ScoredSize = None
+    ignore: VoidRule = "drop"
     #: How long each image took, without reading and counting. Units: seconds.
     seconds: list[float] = field(default_factory=list)
 
@@ -62,8 +65,13 @@ class Scorer:
         with firewall.closed(self.label_folders):
             return self.method.scored_network().to(self.device).eval()
 
+    @property
+    def parameters(self) -> int:
+        """Of the network, counted."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
     def confusion(self, dataset: Dataset, samples: Sequence[Sample], tell: Tell) -> PerImageConfusion:
-        """One confusion matrix per sample.
+        """One confusion matrix per sample, with a row for void where that counts.
 
         Raises:
             InterruptedTrainingError: asked to stop.
@@ -73,24 +81,32 @@ class Scorer:
         for number, sample in enumerate(samples):
             self._go_on()
             truth, prediction = self.predict_labels(dataset, sample)
-            matrices[sample.name] = confusion_matrix(truth, prediction, len(self._classes))
+            matrices[sample.name] = self._counted(truth, prediction)
             tell(sample, number, prediction)
         return PerImageConfusion.collect(matrices, [sample.tags for sample in samples])
+
+    def _counted(self, truth: UInt8, prediction: UInt8) -> Matrix:
+        """The confusion matrix of an image. Shape: ``(H, W)`` train ids each."""
+        classes = len(self._classes)
+        if self.ignore == "drop":
+            return confusion_matrix(truth, prediction, classes)
+        return confusion_with_void(truth, prediction, classes, self.ignore)
 
     def totals(
         self, dataset: Dataset, samples: Sequence[Sample], label_sizes: Sequence[ScoredSize]
     ) -> list[Matrix]:
         """Confusion matrices over all samples, one per label size; the network sees each image once."""
-        totals = [np.zeros((len(self._classes),) * 2, np.int64) for _ in label_sizes]
+        side = len(self._classes) + (self.ignore != "drop")
+        totals = [np.zeros((side, side), np.int64) for _ in label_sizes]
         for sample in samples:
             self._go_on()
             pixels, truth = self._seen(dataset, sample)
-            truths = [_reduced(truth, size) for size in label_sizes]
+            truths = [reduced(truth, size) for size in label_sizes]
             with firewall.closed(self.label_folders):
                 sizes = [(one.shape[0], one.shape[1]) for one in truths]
                 predictions = segment_to(self.network, pixels, self.method.inference(), sizes)
             for total, one, prediction in zip(totals, truths, predictions, strict=True):
-                total += confusion_matrix(one, prediction.cpu().numpy(), len(self._classes))
+                total += self._counted(one, prediction.cpu().numpy())
         return totals
 
     def _go_on(self) -> None:
@@ -141,14 +157,13 @@ class Scorer:
         Shape: float ``(1, 3, h, w)`` on the device, and ``(H, W)``, the size that is scored.
         """
         pixels, truth = self._seen(dataset, sample)
-        return pixels, _reduced(truth, self.label_size)
+        return pixels, reduced(truth, self.label_size)
 
     def _seen(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
         """An image as the network gets it, and its true train ids at the size of the label file."""
-        image, raw = dataset.read_image(sample), dataset.read_label(sample)
-        require_same_size(image, raw, sample)
+        image, truth = read_labelled(dataset, sample, self._classes)
         box = input_size(dataset, self.settings.resolution, self.method.task.profile)
-        return self.framed(image, box), label_map(dataset.id_space, self._classes.name)[raw]
+        return self.framed(image, box), truth
 
     def framed(self, image: UInt8, box: tuple[int, int]) -> Tensor:
         """An image as the network gets it, on the device; it is resized into ``box``, (width, height) in pixels.
@@ -177,5 +192,17 @@ def framed(method: Method, settings: Settings, image: UInt8, box: tuple[int, int
     return transforms.normalise(resized, method.normalisation)[None]
 
 
-def _reduced(truth: UInt8, size: ScoredSize) -> UInt8:
+def read_labelled(dataset: Dataset, sample: Sample, classes: ClassSet) -> tuple[UInt8, UInt8]:
+    """An image and its true train ids. Shape: ``(H, W, 3)`` RGB and ``(H, W)``.
+
+    Raises:
+        DataError: one of them cannot be used, or they are not of one size.
+    """
+    image, raw = dataset.read_image(sample), dataset.read_label(sample)
+    require_same_size(image, raw, sample)
+    return image, label_map(dataset.id_space, classes.name)[raw]
+
+
+def reduced(truth: UInt8, size: ScoredSize) -> UInt8:
+    """True train ids at the size that is scored. Shape: ``(H, W)`` in."""
     return truth if size is None else nearest(truth, size)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from adaptbench.contracts import plugins
-from adaptbench.contracts.benchmark import Benchmark, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, SplitRef, VoidRule
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
@@ -53,6 +53,12 @@ class JobContext:
     def label_size(self) -> tuple[int, int] | None:
         """Size that labels are resized to before they are scored, (width, height) in pixels; None = as they are."""
         return scored_size(self.spec.ranking["label_size"], self.task.profile)
+
+    @property
+    def ignore(self) -> VoidRule:
+        """What void pixels of the truth are."""
+        rule: VoidRule = self.spec.ranking["ignore"]
+        return rule
 
     def input_size(self, dataset: str, resolution: float) -> tuple[int, int]:
         """Box an image of ``dataset`` is resized into, (width, height) in pixels of the profile."""

@@ -81,7 +81,13 @@ def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> 
     with firewall.closed(context.closed_folders):
         method = trained_method(context, result)
     scorer = Scorer(
-        method, result.stage.settings, context.device, context.closed_folders, stop, context.label_size
+        method,
+        result.stage.settings,
+        context.device,
+        context.closed_folders,
+        stop,
+        context.label_size,
+        context.ignore,
     )
     ranked, *others = splits
     scores = [_score(context, scorer, ranked, further=FURTHER)]
@@ -92,7 +98,7 @@ def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> 
     return Scored(
         scores=scores,
         weights_sha256=checkpoint.digest(scorer.network.state_dict()),
-        parameters=sum(p.numel() for p in scorer.network.parameters()),
+        parameters=scorer.parameters,
         seconds=time.monotonic() - started,
         images_per_second=speed,
         flops=flops,

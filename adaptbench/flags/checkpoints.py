@@ -44,15 +44,24 @@ class Import:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score imported weights, or finished runs, on every labelled split that is found."""
+    """Score imported weights, finished runs, or a network of anybody, on every labelled split that is found."""
 
     examples: ClassVar[tuple[str, ...]] = (
         "hrda-hrda --data-root DATA",
         "results/runs/minicity/gta5_to_cityscapes/dacs/0-0123abcd",
+        "--network-file docs/examples/espnet.py:camvid --weights espnet_p_2_q_8_camvid.pth --splits camvid/test "
+        "--data-root DATA",
     )
 
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
     """Names of imports, or folders of imports or of finished runs."""
+    network_file: Annotated[str | None, words("FILE.py:FUNCTION")] = None
+    """In place of these a network that is none of ours: a function that returns it, with what is stated beside it
+    (docs/network-files.md)."""
+    weights: Annotated[Path | None, words("FILE")] = None
+    """Weights of the network file: .pth, .pt, .bin or .safetensors, read without running code."""
+    splits: Annotated[tuple[str, ...], words("DATASET/SPLIT ...")] = ()
+    """Only these splits."""
     benchmarks: Annotated[tuple[str, ...], words("BENCHMARK ...")] = ()
     """Only the splits that these benchmarks score; by default every labelled split, in generated worlds every one that
     any benchmark scores."""

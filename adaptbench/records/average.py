@@ -53,11 +53,14 @@ class Average:
         )
         return scores
 
-    def iou_of(self, matrices: npt.NDArray[np.integer]) -> Scores:
-        """The same from confusion matrices, rows the truth. Shape: ``(..., C, C)`` to ``(..., C)``. Units: 0..1."""
+    def iou_of(self, matrices: npt.NDArray[np.integer], classes: int | None = None) -> Scores:
+        """The same from confusion matrices, rows the truth; of the first ``classes``, where void comes behind them.
+
+        Shape: ``(..., C, C)`` to ``(..., C)`` or ``(..., classes)``. Units: 0..1.
+        """
         counts = matrices.astype(np.int64)
         hits, truth = np.einsum("...cc->...c", counts), counts.sum(axis=-1)
-        return self.iou(hits, counts.sum(axis=-2) + truth - hits, truth)
+        return self.iou(hits, counts.sum(axis=-2) + truth - hits, truth)[..., :classes]
 
     def mean(self, scores: Scores) -> Scores:
         """Mean over the last axis; NaN where no class has a score. Shape: ``(..., C)`` in, ``(...)`` out."""
@@ -72,9 +75,9 @@ class Average:
         with np.errstate(invalid="ignore"):
             return np.asarray(total / present.sum(axis=-1))
 
-    def miou(self, matrix: npt.NDArray[np.integer]) -> float:
-        """Mean IoU of one confusion matrix; NaN where no class counts. Units: 0..1."""
-        return float(self.mean(self.iou_of(matrix)))
+    def miou(self, matrix: npt.NDArray[np.integer], classes: int | None = None) -> float:
+        """Mean IoU of one confusion matrix; NaN where no class counts. For ``classes`` see `iou_of`. Units: 0..1."""
+        return float(self.mean(self.iou_of(matrix, classes)))
 
     def counted(self, iou: Sequence[float | None]) -> int:
         """Number of classes behind the mean of an IoU per class, None = it does not count."""

@@ -9,19 +9,19 @@ from adaptbench.records import documents
 from adaptbench.records.documents import Part, Unreadable
 from adaptbench.records.record import NetworkInfo, Score
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Origin(Part):
     """Where a checkpoint comes from.
 
     Attributes:
-        kind: of other authors, or trained here.
-        weights: ``student`` or ``teacher`` of an imported file; ``last iterate`` of a run.
-        source: the imported file's name, or the run's benchmark.
+        kind: of other authors, for a network of ours or for one of a ``file`` of theirs, or trained here.
+        weights: ``student`` or ``teacher`` of an imported file; ``last iterate`` of a run; ``all`` of a file.
+        source: the name of the file of weights, or the run's benchmark.
     """
 
-    kind: Literal["imported", "run"]
+    kind: Literal["imported", "file", "run"]
     weights: str
     source: str
     source_sha256: str | None = None
@@ -54,6 +54,8 @@ class Evaluation(Part):
     #: Provenance and version of the scored dataset.
     data: dict[str, Any]
     score: Score
+    #: Mean over the averaged classes of the share of their pixels that is right, percent; None in version 1.
+    class_accuracy: float | None = None
     weights_sha256: str
     device: str
     seconds: float

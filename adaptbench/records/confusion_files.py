@@ -36,6 +36,11 @@ _LARGEST = 1 << 30
 _DIGEST = "digest"
 
 
+def row_names(matrix: npt.NDArray[np.integer], classes: Sequence[str]) -> tuple[str, ...]:
+    """Names of the rows and columns of a matrix: the classes, and void where it has one more."""
+    return (*classes, "void") if len(matrix) == len(classes) + 1 else tuple(classes)
+
+
 def matrices_path(out: Path, record: Record, split: str) -> Path:
     """Where the matrices of ``record`` on ``split`` (``dataset/split``) lie."""
     return matrices_file(folder_of(record, out), split)
@@ -52,7 +57,8 @@ class PerImageConfusion:
 
     Attributes:
         names: the samples' names, in the order of the matrices.
-        matrices: Shape: ``(N, C, C)`` uint32; rows are the truth, columns the prediction.
+        matrices: Shape: ``(N, C, C)`` uint32; rows are the truth, columns the prediction. Void, where it counts or may
+            be predicted, is one more row and column behind the classes.
         tags: facts about every sample, for example ``{"condition": "fog"}``; empty where none were kept.
     """
 

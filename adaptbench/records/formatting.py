@@ -21,6 +21,7 @@ _PROTOCOL_PHRASES: dict[tuple[str, str], str] = {
     ("label_size", "native"): "scored at the size of the label files",
     ("label_size", "1280x640"): "labels are resized to 1280x640 of the profile before they are scored",
     ("ignore", "drop"): "ignored pixels are not counted",
+    ("ignore", "count"): "void pixels of the truth count as errors of the class predicted there",
     ("absent_classes", "labelled"): "the mean is over the classes in the truth of the split",
     (
         "absent_classes",

@@ -21,10 +21,16 @@ from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
     "Each row is one checkpoint (n = 1): no mean, no rank, no standard deviation. `imported` weights were trained by "
-    "others, `run` ones here; what they were trained on decides as much as the method. mIoU in percent."
+    "others for a network of ours, those of a `file` for a network of theirs, `run` ones here; what they were trained "
+    "on decides as much as the method. In percent: mIoU; class accuracy, the mean over classes of the share of their "
+    "pixels that is right; and pixel accuracy, that share of all labelled pixels."
 )
-_MIOU = number("mIoU", "score.miou", "{:.1f}".format, "miou")
-_ACCURACY = number("pixel accuracy", "score.accuracy", "{:.1f}".format, "accuracy")
+#: As many digits as papers print of a single network.
+_PERCENT = "{:.2f}".format
+_MIOU = number("mIoU", "score.miou", _PERCENT, "miou")
+_CLASS_ACCURACY = number("class accuracy", "class_accuracy", _PERCENT, "class_accuracy")
+_ACCURACY = number("pixel accuracy", "score.accuracy", _PERCENT, "accuracy")
+_SCORES = (_MIOU, _CLASS_ACCURACY, _ACCURACY)
 _IMAGES = number("images", "score.images", key="images")
 _CHECKPOINT = column("checkpoint", "checkpoint", key="checkpoint")
 _NETWORK = column(
@@ -49,7 +55,17 @@ def origin(evaluation: Evaluation) -> str:
 def table(evaluations: Sequence[Evaluation]) -> Table[Evaluation]:
     """Lines in the order given."""
     described = [column("origin", origin), column("method", "method_title")]
-    return Table([_CHECKPOINT, *described, _NETWORK, _MIOU, _ACCURACY, _IMAGES, _SETTINGS], evaluations)
+    return Table([_CHECKPOINT, *described, _NETWORK, *_SCORES, _IMAGES, _SETTINGS], evaluations)
+
+
+def written(evaluation: Evaluation) -> list[str]:
+    """The scores, as the table writes them."""
+    return [column.written(evaluation) for column in _SCORES]
+
+
+def departures(evaluation: Evaluation) -> str:
+    """In what the rules of a score differ from the usual ones; empty if in nothing."""
+    return formatting.protocol_difference(evaluation.protocol, asdict(Protocol()))
 
 
 def conditions(evaluation: Evaluation) -> str:
@@ -57,7 +73,7 @@ def conditions(evaluation: Evaluation) -> str:
     data = dict(evaluation.data)
     provenance = data.pop("provenance")
     smoke = ", smoke" if evaluation.smoke else ""
-    departs = formatting.protocol_difference(evaluation.protocol, asdict(Protocol()))
+    departs = departures(evaluation)
     return (
         f"{evaluation.score.split} in {evaluation.score.class_set} ({provenance}, {formatting.assignments(data)}), "
         f"profile {evaluation.profile}{smoke}{f', {departs}' if departs else ''}"
@@ -85,7 +101,8 @@ def render_csv(evaluations: Sequence[Evaluation]) -> str:
         *(_NETWORK, *fields("network", "pretraining"), machine("profile", "profile"), _SETTINGS),
         *fields("score", "split", "class_set", "provenance"),
         machine("data", lambda e: formatting.assignments(e.data)),
-        *(_IMAGES, _MIOU, _ACCURACY),
+        *(_IMAGES, *_SCORES),
+        machine("protocol", departures),
         *(machine(key, key) for key in ("weights_sha256", "evaluation_hash")),
         column("", "score.iou", parts={f"iou:{name}": methodcaller("get", name) for name in classes}),
     ]

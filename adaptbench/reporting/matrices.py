@@ -46,7 +46,7 @@ def load_tallies(out: Path, records: Sequence[Record], split: str) -> Tallied:
         RunStateError: matrices are missing or damaged, or not of the same images with the same labels.
     """
     paths = [matrices_path(out, record, split) for record in records]
-    each = [_load(path) for path in paths]
+    each = [_load(path, _classes(record, split)) for path, record in zip(paths, records, strict=True)]
     for path, one in zip(paths, each, strict=True):
         if not one.same_images(each[0]):
             raise RunStateError(
@@ -78,12 +78,17 @@ def _registry(extra: tuple[str, ...]) -> plugins.Registry:
     return plugins.discover(path for path in map(Path, extra) if path.exists())
 
 
-def _load(path: Path) -> Tallied:
+def _classes(record: Record, split: str) -> int | None:
+    """Number of the classes of a score."""
+    return next((len(score.iou) for score in record.scores if score.split == split), None)
+
+
+def _load(path: Path, classes: int | None) -> Tallied:
     if not path.exists():
         raise RunStateError(
             f"{path} is missing: comparisons need the confusion matrices of every image, which a run keeps beside "
             "its record. Copy the whole job folder, or run the job again with --force."
         )
     found = PerImageConfusion.load(path)
-    truth = found.matrices.sum(axis=2, dtype=np.int64)
-    return Tallied(found.names, tally(found.matrices)[None], truth, found.tags)
+    truth = found.matrices.sum(axis=2, dtype=np.int64)[:, :classes]
+    return Tallied(found.names, tally(found.matrices, classes)[None], truth, found.tags)

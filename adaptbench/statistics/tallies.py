@@ -10,17 +10,19 @@ from adaptbench.statistics.resampling import Weights
 Floats = npt.NDArray[np.floating]
 
 
-def tally(matrices: npt.NDArray[np.integer]) -> Floats:
+def tally(matrices: npt.NDArray[np.integer], classes: int | None = None) -> Floats:
     """Pixels hit, in the union and in the truth, per image and class: all that a mean IoU needs of a confusion matrix.
 
     Whole numbers below 2**53, so that their weighted sums are exact in any order.
 
-    Shape: ``(N, C, C)`` in, ``(N, 3, C)`` out.
+    Shape: ``(N, C, C)`` in, ``(N, 3, C)`` out, or ``(N, 3, classes)`` where void comes behind the classes.
     """
     counts = matrices.astype(np.int64)
     hits = np.einsum("ncc->nc", counts)
     truth = counts.sum(axis=2)
-    return np.stack([hits, counts.sum(axis=1) + truth - hits, truth], axis=1).astype(np.float64)
+    return np.stack([hits, counts.sum(axis=1) + truth - hits, truth], axis=1)[..., :classes].astype(
+        np.float64
+    )
 
 
 def resampled(weights: Weights, tallies: Floats) -> Floats:

@@ -166,9 +166,9 @@ def _images(found: Contribution, known: Known) -> Iterator[str]:
     """As many images as the split has, and the same as in runs that are here, with the same labels."""
     for score in found.record.scores:
         matrices = found.matrices[score.split]
-        size = len(class_set(score.class_set))
+        size = len(class_set(score.class_set)) + (found.record.ranking.get("ignore", "drop") != "drop")
         if matrices.matrices.shape[1] != size:
-            yield f"{score.split}: matrices of {matrices.matrices.shape[1]} classes, {score.class_set} has {size}"
+            yield f"{score.split}: matrices with {matrices.matrices.shape[1]} rows, {score.class_set} needs {size}"
             continue
         if len(set(matrices.names)) < len(matrices.names):
             yield f"{score.split}: an image is there twice"

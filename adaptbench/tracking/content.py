@@ -80,7 +80,8 @@ class Finished:
     def confusion(self, score: Score) -> Matrix | None:
         """Counts summed over the images of a split, None if they are gone. Shape: ``(C, C)``; rows are the truth."""
         try:
-            return PerImageConfusion.load(matrices_file(self.folder, score.split)).total()
+            total = PerImageConfusion.load(matrices_file(self.folder, score.split)).total()
+            return total[: len(score.iou), : len(score.iou)]
         except RunStateError:
             return None
 

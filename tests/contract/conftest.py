@@ -3,13 +3,13 @@ and with ``training`` or ``variant`` for each that takes other steps than the on
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from real_data import ROOT_OF_REAL_DATA
 
 from adaptbench import networks
 from adaptbench.contracts import plugins
@@ -18,7 +18,6 @@ from adaptbench.data.minicity.write import SPLITS
 
 from . import distinct, found
 
-ROOT_OF_REAL_DATA = Path(os.environ.get("ADAPTBENCH_TEST_DATA", plugins.ROOT.parent / "shared" / "data"))
 #: One city: what is asked of labels and images does not depend on their size.
 WORLD = minicity.WorldSpec(scale=0.06)
 

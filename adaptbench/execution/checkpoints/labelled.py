@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark, SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.profiles import Provenance
+from adaptbench.data import minicity
 from adaptbench.data.taxonomy import label_map
-from adaptbench.errors import AdaptBenchError, DataError, UsageError
+from adaptbench.errors import AdaptBenchError, DataError, UsageError, unknown_name
 from adaptbench.planning import sources
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import DataSource
@@ -112,6 +114,30 @@ def benchmark_splits(
                     f"--benchmarks: {ref} would be generated for one and official for another. Name one."
                 )
     return wanted
+
+
+def named_splits(
+    registry: plugins.Registry, names: Iterable[str], provenance: Provenance
+) -> dict[SplitRef, Provenance]:
+    """The splits written ``DATASET/SPLIT``; a UsageError for one that is not known or has no public labels."""
+    wanted = {}
+    for ref in map(SplitRef.parse, names):
+        splits = sources.dataset_class(registry, ref.dataset).splits
+        if ref.split not in splits:
+            raise unknown_name(f"split of {ref.dataset}", ref.split, splits)
+        if not splits[ref.split].labelled:
+            raise UsageError(f"--splits {ref}: it has no public labels.")
+        wanted[ref] = provenance
+    return wanted
+
+
+def label_places(registry: plugins.Registry, request: Request) -> list[Path]:
+    """Where labels are: of every official dataset that is found, and all generated worlds."""
+    places = [minicity.cache_folder() / "minicity"]
+    for name in registry.names("dataset"):
+        with suppress(AdaptBenchError):
+            places += sources.open_official(registry, name, request).label_places
+    return places
 
 
 def expressible(dataset: type[Dataset] | Dataset, class_set: str) -> bool:

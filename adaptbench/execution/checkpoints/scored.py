@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from adaptbench.contracts import plugins
 from adaptbench.contracts.method import Method
@@ -25,37 +26,75 @@ from adaptbench.records.jobspec import load_job, results_of
 from adaptbench.records.record import load_record
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """Weights with everything that decides how they are scored.
+class Author(NamedTuple):
+    """What a network comes from, as records have it: a method, or the file of somebody."""
+
+    name: str
+    version: int
+    title: str
+    paper: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Weights with everything that a score of them says.
 
     Attributes:
-        settings: in sizes of the profile.
         pretraining: what the network started from.
-        class_set: of the logits.
-        scored_on: dataset whose images its benchmark scores first; empty for imports.
-        dials: of the generated world they were trained in, where they are not the default.
+        class_set: what it is scored in.
         overrides: settings that differ from the defaults, for tables.
-        plugins: paths of plug-ins that its training was given.
-        fill: the method with its weights.
+        dials: of the generated world they were trained in, where they are not the default.
     """
 
     name: str
     origin: Origin
-    method: type[Method]
-    settings: Settings
     network: str
     pretraining: str
     class_set: str
     profile: Profile
     overrides: Mapping[str, Any]
     weights_sha256: str
-    plugins: tuple[Path, ...]
-    fill: Callable[[], Method]
     oracle: bool = False
     smoke: bool = False
-    scored_on: str = ""
     dials: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    @abstractmethod
+    def author(self) -> Author:
+        """What has made them."""
+
+    @property
+    @abstractmethod
+    def stated(self) -> dict[str, Any]:
+        """Everything that decides how the network sees an image, as JSON has it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Scored):
+    """Weights of one of our networks.
+
+    Attributes:
+        settings: in sizes of the profile.
+        scored_on: dataset whose images its benchmark scores first; empty for imports.
+        plugins: paths of plug-ins that its training was given.
+        fill: the method with its weights.
+    """
+
+    method: type[Method]
+    settings: Settings
+    plugins: tuple[Path, ...]
+    fill: Callable[[], Method]
+    scored_on: str = ""
+
+    @property
+    def author(self) -> Author:
+        """The method."""
+        return Author(self.method.name, self.method.version, self.method.title, self.method.paper)
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """The settings."""
+        return self.settings.model_dump(mode="json")
 
 
 def open_checkpoint(text: str, out: Path, profile_name: str | None, extra: tuple[Path, ...]) -> Checkpoint:

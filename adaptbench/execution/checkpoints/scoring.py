@@ -14,12 +14,14 @@ from adaptbench.contracts.benchmark import Protocol
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.protocols import DEFAULT, named
 from adaptbench.data import firewall
+from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError
-from adaptbench.evaluation.metrics import score
+from adaptbench.evaluation.metrics import mean_class_accuracy, score
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.evaluation.sizes import scored_size
+from adaptbench.execution.checkpoints.foreign import Foreign, ForeignScorer
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
-from adaptbench.execution.checkpoints.scored import Checkpoint
+from adaptbench.execution.checkpoints.scored import Checkpoint, Scored
 from adaptbench.execution.launch.processes import fix_threads, keep_freed_memory
 from adaptbench.execution.scoring import environment
 from adaptbench.records.checkpoint_scores import Evaluation, file_of, save_evaluation
@@ -31,11 +33,14 @@ from adaptbench.training.checkpoint import digest
 Announce = Callable[[LabelledSplit, int], Callable[[int], None]]
 
 
+_USUAL = Protocol()
+
+
 @dataclass(frozen=True)
 class Scoring:
     """One checkpoint on one split."""
 
-    checkpoint: Checkpoint
+    checkpoint: Scored
     split: LabelledSplit
     device: str
     protocol: str = DEFAULT
@@ -50,8 +55,8 @@ class Scoring:
         checkpoint = self.checkpoint
         return {
             "weights": checkpoint.weights_sha256,
-            "method": [checkpoint.method.name, checkpoint.method.version],
-            "settings": checkpoint.settings.model_dump(mode="json"),
+            "method": [checkpoint.author.name, checkpoint.author.version],
+            "settings": checkpoint.stated,
             "class_set": checkpoint.class_set,
             "profile": checkpoint.profile.name,
             "split": str(self.split.ref),
@@ -77,23 +82,36 @@ def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> Non
     checkpoint = scorings[0].checkpoint
     opened = [scoring.split.open() for scoring in scorings]
     closed = [place for dataset, _ in opened for place in dataset.label_places]
-    label_size = scored_size(scorings[0].rules.label_size, checkpoint.profile)
-    scorer = scorer_of(checkpoint, scorings[0].device, closed, label_size)
+    scorer = _scorer(checkpoint, scorings[0].device, closed, scorings[0].rules)
     for scoring, (dataset, samples) in zip(scorings, opened, strict=True):
         evaluation = _evaluate(scoring, scorer, dataset, samples, out, announce)
         firewall.require_intact()
         save_evaluation(evaluation, scoring.file(out))
 
 
+def _scorer(
+    checkpoint: Scored, device: str, closed: Sequence[Path], rules: Protocol
+) -> Scorer | ForeignScorer:
+    """What counts the checkpoint's predictions by the rules; its code cannot reach what is ``closed``."""
+    if isinstance(checkpoint, Foreign):
+        return ForeignScorer(checkpoint, rules)
+    if isinstance(checkpoint, Checkpoint):
+        return scorer_of(checkpoint, device, closed, rules)
+    raise TypeError(f"{type(checkpoint).__name__} cannot be scored")
+
+
 def scorer_of(
-    checkpoint: Checkpoint, device: str, closed: Sequence[Path], label_size: tuple[int, int] | None = None
+    checkpoint: Checkpoint, device: str, closed: Sequence[Path], rules: Protocol = _USUAL
 ) -> Scorer:
     """The checkpoint's network, ready to predict; its code cannot reach what is ``closed``."""
     fix_threads(checkpoint.profile.threads)
     keep_freed_memory()
     with firewall.closed(closed):
         method = checkpoint.fill()
-    scorer = Scorer(method, checkpoint.settings, torch.device(device), closed, lambda: False, label_size)
+    label_size = scored_size(rules.label_size, checkpoint.profile)
+    scorer = Scorer(
+        method, checkpoint.settings, torch.device(device), closed, lambda: False, label_size, rules.ignore
+    )
     if digest(scorer.network.state_dict()) != checkpoint.weights_sha256:
         raise RunStateError(
             f"The weights of {checkpoint.name} are not those that its record names. Train it again."
@@ -103,7 +121,7 @@ def scorer_of(
 
 def _evaluate(
     scoring: Scoring,
-    scorer: Scorer,
+    scorer: Scorer | ForeignScorer,
     dataset: Dataset,
     samples: Sequence[Sample],
     out: Path,
@@ -113,33 +131,34 @@ def _evaluate(
     progress = announce(split, len(samples))
     confusion = scorer.confusion(dataset, samples, lambda sample, number, prediction: progress(number + 1))
     confusion.save(scoring.file(out).with_suffix(".npz"))
-    parameters = sum(parameter.numel() for parameter in scorer.network.parameters())
+    total, classes = confusion.total(), class_set(checkpoint.class_set)
     return Evaluation(
         evaluation_hash=content_hash(scoring.identity()),
         checkpoint=checkpoint.name,
         origin=checkpoint.origin,
-        method=checkpoint.method.name,
-        method_title=checkpoint.method.title,
-        method_version=checkpoint.method.version,
-        paper=checkpoint.method.paper,
+        method=checkpoint.author.name,
+        method_title=checkpoint.author.title,
+        method_version=checkpoint.author.version,
+        paper=checkpoint.author.paper,
         oracle=checkpoint.oracle,
         smoke=checkpoint.smoke or split.limit is not None,
         profile=checkpoint.profile.name,
         network=NetworkInfo(
-            name=checkpoint.network, parameters=parameters, pretraining=checkpoint.pretraining
+            name=checkpoint.network, parameters=scorer.parameters, pretraining=checkpoint.pretraining
         ),
-        settings=checkpoint.settings.model_dump(mode="json"),
+        settings=checkpoint.stated,
         overrides=dict(checkpoint.overrides),
         protocol=asdict(scoring.rules),
         data=split.source.identity(),
         score=score(
-            confusion.total(),
-            scorer.method.task.class_set,
+            total,
+            classes,
             split=str(split.ref),
             provenance=split.source.provenance,
             images=len(samples),
             absent=scoring.rules.absent_classes,
         ),
+        class_accuracy=100 * mean_class_accuracy(total[: len(classes)], classes.averaged),
         weights_sha256=checkpoint.weights_sha256,
         device=scoring.device,
         seconds=time.monotonic() - started,

@@ -11,7 +11,7 @@ from adaptbench.data.taxonomy import class_set
 from adaptbench.records.jobspec import JobSpec, content_hash
 
 #: What goes without saying in the name of a choice: so that it never changes its meaning, this never changes.
-_FIRST = {"label_size": "native", "absent_classes": "skip"}
+_FIRST = {"label_size": "native", "absent_classes": "skip", "ignore": "drop"}
 
 
 class Selection(NamedTuple):

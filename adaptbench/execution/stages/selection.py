@@ -79,9 +79,11 @@ def _keep(entry: PlannedStage, selection: Selection, scores: Scores, facts: Mapp
 
 
 def _rescored(spec: JobSpec) -> list[JobSpec]:
-    """A job as other protocols that choose by labels score the same networks."""
+    """A job as other protocols that choose by labels, and count void pixels alike, score the same networks."""
     found = {selection_by("oracle-best", spec): spec}
     for name, rules in choosing(class_set(spec.class_set).head):
+        if rules.ignore != spec.ranking["ignore"]:
+            continue
         scoring = {"label_size": rules.label_size, "absent_classes": rules.absent_classes, "class_set": name}
         job = spec.model_copy(update={"ranking": {**spec.ranking, **scoring}})
         found.setdefault(selection_by("oracle-best", job), job)
@@ -129,7 +131,9 @@ def _totals(
     """A snapshot's confusion matrix over the split, by the size of the labels."""
     with firewall.closed(context.closed_folders):
         method = filled_method(context.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
-    scorer = Scorer(method, entry.stage.settings, context.device, context.closed_folders, stop)
+    scorer = Scorer(
+        method, entry.stage.settings, context.device, context.closed_folders, stop, ignore=context.ignore
+    )
     sizes = [scored_size(stated, context.task.profile) for stated in label_sizes]
     found = scorer.totals(split.dataset, split.samples, sizes)
     firewall.require_intact()

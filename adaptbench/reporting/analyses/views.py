@@ -28,9 +28,10 @@ _LEGEND = (
     "of the other classes are not counted, and predictions of them are missed; *x19/16*: the mean of 19, with "
     "0 for absent ones, times 19/16, which is a mean of 16 only where the other three are never hit. None of "
     "these is the score of a head that was trained with M classes. *Small objects* and *things*: mean IoU of "
-    "such classes in the truth. *Per image*: mean IoU of the classes labelled in an image, and quantiles over "
-    "images. *By* condition, city or time of day: by the mean of the run's protocol. Counts are integers and "
-    "summed over the images before they are divided."
+    "such classes in the truth. *Void counted*: void pixels of the truth are errors of the class predicted there; "
+    "it can be had of runs whose protocol counts them. *Per image*: mean IoU of the classes labelled in an image, "
+    "and quantiles over images. *By* condition, city or time of day: by the mean of the run's protocol. Counts are "
+    "integers and summed over the images before they are divided."
 )
 #: A tag with more values, such as the sequence of an image, makes no table.
 _MOST_VALUES = 20
@@ -59,27 +60,33 @@ class Viewed(Measured):
     @cached_property
     def sections(self) -> Sections:
         """All scores."""
-        total, views = self.kept.total(), class_views(self.class_set, len(self.classes))
+        classes = len(self.classes)
+        total = closed(self.kept.total(), classes)
+        views = class_views(self.class_set, classes, void_counts=bool(total[-1].any()))
         found: dict[str, dict[str, float]] = {
-            "Mean IoU by class view": {view.name: view.miou(closed(total)) for view in views},
-            "Other scores": self._others(total),
+            "Mean IoU by class view": {view.name: view.miou(total) for view in views},
+            "Other scores": self._others(total[:-1]),
             "Mean IoU per image": self._per_image(),
         }
         for tag in sorted({key for facts in self.kept.tags for key in facts}):
             totals = self.kept.totals_by(tag)
             if len(totals) <= _MOST_VALUES:
                 average = Average.of(self.record.ranking)
-                section = f"Mean IoU of {len(average.classes or total)} classes by {tag.replace('_', ' ')}"
-                found[section] = {value: average.miou(matrix) for value, matrix in totals.items()}
+                section = (
+                    f"Mean IoU of {len(average.classes or self.classes)} classes by {tag.replace('_', ' ')}"
+                )
+                found[section] = {value: average.miou(matrix, classes) for value, matrix in totals.items()}
         return {
             section: {column: 100 * value for column, value in columns.items()}
             for section, columns in found.items()
         }
 
-    def _others(self, total: Matrix) -> dict[str, float]:
+    def _others(self, labelled: Matrix) -> dict[str, float]:
+        """From the rows of the classes; their pixels may be predicted as void, in the last column."""
+        total = np.pad(labelled, ((0, 1), (0, 0)))
         found = {
-            "pixel accuracy": accuracy(total),
-            "mean class accuracy": mean_class_accuracy(total),
+            "pixel accuracy": accuracy(labelled),
+            "mean class accuracy": mean_class_accuracy(labelled),
             "frequency-weighted IoU": frequency_weighted_iou(total),
         }
         for title, names in (("small objects", SMALL_OBJECTS), ("things", THINGS)):
@@ -89,7 +96,7 @@ class Viewed(Measured):
         return found
 
     def _per_image(self) -> dict[str, float]:
-        each = per_image_miou(self.kept.matrices)
+        each = per_image_miou(self.kept.matrices, len(self.classes))
         each = each[~np.isnan(each)]
         if not each.size:
             return dict.fromkeys(("mean", *_QUANTILES), float("nan"))

@@ -16,7 +16,7 @@ from adaptbench.data.taxonomy import IGNORE, LabelMap, class_set, label_map
 from adaptbench.errors import AdaptBenchError, DataError, RunStateError
 from adaptbench.planning.sources import dataset_class
 from adaptbench.records import formatting
-from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path, row_names
 from adaptbench.records.jobspec import JobSpec, load_job, predictions_folder
 from adaptbench.records.record import Record, folder_of
 from adaptbench.reporting.board import Board, View, boards
@@ -76,7 +76,8 @@ def _class_images(board: Board, out: Path, folder: Path, say: Callable[[str], No
         return [folder / "classes.png"]
     try:
         totals = [PerImageConfusion.load(file).total() for file in files]
-        if any(len(total) != len(board.classes) for total in totals):
+        names = row_names(totals[0], board.classes)
+        if any(len(total) != len(names) for total in totals):
             raise RunStateError(f"{files[0]} or another seed's is not of the {len(board.classes)} classes.")
     except RunStateError as error:
         say(f"{board.benchmark}: no image of the confusion. {error}")
@@ -84,7 +85,7 @@ def _class_images(board: Board, out: Path, folder: Path, say: Callable[[str], No
     total = np.sum(totals, axis=0)
     note = f"{where(board)}; seeds: {formatting.seed_list(best.seeds)}; percent of each true class"
     with plain_style():
-        save(confusion_image(total, board.classes, f"{board.title}: {best.label}", note), confusion)
+        save(confusion_image(total, names, f"{board.title}: {best.label}", note), confusion)
     return [folder / "classes.png", confusion]
 
 

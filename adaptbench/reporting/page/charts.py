@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adaptbench.errors import RunStateError
-from adaptbench.records.confusion_files import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion, row_names
 from adaptbench.records.record import Score
 from adaptbench.reporting.board import Board
 from adaptbench.reporting.figures import class_figures
@@ -212,7 +212,7 @@ def confusion(file: Path, score: Score, say: Callable[[str], None]) -> Chart | N
     except RunStateError as error:
         say(f"no confusion on the page. {error}")
         return None
-    classes = tuple(score.iou)
+    classes = row_names(total, tuple(score.iou))
     if len(classes) != len(total):
         return None
     with plain_style():

@@ -46,6 +46,7 @@ def test_every_protocol_has_boards_of_its_own() -> None:
         ("as-published:intrada", ("oracle-best", "native", "skip")),
         ("as-published:ehtdi", ("oracle-best", "1280x640", "skip")),
         ("as-published:hrda", ("last", "native", "skip")),
+        ("as-published:espnet", ("last", "native", "zero")),
     ],
 )
 def test_the_rules_of_the_papers(protocol: str, expected: tuple[str, str, str]) -> None:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from adaptbench.contracts.benchmark import VoidRule
 from adaptbench.errors import DataError, RunStateError
 from adaptbench.evaluation import confusion
-from adaptbench.evaluation.confusion import confusion_matrix
+from adaptbench.evaluation.confusion import confusion_matrix, confusion_with_void
 from adaptbench.records.confusion_files import PerImageConfusion
 
 Ids = npt.NDArray[np.integer]
@@ -164,3 +165,23 @@ def test_a_damaged_file_is_named(damage: str, tmp_path: Path) -> None:
         path.write_bytes({"empty": b"", "truncated": whole[:-100], "text": b"hello"}[damage])
     with pytest.raises(RunStateError, match=r"val\.npz is no file of confusion matrices"):
         PerImageConfusion.load(path)
+
+
+@given(maps(), st.sampled_from(["drop", "count"]), st.integers(0, 2**16))
+def test_void_is_one_more_row_and_column(case: tuple[Bytes, Ids, int], ignore: VoidRule, seed: int) -> None:
+    label, prediction, classes = case
+    void = np.random.default_rng(seed).random(label.shape) < 0.3
+    prediction = np.where(void, 255, prediction)
+    counts = [[0] * (classes + 1) for _ in range(classes + 1)]
+    for truth, guess in zip(label.ravel().tolist(), prediction.ravel().tolist(), strict=True):
+        if truth != 255 or ignore == "count":
+            counts[min(truth, classes)][min(guess, classes)] += 1
+    assert confusion_with_void(label, prediction, classes, ignore).tolist() == counts
+
+
+@pytest.mark.parametrize("ignore", ["drop", "count"])
+def test_void_is_255_and_nothing_else(ignore: VoidRule) -> None:
+    with pytest.raises(DataError, match=r"prediction holds the ids \[11\]"):
+        confusion_with_void(np.zeros((1, 2), np.uint8), np.array([[0, 11]]), 11, ignore)
+    with pytest.raises(DataError, match=r"label map holds the ids \[11\]"):
+        confusion_with_void(np.full((1, 1), 11, np.uint8), np.zeros((1, 1), np.uint8), 11, ignore)
