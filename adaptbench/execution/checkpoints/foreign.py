@@ -68,7 +68,7 @@ def opened(
             name=f"{place.file.stem}-{place.function}-{digest[:8]}",
             origin=Origin(kind="file", weights="all", source=place.weights.name, source_sha256=digest),
             network=sealed.facts["network"],
-            pretraining="as published",
+            pretraining="not stated",
             class_set=sealed.facts["stated"]["class_set"],
             profile=chosen,
             overrides={},

@@ -135,7 +135,7 @@ def label_places(registry: plugins.Registry, request: Request) -> list[Path]:
     """Where labels are: of every official dataset that is found, and all generated worlds."""
     places = [minicity.cache_folder() / "minicity"]
     for name in registry.names("dataset"):
-        with suppress(AdaptBenchError):
+        with suppress(DataError):  # it is not there
             places += sources.open_official(registry, name, request).label_places
     return places
 
