@@ -105,8 +105,9 @@ def resolve(
     plain = _scaled(_validate(schema, usual, where), profile)
     varied = _scaled(_validate(schema, {**usual, **stated}, "study:"), profile) if stated else plain
     settings = _validate(schema, {**varied, **overrides}, "--set")
-    shown = {key: varied[key] for key in stated if key == "network" or varied[key] != plain[key]}
-    return Resolved(settings, "transferred" if published is None else "published", {**shown, **overrides})
+    given = {**{key: varied[key] for key in stated}, **overrides}
+    changed = {k: v for k, v in given.items() if k == "network" or getattr(settings, k) != plain[k]}
+    return Resolved(settings, "transferred" if published is None else "published", changed)
 
 
 def stated_iterations(settings: Mapping[str, Any]) -> dict[str, int]:

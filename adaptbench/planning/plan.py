@@ -187,9 +187,9 @@ def _resolve(
     wanted = overrides.of(method)
     default = str(method.Settings.model_fields["network"].default)
     usual = chosen.networks.get(default, default)
-    if stated.get("network") == usual:
-        del stated["network"]
-    network = str(wanted.get("network", stated.get("network", usual)))
+    network = str(wanted.pop("network", stated.pop("network", usual)))
+    if network != usual:
+        wanted["network"] = network
     known = networks.spec(network)
     # What a paper states holds for its data and its start weights, too.
     pretrained = known.start is not None and {**stated, **wanted}.get("pretraining", "default") == "default"
@@ -252,7 +252,7 @@ def _job(
         settings_origin=resolved.origin,
         overrides={
             **resolved.overrides,
-            **{f"minicity.{dial}": value for dial, value in search.dials.items()},
+            **{f"minicity.{dial}": value for dial, value in search.moved_dials().items()},
         },
         data=dict(data),
         also=dict(also),

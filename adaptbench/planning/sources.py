@@ -42,6 +42,11 @@ class Search:
     request: Request
     dials: Mapping[str, Any]
 
+    def moved_dials(self) -> dict[str, Any]:
+        """The dials that do not stand where they usually do."""
+        usual = minicity.WorldSpec()
+        return {dial: value for dial, value in self.dials.items() if value != getattr(usual, dial)}
+
     def locate(self, benchmark: type[Benchmark], provenance: Provenance) -> dict[str, DataSource]:
         """The data source of every dataset of ``benchmark``. Nothing is generated yet.
 

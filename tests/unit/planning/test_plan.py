@@ -204,6 +204,22 @@ def test_equal_values_are_one_job() -> None:
     assert hashes(settings=("learning_rate=1",)) == hashes(settings=("learning_rate=1.0",))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"networks": ("deeplabv2-lite0",)},
+        {"settings": ("network=deeplabv2-lite0",)},
+        {"settings": ("momentum=0.9", "pretraining=default")},
+        {"settings": ("minicity.gap=1",)},
+    ],
+    ids=str,
+)
+def test_what_would_be_so_anyway_is_no_changed_setting(change: dict[str, Any]) -> None:
+    """Else a default row would lose its place on the board."""
+    assert job(**change).spec == job().spec
+    assert job(settings=("network=deeplabv2-mini",)).spec.overrides == {"network": "deeplabv2-mini"}
+
+
 def test_where_data_and_results_lie_does_not_matter(
     official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
