@@ -48,6 +48,21 @@ def confusion_matrix(
     return pairs[:num_classes, :num_classes].copy()
 
 
+def predicted_on_void(
+    label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.integer], num_classes: int
+) -> npt.NDArray[np.int64]:
+    """Counts how often each class was predicted where the label is 255; what is no class is left out.
+
+    Shape: ``(H, W)`` each to ``(num_classes,)`` int64.
+
+    Example:
+        >>> import numpy as np
+        >>> predicted_on_void(np.array([[0, 255, 255]], np.uint8), np.array([[0, 1, 1]]), 3).tolist()
+        [0, 2, 0]
+    """
+    return np.bincount(prediction[label == IGNORE], minlength=num_classes)[:num_classes]
+
+
 def confusion_with_void(
     label: npt.NDArray[np.uint8], prediction: npt.NDArray[np.integer], num_classes: int, ignore: VoidRule
 ) -> Matrix:

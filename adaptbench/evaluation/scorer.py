@@ -23,7 +23,7 @@ from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import nearest
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.errors import InterruptedTrainingError
-from adaptbench.evaluation.confusion import confusion_matrix, confusion_with_void
+from adaptbench.evaluation.confusion import confusion_matrix, confusion_with_void, predicted_on_void
 from adaptbench.evaluation.sizes import input_size
 from adaptbench.networks.inference import probability, segment, segment_confidently, segment_to
 from adaptbench.records.confusion_files import Matrix, PerImageConfusion
@@ -71,19 +71,21 @@ class Scorer:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def confusion(self, dataset: Dataset, samples: Sequence[Sample], tell: Tell) -> PerImageConfusion:
-        """One confusion matrix per sample, with a row for void where that counts.
+        """One confusion matrix per sample, with a row for void where that counts, and beside it where it does not.
 
         Raises:
             InterruptedTrainingError: asked to stop.
             DataError: there is no sample, or an image or label cannot be used.
         """
-        matrices = {}
+        matrices, void = {}, []
         for number, sample in enumerate(samples):
             self._go_on()
             truth, prediction = self.predict_labels(dataset, sample)
             matrices[sample.name] = self._counted(truth, prediction)
+            if self.ignore == "drop":
+                void.append(predicted_on_void(truth, prediction, len(self._classes)))
             tell(sample, number, prediction)
-        return PerImageConfusion.collect(matrices, [sample.tags for sample in samples])
+        return PerImageConfusion.collect(matrices, [sample.tags for sample in samples], void)
 
     def _counted(self, truth: UInt8, prediction: UInt8) -> Matrix:
         """The confusion matrix of an image. Shape: ``(H, W)`` train ids each."""

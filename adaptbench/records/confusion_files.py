@@ -60,11 +60,14 @@ class PerImageConfusion:
         matrices: Shape: ``(N, C, C)`` uint32; rows are the truth, columns the prediction. Void, where it counts or may
             be predicted, is one more row and column behind the classes.
         tags: facts about every sample, for example ``{"condition": "fog"}``; empty where none were kept.
+        void: what was predicted where the truth is void, for matrices that do not count it. Shape: ``(N, C)`` uint32;
+            None where the matrices have it, or it was not kept.
     """
 
     names: tuple[str, ...]
     matrices: npt.NDArray[np.uint32]
     tags: tuple[Mapping[str, str], ...] = ()
+    void: npt.NDArray[np.uint32] | None = None
 
     def __post_init__(self) -> None:
         shape = self.matrices.shape
@@ -72,21 +75,38 @@ class PerImageConfusion:
             raise DataError(f"Expected a square matrix per image for {len(self.names)} images, got {shape}.")
         if len(self.tags) not in (0, len(self.names)):
             raise DataError(f"Expected tags for {len(self.names)} images or none, got {len(self.tags)}.")
+        if self.void is not None and self.void.shape != shape[:2]:
+            raise DataError(f"Expected void pixels of shape {shape[:2]}, got {self.void.shape}.")
 
     @classmethod
     def collect(
-        cls, matrices: Mapping[str, Matrix], tags: Sequence[Mapping[str, str]] = ()
+        cls,
+        matrices: Mapping[str, Matrix],
+        tags: Sequence[Mapping[str, str]] = (),
+        void: Sequence[npt.NDArray[np.int64]] = (),
     ) -> PerImageConfusion:
-        """From one matrix per sample name, in the mapping's order, and the samples' tags."""
+        """From one matrix per sample name, in the mapping's order, the samples' tags and their void pixels, if any."""
         shapes = {matrix.shape for matrix in matrices.values()}
         if len(shapes) != 1:
             raise DataError(f"Expected at least one matrix, and all of one shape; got {sorted(shapes)}.")
-        return cls(tuple(matrices), np.stack(list(matrices.values())).astype(np.uint32), tuple(tags))
+        stacked = np.stack(list(matrices.values())).astype(np.uint32)
+        return cls(tuple(matrices), stacked, tuple(tags), np.stack(void).astype(np.uint32) if void else None)
 
     def total(self) -> Matrix:
         """Sum over the images. Shape: ``(C, C)`` int64."""
         summed: Matrix = self.matrices.sum(axis=0, dtype=np.int64)
         return summed
+
+    def total_with_void(self) -> Matrix | None:
+        """The same with one row and column more, for what is predicted where the truth is void; None if unknown.
+
+        Shape: ``(C + 1, C + 1)`` int64.
+        """
+        if self.void is None:
+            return None
+        return np.vstack(
+            [np.pad(self.total(), ((0, 0), (0, 1))), np.append(self.void.sum(axis=0, dtype=np.int64), 0)]
+        )
 
     def totals_by(self, tag: str) -> dict[str, Matrix]:
         """Sum over the images with each value of a tag, in the order of the values. Shape: ``(C, C)`` int64 each."""
@@ -99,7 +119,8 @@ class PerImageConfusion:
 
     def first(self, images: int | None) -> PerImageConfusion:
         """Those of the first images; all for None."""
-        return PerImageConfusion(self.names[:images], self.matrices[:images], self.tags[:images])
+        void = None if self.void is None else self.void[:images]
+        return PerImageConfusion(self.names[:images], self.matrices[:images], self.tags[:images], void)
 
     def save(self, path: Path) -> None:
         """Writes a compressed npz atomically; equal content gives equal bytes."""
@@ -108,6 +129,7 @@ class PerImageConfusion:
             "names": np.array(self.names, dtype=np.str_),
             "matrices": self.matrices,
             "tags": np.array(texts, dtype=np.str_),
+            **({} if self.void is None else {"void": self.void}),
         }
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays, **{_DIGEST: np.array(_digest(arrays))})  # type: ignore[arg-type]
@@ -123,7 +145,8 @@ class PerImageConfusion:
             names = tuple(str(name) for name in arrays["names"])
             texts = arrays.get("tags", ())  # not in files of older versions
             tags = tuple({str(k): str(v) for k, v in json.loads(str(text)).items()} for text in texts)
-            return cls(names, arrays["matrices"].astype(np.uint32, casting="safe"), tags)
+            void = arrays["void"].astype(np.uint32, casting="safe") if "void" in arrays else None
+            return cls(names, arrays["matrices"].astype(np.uint32, casting="safe"), tags, void)
         except (*_UNREADABLE, DataError) as error:
             raise RunStateError(
                 f"{path} is no file of confusion matrices ({error}). Delete the job's folder to run it again."

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conformance.conventions import CONVENTIONS
 
 from adaptbench.data.taxonomy import CITYSCAPES16OF19
-from adaptbench.evaluation.class_views import closed, selected
+from adaptbench.evaluation.class_views import closed, mean_with_void, selected
 from adaptbench.records.confusion_files import PerImageConfusion
 
 from .bench import PLUGINS, Bench, read_json
@@ -27,22 +28,29 @@ def scored(bench: Callable[[str], Bench]) -> Bench:
     for paper in PAPERS:
         answer = made.run("source_only", options=("--protocol", f"as-published:{paper}"))
         assert answer.code == 0, answer.output
+    for protocol in ("adaptbench", "as-published:espnet"):
+        answer = made.run("source_only", options=("--protocol", protocol))
+        assert answer.code == 0, answer.output
     sixteen = replace(made, plugins=(PLUGINS / "tiny_sixteen.py",), out=made.out.with_name("sixteen"))
     answer = sixteen.run("source_only", options=("--protocol", "as-published:hrda"))
     assert answer.code == 0, answer.output
     return made
 
 
-def run_of(out: Path, paper: str) -> tuple[Path, dict[str, Any]]:
-    """Folder and record of the run under the protocol of a paper."""
+def run_of(out: Path, paper: str | None) -> tuple[Path, dict[str, Any]]:
+    """Folder and record of the run under the protocol of a paper, or under ours."""
     folders = (out / "runs" / "minicity" / "tiny" / "source_only").iterdir()
-    found = {read_json(folder / "record.json")["ranking"]["protocol"]: folder for folder in folders}
-    folder = found[f"as-published:{paper}"]
+    found = {read_json(folder / "record.json")["ranking"].get("protocol"): folder for folder in folders}
+    folder = found[paper and f"as-published:{paper}"]
     return folder, read_json(folder / "record.json")
 
 
+def kept(folder: Path) -> PerImageConfusion:
+    return PerImageConfusion.load(folder / "confusion" / "cityscapes-val.npz")
+
+
 def counts(folder: Path) -> Any:
-    return closed(PerImageConfusion.load(folder / "confusion" / "cityscapes-val.npz").total())
+    return closed(kept(folder).total())
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -50,6 +58,15 @@ def test_the_mean_is_that_of_the_papers_evaluator(scored: Bench, paper: str) -> 
     folder, record = run_of(scored.out, paper)
     assert record["scores"][0]["miou"] == pytest.approx(100 * CONVENTIONS[paper].miou(counts(folder)))
     assert record["oracle"]
+
+
+def test_a_run_keeps_what_it_scores_where_void_counts(scored: Bench) -> None:
+    (ours, record), (theirs, counted) = run_of(scored.out, None), run_of(scored.out, "espnet")
+    void_counted = kept(theirs).total()
+    np.testing.assert_array_equal(kept(ours).total_with_void(), void_counted)
+    assert void_counted[-1].any() and not void_counted[:, -1].any()
+    assert counted["scores"][0]["miou"] == pytest.approx(100 * mean_with_void(void_counted))
+    assert counted["scores"][0]["miou"] < record["scores"][0]["miou"]
 
 
 def test_labels_are_reduced_where_the_paper_does_so(scored: Bench) -> None:

@@ -29,7 +29,7 @@ _LEGEND = (
     "0 for absent ones, times 19/16, which is a mean of 16 only where the other three are never hit. None of "
     "these is the score of a head that was trained with M classes. *Small objects* and *things*: mean IoU of "
     "such classes in the truth. *Void counted*: void pixels of the truth are errors of the class predicted there; "
-    "it can be had of runs whose protocol counts them. *Per image*: mean IoU of the classes labelled in an image, "
+    "runs of older versions have not kept them. *Per image*: mean IoU of the classes labelled in an image, "
     "and quantiles over images. *By* condition, city or time of day: by the mean of the run's protocol. Counts are "
     "integers and summed over the images before they are divided."
 )
@@ -61,7 +61,8 @@ class Viewed(Measured):
     def sections(self) -> Sections:
         """All scores."""
         classes = len(self.classes)
-        total = closed(self.kept.total(), classes)
+        with_void = self.kept.total_with_void()
+        total = closed(self.kept.total() if with_void is None else with_void, classes)
         views = class_views(self.class_set, classes, void_counts=bool(total[-1].any()))
         found: dict[str, dict[str, float]] = {
             "Mean IoU by class view": {view.name: view.miou(total) for view in views},

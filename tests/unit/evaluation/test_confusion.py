@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,18 @@ def test_tags_are_kept_and_may_be_missing(tmp_path: Path) -> None:
     assert PerImageConfusion.load(tmp_path / "older.npz").tags == ()
     with pytest.raises(DataError, match="tags for 3 images or none, got 2"):
         PerImageConfusion(some().names, some().matrices, tags[:2])
+
+
+def test_what_is_predicted_on_void_is_kept_beside(tmp_path: Path) -> None:
+    kept = replace(some(), void=np.arange(3 * len(some().matrices[0]), dtype=np.uint32).reshape(3, -1))
+    kept.save(tmp_path / "val.npz")
+    loaded = PerImageConfusion.load(tmp_path / "val.npz")
+    np.testing.assert_array_equal(loaded.void, kept.void)
+    np.testing.assert_array_equal(loaded.first(2).void, kept.void[:2])
+    np.testing.assert_array_equal(loaded.total_with_void()[:-1, :-1], kept.total())
+    np.testing.assert_array_equal(loaded.total_with_void()[-1], [*kept.void.sum(axis=0), 0])
+    with pytest.raises(DataError, match="void pixels of shape"):
+        replace(kept, void=kept.void[:2])
 
 
 def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:

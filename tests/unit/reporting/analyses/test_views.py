@@ -13,6 +13,7 @@ from forks import called, in_fork
 
 from adaptbench.cli import main
 from adaptbench.data.taxonomy import CAMVID11
+from adaptbench.evaluation.confusion import confusion_matrix, confusion_with_void, predicted_on_void
 from adaptbench.evaluation.metrics import miou
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
 from adaptbench.records.record import Record, save_record
@@ -56,6 +57,20 @@ def test_sections_are_of_the_images_they_name(viewed: list[Viewed]) -> None:
     each = [100 * miou(matrix) for matrix in matrices]
     assert sections["Mean IoU per image"]["median"] == pytest.approx(np.median(each))
     assert sections["Other scores"].keys() >= {"pixel accuracy", "mIoU of small objects (7 classes)"}
+
+
+def test_void_is_counted_beside(record: Maker) -> None:
+    """What runs under one convention keep says what they score under the other."""
+    truth, prediction = np.random.default_rng(0).integers(0, 19, (2, 30, 40)).astype(np.uint8)
+    truth[:5] = 255
+    one = record("dacs")
+    dropped = PerImageConfusion.collect(
+        {"a": confusion_matrix(truth, prediction, 19)}, (), [predicted_on_void(truth, prediction, 19)]
+    )
+    counted = PerImageConfusion.collect({"a": confusion_with_void(truth, prediction, 19, "count")})
+    views = [view(one, kept).sections["Mean IoU by class view"] for kept in (dropped, counted)]
+    assert views[0] == views[1]
+    assert views[0]["19 classes, absent ones 0, void counted"] < views[0]["19 classes, absent ones 0"]
 
 
 def test_files(viewed: list[Viewed], tmp_path: Path) -> None:
