@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from adaptbench.adaptation.parts import Assembly
+
 _DROP_PATH = "DropPath"  # mmcv, timm and this package each have a class of that name and no common base
 
 
@@ -76,7 +78,7 @@ def teacher_mode(module: nn.Module) -> None:
             part.eval()
 
 
-class Teacher(nn.Module):
+class Teacher(Assembly):
     """A copy of the student that follows it as a moving average and labels images.
 
     Only `update` changes its parameters; its buffers move by its own forward passes.

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from adaptbench.adaptation.parts import Assembly
 
-class FrozenEncoder(nn.Module):
+
+class FrozenEncoder(Assembly):
     """A copy of an encoder that never changes and is always in evaluation mode.
 
     The copy holds whatever weights the encoder has when it is made: the ImageNet weights if the network

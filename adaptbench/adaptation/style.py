@@ -85,14 +85,17 @@ def restyle(features: Tensor, style: Style) -> Tensor:
 
 
 def hallucinate(features: Tensor, weights: Tensor, base: Style) -> Tensor:
-    """Return the features followed by copies of them in mixed base styles.
+    """Return the features followed by copies of them in mixed base styles, computed in float32 at least.
 
     Shape: features float (B, C, H, W), weights float (B, N), see `draw_style_weights`, and base (N, C) each,
     to float (2B, C, H, W), originals first.
 
     Source: SHADE, arXiv 2204.02548, style hallucination; docs/quirks.md#s57.
     """
-    return torch.cat([features, restyle(features, mix_styles(weights.to(features), base))])
+    whole = features.to(torch.promote_types(features.dtype, torch.float32))
+    with torch.autocast(features.device.type, enabled=False):
+        copies = restyle(whole, mix_styles(weights.to(whole), base))
+    return torch.cat([features, copies.to(features)])
 
 
 class StyleHallucination(nn.Module):

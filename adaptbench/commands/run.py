@@ -111,6 +111,7 @@ def request_of(command: Run) -> Request:
         protocol=command.protocol,
         checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
+        precision=command.precision,
         device=command.device,
         plugins=(*command.plugins, *plugin_files),
         study=command.study,

@@ -137,6 +137,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         iterations=sum(r.stage.settings.iterations for r in results if r.stage.labeller is None),
         settings=spec.settings,
         settings_origin=spec.settings_origin,
+        precision=spec.precision,
         overrides=spec.overrides,
         data=_data(spec),
         shown_sizes=_shown_sizes(context, results[-1]),

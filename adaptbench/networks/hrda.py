@@ -21,6 +21,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adaptbench.adaptation.parts import Assembly
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
 from adaptbench.errors import UsageError
 from adaptbench.networks.detail_crop import CropBox, Size, draw_crop_box
@@ -147,7 +148,7 @@ def fuse(context: Tensor, attention: Tensor, detail: Tensor) -> Tensor:
     return resize_logits(attention, size) * detail + resize_logits(context, size)
 
 
-class HRDAHead(nn.Module):
+class HRDAHead(Assembly):
     """A decoder shared by both scales and a second one for the scale attention.
 
     Args:
@@ -225,7 +226,7 @@ class HRDAHead(nn.Module):
         return round(logits.shape[-2] * self.scale_ratio), round(logits.shape[-1] * self.scale_ratio)
 
 
-class HRDASegmentor(nn.Module):
+class HRDASegmentor(Assembly):
     """Backbone and HRDA head; parameter names are those of the published checkpoints."""
 
     def __init__(self, backbone: nn.Module, decode_head: HRDAHead, options: HRDAOptions) -> None:

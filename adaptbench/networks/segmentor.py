@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from adaptbench.adaptation.parts import Assembly
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.networks.smallest_side import smallest_side
 from adaptbench.networks.start_weights import StartWeights
@@ -15,7 +16,7 @@ from adaptbench.networks.two_outputs import TwoOutputHead
 from adaptbench.optim.recipe import recipe
 
 
-class Segmentor(nn.Module):
+class Segmentor(Assembly):
     """Backbone and decoder; parameter names are those of mmsegmentation's ``EncoderDecoder``."""
 
     def __init__(self, backbone: nn.Module, decode_head: nn.Module) -> None:

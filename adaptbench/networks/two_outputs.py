@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from adaptbench.adaptation.parts import Assembly
 
 
 @MODELS.register_module()
-class TwoOutputHead(nn.Module):
+class TwoOutputHead(Assembly):
     """Two decoders on one encoder; as a decoder it gives the main output alone.
 
     Source: AdaptSegNet, arXiv 1802.10349, section 3.2 (multi-level adaptation).

@@ -13,6 +13,7 @@ from adaptbench import networks
 from adaptbench.contracts import plugins, protocols
 from adaptbench.contracts.benchmark import PREFIX, Benchmark, CheckpointRule
 from adaptbench.contracts.method import Method
+from adaptbench.contracts.precision import Precision, in_identity, require_precision
 from adaptbench.contracts.profiles import Profile, Provenance, profile
 from adaptbench.contracts.settings import Resolved, resolve, stated_iterations
 from adaptbench.contracts.study import Study, load_study
@@ -234,7 +235,10 @@ def _job(
         stated = stated_iterations(settings)
         settings.update({name: min(number, request.limit) for name, number in stated.items()})
     device = device_name(request.device)
-    group = group_identity([method.name, method.version], benchmark, ranking, settings, chosen, device)
+    require_precision(request.precision, device)
+    group = group_identity(
+        [method.name, method.version], benchmark, ranking, settings, chosen, device, request.precision
+    )
     spec = JobSpec(
         job_hash=content_hash({**group, "seed": seed}),
         group_hash=content_hash(group),
@@ -258,6 +262,7 @@ def _job(
         also=dict(also),
         debug_pictures=request.debug_images,
         activation_checkpointing=request.activation_checkpointing,
+        precision=request.precision,
         plugins=[os.path.realpath(path) for path in request.plugins],
     )
     folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
@@ -277,6 +282,7 @@ def group_identity(
     settings: Mapping[str, Any],
     chosen: Profile,
     device: str,
+    precision: Precision,
 ) -> dict[str, Any]:
     """What jobs have in common that differ by the seed alone; ``method`` is its name and version."""
     found = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
@@ -290,6 +296,7 @@ def group_identity(
         "threads": chosen.threads,
         "scale": chosen.scale,
         "device": device,
+        **in_identity(precision),
     }
 
 

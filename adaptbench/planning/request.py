@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptbench.contracts.benchmark import CheckpointRule
+from adaptbench.contracts.precision import DEFAULT as FLOAT32
+from adaptbench.contracts.precision import Precision
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import DEFAULT
 from adaptbench.errors import UsageError
@@ -26,6 +28,7 @@ class Request:
         checkpoint: which weights are scored; None = as the protocol says.
         debug_images: iterations from one debug image to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
+        precision: number format of the networks while they train.
     """
 
     methods: Sequence[str] = ("all",)
@@ -44,6 +47,7 @@ class Request:
     checkpoint: CheckpointRule | None = None
     debug_images: int | None = None
     activation_checkpointing: bool = False
+    precision: Precision = FLOAT32
     device: str = "auto"
     plugins: Sequence[Path] = ()
     study: str | None = None

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from adaptbench.contracts.precision import DEFAULT, Precision
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
@@ -84,6 +85,8 @@ class JobSpec(Part):
     debug_pictures: int | None = None
     #: Whether encoders recompute their activations, with the same bits; in no hash.
     activation_checkpointing: bool = False
+    #: Number format of the networks while they train.
+    precision: Precision = DEFAULT
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 

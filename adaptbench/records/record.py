@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from adaptbench.contracts.precision import DEFAULT, Precision
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
 from adaptbench.records.jobspec import job_folder
@@ -150,6 +151,8 @@ class Record(Part):
     settings: dict[str, Any]
     #: ``published`` or ``transferred``: whether a paper states these settings for this pair.
     settings_origin: str
+    #: Number format of the networks while they trained.
+    precision: Precision = DEFAULT
     #: Settings the user changed with --set (a subset of ``settings``, or of the generated world's).
     overrides: dict[str, Any]
     #: Per dataset: provenance and version of the data.

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Literal, NamedTuple, Self
 
+from adaptbench.contracts.precision import DEFAULT
 from adaptbench.records import formatting
 from adaptbench.records.average import Average
 from adaptbench.records.found import in_order
@@ -356,6 +357,11 @@ def _variants(rows: Sequence[Row]) -> dict[str, str]:
     return reasons
 
 
-def _precedence(row: Row) -> tuple[int, int, bool]:
-    """Of several rows of a method with default settings: its newest version first, then more seeds, then published."""
-    return row.first.method_version, len(row.seeds), row.first.settings_origin == "published"
+def _precedence(row: Row) -> tuple[int, int, bool, bool]:
+    """Of several rows of a method with default settings: its newest version first, then more seeds, then published.
+
+    Of equal ones that in float32.
+    """
+    first = row.first
+    published = first.settings_origin == "published"
+    return first.method_version, len(row.seeds), published, first.precision == DEFAULT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+from adaptbench.contracts.precision import DEFAULT
 from adaptbench.records import formatting
 from adaptbench.records.record import Cost
 from adaptbench.reporting.board import Row
@@ -37,6 +38,13 @@ MEMORY = number(
     smaller_first=True,
     terminal=180,
 )
+#: Of the trainings; the usual one is not shown.
+PRECISION = column(
+    "precision",
+    lambda one: None if one.row.first.precision == DEFAULT else one.row.first.precision,
+    key="precision",
+    optional=True,
+)
 DEVICE = column("device", "row.devices", key="device", terminal=180, filtered=True)
 _PARAMETERS = number("parameters", "row.first.network.parameters", formatting.parameters, "parameters")
 _GPU_HOURS = number("GPU-hours", lambda one: gpu_hours(one.row), "{:.2f}".format, "gpu_hours")
@@ -48,10 +56,10 @@ _RATES = (
 _ENERGY = _known("energy", "training_joules", "{:.3g} kWh", 3.6e6)
 
 #: Of the table of costs.
-COLUMNS = (_PARAMETERS, _FLOPS, TRAINING_TIME, _GPU_HOURS, *_RATES, MEMORY, _ENERGY, DEVICE)
+COLUMNS = (_PARAMETERS, _FLOPS, TRAINING_TIME, _GPU_HOURS, *_RATES, MEMORY, _ENERGY, PRECISION, DEVICE)
 #: Of the CSV, in base units: seconds, MiB, FLOPs, joules.
 MACHINE_COLUMNS = (
-    *(TRAINING_TIME, *fields("row", "evaluation_seconds"), MEMORY, DEVICE),
+    *(TRAINING_TIME, *fields("row", "evaluation_seconds"), MEMORY, PRECISION, DEVICE),
     *(_GPU_HOURS, _FLOPS, *_RATES, _ENERGY),
 )
 

@@ -129,7 +129,13 @@ def _identity(found: Contribution, known: Known) -> Iterator[str]:
     method = [record.method, record.method_version]
     try:
         group = group_identity(
-            method, benchmark, record.ranking, record.settings, profile(record.profile), record.cost.device
+            method,
+            benchmark,
+            record.ranking,
+            record.settings,
+            profile(record.profile),
+            record.cost.device,
+            record.precision,
         )
     except DataError as error:
         yield f"its hashes cannot be checked without the start weights that it was trained from. {error}"

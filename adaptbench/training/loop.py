@@ -22,6 +22,7 @@ from mmengine.hooks import Hook
 from torch import Tensor, nn
 
 from adaptbench.contracts.method import Method
+from adaptbench.contracts.precision import DEFAULT, Precision
 from adaptbench.data.batch import Batch, Images
 from adaptbench.data.stream import TrainingStream, batches
 from adaptbench.draws import derive_seed
@@ -32,6 +33,7 @@ from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.divergence import DivergenceWatch
 from adaptbench.training.energy import energy_meter
+from adaptbench.training.precision import scaled, train_in
 
 #: Called with the iterations that are done, their total, and the last losses that were logged: sum, and by name.
 Report: TypeAlias = Callable[[int, int, float | None, Mapping[str, float]], None]
@@ -53,6 +55,7 @@ class TrainingLoop:
         device: where the training runs.
         workers: data loading processes.
         checkpoint_every: iterations between two checkpoints.
+        precision: number format of the method's networks.
         log_every: iterations between two lines of ``metrics.jsonl``.
         hooks: further hooks beside those of the method.
         report: called after every iteration with (iterations done, total, loss, losses by name); losses are those of
@@ -74,12 +77,14 @@ class TrainingLoop:
         device: torch.device,
         workers: int,
         checkpoint_every: int,
+        precision: Precision = DEFAULT,
         log_every: int = 10,
         hooks: Sequence[Hook] = (),
         report: Report = lambda *_: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model = method.to(device)
+        train_in(precision, self.model, device)
         self.stream = stream
         self.work_dir = str(folder)
         self.logger = logging.getLogger("adaptbench.training")
@@ -87,7 +92,7 @@ class TrainingLoop:
         self.max_iters = len(stream)
         self.seconds = 0.0
         self.energy = energy_meter(device)
-        self.optim_wrapper = method.optimizers()
+        self.optim_wrapper = scaled(method.optimizers(), precision, device)
         self.param_schedulers = method.schedules(self.optim_wrapper)
         self.hooks: list[Hook] = [*method.hooks(), ClassShares(log_every), *hooks]
         self._device = device

@@ -44,9 +44,9 @@ def build(stage: Stage, seed: int = 0) -> Method:
     return stage.method(task_of(stage.method), stage.settings)
 
 
-def batch_of(method: type[Method], iteration: int = 0) -> Batch:
+def batch_of(method: type[Method], iteration: int = 0, crop: int | None = None) -> Batch:
     """Random images; labels in blocks, some of them to be ignored."""
-    crop = settings_of(method).crop
+    crop = crop or settings_of(method).crop
     random = torch.Generator().manual_seed(iteration)
     blocks = torch.randint(len(CITYSCAPES19) + 1, (2, 1, 4, 4), generator=random)
     blocks[blocks == len(CITYSCAPES19)] = IGNORE

@@ -13,6 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from adaptbench.errors import InterruptedTrainingError
+from adaptbench.training import precision
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -43,7 +44,10 @@ def locked(path: Path, stop: Callable[[], bool], say: Callable[[str], None]) -> 
 
 
 def fix_threads(threads: int) -> None:
-    """Fixes the number of threads and deterministic kernels: they decide the bits of a training."""
+    """Fixes the number of threads, deterministic kernels and whole products: they decide the bits of a training.
+
+    By default cuDNN rounds what convolutions in float32 multiply to TF32, on GPUs that have it.
+    """
     torch.set_num_threads(threads)
     cv2.setNumThreads(0)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -51,6 +55,7 @@ def fix_threads(threads: int) -> None:
     # By default every new tensor is filled, so that kernels that read too early are noticed.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+    precision.allow_tf32(allowed=False)
 
 
 def keep_freed_memory() -> None:

@@ -32,7 +32,7 @@ from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.records.jobspec import load_job
 from adaptbench.storage import sealed_json, streams
 from adaptbench.storage.plain_files import file_digest
-from adaptbench.training import checkpoint, label_free, snapshots
+from adaptbench.training import checkpoint, label_free, precision, snapshots
 from adaptbench.training.debug_images import DebugImages
 from adaptbench.training.label_pass import Item, label_images
 from adaptbench.training.loop import TrainingLoop, stage_seed
@@ -83,6 +83,7 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     if labels is not None:
         _keep_ranking(context, entry, labels)
     method = build_method(context, entry, seed)
+    precision.require_available(context.spec.precision, context.device)
     if not isinstance(method.student, HRDASegmentor):  # which has looked at its crops itself
         require_trainable(stage.method.name, method.student, stream.sizes(), stage.settings.batch_size)
     if context.spec.activation_checkpointing:
@@ -95,6 +96,7 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
         stream,
         folder,
         device=context.device,
+        precision=context.spec.precision,
         workers=chosen.workers,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         hooks=[*_debug_images(context, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],

@@ -9,6 +9,7 @@ from typing import Any
 from adaptbench import networks
 from adaptbench.contracts.benchmark import CheckpointRule
 from adaptbench.contracts.method import Stage
+from adaptbench.contracts.precision import in_identity
 from adaptbench.data import firewall
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.stages.choice import Selection, seen_digest, selection_by, weights_name
@@ -159,6 +160,7 @@ def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
         "limit": spec.limit,
         "threads": spec.threads,
         "device": spec.device,
+        **({} if stage.labeller else in_identity(spec.precision)),
         **({} if entry.labels is None else {"pseudo_labels": entry.labels.hash}),
         **({} if stage.labeller is None else stage.labeller.identity()),
     }

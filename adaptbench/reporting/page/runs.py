@@ -94,6 +94,7 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
         ("evaluation time", formatting.duration(cost.evaluation_seconds)),
         *costs.facts(cost),
         ("peak memory", formatting.memory(cost.peak_memory_mib)),
+        ("precision", record.precision),
         ("device", cost.device),
         ("origin", record.origin),
         ("job", record.job_hash),

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from adaptbench.contracts.precision import DEFAULT, Precision
 from adaptbench.records import documents
 from adaptbench.records.documents import Part, Unreadable
 from adaptbench.records.jobspec import JobSpec, content_hash
@@ -34,13 +35,19 @@ class Series(Part):
     profile: str
     ranking_hash: str
     device: str
+    precision: Precision = DEFAULT
     settings: list[str]
     limit: int | None
     variants: dict[str, str]
 
+    @property
+    def machine(self) -> str:
+        """Where, and in which number format, its networks are trained."""
+        return self.device if self.precision == DEFAULT else f"{self.device}, {self.precision}"
+
     def path(self, out: Path) -> Path:
         """Where it is kept: a later run under the same circumstances takes its place."""
-        identity = [self.study, self.ranking_hash, self.device, self.settings]
+        identity = [self.study, self.ranking_hash, self.machine, self.settings]
         return out / "studies" / self.study.replace("/", "-") / f"{content_hash(identity)}.json"
 
 
@@ -64,6 +71,7 @@ def series_of(
             profile=first.profile,
             ranking_hash=ranking_hash,
             device=first.device,
+            precision=first.precision,
             settings=own,
             limit=first.limit,
             variants=variants[ranking_hash],
@@ -84,7 +92,7 @@ def current(found: Iterable[Series], records: Iterable[Record]) -> list[Series]:
         known = {hashes[group] for group in series.variants.values() if group in hashes}
         moved = known and series.ranking_hash not in known
         one = series.model_copy(update={"ranking_hash": min(known)}) if moved else series
-        key = (one.study, one.ranking_hash, one.device, *one.settings)
+        key = (one.study, one.ranking_hash, one.machine, *one.settings)
         kept[key] = kept.get(key, one) if moved else one
     return list(kept.values())
 

@@ -137,7 +137,7 @@ def circumstances(table: StudyTable) -> str:
     start = formatting.enumeration(sorted({record.network.pretraining for record in table.records}))
     return (
         f"Ours: {series.board}, protocol {series.ranking_hash[:8]}, profile {series.profile}, {data}, start weights "
-        f"{start or 'unknown yet'}, {series.device}{options}.{smoke}"
+        f"{start or 'unknown yet'}, {series.machine}{options}.{smoke}"
     )
 
 

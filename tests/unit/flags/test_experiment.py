@@ -44,6 +44,7 @@ EVERYTHING = Run(
     checkpoint="snd",
     debug_images=5,
     activation_checkpointing=True,
+    precision="bf16",
     force=True,
     only_failed=True,
     plugins=(Path("plugins/one.py"),),

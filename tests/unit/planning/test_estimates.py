@@ -202,6 +202,7 @@ def test_rows_of_the_same_benchmark_go_before_others() -> None:
         row(network="daformer-lite0"),
         row(profile="paper"),
         row(device="cuda"),
+        row(precision="bf16"),
         row(overrides="crop=64"),
         row(overrides="network=deeplabv2-mini, scales=[0.5, 1.0]"),
         row(ranked_split="False"),
@@ -216,6 +217,7 @@ def test_rows_of_other_work_tell_nothing(other: dict[str, str]) -> None:
     [
         (("crop=64",), {}),
         ((), {"limit": 10}),
+        ((), {"precision": "bf16"}),
         ((), {"activation_checkpointing": True}),
         ((), {"checkpoint": "entropy"}),
     ],

@@ -95,6 +95,7 @@ def test_all_means_every_method() -> None:
         ({"benchmarks": ("gta5_to_cityscape",)}, "Unknown benchmark.*Did you mean 'gta5_to_cityscapes'"),
         ({"profile": "big"}, "Unknown profile 'big'.*Known: mini, paper"),
         ({"device": "tpu"}, "Unknown device 'tpu'"),
+        ({"precision": "tf32"}, "--precision tf32: only NVIDIA GPUs .* Use float32 or bf16"),
         ({"settings": ("crop",)}, "expected KEY=VALUE"),
         ({"settings": ("corp=64",)}, "Unknown setting 'corp'. Did you mean 'crop'"),
         ({"settings": ("source_only.corp=64",)}, "Unknown setting of source_only 'corp'"),
@@ -137,6 +138,7 @@ def test_a_bare_key_must_exist_in_every_method() -> None:
         {"seeds": (1,)},
         {"methods": ("oracle",)},
         {"limit": 5},
+        {"precision": "bf16"},
         {"settings": ("minicity.gap=0.5",)},
         {"settings": ("network=deeplabv2-r50", RANDOM)},
         {"settings": (RANDOM,)},
@@ -183,6 +185,8 @@ def test_settings_and_seeds_do_not_touch_the_ranking() -> None:
     assert hashes(settings=("crop=96",))[2] == base[2]
     assert hashes(seeds=(1,))[1:] == base[1:]
     assert hashes(methods=("oracle",))[2] == base[2]
+    assert hashes(precision="fp16")[2] == base[2]
+    assert hashes(precision="float32") == base
     assert hashes(settings=("network=deeplabv2-r50", RANDOM))[2] == base[2]
 
 

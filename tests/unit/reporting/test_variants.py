@@ -83,6 +83,21 @@ def test_a_method_has_one_default_row_which_its_score_does_not_choose(record: Ma
     assert [len(row.seeds) for row in only([*more, other]).rows] == [2]
 
 
+def test_a_precision_is_a_row_and_a_column_of_its_own(record: Maker) -> None:
+    """It is no changed setting; where both are there, float32 has the place, whatever it scores."""
+    other = {"precision": "bf16", "group_hash": "b" * 64, "job_hash": "b" * 64}
+    whole, short = record("dacs", 40.0), record("dacs", 50.0, **other)
+    assert [row.label for row in only([short]).ranked] == ["dacs"]
+    board = only([short, whole])
+    assert [row.label for row in board.ranked] == ["dacs (float32)"]
+    assert [row.label for row in board.variants] == ["dacs (bf16)"]
+    assert [line["precision"] for line in csv.DictReader(io.StringIO(render_csv([short, whole])))] == [
+        "",
+        "bf16",
+    ]
+    assert "| precision" in render_markdown([short]) and "precision" not in render_markdown([whole])
+
+
 def test_changed_controls_are_variants_too(record: Maker) -> None:
     changed = {"tags": ("oracle",), "overrides": {"network": "mit-b0"}}
     board = only([record("oracle", tags=("oracle",)), record("oracle", **changed), record("dacs")])

@@ -16,7 +16,7 @@ from adaptbench.cli import main
 from adaptbench.contracts.study import Delta, Published, Study, Variant
 from adaptbench.records.jobspec import job_folder
 from adaptbench.records.record import NetworkInfo, Record, save_record
-from adaptbench.reporting.studies.series import Series, find_series, save_series
+from adaptbench.reporting.studies.series import Series, current, find_series, save_series
 from adaptbench.reporting.studies.study_page import (
     check_table,
     render_csv,
@@ -258,9 +258,11 @@ def test_a_series_is_kept_under_its_circumstances(finished: list[Record], tmp_pa
         first.model_copy(update={"variants": {"full": "new"}}), tmp_path
     )  # a method's version was raised
     save_series(first.model_copy(update={"device": "cuda"}), tmp_path)
+    save_series(first.model_copy(update={"precision": "bf16"}), tmp_path)
     found, unreadable = find_series(tmp_path)
-    kept = {one.device: "off" in one.variants for one in found}
-    assert kept == {"cpu": False, "cuda": True} and len(found) == 2
+    kept = {one.machine: "off" in one.variants for one in found}
+    assert kept == {"cpu": False, "cuda": True, "cpu, bf16": True} and len(found) == 3
+    assert len(current(found, [])) == 3
     assert unreadable == []
 
 
