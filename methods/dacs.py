@@ -162,7 +162,7 @@ class DACS(Method[S]):
         blur = self.settings.blur and blur_applies(decisions[1])
         samples = range(len(batch.source.names))
         return MixDraws(
-            classes=draw_classes(batch.source.label, draws.numpy("mixed classes")),  # 4
+            classes=draw_classes(batch.source.on_cpu.label, draws.numpy("mixed classes")),  # 4
             augmentations=[self._draw_augment(draws, f"augmentation {i}", jitter, blur) for i in samples],
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
 from torch import Tensor
 
@@ -17,11 +18,18 @@ class Images:
         image: in the network's normalisation and order of channels (`NetworkSpec`), float32 ``(B, 3, H, W)``.
         trusted: where pseudo-labels may be used, uint8 ``(B, 1, H, W)``: 1 = yes, 0 = no, 255 = padded; None
             where the method asks for no margins.
+        loaded: the same before they were moved to a GPU; None where they were not.
     """
 
     image: Tensor
     names: tuple[str, ...]
     trusted: Tensor | None = field(default=None, kw_only=True)
+    loaded: Self | None = field(default=None, kw_only=True, repr=False)
+
+    @property
+    def on_cpu(self) -> Self:
+        """The images in the memory of the CPU, which reads them there without waiting for a GPU."""
+        return self if self.loaded is None else self.loaded
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -176,12 +177,13 @@ class TrainingLoop:
         self.iter += 1
 
     def _log(self, log: Mapping[str, Tensor]) -> None:
-        scalars = {key: float(value) for key, value in sorted(log.items()) if value.numel() == 1}
+        numbers = _read(log)
+        scalars = {key: values[0] for key, values in numbers.items() if log[key].numel() == 1}
         self._losses = {k: v for k, v in scalars.items() if k.rsplit(".", 1)[-1].startswith("loss")}
         rate = next(iter(by_name(self.optim_wrapper).values())).optimizer.param_groups[0]["lr"]
         line = {"iteration": self.iter, "loss": self._loss(), "learning_rate": rate, **scalars}
         finite = {k: (v if math.isfinite(v) else None) for k, v in line.items()}
-        vectors = {key: _rounded(value) for key, value in sorted(log.items()) if value.numel() != 1}
+        vectors = {key: _rounded(values) for key, values in numbers.items() if key not in scalars}
         append_text(self._folder / "metrics.jsonl", json.dumps({**finite, **vectors}) + "\n")
 
     def _loss(self) -> float:
@@ -247,9 +249,19 @@ def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()}
 
 
-def _rounded(vector: Tensor) -> list[float | None]:
+def _read(log: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """The numbers of a log, sorted by their names; a GPU is waited for once."""
+    keys = sorted(log)
+    if not keys:
+        return {}
+    numbers = torch.cat([log[key].detach().double().reshape(-1) for key in keys]).tolist()
+    ends = accumulate(log[key].numel() for key in keys)
+    return {key: numbers[end - log[key].numel() : end] for key, end in zip(keys, ends, strict=True)}
+
+
+def _rounded(vector: Sequence[float]) -> list[float | None]:
     """A vector as a log wants it: short."""
-    return [round(value, 5) if math.isfinite(value) else None for value in vector.tolist()]
+    return [round(value, 5) if math.isfinite(value) else None for value in vector]
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -263,7 +275,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 def _moved(images: AnyImages, device: torch.device) -> AnyImages:
     tensors = {name: value for name, value in vars(images).items() if isinstance(value, Tensor)}
     moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
-    return replace(images, **moved)
+    return replace(images, **moved, loaded=images)
 
 
 def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:
