@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -25,6 +26,11 @@ class Images:
     names: tuple[str, ...]
     trusted: Tensor | None = field(default=None, kw_only=True)
     loaded: Self | None = field(default=None, kw_only=True, repr=False)
+
+    def map(self, change: Callable[[Tensor], Tensor], **others: Any) -> Self:
+        """The same images with changed tensors, and with other values of what is no tensor."""
+        changed: dict[str, Any] = {k: change(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **changed, **others)
 
     @property
     def on_cpu(self) -> Self:
@@ -54,6 +60,11 @@ class Batch:
     draws: Draws
     labelled: LabelledImages
     target: Images | None
+
+    def pin_memory(self) -> Batch:
+        """The batch in memory that a GPU copies from while the CPU goes on; torch's DataLoader calls it."""
+        target = None if self.target is None else self.target.map(Tensor.pin_memory)
+        return replace(self, labelled=self.labelled.map(Tensor.pin_memory), target=target)
 
     @property
     def source(self) -> LabelledImages:

@@ -373,11 +373,15 @@ def _require_one_size(*domains: Domain | None) -> None:
             )
 
 
-def batches(stream: TrainingStream, first: int, workers: int) -> Iterator[Batch]:
-    """Batches ``first`` to the last, in order, decoded by ``workers`` processes beside the training."""
+def batches(stream: TrainingStream, first: int, workers: int, *, pinned: bool = False) -> Iterator[Batch]:
+    """Batches ``first`` to the last, in order, decoded by ``workers`` processes beside the training.
+
+    ``pinned`` ones lie in memory that a GPU copies from while the CPU goes on.
+    """
     _ = stream.rare_classes, stream.balanced_picks  # made once, here, and not by every worker
     if workers == 0:
-        yield from (stream[i] for i in range(first, len(stream)))
+        made = (stream[i] for i in range(first, len(stream)))
+        yield from (batch.pin_memory() for batch in made) if pinned else made
         return
     with signals.held():  # else one sent to the whole job kills its workers, and it fails instead of saving
         loaded = iter(
@@ -387,6 +391,7 @@ def batches(stream: TrainingStream, first: int, workers: int) -> Iterator[Batch]
                 sampler=range(first, len(stream)),
                 num_workers=workers,
                 prefetch_factor=2,
+                pin_memory=pinned,
             )
         )
     yield from loaded

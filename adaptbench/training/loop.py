@@ -141,7 +141,7 @@ class TrainingLoop:
         self._call_hooks("before_train_epoch")
         self.energy.start()
         started = time.monotonic()
-        for batch in batches(self.stream, self.iter, self._workers):
+        for batch in batches(self.stream, self.iter, self._workers, pinned=self._device.type == "cuda"):
             self._iterate(batch)
             loss = self._loss() if self._losses else None
             self._report(self.iter, self.max_iters, loss, self._losses)
@@ -273,9 +273,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def _moved(images: AnyImages, device: torch.device) -> AnyImages:
-    tensors = {name: value for name, value in vars(images).items() if isinstance(value, Tensor)}
-    moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
-    return replace(images, **moved, loaded=images)
+    return images.map(lambda tensor: tensor.to(device, non_blocking=True), loaded=images)
 
 
 def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:

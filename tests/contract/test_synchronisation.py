@@ -73,9 +73,7 @@ def test_a_step_never_waits(training: Stage, request: pytest.FixtureRequest) -> 
 
 def _moved(images: AnyImages) -> AnyImages:
     """As the training loop moves images."""
-    tensors = {name: value for name, value in vars(images).items() if isinstance(value, Tensor)}
-    moved: dict[str, Any] = {name: value.as_subclass(OnDevice) for name, value in tensors.items()}
-    return replace(images, **moved, loaded=images)
+    return images.map(lambda tensor: tensor.as_subclass(OnDevice), loaded=images)
 
 
 def test_a_line_of_the_log_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:

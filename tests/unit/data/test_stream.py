@@ -81,6 +81,16 @@ def test_workers_give_the_same(domains: tuple[Domain, Domain]) -> None:
         assert_equal(a, b)
 
 
+def test_pinned_batches_are_the_same(domains: tuple[Domain, Domain], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU is not needed to see that the memory of every tensor is asked for."""
+    pinned = list[torch.Size]()
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self.shape) or self)
+    short = stream(domains, iterations=2)
+    for a, b in zip(batches(short, 0, 0, pinned=True), [short[0], short[1]], strict=True):
+        assert_equal(a, b)
+    assert len(pinned) == 2 * 3
+
+
 def test_another_seed_is_another_stream(domains: tuple[Domain, Domain]) -> None:
     assert not torch.equal(stream(domains, 3)[0].source.image, stream(domains, 4)[0].source.image)
 

@@ -19,7 +19,7 @@ from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
 from adaptbench.errors import RunStateError
 from adaptbench.training import checkpoint
-from adaptbench.training.loop import TrainingLoop
+from adaptbench.training.loop import TrainingLoop, to_device
 from adaptbench.training.watch import Shown, Watch
 
 _TASK = Task("test", "uda", CITYSCAPES19, profile("mini"))
@@ -106,6 +106,14 @@ def test_watched_are_one_of_every_few_and_the_last(tmp_path: Path, every: int, e
     assert [iteration for iteration, _, _ in note.notes] == expected
     assert all(parts == ["confident", "label", "weight"] for _, parts, _ in note.notes)
     assert loop.model.observers == []
+
+
+def test_a_batch_on_a_device_is_still_in_memory() -> None:
+    batch = Stream(1)[0]
+    moved = to_device(batch, torch.device("meta"))
+    assert (moved.source.image.device.type, moved.source.label.device.type) == ("meta", "meta")
+    assert moved.source.on_cpu.label is batch.source.label and moved.source.names == batch.source.names
+    assert to_device(batch, torch.device("cpu")) is batch and batch.source.on_cpu is batch.source
 
 
 def test_shares_are_logged_with_every_line_and_by_default_nothing_else_watches(tmp_path: Path) -> None:
