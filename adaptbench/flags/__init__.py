@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adaptbench.flags.bench import Bench
 from adaptbench.flags.checkpoints import Evaluate, Export, Import, Predict, Submit
 from adaptbench.flags.data import Data, Docs, Doctor, Ls
 from adaptbench.flags.options import Tracking
@@ -9,8 +10,9 @@ from adaptbench.flags.results import Analyse, Cite, Compare, Contribute, Dashboa
 from adaptbench.flags.run import Run
 
 __all__ = [
-    "EXIT_UNFINISHED", "EXIT_USAGE", "Analyse", "Cite", "Command", "Compare", "Contribute", "Dashboard", "Data", "Docs",
-    "Doctor", "Evaluate", "Export", "Import", "Ls", "Merge", "Predict", "Report", "Run", "Submit", "Tracking",
+    "EXIT_UNFINISHED", "EXIT_USAGE", "Analyse", "Bench", "Cite", "Command", "Compare", "Contribute", "Dashboard",
+    "Data", "Docs", "Doctor", "Evaluate", "Export", "Import", "Ls", "Merge", "Predict", "Report", "Run", "Submit",
+    "Tracking",
 ]  # fmt: skip
 
 EXIT_UNFINISHED = 1
@@ -19,5 +21,5 @@ EXIT_USAGE = 2
 #: A verb is one of these classes, in small letters, and a module of `adaptbench.commands`.
 Command = (
     Run | Import | Evaluate | Predict | Export | Submit | Data | Ls | Report | Analyse | Compare | Cite | Contribute
-    | Merge | Dashboard | Docs | Doctor
+    | Merge | Dashboard | Docs | Doctor | Bench
 )  # fmt: skip
