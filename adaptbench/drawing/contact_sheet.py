@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -108,8 +108,14 @@ def _draw_row(
             left = MARGIN + number * (panel + GAP)
             how = Image.Resampling.BOX if one.smooth else Image.Resampling.NEAREST
             sheet.paste(Image.fromarray(one.image).resize(_size(one, panel), how), (left, y[0]))
-            caption = fitted(one.caption, int(panel / _TEXT / _WIDE))
+            room = panel + (panel + GAP) * _free_after(row, number)
+            caption = fitted(one.caption, int(room / _TEXT / _WIDE))
             draw.text((left, y[1] + 2), caption, _QUIET, _font(_TEXT))
+
+
+def _free_after(row: Sequence[Panel | None], number: int) -> int:
+    """How many panels to the right of one have no caption, so that there is room for its own."""
+    return sum(1 for _ in takewhile(lambda one: one is None or not one.caption, row[number + 1 :]))
 
 
 def _draw_legend(

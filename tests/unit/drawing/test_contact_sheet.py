@@ -49,6 +49,16 @@ def test_long_headings_wrap_and_legends_take_lines(tmp_path: Path) -> None:
     assert (sheet[:, -MARGIN:] == 255).all(), "text runs over the border"
 
 
+@pytest.mark.parametrize(("neighbour", "longest"), [("", 2 * PANEL + GAP), ("y", PANEL)])
+def test_a_caption_is_as_long_as_there_is_room(tmp_path: Path, neighbour: str, longest: int) -> None:
+    columns = [Column("a", [panel(RED, caption="x" * 200)]), Column("b", [panel(RED, caption=neighbour)])]
+    contact_sheet(columns, [], [], tmp_path / "sheet.png")
+    line = opened(tmp_path / "sheet.png")[MARGIN + LINE + PANEL : -MARGIN, MARGIN:].min(axis=(0, 2))
+    (inked,) = np.nonzero(line < 255)
+    last = inked[inked < longest].max()
+    assert longest * 0.85 < last < longest
+
+
 def test_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         contact_sheet([Column("a", [panel(RED)])], ["heading"], [("road", RED)], tmp_path / name)
