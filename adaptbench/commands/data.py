@@ -1,4 +1,7 @@
-"""``data verify``: is a dataset complete and as released? ``data stats``: which classes it shows how often."""
+"""``data verify``: is a dataset complete and as released? ``data stats``: which classes it shows how often.
+
+``data cache`` has a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Column, Table
 
+from adaptbench.commands.data_cache import keep_images
 from adaptbench.commands.output import cell, say
 from adaptbench.commands.progress import bars
 from adaptbench.contracts import plugins
@@ -31,6 +35,8 @@ def execute(command: Data) -> int:
     console = Console()
     registry = plugins.discover(command.plugins)
     found = _opened(registry, command)
+    if command.action == "cache":
+        return keep_images(console, registry, found, command.image_cache, command.jobs)
     if command.action == "verify":
         return max(_verify(console, plugin, dataset, command.jobs) for plugin, dataset in found)
     return max(_stats(console, registry, plugin, dataset, command.jobs) for plugin, dataset in found)

@@ -19,6 +19,7 @@ from adaptbench.commands.progress import bars
 from adaptbench.commands.report import show_boards, show_studies
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import profile
+from adaptbench.data.image_cache import require_usable
 from adaptbench.errors import UsageError
 from adaptbench.execution.launch.local import Progress as JobProgress
 from adaptbench.execution.launch.local import anew, discard, not_finished, prepared, run_jobs, to_do
@@ -93,6 +94,8 @@ def request_of(command: Run) -> Request:
             "--set network=NAME."
         )
     require_positive(command, "limit", "jobs", "debug_images")
+    if command.image_cache is not None:
+        require_usable(command.image_cache.expanduser())
     benchmarks, plugin_files = _named(command.benchmarks or ())
     return Request(
         methods=command.methods or Request.methods,
@@ -111,6 +114,7 @@ def request_of(command: Run) -> Request:
         protocol=command.protocol,
         checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
+        image_cache=None if command.image_cache is None else command.image_cache.expanduser(),
         precision=command.precision,
         device=command.device,
         plugins=(*command.plugins, *plugin_files),

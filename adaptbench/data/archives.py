@@ -97,6 +97,14 @@ class Archive:
             if len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
         ]
 
+    def identity(self, name: str) -> str:
+        """Size and checksum of a file, as the archive lists them; an OSError if there is none."""
+        try:
+            listed = self._zip.getinfo(name)
+        except KeyError as error:
+            raise FileNotFoundError(f"no such file in the archive: {name}") from error
+        return f"{listed.file_size} bytes, crc {listed.CRC:08x}"
+
     def read(self, name: str) -> bytes:
         """Content of a file; its checksum is verified.
 

@@ -24,7 +24,7 @@ from adaptbench.errors import FirewallError, printable
 _NOTE_BYTES = 4096
 _EXIT_UNHEARD = 74
 #: Below it, trainings make files that they read: nothing there can be closed by granting what is around it.
-_SHARED_MEMORY = "/dev"
+SHARED_MEMORY = "/dev"
 
 _Watch = Callable[[str, tuple[object, ...]], None]
 _Note = Callable[[str], None]
@@ -60,6 +60,7 @@ def seal(
     forbidden: Iterable[Path],
     allowed: Collection[Path] = (),
     *,
+    opened: Iterable[Path] = (),
     used: Iterable[Path] = (),
     line: int | None = None,
 ) -> str | None:
@@ -70,6 +71,8 @@ def seal(
             folder may lie in a zip archive; the archive itself can then be read through `adaptbench.data.archives`
             only, file by file, and has to be open.
         allowed: files below them that may be opened all the same: what is trained on.
+        opened: folders below them in which files may be written and read all the same; not those in which anything else
+            lies that is forbidden, or that lie in it.
         used: folders that may be written to and read from. Those that are not there yet are made where need be: the
             kernel's wall closes what appears later beside a forbidden folder, or beside one that holds it.
         line: a pipe that takes what was refused; whoever holds the other end learns of it in any case.
@@ -86,7 +89,7 @@ def seal(
             "A method started threads before its training, which the label firewall could not reach. Start them in "
             "the training step."
         )
-    area = _area(forbidden, allowed, deep=True)
+    area = _area(forbidden, allowed, deep=True, opened=opened)
     lacking = _close_in_kernel(area, used)
     notes = Notes()
     _sealed.append(notes)
@@ -141,6 +144,7 @@ class _Area:
         named: the same under the names that were given, where links make them others.
         containers: zip archives with closed folders; what else is in them may be read.
         exceptions: files in them that may be opened.
+        opened: folders in them whose files may be.
         above: folders that a closed one lies in. Were one renamed, nobody could tell any more what is closed.
     """
 
@@ -148,6 +152,7 @@ class _Area:
     named: frozenset[str]
     containers: frozenset[str]
     exceptions: frozenset[str]
+    opened: frozenset[str]
     above: frozenset[str]
 
     def holds(self, path: str) -> bool:
@@ -157,10 +162,14 @@ class _Area:
             return False
         if real in self.containers:
             return True
+        if self.opened and surroundings.holds(self.opened, real):
+            return False
         return surroundings.holds(self.closed, real) or surroundings.holds(self.named, os.path.abspath(path))  # noqa: PTH100
 
 
-def _area(forbidden: Iterable[Path], allowed: Collection[Path], *, deep: bool) -> _Area:
+def _area(
+    forbidden: Iterable[Path], allowed: Collection[Path], *, deep: bool, opened: Iterable[Path] = ()
+) -> _Area:
     """What is closed; ``deep`` also looks for links in it and for mounts of it in other places."""
     named = [os.path.abspath(folder) for folder in forbidden]  # noqa: PTH100
     folders = {os.path.realpath(folder) for folder in named}
@@ -175,8 +184,21 @@ def _area(forbidden: Iterable[Path], allowed: Collection[Path], *, deep: bool) -
         named=frozenset(named) - closed,
         containers=frozenset(containers),
         exceptions=frozenset(_real_files(allowed)),
+        opened=frozenset(_open_alone(opened, closed | containers)),
         above=frozenset(parent for path in closed | containers for parent in surroundings.parents(path)),
     )
+
+
+def _open_alone(folders: Iterable[Path], closed: Collection[str]) -> Iterator[str]:
+    """The folders, without links, that lie in one closed folder and have to do with no other."""
+    for real in map(os.path.realpath, folders):
+        around = [path for path in closed if real == path or real.startswith(f"{path}{os.sep}")]
+        if (
+            len(around) == 1
+            and real not in closed
+            and not any(path.startswith(f"{real}{os.sep}") for path in closed)
+        ):
+            yield real
 
 
 def _real_files(paths: Iterable[Path]) -> Iterator[str]:
@@ -196,14 +218,14 @@ def _close_in_kernel(area: _Area, used: Iterable[Path]) -> str | None:
         return None
     if reason := landlock.missing():
         return f"Landlock is missing: {reason}"
-    if any(surroundings.holds({_SHARED_MEMORY}, path) for path in closed):
-        return f"labels lie in {_SHARED_MEMORY}, where trainings share memory"
+    if any(surroundings.holds({SHARED_MEMORY}, path) for path in closed):
+        return f"labels lie in {SHARED_MEMORY}, where trainings share memory"
     inside = functools.cache(functools.partial(surroundings.holds, closed))
     excepted = {path for path in area.exceptions if path in closed or inside(os.path.dirname(path))}  # noqa: PTH120
     try:
         _make(used, area.above)
         _hand_over_archives(area)
-        landlock.restrict([*surroundings.around(closed), *excepted])
+        landlock.restrict([*surroundings.around(closed), *excepted, *filter(os.path.lexists, area.opened)])
     except OSError as error:
         return f"the kernel or the file system refused ({error})"
     return None

@@ -14,7 +14,7 @@ from adaptbench.contracts.dataset import Dataset
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.task import Task
-from adaptbench.data import firewall
+from adaptbench.data import firewall, image_cache
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError
 from adaptbench.evaluation.sizes import input_size, scored_size
@@ -46,8 +46,8 @@ class JobContext:
 
     @property
     def closed_folders(self) -> list[Path]:
-        """What a method must not open: all labels, and images of scored datasets that it does not adapt to."""
-        return _closed_folders(self.benchmark, self.datasets, self.also)
+        """What a method must not open: all labels, images of scored datasets that it does not adapt to, kept images."""
+        return _closed_folders(self.spec, self.benchmark, self.datasets, self.also)
 
     @property
     def label_size(self) -> tuple[int, int] | None:
@@ -86,7 +86,7 @@ def open_job_context(spec: JobSpec, folder: Path) -> JobContext:
         if Path(source.root).is_dir()
     }
     method = registry.find("method", spec.method)
-    with firewall.closed(_closed_folders(benchmark, datasets, also)):
+    with firewall.closed(_closed_folders(spec, benchmark, datasets, also)):
         method_class = plugins.load(method)
     return JobContext(
         spec=spec,
@@ -101,7 +101,10 @@ def open_job_context(spec: JobSpec, folder: Path) -> JobContext:
 
 
 def _closed_folders(
-    benchmark: type[Benchmark], datasets: Mapping[str, Dataset], also: Mapping[str, Dataset]
+    spec: JobSpec,
+    benchmark: type[Benchmark],
+    datasets: Mapping[str, Dataset],
+    also: Mapping[str, Dataset],
 ) -> list[Path]:
     labels = [context for dataset in (*datasets.values(), *also.values()) for context in dataset.label_places]
     used = {dataset.root for dataset in datasets.values()}
@@ -109,4 +112,5 @@ def _closed_folders(
     if benchmark.setting == "dg":
         scored = [ref.dataset for ref in benchmark.scored() if ref not in benchmark.source]
         unseen += [datasets[name].root for name in dict.fromkeys(scored)]
-    return [*labels, *dict.fromkeys(unseen)]
+    kept = [] if spec.image_cache is None else [Path(spec.image_cache, image_cache.FOLDER)]
+    return [*labels, *dict.fromkeys(unseen), *kept]

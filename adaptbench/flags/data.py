@@ -8,26 +8,27 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from adaptbench.flags.options import DataPath, DataRoot, Flag, Json, Out, words
+from adaptbench.flags.options import DataPath, DataRoot, Flag, ImageCache, Json, Out, words
 
 
 @dataclass(frozen=True)
 class Data:
-    """Verify datasets file by file, or count their classes (which rare class sampling needs)."""
+    """Verify datasets file by file, count their classes (which rare class sampling needs), or keep decoded images."""
 
     examples: ClassVar[tuple[str, ...]] = (
-        "verify --data-root DATA",
         "verify gta5 cityscapes --data-root DATA",
         "stats gta5 --data-path gta5=DIR",
+        "cache gta5 cityscapes --data-root DATA --image-cache DIR",
     )
 
-    action: Annotated[Literal["verify", "stats"], tyro.conf.Positional]
+    action: Annotated[Literal["verify", "stats", "cache"], tyro.conf.Positional]
     """verify: counts, pairs, sizes, encodings and ids against the official release. stats: class statistics, counted
-    once and kept in the cache."""
+    once and kept in the cache. cache: images that are trained on, decoded before the first training."""
     names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")] = ()
     """Datasets; by default all that are found."""
     data_root: DataRoot = None
     data_path: DataPath = ()
+    image_cache: ImageCache = None
     jobs: Annotated[int | None, words("N")] = None
     """Processes at once; by default one per core."""
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()

@@ -37,6 +37,12 @@ DataRoot = Annotated[Path | None, words("PATH", "Parent folder of official datas
 DataPath = Annotated[
     tuple[str, ...], words("DATASET=PATH ...", "Folder of single datasets, beside the root.")
 ]
+ImageCache = Annotated[
+    Path | None,
+    words(
+        "DIR", "Keep decoded training images in this folder, and read them from it; numbers stay the same."
+    ),
+]
 CheckpointProfile = Annotated[
     ProfileName | None,
     words(

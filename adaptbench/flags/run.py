@@ -12,7 +12,16 @@ from adaptbench.contracts.benchmark import CheckpointRule
 from adaptbench.contracts.precision import Precision
 from adaptbench.contracts.profiles import ProfileName
 from adaptbench.contracts.protocols import DEFAULT
-from adaptbench.flags.options import NO_TRACKING, DataPath, DataRoot, Device, Flag, TrackingFlags, words
+from adaptbench.flags.options import (
+    NO_TRACKING,
+    DataPath,
+    DataRoot,
+    Device,
+    Flag,
+    ImageCache,
+    TrackingFlags,
+    words,
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class Run:
     activation_checkpointing: Flag = False
     """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
     due. The numbers stay the same."""
+    image_cache: ImageCache = None
     precision: Annotated[Precision, words("{float32,tf32,bf16,fp16}")] = "float32"
     """Number format of the networks while they train, which makes other jobs; losses and averages of weights stay in
     float32, and so does every test. bf16 and fp16 save time and memory on GPUs that have them, tf32 time."""

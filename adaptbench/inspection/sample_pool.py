@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +27,7 @@ def each_sample(
     samples: Sequence[Sample],
     work: Callable[[Dataset, Sample], Result],
     workers: int | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Results of ``work``, a function of a module, on every sample, in the order of the samples.
 
     Workers open the dataset themselves, one per core by default; a single one stays in this process.

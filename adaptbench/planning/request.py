@@ -28,6 +28,7 @@ class Request:
         checkpoint: which weights are scored; None = as the protocol says.
         debug_images: iterations from one debug image to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
+        image_cache: folder in which decoded images are kept; None = they are not.
         precision: number format of the networks while they train.
     """
 
@@ -47,6 +48,7 @@ class Request:
     checkpoint: CheckpointRule | None = None
     debug_images: int | None = None
     activation_checkpointing: bool = False
+    image_cache: Path | None = None
     precision: Precision = FLOAT32
     device: str = "auto"
     plugins: Sequence[Path] = ()

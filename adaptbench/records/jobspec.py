@@ -85,6 +85,8 @@ class JobSpec(Part):
     debug_pictures: int | None = None
     #: Whether encoders recompute their activations, with the same bits; in no hash.
     activation_checkpointing: bool = False
+    #: Folder of decoded images, whose pixels are those of their files; in no hash.
+    image_cache: str | None = None
     #: Number format of the networks while they train.
     precision: Precision = DEFAULT
     #: Plug-in paths given with --plugins, needed to find the method again.

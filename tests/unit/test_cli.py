@@ -62,8 +62,8 @@ def test_import_and_evaluate() -> None:
 def test_flags() -> None:
     text = (
         "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
-        "--device cpu --limit 7 --debug-images 9 --activation-checkpointing --precision bf16 --dry-run --force "
-        "--plugins p q --timeout 2h --only-failed"
+        "--device cpu --limit 7 --debug-images 9 --activation-checkpointing --image-cache c "
+        "--precision bf16 --dry-run --force --plugins p q --timeout 2h --only-failed"
     )
     assert parse(text.split()) == Run(
         methods=("hrda", "fada"),
@@ -77,6 +77,7 @@ def test_flags() -> None:
         limit=7,
         debug_images=9,
         activation_checkpointing=True,
+        image_cache=Path("c"),
         precision="bf16",
         dry_run=True,
         force=True,

@@ -16,15 +16,16 @@ from adaptbench import networks, signals
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.profiles import profile
 from adaptbench.data import firewall
+from adaptbench.data.image_cache import ImageCache
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import InterruptedTrainingError, PluginError, RunStateError
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import ending, keep_traceback, reason_of
-from adaptbench.execution.stages.data import target_images, training_data
+from adaptbench.execution.stages.data import cached, target_images, training_data
 from adaptbench.execution.stages.planned import METRICS, PlannedStage, label_free_file, plan_stages
-from adaptbench.execution.stages.progress import Progress
+from adaptbench.execution.stages.progress import Progress, say
 from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, draw_sheet, write_table
 from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
 from adaptbench.execution.stages.weights import build_method, filled_method
@@ -77,6 +78,9 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     normalisation = networks.spec(stage.settings.network).normalisation
     labels = None if entry.labels is None else PseudoLabels(entry.labels.folder)
     data = training_data(context, stage, labels)
+    cache = _image_cache(context)
+    if cache is not None:
+        data = cached(data[0], cache), None if data[1] is None else cached(data[1], cache)
     stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
     stream.require_margins()
     seal(context, stream, outside)
@@ -105,6 +109,8 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     )
     with progress:
         loop.run()
+    if cache is not None:
+        say(str(cache))
     if entry.selection is not None:
         _score_snapshots(context, entry, stop)
     firewall.require_intact()
@@ -169,6 +175,13 @@ def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(context)}
     sealed_json.write(entry.folder / "result.json", cost)
+
+
+def _image_cache(context: JobContext) -> ImageCache | None:
+    """Where decoded images are kept, if anywhere."""
+    if context.spec.image_cache is None:
+        return None
+    return ImageCache(Path(context.spec.image_cache), say)
 
 
 def _keep_ranking(context: JobContext, entry: PlannedStage, kept: PseudoLabels) -> None:

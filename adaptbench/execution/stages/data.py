@@ -13,7 +13,9 @@ from adaptbench.contracts.benchmark import SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.method import Stage
 from adaptbench.data import firewall
+from adaptbench.data.image_cache import CachedImages, ImageCache
 from adaptbench.data.pseudo_labels import PseudoLabels, require_known
+from adaptbench.data.sample import Reader
 from adaptbench.data.stream import Domain, Item
 from adaptbench.data.taxonomy import IGNORE, label_map
 from adaptbench.draws import derive_seed
@@ -32,7 +34,7 @@ class PseudoLabelled(Dataset):
 
     def __init__(self, dataset: Dataset, classes: int) -> None:
         super().__init__(dataset.root)
-        self._dataset = dataset
+        self.images = dataset
         self._ids = frozenset((*range(classes), IGNORE))
 
     @property
@@ -42,11 +44,11 @@ class PseudoLabelled(Dataset):
 
     def samples(self, split: str) -> list[Sample]:
         """All samples of ``split``, without their pseudo-labels."""
-        return self._dataset.samples(split)
+        return self.images.samples(split)
 
     def read_image(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """The image. Shape: ``(H, W, 3)`` RGB uint8."""
-        return self._dataset.read_image(sample)
+        return self.images.read_image(sample)
 
 
 def training_data(
@@ -61,6 +63,18 @@ def training_data(
     if not stage.method.uses_target_images:
         return labelled, None
     return labelled, _domain(context, stage, context.benchmark.target, labelled=False)
+
+
+def cached(domain: Domain, cache: ImageCache) -> Domain:
+    """The same domain, whose images are kept in a cache and read from it; labels are not."""
+
+    def reader(dataset: Reader) -> Reader:
+        images = dataset.images if isinstance(dataset, PseudoLabelled) else dataset
+        return CachedImages(dataset, images, cache) if isinstance(images, Dataset) else dataset
+
+    readers = {id(dataset): reader(dataset) for dataset, *_ in domain.items}
+    items = [(readers[id(dataset)], sample, box, table) for dataset, sample, box, table in domain.items]
+    return replace(domain, items=items)
 
 
 def _pseudo_labelled(context: JobContext, stage: Stage, labels: PseudoLabels) -> tuple[Domain, Domain | None]:

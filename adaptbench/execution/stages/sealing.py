@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Collection
@@ -9,9 +10,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from adaptbench.data import firewall, minicity
+from adaptbench.data import firewall, image_cache, minicity
+from adaptbench.data.image_cache import CachedImages
 from adaptbench.data.sample import Sample
 from adaptbench.data.stream import Domain, TrainingStream
+from adaptbench.errors import UsageError
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.stages.progress import say
 
@@ -31,19 +34,31 @@ class Outside(NamedTuple):
 
 
 def seal(context: JobContext, stream: TrainingStream, outside: Outside | None = None) -> None:
-    """Puts all labels out of reach of this process, and in DG all target images, except what it trains on."""
+    """Puts all labels out of reach of this process, and in DG all target images, except what it trains on.
+
+    Raises:
+        UsageError: decoded images are to be kept where nothing may be read.
+    """
     labelled, target = _samples(stream.labelled), _samples(stream.target)
     allowed = [path for sample in labelled for path in (sample.image, sample.label)]
-    put_out_of_reach(context, [*allowed, *(sample.image for sample in target)], outside)
+    kept = _kept(stream.labelled) | _kept(stream.target)
+    _make(context, kept)
+    put_out_of_reach(context, [*allowed, *(sample.image for sample in target)], outside, kept)
 
 
-def put_out_of_reach(context: JobContext, allowed: Collection[Path], outside: Outside | None = None) -> None:
-    """Closes the context's folders except for ``allowed``, and says in the log by what."""
+def put_out_of_reach(
+    context: JobContext,
+    allowed: Collection[Path],
+    outside: Outside | None = None,
+    opened: Collection[Path] = (),
+) -> None:
+    """Closes the context's folders except for files ``allowed`` and folders ``opened``, and says in the log by what."""
     if outside is not None:
         tempfile.tempdir = os.environ["TMPDIR"] = str(outside.scratch)
     lacking = firewall.seal(
         context.closed_folders,
         allowed,
+        opened=opened,
         used=(context.folder, minicity.cache_folder() / "class-statistics", *_caches()),
         line=None if outside is None else outside.line.fileno(),
     )
@@ -55,6 +70,29 @@ def put_out_of_reach(context: JobContext, allowed: Collection[Path], outside: Ou
 
 def _samples(domain: Domain | None) -> list[Sample]:
     return [] if domain is None else [sample for _, sample, _, _ in domain.items]
+
+
+def _kept(domain: Domain | None) -> set[Path]:
+    """Folders in which the images of a domain are kept decoded."""
+    if domain is None:
+        return set()
+    beside = {(id(reader), sample.image.parent): (reader, sample) for reader, sample, _, _ in domain.items}
+    return {
+        reader.folder_of(sample) for reader, sample in beside.values() if isinstance(reader, CachedImages)
+    }
+
+
+def _make(context: JobContext, kept: Collection[Path]) -> None:
+    """Makes the folders of decoded images, as none can be opened that is made later."""
+    closed = {folder.resolve() for folder in context.closed_folders if folder.name != image_cache.FOLDER}
+    for folder in kept:
+        real = folder.resolve()
+        if any(parent in closed for parent in (real, *real.parents)):
+            raise UsageError(
+                f"--image-cache: {real} is out of reach of trainings, like labels. Choose another folder."
+            )
+        with contextlib.suppress(OSError):  # then nothing is kept, and the log says why
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 def _caches() -> list[Path]:

@@ -44,6 +44,7 @@ EVERYTHING = Run(
     checkpoint="snd",
     debug_images=5,
     activation_checkpointing=True,
+    image_cache=Path("decoded"),
     precision="bf16",
     force=True,
     only_failed=True,

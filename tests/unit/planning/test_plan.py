@@ -243,6 +243,12 @@ def test_debug_images_are_in_no_hash() -> None:
     assert hashes(debug_images=5) == hashes(debug_images=7) == hashes()
 
 
+def test_image_cache_is_in_no_hash(tmp_path: Path) -> None:
+    assert job().spec.image_cache is None
+    assert job(image_cache=tmp_path).spec.image_cache == str(tmp_path.resolve())
+    assert hashes(image_cache=tmp_path) == hashes(image_cache=Path("other")) == hashes()
+
+
 def test_activation_checkpointing_is_in_no_hash() -> None:
     assert not job().spec.activation_checkpointing
     assert job(activation_checkpointing=True).spec.activation_checkpointing
