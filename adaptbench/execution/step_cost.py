@@ -75,8 +75,8 @@ def _backward_flops(
 ) -> int:
     """As many for each gradient as in the pass forwards; arguments are those of the operator, shapes for tensors."""
     _bias, _stride, _padding, _dilation, transposed, _output_padding, _groups, wanted = rest
-    forwards: int = conv_flop_count(image, weight, gradient, transposed)
-    return forwards * sum(wanted[:2])
+    count: int = conv_flop_count(image, weight, gradient, transposed) * sum(wanted[:2])
+    return count
 
 
 def trainings(spec: JobSpec) -> list[int]:
