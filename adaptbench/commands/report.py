@@ -54,7 +54,8 @@ def execute(command: Report) -> int:
             print_json({"boards": made, "studies": study_page.to_json(studies)})
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
-        written = write_leaderboards(publishable(found.records), folder, tests=tests)
+        facts = comparison.gather(load_published(), plugins.discover(), ())  # its own controls are the committed ones
+        written = write_leaderboards(publishable(found.records), folder, tests=tests, facts=facts)
         from adaptbench.handbook.write import write_pages
 
         written += write_published(load_published(), FOLDER)
