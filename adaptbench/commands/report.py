@@ -54,7 +54,9 @@ def execute(command: Report) -> int:
             print_json({"boards": made, "studies": study_page.to_json(studies)})
     if command.publish:
         folder = plugins.ROOT / "results" / "minicity"
-        facts = comparison.gather(load_published(), plugins.discover(), ())  # its own controls are the committed ones
+        facts = comparison.gather(
+            load_published(), plugins.discover(), ()
+        )  # its own controls are the committed ones
         written = write_leaderboards(publishable(found.records), folder, tests=tests, facts=facts)
         from adaptbench.handbook.write import write_pages
 

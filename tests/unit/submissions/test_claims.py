@@ -33,7 +33,8 @@ def forge(run: Path, **fields: Any) -> None:
     benchmark: Any = plugins.load(REGISTRY.find("benchmark", "gta5_to_cityscapes"))
     method = [one.method, one.method_version]
     ranking = {**one.ranking, "data": one.data}
-    group = group_identity(method, benchmark, ranking, one.settings, profile(one.profile), one.cost.device)
+    chosen, device = profile(one.profile), one.cost.device
+    group = group_identity(method, benchmark, ranking, one.settings, chosen, device, one.precision)
     hashes = {
         "ranking": ranking,
         "ranking_hash": content_hash(ranking),
@@ -78,6 +79,10 @@ def test_forged_claims(
 def test_what_is_stated_is_taken(run: Path) -> None:
     forge(run, **with_setting(run, learning_rate=0.5), overrides={"learning_rate": 0.5})
     assert objections(read_folder(run), Known(REGISTRY, {})) == []
+    forge(run, precision="bf16")
+    assert objections(read_folder(run), Known(REGISTRY, {})) == []
+    changed(run, precision="float32")
+    assert any("hash is" in text for text in objections(read_folder(run), Known(REGISTRY, {})))
 
 
 def test_a_world_that_nobody_has(run: Path, tmp_path: Path, capsys: Said) -> None:
