@@ -24,8 +24,8 @@ _WALL_CLOCK = {
     "date.today",
 }
 _TIMES_OF_FILES = {"st_mtime", "st_mtime_ns", "st_ctime", "st_ctime_ns", "st_atime", "st_atime_ns"}
-#: When a status was written, which nobody asks; whether a file in memory, or a decoded image, is still that on disk; the
-#: order of stages, whose links have numbers for times.
+#: When a status was written, which nobody asks; whether a file in memory, or a decoded image, is still that on disk;
+#: the order of stages, whose links have numbers for times.
 _KNOWN = {
     "records/jobspec.py": {"time.time"},
     "networks/start_weights.py": {"st_mtime_ns"},
