@@ -14,8 +14,8 @@ class Assembly(nn.Module):
 def parts(module: nn.Module) -> Iterator[nn.Module]:
     """The outermost modules below ``module`` that hold weights and are no `Assembly`, in order, each once.
 
-    Encoders, decoders and discriminators: whose forward pass mixed precision and compilation are about. Losses,
-    soft labels, thresholds, averages of weights, fused scales and prototypes are outside.
+    Encoders, decoders and discriminators. Losses, soft labels, thresholds, averages of weights, fused scales and
+    prototypes are outside.
     """
     seen: set[nn.Module] = set()
     for child in module.children():

@@ -16,7 +16,8 @@ import torch
 from adaptbench.commands.output import console, print_json, say
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.precision import Precision
-from adaptbench.errors import UsageError
+from adaptbench.errors import AdaptBenchError, UsageError
+from adaptbench.execution.launch.endings import reason_of
 from adaptbench.execution.step_cost import StepCost, measured, stage_of, trainings
 from adaptbench.flags import EXIT_UNFINISHED, Bench
 from adaptbench.flags.options import require_positive
@@ -113,10 +114,14 @@ def _in_a_process(spec: JobSpec, number: int, steps: int) -> Line:
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
             return line(pool.submit(measured, arguments).result())
-        except torch.OutOfMemoryError:
-            return line(None, "out of memory")
         except BrokenProcessPool:
             return line(None, "killed, probably as memory ran out")
+        except (
+            AdaptBenchError,
+            MemoryError,
+            RuntimeError,
+        ) as error:  # a device without the precision, no memory
+            return line(None, reason_of(error))
 
 
 def _machine(lines: Sequence[Line]) -> str:

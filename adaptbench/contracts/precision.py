@@ -8,7 +8,7 @@ from adaptbench.errors import UsageError
 
 #: float32, or tf32: inputs of products rounded to 10 bits behind the point; bf16 and fp16: mixed precision.
 Precision: TypeAlias = Literal["float32", "tf32", "bf16", "fp16"]
-DEFAULT: Precision = "float32"
+FLOAT32: Precision = "float32"
 
 
 def require_precision(precision: Precision, device: str) -> None:
@@ -21,4 +21,4 @@ def require_precision(precision: Precision, device: str) -> None:
 
 def in_identity(precision: Precision) -> dict[str, Precision]:
     """The entry of a hash; none for float32, in which there was no choice once."""
-    return {} if precision == DEFAULT else {"precision": precision}
+    return {} if precision == FLOAT32 else {"precision": precision}

@@ -115,7 +115,8 @@ def step_cost(spec: JobSpec, number: int, steps: int) -> StepCost:
 
     def step(iteration: int) -> None:
         batch = to_device(_batch(stage, sizes, len(task.class_set), iteration), device)
-        method.train_step(batch, optimizers)
+        with precision.products_in(spec.precision):
+            method.train_step(batch, optimizers)
 
     first, *seconds = (_seconds(step, _FIRST_ITERATION + n, device) for n in range(steps + 1))
     memory = _peak_memory(device)

@@ -12,6 +12,8 @@ from adaptbench.contracts.precision import Precision
 from adaptbench.contracts.profiles import ProfileName
 from adaptbench.flags.options import Device, Flag, Json, Out, words
 
+_METHODS = ("source_only", "advent", "dacs", "daformer", "hrda", "mic", "fada", "ehtdi")
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -22,9 +24,7 @@ class Bench:
         "--methods hrda --profile paper --device cuda --precision float32 tf32 bf16 --steps 20",
     )
 
-    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD ...")] = (
-        *("source_only", "advent", "dacs", "daformer", "hrda", "mic", "fada", "ehtdi"),
-    )
+    methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD ...")] = _METHODS
     """Methods; of one with several trainings each has a line."""
     benchmark: Annotated[str, tyro.conf.arg(metavar="BENCHMARK")] = "gta5_to_cityscapes"
     """Gives the classes, and the sizes of images that are not cropped."""

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from adaptbench.contracts.plugins import ROOT
-from adaptbench.contracts.precision import DEFAULT
+from adaptbench.contracts.precision import FLOAT32
 from adaptbench.contracts.settings import stated_iterations
 from adaptbench.records.found import scan_records
 from adaptbench.records.jobspec import JobSpec, State
@@ -139,7 +139,7 @@ class BoardEstimates:
                     row["network"],
                     row["profile"],
                     row["device"],
-                    row.get("precision") or DEFAULT,
+                    row.get("precision") or FLOAT32,
                 )
                 seconds = float(row["training_seconds"]), float(row["evaluation_seconds"])
                 done = _Finished(int(row["iterations"]), *seconds, float(row["peak_memory_mib"]))

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptbench.contracts.benchmark import CheckpointRule
-from adaptbench.contracts.precision import DEFAULT as FLOAT32
-from adaptbench.contracts.precision import Precision
+from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import DEFAULT
 from adaptbench.errors import UsageError

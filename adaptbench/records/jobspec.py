@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from adaptbench.contracts.precision import DEFAULT, Precision
+from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
@@ -88,7 +88,7 @@ class JobSpec(Part):
     #: Folder of decoded images, whose pixels are those of their files; in no hash.
     image_cache: str | None = None
     #: Number format of the networks while they train.
-    precision: Precision = DEFAULT
+    precision: Precision = FLOAT32
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 

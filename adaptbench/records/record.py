@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from adaptbench.contracts.precision import DEFAULT, Precision
+from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
 from adaptbench.records.jobspec import job_folder
@@ -152,7 +152,7 @@ class Record(Part):
     #: ``published`` or ``transferred``: whether a paper states these settings for this pair.
     settings_origin: str
     #: Number format of the networks while they trained.
-    precision: Precision = DEFAULT
+    precision: Precision = FLOAT32
     #: Settings the user changed with --set (a subset of ``settings``, or of the generated world's).
     overrides: dict[str, Any]
     #: Per dataset: provenance and version of the data.

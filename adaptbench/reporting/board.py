@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Literal, NamedTuple, Self
 
-from adaptbench.contracts.precision import DEFAULT
+from adaptbench.contracts.precision import FLOAT32
 from adaptbench.records import formatting
 from adaptbench.records.average import Average
 from adaptbench.records.found import in_order
@@ -364,4 +364,4 @@ def _precedence(row: Row) -> tuple[int, int, bool, bool]:
     """
     first = row.first
     published = first.settings_origin == "published"
-    return first.method_version, len(row.seeds), published, first.precision == DEFAULT
+    return first.method_version, len(row.seeds), published, first.precision == FLOAT32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from adaptbench.contracts.precision import DEFAULT
+from adaptbench.contracts.precision import FLOAT32
 from adaptbench.records import formatting
 from adaptbench.records.record import Cost
 from adaptbench.reporting.board import Row
@@ -41,7 +41,7 @@ MEMORY = number(
 #: Of the trainings; the usual one is not shown.
 PRECISION = column(
     "precision",
-    lambda one: None if one.row.first.precision == DEFAULT else one.row.first.precision,
+    lambda one: None if one.row.first.precision == FLOAT32 else one.row.first.precision,
     key="precision",
     optional=True,
 )

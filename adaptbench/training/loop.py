@@ -23,7 +23,7 @@ from mmengine.hooks import Hook
 from torch import Tensor, nn
 
 from adaptbench.contracts.method import Method
-from adaptbench.contracts.precision import DEFAULT, Precision
+from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.data.batch import Batch, Images
 from adaptbench.data.stream import TrainingStream, batches
 from adaptbench.draws import derive_seed
@@ -34,7 +34,7 @@ from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.divergence import DivergenceWatch
 from adaptbench.training.energy import energy_meter
-from adaptbench.training.precision import scaled, train_in
+from adaptbench.training.precision import products_in, scaled, train_in
 
 #: Called with the iterations that are done, their total, and the last losses that were logged: sum, and by name.
 Report: TypeAlias = Callable[[int, int, float | None, Mapping[str, float]], None]
@@ -78,7 +78,7 @@ class TrainingLoop:
         device: torch.device,
         workers: int,
         checkpoint_every: int,
-        precision: Precision = DEFAULT,
+        precision: Precision = FLOAT32,
         log_every: int = 10,
         hooks: Sequence[Hook] = (),
         report: Report = lambda *_: None,
@@ -97,6 +97,7 @@ class TrainingLoop:
         self.param_schedulers = method.schedules(self.optim_wrapper)
         self.hooks: list[Hook] = [*method.hooks(), ClassShares(log_every), *hooks]
         self._device = device
+        self._precision: Precision = precision
         self._workers = workers
         self._checkpoint_every = checkpoint_every
         self._log_every = log_every
@@ -165,7 +166,8 @@ class TrainingLoop:
         self._call_hooks("before_train_iter", batch_idx=self.iter, data_batch=batch)
         seed_global_generators(batch.draws.seed("network"))  # dropout and drop path
         self.model.train()
-        log = dict(self.model.train_step(batch, self.optim_wrapper))
+        with products_in(self._precision):
+            log = dict(self.model.train_step(batch, self.optim_wrapper))
         self._watch.note(batch)
         self._call_hooks("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=log)
         if self.due(self._log_every):

@@ -11,7 +11,8 @@ optimisers; so torch's scaler is shared here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
@@ -46,9 +47,18 @@ def require_available(precision: Precision, device: torch.device) -> None:
         )
 
 
-def train_in(precision: Precision, method: nn.Module, device: torch.device) -> None:
-    """Makes the parts of ``method``, which lie on ``device``, compute in ``precision``."""
+@contextmanager
+def products_in(precision: Precision) -> Iterator[None]:
+    """Within the block, the one of a training step, products in float32 are rounded to TF32 if that is asked for."""
     allow_tf32(allowed=precision == "tf32")
+    try:
+        yield
+    finally:
+        allow_tf32(allowed=False)
+
+
+def train_in(precision: Precision, method: nn.Module, device: torch.device) -> None:
+    """Makes the parts of ``method``, which lie on ``device``, compute in ``precision``; see `products_in` for tf32."""
     if precision in _SHORT:
         for part in parts(method):
             part.forward = _Autocast(part.forward, device.type, _SHORT[precision])

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from adaptbench.contracts.precision import DEFAULT, Precision
+from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.records import documents
 from adaptbench.records.documents import Part, Unreadable
 from adaptbench.records.jobspec import JobSpec, content_hash
@@ -35,7 +35,7 @@ class Series(Part):
     profile: str
     ranking_hash: str
     device: str
-    precision: Precision = DEFAULT
+    precision: Precision = FLOAT32
     settings: list[str]
     limit: int | None
     variants: dict[str, str]
@@ -43,7 +43,7 @@ class Series(Part):
     @property
     def machine(self) -> str:
         """Where, and in which number format, its networks are trained."""
-        return self.device if self.precision == DEFAULT else f"{self.device}, {self.precision}"
+        return self.device if self.precision == FLOAT32 else f"{self.device}, {self.precision}"
 
     def path(self, out: Path) -> Path:
         """Where it is kept: a later run under the same circumstances takes its place."""

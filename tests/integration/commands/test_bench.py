@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,6 +17,7 @@ from torch import nn
 from adaptbench.cli import main
 from adaptbench.commands import bench
 from adaptbench.contracts.precision import Precision
+from adaptbench.errors import RunStateError
 from adaptbench.execution import step_cost
 from adaptbench.execution.step_cost import StepCost, counting
 from adaptbench.planning.plan import make_plan
@@ -121,6 +126,23 @@ def test_a_line_per_training_and_precision(
     assert (lines[0]["tflops_per_second"], lines[0]["times_as_fast"]) == (2.0, 1.0)
     assert (lines[1]["seconds"], lines[1]["reason"]) == (None, "out of memory")
     assert lines[-1]["times_as_fast"] == 1.0 and lines[-1]["images"] == "1 x 8x8"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "Out of memory: .*--activation-checkpointing"),
+        (RunStateError("no such format here"), "^no such format here$"),
+        (BrokenProcessPool(), "^killed"),
+    ],
+)
+def test_a_training_that_fails_is_a_line(
+    error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    monkeypatch.setattr(bench, "measured", Mock(side_effect=error))
+    line = bench._in_a_process(spec_of("dacs"), 0, 1)
+    assert line.cost is None and re.search(reason, line.reason)
 
 
 def test_nothing_to_measure_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import mounts
 import numpy as np
 import pytest
 import torch
+from training_domains import domains_in
 
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset, Sample, Split
@@ -24,7 +25,6 @@ from adaptbench.data.image_jitter import Jitter
 from adaptbench.data.image_strips import UInt8
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import Domain, TrainingStream, batches
-from adaptbench.data.taxonomy import label_map
 from adaptbench.errors import DataError, UsageError
 
 
@@ -251,9 +251,8 @@ def test_images_in_archives(cache: ImageCache, small_world: Path, tmp_path: Path
     assert str(cache).endswith("2 images read from it, 2 decoded and added")
 
 
+@pytest.mark.skipif(bool(mounts.refused()), reason=mounts.refused())
 def test_a_full_disk_is_said_once(tmp_path: Path, few: Few) -> None:
-    if mounts.refused():
-        pytest.skip(mounts.refused())
     in_fork(_on_a_full_disk, tmp_path, few)
 
 
@@ -280,9 +279,8 @@ def test_a_part_of_the_disk_is_left_to_others(
     assert not cache.folder.exists() and len(said) == 1 and "are spared" in said[0]
 
 
+@pytest.mark.skipif(bool(mounts.refused()), reason=mounts.refused())
 def test_a_folder_that_may_only_be_read_is_read(tmp_path: Path, few: Few) -> None:
-    if mounts.refused():
-        pytest.skip(mounts.refused())
     in_fork(_on_a_read_only_disk, tmp_path, few)
 
 
@@ -346,14 +344,7 @@ def test_places_that_trainings_cannot_use(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def domains(small_world: Path) -> tuple[Domain, Domain]:
-    registry = plugins.discover()
-    gta5 = plugins.load(registry.find("dataset", "gta5"))(small_world / "gta5")
-    cityscapes = plugins.load(registry.find("dataset", "cityscapes"))(small_world / "cityscapes")
-    table = label_map("cityscapes", "cityscapes19")
-    return (
-        Domain([(gta5, sample, (80, 45), table) for sample in gta5.samples("all")]),
-        Domain([(cityscapes, sample, (64, 32), None) for sample in cityscapes.samples("train")]),
-    )
+    return domains_in(small_world)
 
 
 def cached(domain: Domain, cache: ImageCache) -> Domain:

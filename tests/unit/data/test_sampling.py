@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from training_domains import domains_in
 
-from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.settings import Settings
 from adaptbench.data.class_statistics import class_counts
@@ -17,7 +17,7 @@ from adaptbench.data.pseudo_margins import Margins
 from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.data.stream import Domain, TrainingStream
-from adaptbench.data.taxonomy import LabelMap, label_map
+from adaptbench.data.taxonomy import LabelMap
 from adaptbench.errors import DataError, RunStateError, UsageError
 from adaptbench.storage import sealed_json
 
@@ -33,14 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def domains(official: Path) -> tuple[Domain, Domain]:
-    registry = plugins.discover()
-    gta5 = plugins.load(registry.find("dataset", "gta5"))(official / "gta5")
-    cityscapes = plugins.load(registry.find("dataset", "cityscapes"))(official / "cityscapes")
-    table = label_map("cityscapes", "cityscapes19")
-    return (
-        Domain([(gta5, sample, (80, 45), table) for sample in gta5.samples("all")]),
-        Domain([(cityscapes, sample, (64, 32), None) for sample in cityscapes.samples("train")]),
-    )
+    return domains_in(official)
 
 
 def stream(domains: tuple[Domain, Domain], sampling: Sampling, **settings: Any) -> TrainingStream:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from training_domains import domains_in
 
-from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Sample
 from adaptbench.contracts.settings import Settings
 from adaptbench.data.batch import Batch
@@ -17,21 +17,13 @@ from adaptbench.data.framing import WholeImages
 from adaptbench.data.image_jitter import Jitter, apply_jitter, draw_jitter
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.stream import Domain, TrainingStream, batches
-from adaptbench.data.taxonomy import label_map
 from adaptbench.data.transforms import normalise
 from adaptbench.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def domains(small_world: Path) -> tuple[Domain, Domain]:
-    registry = plugins.discover()
-    gta5 = plugins.load(registry.find("dataset", "gta5"))(small_world / "gta5")
-    cityscapes = plugins.load(registry.find("dataset", "cityscapes"))(small_world / "cityscapes")
-    table = label_map("cityscapes", "cityscapes19")
-    return (
-        Domain([(gta5, sample, (80, 45), table) for sample in gta5.samples("all")]),
-        Domain([(cityscapes, sample, (64, 32), None) for sample in cityscapes.samples("train")]),
-    )
+    return domains_in(small_world)
 
 
 def stream(domains: tuple[Domain, Domain], seed: int = 3, **settings: Any) -> TrainingStream:

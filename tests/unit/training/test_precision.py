@@ -130,10 +130,32 @@ def flags() -> Iterator[None]:
 
 @pytest.mark.parametrize("asked", ["float32", "tf32", "bf16"])
 def test_tf32_is_what_was_asked_for(asked: Precision, flags: None) -> None:
-    """By default cuDNN takes it for float32."""
-    precision.train_in(asked, nn.Module(), CPU)
-    allowed = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    assert allowed == (asked == "tf32",) * 2
+    """By default cuDNN takes it for float32. What follows a step, such as the choice of a snapshot, is in float32."""
+    torch.backends.cudnn.allow_tf32 = True
+    with pytest.raises(ZeroDivisionError), precision.products_in(asked):
+        assert _tf32() == (asked == "tf32",) * 2
+        raise ZeroDivisionError
+    assert _tf32() == (False, False)
+
+
+def _tf32() -> tuple[bool, bool]:
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def test_a_training_rounds_in_its_steps_alone(tmp_path: Path, flags: None) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    class Noting(Linear):
+        def losses(self, batch: Batch) -> LossGroup:
+            seen.append(_tf32())
+            return super().losses(batch)
+
+        def finish(self) -> None:
+            seen.append(_tf32())
+
+    settings = Settings.model_validate({"iterations": 6, "warmup": 0})
+    _loop(tmp_path, Noting(Task("test", "uda", CITYSCAPES19, profile("mini")), settings), "tf32", 0).run()
+    assert seen == [(True, True)] * 6 + [(False, False)]
 
 
 @pytest.mark.parametrize(
