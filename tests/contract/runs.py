@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,10 +81,10 @@ def trained(stage: Stage) -> Run:
     return run(build(stage))
 
 
-def generators() -> dict[str, str]:
+def generators() -> dict[str, bytes]:
     """The states of all global generators."""
-    states = (random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state().tolist())
-    return dict(zip(("random", "numpy", "torch"), map(repr, states), strict=True))
+    states = (random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state().numpy())
+    return dict(zip(("random", "numpy", "torch"), map(pickle.dumps, states), strict=True))
 
 
 def copied(state: Mapping[str, Any]) -> dict[str, Any]:
