@@ -53,6 +53,7 @@ def execute(command: Run) -> int:
         say(console, _none_failed(plan))
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
+    machine.require_devices(command.devices)
     concurrency = _concurrency(console, command, machine, len(to_do(chosen.jobs)))
     if command.write_config is not None:
         experiment.save(command, command.write_config)
@@ -93,7 +94,7 @@ def request_of(command: Run) -> Request:
             f"--study {command.study} says itself which networks are compared. Put all of it on another one with "
             "--set network=NAME."
         )
-    require_positive(command, "limit", "jobs", "debug_images")
+    require_positive(command, "limit", "jobs", "debug_images", "devices")
     if command.image_cache is not None:
         require_usable(command.image_cache.expanduser())
     benchmarks, plugin_files = _named(command.benchmarks or ())
@@ -115,6 +116,7 @@ def request_of(command: Run) -> Request:
         checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
         image_cache=None if command.image_cache is None else command.image_cache.expanduser(),
+        devices=command.devices,
         precision=command.precision,
         device=command.device,
         plugins=(*command.plugins, *plugin_files),
@@ -152,9 +154,9 @@ def _none_failed(plan: Plan) -> str:
 
 def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) -> int:
     """Jobs at once: as many as were asked for, with a warning if they are too many, else as many as fit."""
-    threads = profile(command.profile).threads
-    wanted = command.jobs or machine.room(threads)
-    if warning := machine.warning(min(wanted, jobs), threads):
+    needs = profile(command.profile).threads, command.devices
+    wanted = command.jobs or machine.room(*needs)
+    if warning := machine.warning(min(wanted, jobs), *needs):
         say(console, warning, "yellow")
     return wanted
 

@@ -88,6 +88,9 @@ class Run:
     """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
     due. The numbers stay the same."""
     image_cache: ImageCache = None
+    devices: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """GPUs (or on a CPU processes) that train one job together: each computes networks on its share of every batch, and
+    the numbers are those of one device, to rounding. A training uses no more of them than its batches have images."""
     precision: Annotated[Precision, words("{float32,tf32,bf16,fp16}")] = "float32"
     """Number format of the networks while they train, which makes other jobs; losses and averages of weights stay in
     float32, and so does every test. bf16 and fp16 save time and memory on GPUs that have them, tf32 time."""

@@ -263,6 +263,7 @@ def _job(
         debug_pictures=request.debug_images,
         activation_checkpointing=request.activation_checkpointing,
         image_cache=None if request.image_cache is None else os.path.realpath(request.image_cache),
+        devices=request.devices,
         precision=request.precision,
         plugins=[os.path.realpath(path) for path in request.plugins],
     )

@@ -60,7 +60,7 @@ class _Running:
 
     Attributes:
         process: leader of a session of its own.
-        gpu: the only one that it sees; None = whatever there is.
+        gpu: the ones that it sees, with commas between them; None = whatever there is.
         started: when. Units: seconds of the monotonic clock.
         limit: why it was asked to stop; None = it was not, or for another reason.
     """
@@ -80,7 +80,7 @@ def run_jobs(
 ) -> list[Progress]:
     """Runs every job of a `prepared` plan that is not done or skipped; returns where all stand in the end.
 
-    Jobs are spread over ``gpus``, each seeing one alone; one that takes longer than ``limit`` is asked to save and
+    Jobs are spread over ``gpus``, each seeing its own alone; one that takes longer than ``limit`` is asked to save and
     stop.
 
     Raises:
@@ -94,7 +94,7 @@ def run_jobs(
             while (pending or running) and not asked:
                 while pending and len(running) < concurrency:
                     job = pending.pop(0)
-                    gpu = least_busy(gpus, [run.gpu for run in running.values()])
+                    gpu = least_busy(gpus, [run.gpu for run in running.values()], job.spec.devices)
                     try:
                         running[job.folder] = _Running(_start(job, gpu), gpu, time.monotonic())
                     except OSError as error:
