@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -20,37 +20,34 @@ from adaptbench.ranks.whole_batch import WholeBatch
 
 
 def share_work(method: nn.Module, optimizers: OptimWrapper | OptimWrapperDict, ranks: Ranks) -> None:
-    """Lets every part of ``method`` compute this rank's share of what it is given, and steps sum up all shares.
-
-    Raises:
-        UsageError: something is trained outside of the parts, where every rank computes the whole batch.
-    """
+    """Lets every part of ``method`` compute this rank's share of what it is given, and steps sum up all shares."""
     if ranks.count == 1:
         return
-    shared = list(parts(method))
-    inside = {parameter for part in shared for parameter in part.parameters()}
+    owners: dict[Tensor, _Shared] = {}
+    for part in parts(method):
+        part.forward = shared = _Shared(part.forward, ranks)
+        owners.update(dict.fromkeys(part.parameters(), shared))
     summed = set[Tensor]()
     for wrapper in by_name(optimizers).values():
         listed = [p for group in wrapper.optimizer.param_groups for p in group["params"]]
-        trained = [p for p in dict.fromkeys(listed) if p not in summed]
+        trained = {p: owners.get(p) for p in dict.fromkeys(listed) if p not in summed}
         summed.update(trained)
-        if not inside.issuperset(trained):
-            raise UsageError(
-                "--devices: the method trains weights that belong to no module that is called with a batch. "
-                "Use one device, or put them into a module (docs/add-a-method.md)."
-            )
         wrapper.step = _summed(wrapper.step, trained)
-    for part in shared:
-        part.forward = _Shared(part.forward, ranks)
 
 
 class _Shared:
-    """The forward pass of a part, from a whole batch to a whole batch."""
+    """The forward pass of a part, from a whole batch to a whole batch.
+
+    Attributes:
+        called: whether it was ever called.
+    """
 
     def __init__(self, forward: Callable[..., Any], ranks: Ranks) -> None:
         self._forward, self._ranks = forward, ranks
+        self.called = False
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
+        self.called = True
         share = Share(self._ranks.rank, self._ranks.count, _images((inputs, named)))
         own, own_named = tree_map(lambda value: _moved(split, value, share), (inputs, named))
         with WholeBatch(share):
@@ -70,12 +67,22 @@ def _moved(move: Callable[[Tensor, Share], Tensor], value: Any, share: Share) ->
     return move(value, share) if isinstance(value, Tensor) else value
 
 
-def _summed(step: Callable[..., None], trained: Sequence[Tensor]) -> Callable[..., None]:
-    """A step of an optimiser with the gradients of all ranks."""
+def _summed(step: Callable[..., None], trained: Mapping[Tensor, _Shared | None]) -> Callable[..., None]:
+    """A step of an optimiser with the gradients of all ranks.
+
+    Raises:
+        UsageError: a gradient came about outside of the parts, where every rank computes the whole batch.
+    """
 
     @wraps(step)  # schedulers mark what they count
     def summed(*inputs: Any, **named: Any) -> None:
-        _sum_up([p.grad for p in trained if p.grad is not None])
+        moved = {p: owner for p, owner in trained.items() if p.grad is not None}
+        if any(owner is None or not owner.called for owner in moved.values()):
+            raise UsageError(
+                "--devices: the method trains weights that are in no module that is called with a batch. "
+                "Use one device, or call the module that holds them (docs/add-a-method.md)."
+            )
+        _sum_up([p.grad for p in moved if p.grad is not None])
         step(*inputs, **named)
 
     return summed
