@@ -33,8 +33,8 @@ def batch_norm(
     shape = (1, channels, *[1] * (values.dim() - 2))
     scale = (variance + eps).rsqrt()
     standard = _Standardise.apply(whole, mean.view(shape), scale.view(shape), count)
-    if weight is not None:
-        standard = standard * weight.view(shape)
+    # A product is another tensor, which the next layer may change in place.
+    standard = standard * (standard.new_ones(()) if weight is None else weight.view(shape))
     if bias is not None:
         standard = standard + bias.view(shape)
     result: Tensor = standard.to(values.dtype)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from adaptbench.errors import UsageError
 from adaptbench.ranks.batch_norm import batch_norm
 from adaptbench.ranks.share import Share
 
@@ -70,7 +71,10 @@ class WholeBatch(TorchFunctionMode):
             return args[0].copy_(self._share.own_rows(self._whole(args[0]).bernoulli_(*args[1:], **options)))
         if (func in _REFUSED and options.get("generator") is None) or options.get("dropout_p"):
             name = getattr(func, "__name__", func)
-            raise RuntimeError(f"{name} draws for a rank's share of a batch alone: --devices cannot be used")
+            raise UsageError(
+                f"--devices: within a network {name} draws for a share of a batch, so that numbers would not be those "
+                "of one device. Use one device, or draw outside of the network."
+            )
         return func(*args, **options)
 
     def _whole(self, own: Tensor) -> Tensor:
@@ -105,7 +109,7 @@ class WholeBatch(TorchFunctionMode):
         if not training or p == 0:
             return input
         if func not in (functional.dropout, functional.dropout2d):
-            raise RuntimeError(f"{func.__name__} cannot be drawn for a whole batch: --devices cannot be used")
+            raise UsageError(f"--devices: {func.__name__} cannot be drawn for whole batches. Use one device.")
         ones = torch.ones_like(self._whole(input if func is functional.dropout else input[:, :, :1, :1]))
         kept = self._share.own_rows(func(ones, p, True))
         return input.mul_(kept) if inplace else input * kept
