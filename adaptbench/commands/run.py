@@ -22,8 +22,9 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.data.image_cache import require_usable
 from adaptbench.errors import UsageError
 from adaptbench.execution.launch.local import Progress as JobProgress
-from adaptbench.execution.launch.local import anew, discard, not_finished, prepared, run_jobs, to_do
+from adaptbench.execution.launch.local import run_jobs
 from adaptbench.execution.launch.machine import Machine, machine_for
+from adaptbench.execution.launch.preparing import anew, discard, not_finished, prepared, to_do
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.execution.launch.views import job_name, view_on
 from adaptbench.flags import EXIT_UNFINISHED, Run, experiment
