@@ -1,8 +1,9 @@
 """One job, in its own process: stages, then evaluation, then the record.
 
-``python -m adaptbench.execution.job FOLDER [PARENT [TURN]]`` runs the job described in ``FOLDER/job.json``, ends when the
-process PARENT does, and takes over its claim TURN to the job. Each stage is trained by a forked child that is sealed off from target labels (see
-`adaptbench.data.firewall`); this process waits for it and only then opens labels to score the result.
+``python -m adaptbench.execution.job FOLDER [PARENT [TURN]]`` runs the job described in ``FOLDER/job.json``, ends when
+the process PARENT does, and takes over its claim TURN to the job. Each stage is trained
+by a forked child that is sealed off from target labels (see `adaptbench.data.firewall`); this process waits for it and
+only then opens labels to score the result.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from adaptbench.storage.claims import Claim, Turn, Watch
 
 
 def main(folder: Path, turn: int | None = None) -> int:
-    """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 75 waiting for a stage, 130 interrupted.
+    """Runs the job in ``folder``; returns the exit status: 0 done, 1 failed, 75 waits for a stage, 130 interrupted.
 
     ``turn`` is that of the command that starts it, and gives it its claim to the job.
     """
@@ -48,7 +49,7 @@ def main(folder: Path, turn: int | None = None) -> int:
             print("Another run works on this job.", file=sys.stderr)  # noqa: T201
             return EXIT_INTERRUPTED
         with claims.kept(claim, end_of_claim):
-            return _guarded(folder, stop)
+            return _guarded(folder, stop, claim)
     except Exception as error:
         print(f"The job folder {folder} cannot be used: {reason_of(error)}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
@@ -61,7 +62,7 @@ def _claimed(folder: Path, turn: int | None) -> Claim | None:
     return claims.take(folder, Turn(turn), worker)
 
 
-def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
+def _guarded(folder: Path, stop: Callable[[], bool], claim: Claim) -> int:
     """Runs the job; every way it can end is written to its status file."""
     if (folder / "record.json").exists():  # another run finished it just now, or splits were added
         record = load_kept(folder / "record.json")
@@ -72,7 +73,7 @@ def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     (folder / "traceback.txt").unlink(missing_ok=True)
     try:
         jobspec.write_status(folder, Status(state=State.RUNNING, stage="starting"))
-        _run(folder, stop)
+        _run(folder, stop, claim)
     except InterruptedTrainingError as interruption:
         print(interruption, file=sys.stderr)  # noqa: T201
         jobspec.write_status(folder, Status(state=State.INTERRUPTED, reason=str(interruption)))
@@ -91,7 +92,7 @@ def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     return 0
 
 
-def _run(folder: Path, stop: Callable[[], bool]) -> None:
+def _run(folder: Path, stop: Callable[[], bool], claim: Claim) -> None:
     spec = jobspec.load_job(folder)
     processes.fix_threads(spec.threads)
     processes.keep_freed_memory()
@@ -101,6 +102,8 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     scored = scoring.run(context, results[-1], stop)
     record = scoring.build_record(context, results, scored)
     _join_metrics(folder, [result.metrics() for result in results])
+    if not claim.ours:
+        end_of_claim()
     save_record(record, folder / "record.json")
     jobspec.write_status(folder, _done(record))
     for one in record.scores:

@@ -2,9 +2,8 @@
 
 The turns of a folder are files in ``FOLDER/.claim``, named 1, 2, 3 and so on; the last one counts. An odd turn is
 somebody's, an even one nobody's. Who wants the folder makes the next odd file, which the file system lets one process
-alone do (O_EXCL); who has done makes the even one after it. So a process that looked long ago takes nothing: its turn is
-there already, or a later one is. Renaming or locking (flock) is not asked for, which shared file systems have in many
-ways.
+alone do (O_EXCL); who has done makes the even one after it. So a process that looked long ago takes nothing: its turn
+is there already, or a later one is. Locks (flock) are not asked for, which not all shared file systems have.
 
 While somebody has a turn, it touches the file: its heartbeat. Others take the next odd turn if the heartbeat stopped,
 by the time of the file system, which is that of a file made now, or by what they saw themselves; no clocks of machines
@@ -129,17 +128,18 @@ class Claim:
         with contextlib.suppress(OSError):
             if not self.ours:
                 return
-            try:
+            with contextlib.suppress(OSError):
                 _make(self.folder, self.number + 1, "")
-            except OSError:
-                _file(self.folder, self.number).unlink(missing_ok=True)
+            _file(self.folder, self.number).unlink(missing_ok=True)
 
 
 class Watch:
     """Tells over time which holders are gone, of folders on one file system."""
 
     def __init__(self) -> None:
-        self._seen: dict[Path, tuple[int, float, float]] = {}  # number and heartbeat of a turn; when it was new to us
+        self._seen: dict[
+            Path, tuple[int, float, float]
+        ] = {}  # number and heartbeat of a turn; when it was new to us
         self._time: tuple[float, float] | None = None  # the file system's, and when it was by our clock
 
     def held(self, folder: Path) -> bool:
@@ -223,7 +223,9 @@ def kept(claim: Claim, lost: Callable[[], object]) -> Iterator[Claim]:
 
     def beat() -> None:
         while not over.wait(BEAT_SECONDS):
-            with contextlib.suppress(OSError):  # of a server that is away; who took over shows when it is back
+            with contextlib.suppress(
+                OSError
+            ):  # of a server that is away; who took over shows when it is back
                 if not claim.beat():
                     lost()
                     return
@@ -312,7 +314,7 @@ def _make(folder: Path, number: int, text: str) -> bool:
 
 def _numbers(folder: Path) -> list[int]:
     try:
-        return [int(name) for name in os.listdir(folder / FOLDER) if name.isdecimal()]
+        return [int(path.name) for path in (folder / FOLDER).iterdir() if path.name.isdecimal()]
     except FileNotFoundError:
         return []
 

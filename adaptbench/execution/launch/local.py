@@ -84,10 +84,7 @@ def run_jobs(
 
     Other commands may run the same jobs: each is run by one of them, and those of a command that is gone by another.
     Jobs are spread over ``gpus``, each seeing one alone; one that takes longer than ``limit`` is asked to save and
-    stop.
-
-    Args:
-        stay: while others run jobs, to take over from who stops; else it ends when no job is free.
+    stop. With ``stay`` it waits for the jobs of others, to take over from who stops; else it ends when none is free.
 
     Raises:
         Stopped: by Ctrl-C or SIGTERM, which ask running jobs to save and stop; a second one kills them.
@@ -122,7 +119,9 @@ class _Floor:
         self._jobs, self._concurrency, self._gpus, self._limit = jobs, concurrency, gpus, limit
         self._queue = Queue(to_do(jobs))
         self._running: dict[Path, _Running] = {}
-        self._ended = {job.folder: Status(state=job.state, reason=job.reason) for job in jobs if _skipped(job)}
+        self._ended = {
+            job.folder: Status(state=job.state, reason=job.reason) for job in jobs if _skipped(job)
+        }
         self._beaten = time.monotonic()
 
     def is_busy(self, stay: bool) -> bool:
@@ -216,7 +215,7 @@ def _start(job: Job, gpu: str | None, turn: int) -> subprocess.Popen[bytes]:
 
 
 def _stop_if_due(run: _Running, limit: TimeLimit | None) -> None:
-    """Asks a job that ran for longer than ``limit``, or is cancelled, to save and end; kills it if that takes too long."""
+    """Asks a job that ran for longer than ``limit``, or is cancelled, to save and end; kills it if it does not."""
     now = time.monotonic()
     if run.ending is None:
         run.ending, run.asked = _ending(run, limit), now
@@ -241,7 +240,9 @@ def _settle(
     ``ending`` is the status of one that alone was asked to stop; the job itself cannot tell why.
     """
     status, code = read_status(folder), process.returncode
-    died = status.state is State.RUNNING and status.pid == process.pid  # though others of its group are not gone yet
+    died = (
+        status.state is State.RUNNING and status.pid == process.pid
+    )  # though others of its group are not gone yet
     ended_itself = status.state not in (State.PLANNED, State.INTERRUPTED) and not died
     if ended_itself or status.pid not in (process.pid, os.getpid()):  # else another run works on the job
         return

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adaptbench.errors import RunStateError
+from adaptbench.planning.overview import WORKERS
 from adaptbench.storage import claims
 from adaptbench.storage.claims import Watch
-
-FOLDER = "workers"
 
 
 @contextlib.contextmanager
@@ -21,7 +20,7 @@ def registered(out: Path) -> Iterator[None]:
     That is for who looks on: without room or rights it works unnamed.
     """
     name = claims.worker_name()
-    place = out / FOLDER / name
+    place = out / WORKERS / name
     try:
         _forget_gone(out)
         claim = claims.take_free(place, Watch(), name)
@@ -39,6 +38,6 @@ def registered(out: Path) -> Iterator[None]:
 
 def _forget_gone(out: Path) -> None:
     watch = Watch()
-    for place in (out / FOLDER).glob("*"):
+    for place in (out / WORKERS).glob("*"):
         if not watch.held(place):
             shutil.rmtree(place, ignore_errors=True)

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from filelock import FileLock
 
 from adaptbench import signals
-from adaptbench.execution.launch import local
+from adaptbench.execution.launch import local, preparing, queue
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.planning.plan import Job
 from adaptbench.records.jobspec import JobSpec, State, Status, read_status, write_status
+from adaptbench.storage import claims
 
 GONE = 2**22 + 1  # above every process id
 
@@ -29,16 +29,17 @@ def _settled(
     *,
     asked: bool = False,
     pid: int = GONE,
-    limit: TimeLimit | None = None,
+    ending: Status | None = None,
 ) -> Status:
     """The status after a process ended that wrote ``status`` last."""
     write_status(folder, status)
     process = cast("subprocess.Popen[bytes]", SimpleNamespace(pid=pid, returncode=code))
-    local._settle(folder, process, asked, limit)
+    local._settle(folder, process, asked, ending)
     return read_status(folder)
 
 
 RUNNING = Status(state=State.RUNNING, pid=GONE)
+OVERDUE = Status(state=State.TIMEOUT, reason=TimeLimit.parse("2h").reason)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,10 @@ def test_status_after_the_process_ended(
 
 
 def test_job_of_another_run_is_left_alone(tmp_path: Path) -> None:
-    """Ours waited for its lock and was stopped; the other's process is alive."""
+    """Ours lost it, and was stopped."""
     other = Status(state=State.RUNNING, stage="train", iteration=7, pid=os.getppid())
-    found = _settled(tmp_path, other, -15, asked=True)
+    with claims.briefly(tmp_path):
+        found = _settled(tmp_path, other, -15, asked=True)
     assert (found.state, found.stage, found.iteration) == (State.RUNNING, "train", 7)
 
 
@@ -82,15 +84,15 @@ def test_job_of_another_run_is_left_alone(tmp_path: Path) -> None:
 def test_status_of_a_job_that_was_over_its_time(
     tmp_path: Path, before: Status, code: int, after: State
 ) -> None:
-    found = _settled(tmp_path, before, code, limit=TimeLimit.parse("2h"))
+    found = _settled(tmp_path, before, code, ending=OVERDUE)
     assert found.state is after
     assert ("--timeout 2h" in found.reason) == (after is State.TIMEOUT)
 
 
 def test_job_of_another_run_does_not_time_out(tmp_path: Path) -> None:
-    """Ours waited for its lock the whole time."""
     other = Status(state=State.RUNNING, stage="train", iteration=7, pid=os.getppid())
-    assert _settled(tmp_path, other, 130, limit=TimeLimit.parse("2h")).state is State.RUNNING
+    with claims.briefly(tmp_path):
+        assert _settled(tmp_path, other, 130, ending=OVERDUE).state is State.RUNNING
 
 
 #: What a job's process does, as a shell script in its folder.
@@ -120,7 +122,7 @@ Scripted = Callable[..., list[Job]]
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
     """Jobs whose processes are shell scripts, each writing which GPU it was given."""
 
-    def start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
+    def start(job: Job, gpu: str | None, turn: int) -> subprocess.Popen[bytes]:
         script = f"echo {gpu} > gpu\n{(job.folder / 'script').read_text()}"
         return subprocess.Popen(["sh", "-c", script], cwd=job.folder, start_new_session=True)
 
@@ -136,6 +138,7 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
     monkeypatch.setattr(local, "_start", start)
     monkeypatch.setattr(local, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(queue, "_LOOK_SECONDS", 0.01)
     return jobs
 
 
@@ -194,11 +197,11 @@ def test_a_process_is_given_its_threads_and_its_gpu_before_torch_starts(
     started: dict[str, Any] = {}
     monkeypatch.setattr(subprocess, "Popen", lambda command, **how: started.update(how, command=command))
     job = Job(cast("JobSpec", SimpleNamespace(threads=3)), tmp_path, State.PLANNED)
-    local._start(job, "5")
+    local._start(job, "5", 7)
     given = {name: started["env"][name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     assert given == {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}
     assert started["env"]["CUDA_VISIBLE_DEVICES"] == "5"
-    assert started["command"][-2:] == [str(tmp_path), str(os.getpid())]
+    assert started["command"][-3:] == [str(tmp_path), str(os.getpid()), "7"]
     assert started["start_new_session"], "Ctrl-C reaches the command alone"
 
 
@@ -210,13 +213,13 @@ def _before(state: State, folder: Path) -> Job:
 
 def test_only_what_was_begun_and_not_finished_is_run_again(tmp_path: Path) -> None:
     jobs = [_before(state, tmp_path / state) for state in State]
-    chosen = {job.state for job in local.not_finished(jobs)}
+    chosen = {job.state for job in preparing.not_finished(jobs)}
     assert chosen == {State.FAILED, State.INTERRUPTED, State.TIMEOUT}
 
 
 def test_a_job_whose_turn_never_came_stays_failed(tmp_path: Path) -> None:
     failed, retried = (_before(State.FAILED, tmp_path / name) for name in ("failed", "retried"))
-    with local.prepared([failed, retried]):
+    with preparing.prepared([failed, retried]):
         assert read_status(failed.folder).state is State.PLANNED
         write_status(retried.folder, Status(state=State.DONE, pid=GONE))
     after = read_status(failed.folder)
@@ -225,15 +228,15 @@ def test_a_job_whose_turn_never_came_stays_failed(tmp_path: Path) -> None:
 
 
 def test_forced_jobs_are_as_new(tmp_path: Path) -> None:
-    assert local.anew(_before(State.DONE, tmp_path / "done")).state is State.PLANNED
-    assert local.anew(_before(State.SKIPPED, tmp_path / "skipped")).state is State.SKIPPED
+    assert preparing.anew(_before(State.DONE, tmp_path / "done")).state is State.PLANNED
+    assert preparing.anew(_before(State.SKIPPED, tmp_path / "skipped")).state is State.SKIPPED
 
 
 def test_nothing_is_written_to_the_folder_of_a_job_that_another_run_works_on(tmp_path: Path) -> None:
     """It sweeps what it takes for left behind, which would be what is just written."""
     job = _before(State.FAILED, tmp_path / "failed")
     there = (job.folder / "status").read_text()
-    with FileLock(job.folder / ".lock"), local.prepared([job]):
+    with claims.briefly(job.folder), preparing.prepared([job]):
         assert (job.folder / "status").read_text() == there
         assert not (job.folder / "job.json").exists()
 
