@@ -23,7 +23,7 @@ def execute(command: Cancel) -> int:
     if not out.is_dir():
         raise UsageError(f"--out {out}: there is no such results folder.")
     single = bool(command.jobs)
-    if single and command.resume and cancelled.all_cancelled(out):
+    if single and command.resume and cancelled.is_marked(out):
         raise UsageError("All jobs are cancelled. Resume all of them: leave --jobs out.")
     places = _named(command.jobs, out) if single else [out]
     what = f"{len(places)} {'job' if len(places) == 1 else 'jobs'}" if single else f"all jobs of {out}"

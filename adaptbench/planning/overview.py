@@ -12,7 +12,7 @@ from pathlib import Path
 from adaptbench.errors import RunStateError
 from adaptbench.planning.estimates import Costs, Estimate, Estimates, Total, total
 from adaptbench.records import documents
-from adaptbench.records.cancelled import is_cancelled
+from adaptbench.records.cancelled import is_marked
 from adaptbench.records.jobspec import State, Status, load_job, read_status
 from adaptbench.records.kept import load_kept
 from adaptbench.records.record import Record
@@ -99,13 +99,14 @@ def overview(out: Path, watch: Watch | None = None) -> Overview:
     """Looks at the files of a results folder; ``watch`` remembers heartbeats from one call to the next."""
     watch = watch or Watch()
     files, _ = documents.find(out, "runs", "job.json")
-    jobs = [_standing(file.parent, out, watch) for file in files]
+    all_cancelled = is_marked(out)
+    jobs = [_standing(file.parent, out, watch, all_cancelled) for file in files]
     running = [job for job in jobs if job.standing is Standing.RUNNING]
-    left = total(_costs(jobs), max(1, len(running)))
+    left = total(_costs(jobs, out), max(1, len(running)))
     return Overview(jobs, _workers(out, running, watch), left)
 
 
-def _standing(folder: Path, out: Path, watch: Watch) -> JobStanding:
+def _standing(folder: Path, out: Path, watch: Watch, all_cancelled: bool) -> JobStanding:
     status, turn = read_status(folder, watch), claims.last_turn(folder)
     board = folder.parent.parent.relative_to(out / "runs").as_posix()
     job = JobStanding(folder, board, folder.parent.name, Standing.FREE, status)
@@ -115,7 +116,7 @@ def _standing(folder: Path, out: Path, watch: Watch) -> JobStanding:
         return replace(job, standing=Standing.RUNNING, worker=worker, silence=silence)
     if status.state in (State.DONE, State.FAILED, State.TIMEOUT):
         return replace(job, standing=Standing(status.state))
-    if is_cancelled(folder):
+    if all_cancelled or is_marked(folder):
         return replace(job, standing=Standing.CANCELLED)
     waits = status.state is State.WAITING and watch.held(out / "stages" / status.waits_for)
     return replace(job, standing=Standing.WAITING) if waits else job
@@ -135,18 +136,18 @@ def _workers(out: Path, running: Iterable[JobStanding], watch: Watch) -> list[Wo
     return list(found.values())
 
 
-def _costs(jobs: Iterable[JobStanding]) -> Costs:
+def _costs(jobs: Iterable[JobStanding], out: Path) -> Costs:
     """What is left of each job that is to be done or runs, as finished ones of this folder tell."""
-    known = Estimates(_sample(jobs))
+    known = Estimates(_sample(jobs, out))
     to_do = (Standing.RUNNING, Standing.FREE, Standing.WAITING)
     return {job.folder: _left(job, known) for job in jobs if job.standing in to_do}
 
 
-def _sample(jobs: Iterable[JobStanding]) -> Iterable[Record]:
+def _sample(jobs: Iterable[JobStanding], out: Path) -> Iterable[Record]:
     """Records of a few finished jobs of each method on each benchmark that has jobs to do."""
     for _, alike in groupby(jobs, lambda job: (job.board, job.method)):
         done = (job.folder / "record.json" for job in alike if job.standing is Standing.DONE)
-        yield from documents.read_all(islice(done, _SAMPLE), Path(), load_kept)[0]
+        yield from documents.read_all(islice(done, _SAMPLE), out, load_kept)[0]
 
 
 def _left(job: JobStanding, known: Estimates) -> Estimate | None:

@@ -34,9 +34,9 @@ def resume(folder: Path) -> bool:
 
 def is_cancelled(job: Path) -> bool:
     """Whether the job in this folder is cancelled, alone or with all others."""
-    return (job / _NAME).exists() or all_cancelled(results_of(job))
+    return is_marked(job) or is_marked(results_of(job))
 
 
-def all_cancelled(out: Path) -> bool:
-    """Whether all jobs of a results folder are cancelled."""
-    return (out / _NAME).exists()
+def is_marked(folder: Path) -> bool:
+    """Whether this job itself is cancelled, or all jobs of this results folder."""
+    return (folder / _NAME).exists()

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -32,8 +33,8 @@ from adaptbench.storage import claims
 from adaptbench.storage.claims import Turn, Watch
 
 BEAT_SECONDS, LEASE_SECONDS = 0.2, 1.5
-#: Of a job or a stage: so many, of so many seconds each. One that goes on leaves out those that are done.
-PARTS, PART_SECONDS = 10, 0.06
+#: Of a job or a stage. One that goes on leaves out those that are done.
+PARTS = 10
 PATIENCE_SECONDS = 300.0
 
 
@@ -49,11 +50,13 @@ class Machine:
     """A worker in a container that is restarted when it ends without having finished.
 
     Attributes:
+        seconds: that a part of a job takes.
         ended: exit statuses so far; below zero of signals.
     """
 
     name: str
     jobs: Sequence[Job]
+    seconds: float
     said: Path
     process: Fork | None = None
     ended: list[int] = field(default_factory=list)
@@ -85,7 +88,8 @@ class Machine:
         local._POLL_SECONDS, queue._LOOK_SECONDS = 0.02, 0.1  # type: ignore[misc]
         local.BEAT_SECONDS = BEAT_SECONDS
         claims.machine = cast("Any", lambda: self.name)
-        local._start = cast("Any", _start)
+        local._start = partial(_started, self.seconds)
+        queue.is_done = lambda job: (job.folder / "record.json").exists()
         try:
             with signals.handled(signals.stop):
                 local.run_jobs(_as_planned(self.jobs), 1, cast("Any", SimpleNamespace(show=lambda _: None)))
@@ -113,6 +117,7 @@ class Campaign:
     """Workers and jobs in a folder; every fifth job shares its stage with the next one.
 
     Attributes:
+        part_seconds: that a part of a job takes.
         hits: how often each way was taken.
         seconds: until all was done.
     """
@@ -120,6 +125,7 @@ class Campaign:
     root: Path
     workers: int
     jobs: int
+    part_seconds: float
     seed: int = 0
     hits: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -128,8 +134,11 @@ class Campaign:
         """Lets workers run all jobs, while one of them is hit so many times."""
         drawn, began = random.Random(self.seed), time.monotonic()
         self._jobs = [self._job(number) for number in range(self.jobs)]
-        machines = [Machine(f"machine {n}", self._jobs, self.root / f"{n}.txt") for n in range(self.workers)]
-        pause = self.jobs * PARTS * PART_SECONDS / self.workers / max(kills, 1)
+        machines = [
+            Machine(f"machine {n}", self._jobs, self.part_seconds, self.root / f"{n}.txt")
+            for n in range(self.workers)
+        ]
+        pause = self.jobs * PARTS * self.part_seconds / self.workers / max(kills, 1) / 2
         while not all(machine.finished for machine in machines):
             assert time.monotonic() - began < PATIENCE_SECONDS, "workers do not end"
             for machine in machines:
@@ -177,18 +186,18 @@ def _as_planned(jobs: Sequence[Job]) -> list[Job]:
     return [Job(job.spec, job.folder, read_status(job.folder).state) for job in jobs]
 
 
-def _start(job: Job, gpu: str | None, turn: int) -> Fork:
+def _started(seconds: float, job: Job, gpu: str | None, turn: int) -> Fork:
     parent = os.getpid()
 
     def work() -> int:
         os.setsid()
         end_with_parent(parent)
-        return _stand_in(job.folder, turn)
+        return _stand_in(job.folder, turn, seconds)
 
     return Fork(work, job.folder / "log.txt")
 
 
-def _stand_in(folder: Path, turn: int) -> int:
+def _stand_in(folder: Path, turn: int, seconds: float) -> int:
     """What a job does, but for its training."""
     stop = signals.stop_flag()
     claim = claims.take(folder, Turn(turn), "")
@@ -206,10 +215,10 @@ def _stand_in(folder: Path, turn: int) -> int:
                     write_status(folder, Status(state=State.WAITING, waits_for=stage.name))
                     return EXIT_WAITING
                 with claims.kept(ours, _die):
-                    if not (stage / "done").exists() and not _worked(stage, stop, ours):
+                    if not (stage / "done").exists() and not _worked(stage, seconds, stop, ours):
                         write_status(folder, Status(state=State.INTERRUPTED))
                         return EXIT_INTERRUPTED
-        if not _worked(folder, stop, claim):
+        if not (folder / "done").exists() and not _worked(folder, seconds, stop, claim):
             write_status(folder, Status(state=State.INTERRUPTED))
             return EXIT_INTERRUPTED
         (folder / "record.json").write_text(json.dumps({}))
@@ -217,12 +226,12 @@ def _stand_in(folder: Path, turn: int) -> int:
     return 0
 
 
-def _worked(folder: Path, stop: Callable[[], bool], claim: claims.Claim) -> bool:
+def _worked(folder: Path, seconds: float, stop: Callable[[], bool], claim: claims.Claim) -> bool:
     """Goes on where it was stopped; whether it came to the end."""
     while len(_lines(folder / "parts")) < PARTS:
         if stop():
             return False
-        time.sleep(PART_SECONDS)
+        time.sleep(seconds)
         _add(folder / "parts")
     if not claim.ours:
         _die()

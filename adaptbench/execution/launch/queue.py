@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adaptbench.errors import RunStateError
 from adaptbench.records.cancelled import REASON, is_cancelled
 from adaptbench.records.jobspec import State, Status, read_status, results_of, write_status
+from adaptbench.records.record import load_record
 from adaptbench.storage import claims
 from adaptbench.storage.claims import Claim, Watch
 
@@ -75,7 +76,8 @@ class Queue:
         turn = claims.last_turn(job.folder)
         if turn.held and not self._watch.gone(job.folder, turn):
             return status
-        if turn.number != self._first[job.folder] and status.state in _ENDED:
+        ended_since = turn.number != self._first[job.folder] and status.state in _ENDED
+        if ended_since or (status.state is State.DONE and is_done(job)):
             del self._jobs[job.folder]
             return status
         if is_cancelled(job.folder):
@@ -99,6 +101,12 @@ class Queue:
         if claim is not None:
             del self._jobs[job.folder], self._shown[job.folder]
         return claim
+
+
+def is_done(job: Job) -> bool:
+    """Whether a job has a record, of all splits that it is to be scored on: another may have written it just now."""
+    path = job.folder / "record.json"
+    return path.exists() and load_record(path).covers(job.spec.also)
 
 
 def stage_folder(job: Path, status: Status) -> Path:

@@ -16,6 +16,7 @@ from adaptbench import signals
 from adaptbench.execution.launch import local, preparing, queue
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.planning.plan import Job
+from adaptbench.records import cancelled
 from adaptbench.records.jobspec import JobSpec, State, Status, read_status, write_status
 from adaptbench.storage import claims
 
@@ -253,3 +254,43 @@ def test_a_job_that_cannot_be_started_takes_no_other_with_it(scripted: Scripted)
 def test_a_job_that_ended_between_its_record_and_its_status_is_done(tmp_path: Path) -> None:
     (tmp_path / "record.json").touch()
     assert _settled(tmp_path, RUNNING, -9).state is State.DONE
+
+
+def test_a_job_that_needs_the_stage_of_another_comes_back(scripted: Scripted) -> None:
+    waits = IS_DONE.replace("done", "waiting")
+    needs = f"[ -e waited ] || {{ touch waited; {waits}; exit 75; }}\n{IS_DONE}"
+    jobs = scripted(needs, IS_DONE)
+    assert _states(local.run_jobs(jobs, 1, Seen())) == [State.DONE, State.DONE]
+    assert (jobs[0].folder / "waited").exists()
+
+
+def test_a_job_that_is_cancelled_saves_and_the_others_go_on(scripted: Scripted) -> None:
+    jobs = scripted(SAVES_WHEN_ASKED, IS_DONE)
+    threading.Timer(0.5, cancelled.cancel, [jobs[0].folder]).start()
+    ended = local.run_jobs(jobs, 1, Seen())
+    assert _states(ended) == [State.INTERRUPTED, State.DONE]
+    assert ended[0].status.reason == cancelled.REASON
+
+
+def test_who_does_not_stay_leaves_what_others_run(scripted: Scripted) -> None:
+    jobs = scripted(IS_DONE, IS_DONE)
+    with claims.briefly(jobs[0].folder):
+        ended = local.run_jobs(jobs, 1, Seen(), stay=False)
+    assert _states(ended) == [State.PLANNED, State.DONE]
+
+
+def test_what_another_run_takes_over_is_waited_for(scripted: Scripted) -> None:
+    """Ours was given up wrongly, and ended itself."""
+    jobs = scripted(f"[ -e lost ] && {{ {IS_DONE}; exit; }}; touch lost; sleep 0.3; exit 130")
+    took: list[claims.Claim | None] = []
+
+    def take_over() -> None:
+        turn = claims.last_turn(jobs[0].folder)
+        took.append(claims.take(jobs[0].folder, turn, "other"))
+        time.sleep(0.6)
+        if took[0]:
+            took[0].release()
+
+    threading.Timer(0.1, take_over).start()
+    assert _states(local.run_jobs(jobs, 1, Seen())) == [State.DONE]
+    assert took and took[0]
