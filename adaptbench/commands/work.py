@@ -17,12 +17,14 @@ def execute(command: Work) -> int:
     """Runs jobs while there are free ones; 0 also if some of them failed, so that who restarts workers can stop.
 
     Raises:
-        UsageError: no experiment is named.
+        UsageError: no experiment is named, or its file asks for all of it again.
     """
     if command.methods is None and command.study is None:
         raise UsageError(
             "work: name the experiment, by --plan FILE (run --write-config FILE makes one), --methods or --study."
         )
+    if command.force:
+        raise UsageError("force: every worker would run all jobs again. Use run, or take it out of the file.")
     console = Console()
     plan = planned(console, command)
     left_alone = (State.FAILED, State.TIMEOUT)
