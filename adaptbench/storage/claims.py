@@ -315,7 +315,7 @@ def _make(folder: Path, number: int, text: str) -> bool:
 def _numbers(folder: Path) -> list[int]:
     try:
         return [int(path.name) for path in (folder / FOLDER).iterdir() if path.name.isdecimal()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # which cannot be taken either
         return []
 
 
