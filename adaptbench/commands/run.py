@@ -22,10 +22,12 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.data.image_cache import require_usable
 from adaptbench.errors import UsageError
 from adaptbench.execution.launch.local import Progress as JobProgress
-from adaptbench.execution.launch.local import anew, discard, not_finished, prepared, run_jobs, to_do
+from adaptbench.execution.launch.local import run_jobs
 from adaptbench.execution.launch.machine import Machine, machine_for
+from adaptbench.execution.launch.preparing import anew, discard, not_finished, prepared, to_do
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.execution.launch.views import job_name, view_on
+from adaptbench.execution.launch.workers import registered
 from adaptbench.flags import EXIT_UNFINISHED, Run, experiment
 from adaptbench.flags.options import require_positive
 from adaptbench.planning import sources
@@ -42,10 +44,7 @@ from adaptbench.tracking.follower import followed
 def execute(command: Run) -> int:
     """Runs the request; 0 if every job is done or skipped by rule, and no plug-in file was left out."""
     console = Console()
-    limit = None if command.timeout is None else TimeLimit.parse(command.timeout)
-    plan = make_plan(request_of(command))
-    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
-        say(console, text, "yellow")
+    plan = planned(console, command)
     left_out = EXIT_UNFINISHED if plan.broken else 0
     jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
     chosen = replace(plan, jobs=[anew(job) for job in jobs] if command.force else jobs)
@@ -53,7 +52,7 @@ def execute(command: Run) -> int:
         say(console, _none_failed(plan))
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
-    concurrency = _concurrency(console, command, machine, len(to_do(chosen.jobs)))
+    concurrency = concurrency_of(console, command, machine, len(to_do(chosen.jobs)))
     if command.write_config is not None:
         experiment.save(command, command.write_config)
         say(console, f"written {command.write_config}")
@@ -64,13 +63,8 @@ def execute(command: Run) -> int:
         return EXIT_UNFINISHED
     if command.force:
         discard(chosen.jobs, command.out)
-    _note_study(plan, command)
-    with prepared(chosen.jobs):
-        generate_missing(console, [entry for job in to_do(chosen.jobs) for entry in _sources(job)])
-        folders = [job.folder for job in to_do(chosen.jobs)]
-        tell = partial(say, console, style="yellow")
-        with followed(command.tracking, folders, command.out.resolve(), tell), view_on(console) as view:
-            ended = run_jobs(chosen.jobs, concurrency, view, machine.gpus, limit)
+    note_study(plan, command)
+    ended = run_jobs_of(command, console, chosen.jobs, concurrency, machine.gpus)
     if command.debug_images is not None:
         _show_images(console, ended)
     finished = scan_records(command.out)
@@ -79,6 +73,35 @@ def execute(command: Run) -> int:
         if plan.study is not None:
             show_studies(console, command.out, finished, {plan.study.name}, noted=noted)
     return unfinished or left_out
+
+
+def planned(console: Console, command: Run) -> Plan:
+    """The plan of a command; what had to be left out, and what a user must know, is said."""
+    if command.timeout is not None:
+        TimeLimit.parse(command.timeout)
+    plan = make_plan(request_of(command))
+    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
+        say(console, text, "yellow")
+    return plan
+
+
+def run_jobs_of(
+    command: Run,
+    console: Console,
+    jobs: Sequence[Job],
+    concurrency: int,
+    gpus: Sequence[str],
+    *,
+    stay: bool = True,
+) -> list[JobProgress]:
+    """Generates the data that is missing, and runs jobs as `run_jobs` does."""
+    limit = None if command.timeout is None else TimeLimit.parse(command.timeout)
+    with prepared(jobs):
+        generate_missing(console, [entry for job in to_do(jobs) for entry in _sources(job)])
+        folders, out = [job.folder for job in to_do(jobs)], command.out.resolve()
+        tell = partial(say, console, style="yellow")
+        with followed(command.tracking, folders, out, tell), registered(out), view_on(console) as view:
+            return run_jobs(jobs, concurrency, view, gpus, limit, stay=stay)
 
 
 def request_of(command: Run) -> Request:
@@ -150,7 +173,7 @@ def _none_failed(plan: Plan) -> str:
     )
 
 
-def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) -> int:
+def concurrency_of(console: Console, command: Run, machine: Machine, jobs: int) -> int:
     """Jobs at once: as many as were asked for, with a warning if they are too many, else as many as fit."""
     threads = profile(command.profile).threads
     wanted = command.jobs or machine.room(threads)
@@ -199,7 +222,7 @@ def _sources(job: Job) -> list[tuple[str, DataSource]]:
     return [*job.spec.data.items(), *beside]
 
 
-def _note_study(plan: Plan, command: Run) -> None:
+def note_study(plan: Plan, command: Run) -> None:
     """Keeps which jobs are which variant, so that reports find them among all records."""
     if plan.study is None:
         return
@@ -232,11 +255,12 @@ def _summary(
     try:
         show_boards(console, out, finished, boards, noted=noted)
     finally:
-        unfinished = _show_unfinished(console, ended)
+        unfinished = show_unfinished(console, ended)
     return EXIT_UNFINISHED if unfinished else 0
 
 
-def _show_unfinished(console: Console, ended: Sequence[JobProgress]) -> bool:
+def show_unfinished(console: Console, ended: Sequence[JobProgress]) -> bool:
+    """Says why jobs are neither done nor skipped; whether there are any."""
     unfinished = [p for p in ended if p.status.state not in (State.DONE, State.SKIPPED)]
     for progress in unfinished:
         reason = progress.status.reason or "not started"

@@ -227,7 +227,7 @@ def test_every_help_ends_with_examples_that_are_commands(
 
 def _without_config(example: str) -> list[str]:
     """The words of an example; there is no file for the test to read."""
-    return example.replace("--config experiment.yaml ", "").split()
+    return example.replace("--config experiment.yaml ", "").replace("--plan experiment.yaml", "").split()
 
 
 def test_the_first_help_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:

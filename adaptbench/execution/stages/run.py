@@ -6,14 +6,14 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adaptbench.errors import FirewallError, InterruptedTrainingError, RunStateError
 from adaptbench.execution.job_context import JobContext
-from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.stages import child
 from adaptbench.execution.stages.planned import PlannedStage, identity, plan_stages
@@ -22,10 +22,22 @@ from adaptbench.execution.stages.sealing import Outside
 from adaptbench.execution.stages.selection import complete, remove_others, select
 from adaptbench.records.curves import link_stage
 from adaptbench.records.jobspec import State, Status, write_status
+from adaptbench.storage import claims
 from adaptbench.storage.atomic import sweep, write_text
+from adaptbench.storage.claims import Watch
 
 _STOP_POLL_SECONDS = 0.2
 _LINE_BYTES = 1 << 16
+
+
+class StageTakenError(Exception):
+    """Another job works on a stage that this one needs."""
+
+    def __init__(self, entry: PlannedStage) -> None:
+        reason = f"It waits for the stage {entry.stage.name}, which another job trains ({entry.folder})."
+        super().__init__(reason)
+        name, waits_for = entry.stage.name, entry.folder.name
+        self.status = Status(state=State.WAITING, stage=name, reason=reason, waits_for=waits_for)
 
 
 def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]:
@@ -35,13 +47,17 @@ def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]
         FirewallError: a training was refused a label; what it was saved as is deleted.
         InterruptedTrainingError: asked to stop; the running stage is saved.
         RunStateError: a training failed; its traceback is in the job's folder.
+        StageTakenError: another job trains a stage; those before it are done.
     """
     planned = plan_stages(context)
     for index, entry in enumerate(planned):
         entry.folder.mkdir(parents=True, exist_ok=True)
         link_stage(context.folder, entry.stage.name, entry.folder, index)
         write_status(context.folder, Status(state=State.RUNNING, stage=entry.stage.name))
-        with processes.locked(entry.folder / ".lock", stop, say):
+        if entry.done and entry.selection is None:
+            say(f"{entry.stage.name}: done before, {entry.folder.name}")
+            continue
+        with _claimed(entry):
             if entry.done:
                 say(f"{entry.stage.name}: done before, {entry.folder.name}")
             else:
@@ -55,6 +71,23 @@ def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]
             if entry.selection is not None:
                 remove_others(entry)
     return planned
+
+
+@contextmanager
+def _claimed(entry: PlannedStage) -> Iterator[None]:
+    """Holds the stage while the block runs."""
+    claim = claims.take_free(entry.folder, Watch(), claims.worker_name(os.getppid()))
+    if claim is None:
+        raise StageTakenError(entry)
+    with claims.kept(claim, end_of_claim):
+        yield
+
+
+def end_of_claim() -> None:
+    """Ends this job at once, training included: it was suspended or cut off, and another run has taken over."""
+    say("another run has taken over, since there was no heartbeat of this one")
+    leads = os.getpgid(0) == os.getpid()
+    os.kill(-os.getpid() if leads else os.getpid(), signal.SIGKILL)
 
 
 def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: Callable[[], bool]) -> None:
