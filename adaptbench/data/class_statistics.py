@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from adaptbench.data import archives
+from adaptbench.data.label_ids import train_ids
 from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.taxonomy import LabelMap
@@ -23,7 +24,7 @@ Count = Callable[[Sequence[LabelledItem]], list[dict[int, int]]]
 
 def one_by_one(items: Sequence[LabelledItem]) -> list[dict[int, int]]:
     """Pixels by train id of every label file, read one after the other."""
-    return [count_classes(np.asarray(table[dataset.read_label(sample)])) for dataset, sample, table in items]
+    return [count_classes(train_ids(dataset.read_label(sample), table)) for dataset, sample, table in items]
 
 
 def class_counts(

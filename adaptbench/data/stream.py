@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, Protocol, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -23,6 +24,7 @@ from adaptbench.data.files import index_image_size, require_same_size
 from adaptbench.data.framing import Crops, Framing, ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
+from adaptbench.data.label_ids import train_ids
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.photometric_distortion import distort, draw_distortion
 from adaptbench.data.pseudo_margins import Margins, crop_mask, margin_mask
@@ -30,7 +32,7 @@ from adaptbench.data.rare_class_sampling import RareClassSampler, accept_crop, r
 from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.synchronized_crop import synchronized
-from adaptbench.data.taxonomy import IGNORE, LabelMap
+from adaptbench.data.taxonomy import LabelMap
 from adaptbench.draws import Draws, derive_seed
 from adaptbench.errors import DataError, UsageError
 
@@ -86,7 +88,8 @@ class _Placement(NamedTuple):
 
     def of(self, array: UInt8) -> UInt8:
         """The crop of an image, a label or a mask."""
-        return array[self.crop][:, ::-1] if self.flip else array[self.crop]
+        cut = array[self.crop]
+        return np.asarray(cv2.flip(cut, 1), np.uint8) if self.flip else cut
 
 
 _WHOLE = _Placement((slice(None), slice(None)), flip=False)
@@ -129,9 +132,9 @@ class TrainingStream(Dataset[Batch]):
         chosen = self._chosen(iteration, draws)
         crops = [self._labelled_crop(*one) for one in chosen]
         labelled = LabelledImages(
-            image=torch.stack([image for image, _ in crops]),
+            image=self._network_input([image for image, _ in crops]),
             names=tuple(self.labelled.items[index][1].name for index, _, _ in chosen),
-            label=torch.stack([label for _, label in crops]),
+            label=transforms.label_input([label for _, label in crops], self._box),
         )
         batch = Batch(iteration, draws, labelled, self._target(iteration, draws))
         return batch if self.sampling.part is None else synchronized(batch, self.sampling.part)
@@ -220,7 +223,7 @@ class TrainingStream(Dataset[Batch]):
         crops = [self._target_crop(i, draws.numpy(f"target crop {k}")) for k, i in enumerate(indices)]
         masks = [mask for _, mask in crops if mask is not None]
         return Images(
-            image=torch.stack([image for image, _ in crops]),
+            image=self._network_input([image for image, _ in crops]),
             names=tuple(self.target.items[i][1].name for i in indices),
             trusted=torch.stack(masks) if masks else None,
         )
@@ -235,7 +238,8 @@ class TrainingStream(Dataset[Batch]):
 
     def _labelled_crop(
         self, index: int, rng: np.random.Generator, rare_class: int | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[UInt8, UInt8]:
+        """A crop and its train ids. Shape: ``(H, W, 3)`` and ``(H, W)``, not padded yet."""
         mirrored = self._draw_mirrored(rng)
         frame = self._resized(0, self.labelled, index, mirrored)
         image, label = frame.image, frame.label
@@ -250,9 +254,7 @@ class TrainingStream(Dataset[Batch]):
             image, label = place.of(image), place.of(label)
         if self.sampling.distortion:
             image = distort(np.ascontiguousarray(image), draw_distortion(rng))
-        image = self._blurred(image, rng)
-        train_ids = torch.from_numpy(label.astype(np.int64))[None]
-        return self._network_input(image), transforms.pad_to(train_ids, self._box, IGNORE)
+        return self._blurred(image, rng), label
 
     def _placement(self, label: UInt8, rng: np.random.Generator, rare_class: int | None) -> _Placement:
         """Draws a crop; with a class, again until it shows enough of it (the image is decoded only once)."""
@@ -275,21 +277,22 @@ class TrainingStream(Dataset[Batch]):
         )
         return accepted.crop
 
-    def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+    def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[UInt8, Tensor | None]:
+        """A crop, not padded yet, and where its pseudo-labels are trusted. Shape: ``(H, W, 3)`` and ``(1, H, W)``."""
         assert self.target is not None
         image, _, trusted = self._resized(1, self.target, index, self._draw_mirrored(rng))
         place = _WHOLE
         if self.sampling.framing.cropped:
             crop = transforms.draw_crop(image.shape, self._box, rng)
             place = _Placement(crop, bool(rng.random() < 0.5))
-        shown = self._network_input(self._blurred(place.of(image), rng))
+        shown = self._blurred(place.of(image), rng)
         if trusted is None:
             return shown, None
         width, height = self._box
         return shown, torch.from_numpy(crop_mask(trusted, *place, (height, width)))[None]
 
-    def _network_input(self, image: UInt8) -> Tensor:
-        return transforms.pad_to(transforms.normalise(image, self.normalisation), self._box, 0)
+    def _network_input(self, images: Sequence[UInt8]) -> Tensor:
+        return transforms.network_input(images, self.normalisation, self._box)
 
     def _draw_mirrored(self, rng: np.random.Generator) -> bool:
         """Whether a whole image is mirrored; nothing is drawn where none ever is."""
@@ -317,7 +320,8 @@ class TrainingStream(Dataset[Batch]):
             raw = dataset.read_label(sample)
             if not images.predicted:
                 require_same_size(image, raw, sample)
-            label = framing.label(label_map[raw[:, ::-1] if mirrored else raw], size)
+            ids = train_ids(raw, label_map)
+            label = framing.label(ids[:, ::-1] if mirrored else ids, size)
         margins = self.sampling.margins if label_map is None else None
         trusted = None if margins is None else _trusted(margins, file_size, box)
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image

@@ -21,6 +21,7 @@ from adaptbench.contracts.settings import Settings
 from adaptbench.data import firewall, transforms
 from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import nearest
+from adaptbench.data.label_ids import train_ids
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.errors import InterruptedTrainingError
 from adaptbench.evaluation.confusion import confusion_matrix, confusion_with_void, predicted_on_void
@@ -202,7 +203,7 @@ def read_labelled(dataset: Dataset, sample: Sample, classes: ClassSet) -> tuple[
     """
     image, raw = dataset.read_image(sample), dataset.read_label(sample)
     require_same_size(image, raw, sample)
-    return image, label_map(dataset.id_space, classes.name)[raw]
+    return image, train_ids(raw, label_map(dataset.id_space, classes.name))
 
 
 def reduced(truth: UInt8, size: ScoredSize) -> UInt8:
