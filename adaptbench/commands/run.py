@@ -54,6 +54,8 @@ def execute(command: Run) -> int:
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
     concurrency = _concurrency(console, command, machine, len(to_do(chosen.jobs)))
+    workers = _workers(command, machine, min(concurrency, max(1, len(to_do(chosen.jobs)))))
+    chosen = replace(chosen, jobs=[_with_workers(job, workers) for job in chosen.jobs])
     if command.write_config is not None:
         experiment.save(command, command.write_config)
         say(console, f"written {command.write_config}")
@@ -94,6 +96,10 @@ def request_of(command: Run) -> Request:
             "--set network=NAME."
         )
     require_positive(command, "limit", "jobs", "debug_images")
+    if command.workers is not None and command.workers < 0:
+        raise UsageError(
+            f"--workers {command.workers}: give 0, with which a training loads its data itself, or more."
+        )
     if command.image_cache is not None:
         require_usable(command.image_cache.expanduser())
     benchmarks, plugin_files = _named(command.benchmarks or ())
@@ -157,6 +163,17 @@ def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) ->
     if warning := machine.warning(min(wanted, jobs), threads):
         say(console, warning, "yellow")
     return wanted
+
+
+def _workers(command: Run, machine: Machine, at_once: int) -> int:
+    """Data loading processes of each of the jobs that run at once."""
+    chosen = profile(command.profile)
+    fitting = machine.workers(chosen.workers, at_once, chosen.threads)
+    return fitting if command.workers is None else command.workers
+
+
+def _with_workers(job: Job, workers: int) -> Job:
+    return replace(job, spec=job.spec.model_copy(update={"workers": workers}))
 
 
 def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:

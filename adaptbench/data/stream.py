@@ -13,13 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from adaptbench import signals
-from adaptbench.data import minicity, transforms
+from adaptbench.data import loading, minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
-from adaptbench.data.class_statistics import class_counts
+from adaptbench.data.class_statistics import Pass, class_counts, one_by_one
 from adaptbench.data.files import index_image_size, require_same_size
 from adaptbench.data.framing import Crops, Framing, ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
@@ -38,7 +36,7 @@ from adaptbench.errors import DataError, UsageError
 
 UInt8 = npt.NDArray[np.uint8]
 
-#: Decoded and resized images are kept in memory up to this many bytes.
+#: Decoded and resized images are kept in memory up to this many bytes, in all processes of a training together.
 CACHE_BYTES = 1 << 30
 
 
@@ -95,7 +93,7 @@ class _Placement(NamedTuple):
 _WHOLE = _Placement((slice(None), slice(None)), flip=False)
 
 
-class TrainingStream(Dataset[Batch]):
+class TrainingStream:
     """Batches by iteration number: of images trained on with labels, and of unlabelled ones of the target.
 
     Raises:
@@ -123,6 +121,9 @@ class TrainingStream(Dataset[Batch]):
         self._box = _padded(sampling.framing, settings.crop)
         self._cache: dict[tuple[int, int, bool], _Image] = {}
         self._cached_bytes = 0
+        self._counts: list[dict[int, int]] | None = None
+        #: Processes that make batches, each of which has a share of the memory.
+        self.processes = 1
 
     def __len__(self) -> int:
         return self.settings.iterations
@@ -154,6 +155,20 @@ class TrainingStream(Dataset[Batch]):
             if table is None and sample.image.is_file():
                 with contextlib.suppress(DataError):  # a damaged file is named when it is read
                     _trusted(self.sampling.margins, index_image_size(sample.image), box)
+
+    @property
+    def needs_class_counts(self) -> bool:
+        """Whether which images are drawn follows from the pixels of every class in all labels."""
+        return self.sampling.rare is not None or self.sampling.balanced
+
+    def count_classes(self, over: Pass = one_by_one) -> None:
+        """Counts what `rare_classes` and `balanced_picks` follow from, in passes ``over`` all labels.
+
+        Raises:
+            DataError: a label file is missing or damaged, or none shows any class.
+        """
+        items = [(data, sample, table) for data, sample, _, table in self.labelled.items if table is not None]
+        self._counts = class_counts(items, minicity.cache_folder() / "class-statistics", over=over)
 
     @cached_property
     def rare_classes(self) -> RareClassSampler | None:
@@ -196,8 +211,10 @@ class TrainingStream(Dataset[Batch]):
 
     def _class_counts(self) -> list[dict[int, int]]:
         """Pixels by class of every labelled image."""
-        items = [(data, sample, table) for data, sample, _, table in self.labelled.items if table is not None]
-        return class_counts(items, minicity.cache_folder() / "class-statistics")
+        if self._counts is None:
+            self.count_classes()
+        assert self._counts is not None
+        return self._counts
 
     def _chosen(self, iteration: int, draws: Draws) -> list[tuple[int, np.random.Generator, int | None]]:
         """Number of every labelled image of a batch, what its crop is drawn with, and a class that it has to show."""
@@ -327,7 +344,7 @@ class TrainingStream(Dataset[Batch]):
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         frame = _Image(framing.image(image, size), label, trusted)
         self._cached_bytes += frame.image.nbytes + (0 if label is None else label.nbytes)
-        if self._cached_bytes < CACHE_BYTES:
+        if self._cached_bytes < CACHE_BYTES // self.processes:
             self._cache[key] = frame
         return frame
 
@@ -383,19 +400,5 @@ def batches(stream: TrainingStream, first: int, workers: int, *, pinned: bool = 
     ``pinned`` ones lie in memory that a GPU copies from while the CPU goes on.
     """
     _ = stream.rare_classes, stream.balanced_picks  # made once, here, and not by every worker
-    if workers == 0:
-        made = (stream[i] for i in range(first, len(stream)))
-        yield from (batch.pin_memory() for batch in made) if pinned else made
-        return
-    with signals.held():  # else one sent to the whole job kills its workers, and it fails instead of saving
-        loaded = iter(
-            DataLoader(
-                stream,
-                batch_size=None,
-                sampler=range(first, len(stream)),
-                num_workers=workers,
-                prefetch_factor=2,
-                pin_memory=pinned,
-            )
-        )
-    yield from loaded
+    stream.processes = max(1, workers)
+    yield from loading.in_order(stream, range(first, len(stream)), workers, pinned=pinned)
