@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,7 +13,9 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def read_ahead(read: Callable[[Task], Result], tasks: Sequence[Task], threads: int) -> Iterator[Result]:
+def read_ahead(
+    read: Callable[[Task], Result], tasks: Sequence[Task], threads: int
+) -> Generator[Result, None, None]:
     """Results of ``read`` on every task, in order; with threads, up to one more than those is read before it is due.
 
     Decoders of images let other threads compute meanwhile. Threads stand outside of `firewall.closed`, so that they
