@@ -64,7 +64,7 @@ def execute(command: Run) -> int:
     if command.force:
         discard(chosen.jobs, command.out)
     note_study(plan, command)
-    ended = run_jobs_of(command, console, chosen.jobs, concurrency, machine.gpus)
+    ended = run_jobs_of(command, console, chosen.jobs, concurrency, machine)
     if command.debug_images is not None:
         _show_images(console, ended)
     finished = scan_records(command.out)
@@ -90,18 +90,20 @@ def run_jobs_of(
     console: Console,
     jobs: Sequence[Job],
     concurrency: int,
-    gpus: Sequence[str],
+    machine: Machine,
     *,
     stay: bool = True,
 ) -> list[JobProgress]:
     """Generates the data that is missing, and runs jobs as `run_jobs` does."""
     limit = None if command.timeout is None else TimeLimit.parse(command.timeout)
+    workers = _workers(command, machine, min(concurrency, max(1, len(to_do(jobs)))))
+    jobs = [_with_workers(job, workers) for job in jobs]
     with prepared(jobs):
         generate_missing(console, [entry for job in to_do(jobs) for entry in _sources(job)])
         folders, out = [job.folder for job in to_do(jobs)], command.out.resolve()
         tell = partial(say, console, style="yellow")
         with followed(command.tracking, folders, out, tell), registered(out), view_on(console) as view:
-            return run_jobs(jobs, concurrency, view, gpus, limit, stay=stay)
+            return run_jobs(jobs, concurrency, view, machine.gpus, limit, stay=stay)
 
 
 def request_of(command: Run) -> Request:
@@ -117,6 +119,10 @@ def request_of(command: Run) -> Request:
             "--set network=NAME."
         )
     require_positive(command, "limit", "jobs", "debug_images")
+    if command.workers is not None and command.workers < 0:
+        raise UsageError(
+            f"--workers {command.workers}: give 0, with which a training loads its data itself, or more."
+        )
     if command.image_cache is not None:
         require_usable(command.image_cache.expanduser())
     benchmarks, plugin_files = _named(command.benchmarks or ())
@@ -180,6 +186,17 @@ def concurrency_of(console: Console, command: Run, machine: Machine, jobs: int) 
     if warning := machine.warning(min(wanted, jobs), threads):
         say(console, warning, "yellow")
     return wanted
+
+
+def _workers(command: Run, machine: Machine, at_once: int) -> int:
+    """Data loading processes of each of the jobs that run at once."""
+    chosen = profile(command.profile)
+    fitting = machine.workers(chosen.workers, at_once, chosen.threads)
+    return fitting if command.workers is None else command.workers
+
+
+def _with_workers(job: Job, workers: int) -> Job:
+    return replace(job, spec=job.spec.model_copy(update={"workers": workers}))
 
 
 def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:

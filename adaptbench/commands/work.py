@@ -33,7 +33,7 @@ def execute(command: Work) -> int:
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in jobs) else "cpu")
     concurrency = concurrency_of(console, command, machine, len(to_do(jobs)))
     note_study(plan, command)
-    ended = run_jobs_of(command, console, jobs, concurrency, machine.gpus, stay=not command.leave)
+    ended = run_jobs_of(command, console, jobs, concurrency, machine, stay=not command.leave)
     show_unfinished(console, ended)
     if alone := len(plan.jobs) - len(jobs):
         say(

@@ -88,6 +88,7 @@ def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> 
         stop,
         context.label_size,
         context.ignore,
+        readers=context.spec.workers,
     )
     ranked, *others = splits
     scores = [_score(context, scorer, ranked, further=FURTHER)]

@@ -88,6 +88,9 @@ class Run:
     """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
     due. The numbers stay the same."""
     image_cache: ImageCache = None
+    workers: Annotated[int | None, words("N")] = None
+    """Processes that load data beside each training; by default as many as the profile wants (mini none, small 2, paper
+    8) and find a core idle. Numbers stay the same."""
     precision: Annotated[Precision, words("{float32,tf32,bf16,fp16}")] = "float32"
     """Number format of the networks while they train, which makes other jobs; losses and averages of weights stay in
     float32, and so does every test. bf16 and fp16 save time and memory on GPUs that have them, tf32 time."""

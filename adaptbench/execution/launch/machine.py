@@ -27,6 +27,15 @@ class Machine:
         by_cores = self.cores // threads
         return max(1, min(by_cores, len(self.gpus)) if self.gpus else by_cores)
 
+    def workers(self, wanted: int, jobs: int, threads: int) -> int:
+        """Processes that load data for each of so many jobs at once: as many as are wanted and find a core idle.
+
+        A training on a GPU keeps one core busy, and has at least one of them.
+        """
+        if self.gpus:
+            return min(wanted, max(1, self.cores // jobs - 1))
+        return min(wanted, max(0, self.cores // jobs - threads))
+
     def warning(self, jobs: int, threads: int) -> str:
         """What a user should know who runs that many jobs at once; empty if they fit."""
         if jobs <= self.room(threads):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from adaptbench import networks, signals
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.profiles import profile
 from adaptbench.data import firewall
+from adaptbench.data.class_statistics import Found, LabelledItem
 from adaptbench.data.image_cache import ImageCache
+from adaptbench.data.loading import each
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import InterruptedTrainingError, PluginError, RunStateError
@@ -84,6 +86,8 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
     stream.require_margins()
     seal(context, stream, outside)
+    if stream.needs_class_counts:
+        _count_classes(context, stage, stream, stop)
     if labels is not None:
         _keep_ranking(context, entry, labels)
     method = build_method(context, entry, seed)
@@ -101,7 +105,7 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
         folder,
         device=context.device,
         precision=context.spec.precision,
-        workers=chosen.workers,
+        workers=context.spec.workers,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         hooks=[*_debug_images(context, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],
         report=progress.report,
@@ -175,6 +179,22 @@ def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(context)}
     sealed_json.write(entry.folder / "result.json", cost)
+
+
+def _count_classes(
+    context: JobContext, stage: Stage, stream: TrainingStream, stop: Callable[[], bool]
+) -> None:
+    """Counts the classes in all labels that are trained on, unless that was done before, by several processes."""
+    with _progress(context, f"{stage.name}: class statistics") as progress:
+
+        def over(work: Callable[[LabelledItem], Found], items: Sequence[LabelledItem]) -> Iterator[Found]:
+            for done, found in enumerate(each(work, items, context.spec.workers), start=1):
+                progress.report(done, len(items))
+                if stop():
+                    raise InterruptedTrainingError("Stopped while classes were counted; run again to go on.")
+                yield found
+
+        stream.count_classes(over)
 
 
 def _image_cache(context: JobContext) -> ImageCache | None:

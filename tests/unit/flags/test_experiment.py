@@ -45,6 +45,7 @@ EVERYTHING = Run(
     debug_images=5,
     activation_checkpointing=True,
     image_cache=Path("decoded"),
+    workers=3,
     precision="bf16",
     force=True,
     only_failed=True,
