@@ -89,6 +89,8 @@ class JobSpec(Part):
     image_cache: str | None = None
     #: Number format of the networks while they train.
     precision: Precision = FLOAT32
+    #: Whether the networks are compiled then.
+    compiled: bool = False
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 

@@ -12,6 +12,7 @@ import cv2
 import torch
 from filelock import FileLock, Timeout
 
+from adaptbench.data import minicity
 from adaptbench.errors import InterruptedTrainingError
 from adaptbench.training import precision
 
@@ -19,6 +20,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES = 32 << 20  # the most that glibc accepts
 _LOCK_POLL_SECONDS = 0.5
+_COMPILED_CODE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @contextlib.contextmanager
@@ -56,6 +58,16 @@ def fix_threads(threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     precision.allow_tf32(allowed=False)
+
+
+def compiled_code() -> Path:
+    """Where torch's compiler shall keep what it made, for later trainings with the same parts."""
+    return Path(os.environ.get(_COMPILED_CODE) or minicity.cache_folder() / "compiled")
+
+
+def keep_compiled_code() -> None:
+    """Tells torch's compiler where it keeps what it makes."""
+    os.environ[_COMPILED_CODE] = str(compiled_code())
 
 
 def keep_freed_memory() -> None:
