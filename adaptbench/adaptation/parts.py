@@ -18,8 +18,8 @@ _JOINED = (Assembly, nn.ModuleDict, nn.ModuleList)
 def parts(module: nn.Module) -> Iterator[nn.Module]:
     """The outermost modules below ``module`` that hold weights and are no `Assembly`, in order, each once.
 
-    Encoders, decoders and discriminators, also those in lists. Losses, soft labels, thresholds, averages of weights, fused scales and
-    prototypes are outside.
+    Encoders, decoders and discriminators, also those in lists. Losses, soft labels, thresholds, averages of weights,
+    fused scales and prototypes are outside.
     """
     seen: set[nn.Module] = set()
     for child in module.children():

@@ -145,6 +145,13 @@ def _ratio(line: Line) -> float | None:
     return None if line.cost is None or line.first is None else line.first.seconds / line.cost.seconds
 
 
+def _compiled(line: Line) -> str | None:
+    """What became of --compile; None where it was not asked for."""
+    if not line.spec.compiled:
+        return None
+    return "not measured" if line.cost is None else str(line.cost.compilation)
+
+
 def _rate(line: Line) -> float | None:
     """Operations per second."""
     return None if line.cost is None else line.cost.flops / line.cost.seconds
@@ -173,7 +180,7 @@ COLUMNS: Sequence[Column[Line]] = (
     column("network", lambda line: line.stage.settings.network, key="network"),
     column("images", _images, key="images", optional=True),
     column("precision", lambda line: line.spec.precision, key="precision"),
-    column("compiled", lambda line: line.cost and line.cost.compilation, str, key="compiled", optional=True),
+    column("compiled", _compiled, key="compiled", optional=True),
     _cost("step", "seconds", "{:.3g} s".format, "s"),
     number("times as fast", _ratio, "{:.2f}".format, "times_as_fast"),
     _cost("first step", "first_seconds", "{:.3g} s".format, "s"),

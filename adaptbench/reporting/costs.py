@@ -65,7 +65,18 @@ _RATES = (
 _ENERGY = _known("energy", "training_joules", "{:.3g} kWh", 3.6e6)
 
 #: Of the table of costs.
-COLUMNS = (_PARAMETERS, _FLOPS, TRAINING_TIME, _GPU_HOURS, *_RATES, MEMORY, _ENERGY, PRECISION, COMPILED, DEVICE)
+COLUMNS = (
+    _PARAMETERS,
+    _FLOPS,
+    TRAINING_TIME,
+    _GPU_HOURS,
+    *_RATES,
+    MEMORY,
+    _ENERGY,
+    PRECISION,
+    COMPILED,
+    DEVICE,
+)
 #: Of the CSV, in base units: seconds, MiB, FLOPs, joules.
 MACHINE_COLUMNS = (
     *(TRAINING_TIME, *fields("row", "evaluation_seconds"), MEMORY, PRECISION, COMPILED, DEVICE),

@@ -20,7 +20,6 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES = 32 << 20  # the most that glibc accepts
 _LOCK_POLL_SECONDS = 0.5
-_COMPILED_CODE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @contextlib.contextmanager
@@ -61,13 +60,13 @@ def fix_threads(threads: int) -> None:
 
 
 def compiled_code() -> Path:
-    """Where torch's compiler shall keep what it made, for later trainings with the same parts."""
-    return Path(os.environ.get(_COMPILED_CODE) or minicity.cache_folder() / "compiled")
+    """Where torch's compiler keeps what it made, for later trainings with the same parts."""
+    return minicity.cache_folder() / "compiled"
 
 
 def keep_compiled_code() -> None:
-    """Tells torch's compiler where it keeps what it makes."""
-    os.environ[_COMPILED_CODE] = str(compiled_code())
+    """Tells torch's compiler where; by itself it says so to every process, and does it in a temporary folder."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(compiled_code())
 
 
 def keep_freed_memory() -> None:

@@ -46,6 +46,7 @@ EVERYTHING = Run(
     activation_checkpointing=True,
     image_cache=Path("decoded"),
     precision="bf16",
+    compile=True,
     force=True,
     only_failed=True,
     plugins=(Path("plugins/one.py"),),

@@ -112,7 +112,9 @@ def test_without_a_compiler_a_part_runs_as_it_is(backend: Run, by: Callable[[Any
     compiler = Compiler(method, said.append)
     assert same(stepped(method), stepped(small()))
     stepped(method, 6)
-    assert len(said) == 1 and said[0].startswith("part is trained uncompiled: ") and "no working C++" in said[0]
+    assert (
+        len(said) == 1 and said[0].startswith("part is trained uncompiled: ") and "no working C++" in said[0]
+    )
     assert compiler.compilation == Compilation(compiled=[], uncompiled=["part"])
 
 
