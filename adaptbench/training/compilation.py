@@ -24,6 +24,7 @@ from torch import nn
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
 from adaptbench.adaptation.parts import parts
+from adaptbench.errors import InterruptedTrainingError
 from adaptbench.records.compilation import Compilation
 
 #: What makes the code.
@@ -39,11 +40,17 @@ class Compiler:
     Args:
         method: its parts lie on their device.
         say: told once of each part that cannot be compiled, and why.
+        should_stop: asked then: who stops a training may have stopped the C++ compiler with it.
     """
 
-    def __init__(self, method: nn.Module, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        method: nn.Module,
+        say: Callable[[str], None],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         _settle()
-        self._say = say
+        self._say, self._should_stop = say, should_stop
         self._compiled: set[str] = set()
         self._uncompiled: set[str] = set()
         names = {module: name for name, module in method.named_modules()}
@@ -77,7 +84,13 @@ class Compiler:
         self._compiled.add(name)
 
     def give_up(self, name: str, error: Exception) -> None:
-        """A part cannot be compiled."""
+        """A part cannot be compiled.
+
+        Raises:
+            InterruptedTrainingError: asked to stop.
+        """
+        if self._should_stop():
+            raise InterruptedTrainingError(f"Stopped while {name} was compiled; run again to go on.")
         self._uncompiled.add(name)
         self._say(f"{name} is trained uncompiled: {_reason(error)}")
 

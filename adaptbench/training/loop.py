@@ -92,7 +92,7 @@ class TrainingLoop:
     ) -> None:
         self.model = method.to(device)
         self.logger = logging.getLogger("adaptbench.training")
-        self._compiler = _compiler(self.model, self.logger.warning) if compiled else None
+        self._compiler = _compiler(self.model, self.logger.warning, should_stop) if compiled else None
         train_in(precision, self.model, device)
         self.stream = stream
         self.work_dir = str(folder)
@@ -262,10 +262,10 @@ class TrainingLoop:
             return None
 
 
-def _compiler(method: Method, say: Callable[[str], None]) -> Compiler:
+def _compiler(method: Method, say: Callable[[str], None], should_stop: Callable[[], bool]) -> Compiler:
     from adaptbench.training.compilation import Compiler  # which loads that of torch
 
-    return Compiler(method, say)
+    return Compiler(method, say, should_stop)
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

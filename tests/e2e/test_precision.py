@@ -29,7 +29,7 @@ def test_mixed_precision_is_another_job(bench: Callable[[str], Bench]) -> None:
 def test_a_compiled_training_is_another_job(
     bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a compiler it is the usual one in all but its name, and says so."""
+    """Without a compiler it goes on, and says so; a backend that changes nothing gives the same bits."""
     made = replace(bench("compiled"), settings=("crop=64",), iterations=1)
     backends = {"usual": "", "eager": "eager", "missing": "no such backend"}
     found = {}
@@ -45,7 +45,7 @@ def test_a_compiled_training_is_another_job(
     assert records["eager"]["compilation"] == {"compiled": parts, "uncompiled": []}
     assert records["missing"]["compilation"] == {"compiled": [], "uncompiled": parts}
     assert records["usual"]["job_hash"] != records["eager"]["job_hash"] == records["missing"]["job_hash"]
-    assert len({record["weights_sha256"] for record in records.values()}) == 1
+    assert records["eager"]["weights_sha256"] == records["missing"]["weights_sha256"]
     log = (found["missing"].folder("source_only") / "log.txt").read_text()
     assert log.count("is trained uncompiled: ") == 2 and "student.backbone is trained" in log
     stages = {

@@ -92,7 +92,8 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def test_parts_run_compiled_under_their_names(by: Callable[[Any], None]) -> None:
-    method, counting, said = small(), Counting(), []
+    method, counting = small(), Counting()
+    said: list[str] = []
     by(counting)
     compiler = Compiler(method, said.append)
     assert compiler.compilation == Compilation(compiled=[], uncompiled=[]), "nothing ran yet"
@@ -107,7 +108,8 @@ def test_parts_run_compiled_under_their_names(by: Callable[[Any], None]) -> None
 @pytest.mark.parametrize("backend", [missing, only_forwards])
 def test_without_a_compiler_a_part_runs_as_it_is(backend: Run, by: Callable[[Any], None]) -> None:
     """Found out before any of it ran, the pass backwards, too: statistics move once."""
-    method, said = small(), []
+    method = small()
+    said: list[str] = []
     by(backend)
     compiler = Compiler(method, said.append)
     assert same(stepped(method), stepped(small()))
@@ -116,6 +118,16 @@ def test_without_a_compiler_a_part_runs_as_it_is(backend: Run, by: Callable[[Any
         len(said) == 1 and said[0].startswith("part is trained uncompiled: ") and "no working C++" in said[0]
     )
     assert compiler.compilation == Compilation(compiled=[], uncompiled=["part"])
+
+
+def test_a_compiler_that_was_stopped_with_the_training_is_no_reason(by: Callable[[Any], None]) -> None:
+    method = small()
+    said: list[str] = []
+    by(missing)
+    compiler = Compiler(method, said.append, should_stop=lambda: True)
+    with pytest.raises(InterruptedTrainingError, match="while part was compiled"):
+        stepped(method)
+    assert compiler.compilation == Compilation(compiled=[], uncompiled=[]) and said == []
 
 
 class Branch(nn.Module):
@@ -149,7 +161,8 @@ def test_what_torch_would_pass_over_is_said(
 def test_sizes_have_a_graph_each_up_to_a_limit(
     by: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    method, counting, said = small(), Counting(), []
+    method, counting = small(), Counting()
+    said: list[str] = []
     by(counting)
     monkeypatch.setattr(compilation, "MOST_GRAPHS", 2)
     compiler = Compiler(method, said.append)
