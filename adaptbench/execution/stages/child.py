@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -135,7 +136,7 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     metrics = Path(loop.work_dir) / "metrics.jsonl"
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
-    result = {
+    result: dict[str, Any] = {
         "seconds": loop.seconds,
         "peak_memory_mib": _peak_memory(context),
         "joules": loop.energy.joules,
