@@ -1,14 +1,19 @@
-"""--compile: what runs compiled, what runs as it is and is said to, and the same bits once interrupted."""
+"""--compile: what runs compiled, what runs as it is and is said to, and the same bits once interrupted.
+
+Each in a fork: after a compiled pass backwards no fork of a process can take one.
+"""
 
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
+from forks import in_fork
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 from torch.fx import GraphModule
@@ -28,6 +33,16 @@ from adaptbench.training.loop import TrainingLoop
 
 CPU = torch.device("cpu")
 Run = Callable[..., Any]
+
+
+def forked(test: Callable[..., None]) -> Callable[..., None]:
+    """The test, in a fork."""
+
+    @functools.wraps(test)
+    def run(**fixtures: Any) -> None:
+        in_fork(functools.partial(test, **fixtures))
+
+    return run
 
 
 class Counting:
@@ -91,6 +106,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+@forked
 def test_parts_run_compiled_under_their_names(by: Callable[[Any], None]) -> None:
     method, counting = small(), Counting()
     said: list[str] = []
@@ -106,6 +122,7 @@ def test_parts_run_compiled_under_their_names(by: Callable[[Any], None]) -> None
 
 
 @pytest.mark.parametrize("backend", [missing, only_forwards])
+@forked
 def test_without_a_compiler_a_part_runs_as_it_is(backend: Run, by: Callable[[Any], None]) -> None:
     """Found out before any of it ran, the pass backwards, too: statistics move once."""
     method = small()
@@ -120,6 +137,7 @@ def test_without_a_compiler_a_part_runs_as_it_is(backend: Run, by: Callable[[Any
     assert compiler.compilation == Compilation(compiled=[], uncompiled=["part"])
 
 
+@forked
 def test_a_compiler_that_was_stopped_with_the_training_is_no_reason(by: Callable[[Any], None]) -> None:
     method = small()
     said: list[str] = []
@@ -142,6 +160,7 @@ class Branch(nn.Module):
 
 
 @pytest.mark.parametrize("variable", ["", "TORCHDYNAMO_DISABLE"])
+@forked
 def test_what_torch_would_pass_over_is_said(
     variable: str, by: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +177,7 @@ def test_what_torch_would_pass_over_is_said(
     )
 
 
+@forked
 def test_sizes_have_a_graph_each_up_to_a_limit(
     by: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +194,7 @@ def test_sizes_have_a_graph_each_up_to_a_limit(
     assert (counting.graphs, str(compiler.compilation)) == (2, "no")
 
 
+@forked
 def test_networks_of_one_kind_do_not_share_hooks(by: Callable[[Any], None]) -> None:
     """One of two encoders hallucinates styles by a hook; by default torch gives it the code of the other."""
     by(Counting())
@@ -185,6 +206,7 @@ def test_networks_of_one_kind_do_not_share_hooks(by: Callable[[Any], None]) -> N
     assert [len(outer[name](image)) for name in ("plain", "hooked")] == [1, 2]
 
 
+@forked
 def test_a_copy_computes_with_its_own_weights(by: Callable[[Any], None]) -> None:
     by(Counting())
     method = nn.ModuleDict({"part": nn.Conv2d(1, 1, 1, bias=False)})
@@ -249,6 +271,7 @@ def trained(folder: Path, stop_after: int = 0, *, compiled: bool = True) -> Trai
     return last
 
 
+@forked
 def test_a_compiled_training_ends_with_the_same_bits_once_interrupted(
     by: Callable[[Any], None], tmp_path: Path
 ) -> None:
