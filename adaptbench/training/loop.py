@@ -62,6 +62,7 @@ class TrainingLoop:
         checkpoint_every: iterations between two checkpoints.
         precision: number format of the method's networks.
         compiled: whether they are compiled, as far as they can be.
+        say: told what could not be compiled, and why; None = the logger.
         log_every: iterations between two lines of ``metrics.jsonl``.
         hooks: further hooks beside those of the method.
         report: called after every iteration with (iterations done, total, loss, losses by name); losses are those of
@@ -85,6 +86,7 @@ class TrainingLoop:
         checkpoint_every: int,
         precision: Precision = FLOAT32,
         compiled: bool = False,
+        say: Callable[[str], None] | None = None,
         log_every: int = 10,
         hooks: Sequence[Hook] = (),
         report: Report = lambda *_: None,
@@ -92,7 +94,7 @@ class TrainingLoop:
     ) -> None:
         self.model = method.to(device)
         self.logger = logging.getLogger("adaptbench.training")
-        self._compiler = _compiler(self.model, self.logger.warning, should_stop) if compiled else None
+        self._compiler = _compiler(self.model, say or self.logger.warning, should_stop) if compiled else None
         train_in(precision, self.model, device)
         self.stream = stream
         self.work_dir = str(folder)

@@ -105,6 +105,7 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
         device=context.device,
         precision=context.spec.precision,
         compiled=context.spec.compiled,
+        say=say,
         workers=chosen.workers,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         hooks=[*_debug_images(context, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],
