@@ -145,6 +145,7 @@ def request_of(command: Run) -> Request:
         activation_checkpointing=command.activation_checkpointing,
         image_cache=None if command.image_cache is None else command.image_cache.expanduser(),
         precision=command.precision,
+        compiled=command.compile,
         device=command.device,
         plugins=(*command.plugins, *plugin_files),
         study=command.study,

@@ -29,6 +29,7 @@ class Request:
         activation_checkpointing: whether encoders that can do it recompute their activations.
         image_cache: folder in which decoded images are kept; None = they are not.
         precision: number format of the networks while they train.
+        compiled: whether the networks are compiled then.
     """
 
     methods: Sequence[str] = ("all",)
@@ -49,6 +50,7 @@ class Request:
     activation_checkpointing: bool = False
     image_cache: Path | None = None
     precision: Precision = FLOAT32
+    compiled: bool = False
     device: str = "auto"
     plugins: Sequence[Path] = ()
     study: str | None = None

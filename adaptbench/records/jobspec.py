@@ -93,6 +93,8 @@ class JobSpec(Part):
     workers: int = 0
     #: Number format of the networks while they train.
     precision: Precision = FLOAT32
+    #: Whether the networks are compiled then.
+    compiled: bool = False
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 

@@ -63,7 +63,7 @@ def test_flags() -> None:
     text = (
         "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
         "--device cpu --limit 7 --debug-images 9 --activation-checkpointing --image-cache c "
-        "--workers 0 --precision bf16 --dry-run --force --plugins p q --timeout 2h --only-failed"
+        "--workers 0 --precision bf16 --compile --dry-run --force --plugins p q --timeout 2h --only-failed"
     )
     assert parse(text.split()) == Run(
         methods=("hrda", "fada"),
@@ -80,6 +80,7 @@ def test_flags() -> None:
         image_cache=Path("c"),
         workers=0,
         precision="bf16",
+        compile=True,
         dry_run=True,
         force=True,
         timeout="2h",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+from pathlib import Path
 
 import cv2
 import torch
 
+from adaptbench.data import minicity
 from adaptbench.training import precision
 
 _M_TRIM_THRESHOLD = -1
@@ -29,6 +31,16 @@ def fix_threads(threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     precision.allow_tf32(allowed=False)
+
+
+def compiled_code() -> Path:
+    """Where torch's compiler keeps what it made, for later trainings with the same parts."""
+    return minicity.cache_folder() / "compiled"
+
+
+def keep_compiled_code() -> None:
+    """Tells torch's compiler where; by itself it says so to every process, and does it in a temporary folder."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(compiled_code())
 
 
 def keep_freed_memory() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -96,6 +97,8 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
         require_trainable(stage.method.name, method.student, stream.sizes(), stage.settings.batch_size)
     if context.spec.activation_checkpointing:
         networks.checkpoint_activations(method.student)
+    if context.spec.compiled:
+        processes.keep_compiled_code()
     folder = entry.folder if entry.selection is None else entry.snapshots
     folder.mkdir(exist_ok=True)
     progress = _progress(context, stage.name)
@@ -106,6 +109,8 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
         device=context.device,
         precision=context.spec.precision,
         workers=context.spec.workers,
+        compiled=context.spec.compiled,
+        say=say,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         hooks=[*_debug_images(context, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],
         report=progress.report,
@@ -136,10 +141,15 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     metrics = Path(loop.work_dir) / "metrics.jsonl"
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
-    cost = {"seconds": loop.seconds, "peak_memory_mib": _peak_memory(context), "joules": loop.energy.joules}
-    sealed_json.write(
-        entry.folder / "result.json", cost | {METRICS: file_digest(entry.folder / "metrics.jsonl")}
-    )
+    result: dict[str, Any] = {
+        "seconds": loop.seconds,
+        "peak_memory_mib": _peak_memory(context),
+        "joules": loop.energy.joules,
+        METRICS: file_digest(entry.folder / "metrics.jsonl"),
+    }
+    if loop.compilation is not None:
+        result["compilation"] = loop.compilation.model_dump()
+    sealed_json.write(entry.folder / "result.json", result)
 
 
 def _score_snapshots(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -> None:

@@ -47,6 +47,7 @@ EVERYTHING = Run(
     image_cache=Path("decoded"),
     workers=3,
     precision="bf16",
+    compile=True,
     force=True,
     only_failed=True,
     plugins=(Path("plugins/one.py"),),
