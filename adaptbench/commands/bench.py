@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 
 import torch
 
@@ -37,7 +38,7 @@ class Line:
 
     Attributes:
         cost: None where it could not be measured, for a ``reason``.
-        first: the same training in the first precision; None if that is not known.
+        first: the same training in the first precision, uncompiled; None if that is not known.
     """
 
     spec: JobSpec
@@ -48,14 +49,15 @@ class Line:
 
 
 def execute(command: Bench) -> int:
-    """Prints a line per training and precision and keeps them as JSON; 1 if one could not be measured."""
+    """Prints a line per training and variant and keeps them as JSON; 1 if one could not be measured."""
     require_positive(command, "steps")
     shown = console(command.json)
     lines: list[Line] = []
     for line in _measured(command):
         lines.append(line)
         told = line.reason if line.cost is None else f"{line.cost.seconds:.3g} s a step"
-        say(shown, f"{_name(line)}, {line.spec.precision}: {told}")
+        compiled = ", compiled" if line.spec.compiled else ""
+        say(shown, f"{_name(line)}, {line.spec.precision}{compiled}: {told}")
     if not lines:
         raise UsageError(f"None of the methods trains on {command.benchmark}.")
     table = Table(COLUMNS, lines)
@@ -72,8 +74,9 @@ def execute(command: Bench) -> int:
 
 
 def _measured(command: Bench) -> Iterator[Line]:
-    """A line per training and precision, as they are measured."""
-    for specs in zip(*(_planned(command, one) for one in command.precision), strict=True):
+    """A line per training and variant, as they are measured."""
+    variants = product(command.precision, (False, True) if command.compile else (False,))
+    for specs in zip(*(_planned(command, *variant) for variant in variants), strict=True):
         for stage in trainings(specs[0]):
             first: StepCost | None = None
             for place, spec in enumerate(specs):
@@ -82,7 +85,7 @@ def _measured(command: Bench) -> Iterator[Line]:
                 yield replace(line, first=first)
 
 
-def _planned(command: Bench, precision: Precision) -> Sequence[JobSpec]:
+def _planned(command: Bench, precision: Precision, compiled: bool) -> Sequence[JobSpec]:
     """Jobs of smoke runs, which need neither data nor start weights, in one of the precisions.
 
     Those that make no sense on the benchmark are left out.
@@ -99,6 +102,7 @@ def _planned(command: Bench, precision: Precision) -> Sequence[JobSpec]:
             limit=command.steps + 1,
             activation_checkpointing=command.activation_checkpointing,
             precision=precision,
+            compiled=compiled,
             device=command.device,
             plugins=command.plugins,
         )
@@ -137,8 +141,15 @@ def _name(line: Line) -> str:
 
 
 def _ratio(line: Line) -> float | None:
-    """Seconds in the first precision over seconds in this one."""
+    """Seconds in the first precision, uncompiled, over seconds in this one."""
     return None if line.cost is None or line.first is None else line.first.seconds / line.cost.seconds
+
+
+def _compiled(line: Line) -> str | None:
+    """What became of --compile; None where it was not asked for."""
+    if not line.spec.compiled:
+        return None
+    return "not measured" if line.cost is None else str(line.cost.compilation)
 
 
 def _rate(line: Line) -> float | None:
@@ -169,6 +180,7 @@ COLUMNS: Sequence[Column[Line]] = (
     column("network", lambda line: line.stage.settings.network, key="network"),
     column("images", _images, key="images", optional=True),
     column("precision", lambda line: line.spec.precision, key="precision"),
+    column("compiled", _compiled, key="compiled", optional=True),
     _cost("step", "seconds", "{:.3g} s".format, "s"),
     number("times as fast", _ratio, "{:.2f}".format, "times_as_fast"),
     _cost("first step", "first_seconds", "{:.3g} s".format, "s"),

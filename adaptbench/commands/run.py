@@ -22,10 +22,12 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.data.image_cache import require_usable
 from adaptbench.errors import UsageError
 from adaptbench.execution.launch.local import Progress as JobProgress
-from adaptbench.execution.launch.local import anew, discard, not_finished, prepared, run_jobs, to_do
+from adaptbench.execution.launch.local import run_jobs
 from adaptbench.execution.launch.machine import Machine, machine_for
+from adaptbench.execution.launch.preparing import anew, discard, not_finished, prepared, to_do
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.execution.launch.views import job_name, view_on
+from adaptbench.execution.launch.workers import registered
 from adaptbench.flags import EXIT_UNFINISHED, Run, experiment
 from adaptbench.flags.options import require_positive
 from adaptbench.planning import sources
@@ -42,10 +44,7 @@ from adaptbench.tracking.follower import followed
 def execute(command: Run) -> int:
     """Runs the request; 0 if every job is done or skipped by rule, and no plug-in file was left out."""
     console = Console()
-    limit = None if command.timeout is None else TimeLimit.parse(command.timeout)
-    plan = make_plan(request_of(command))
-    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
-        say(console, text, "yellow")
+    plan = planned(console, command)
     left_out = EXIT_UNFINISHED if plan.broken else 0
     jobs = not_finished(plan.jobs) if command.only_failed else plan.jobs
     chosen = replace(plan, jobs=[anew(job) for job in jobs] if command.force else jobs)
@@ -54,7 +53,7 @@ def execute(command: Run) -> int:
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
     machine.require_devices(command.devices)
-    concurrency = _concurrency(console, command, machine, len(to_do(chosen.jobs)))
+    concurrency = concurrency_of(console, command, machine, len(to_do(chosen.jobs)))
     if command.write_config is not None:
         experiment.save(command, command.write_config)
         say(console, f"written {command.write_config}")
@@ -65,13 +64,8 @@ def execute(command: Run) -> int:
         return EXIT_UNFINISHED
     if command.force:
         discard(chosen.jobs, command.out)
-    _note_study(plan, command)
-    with prepared(chosen.jobs):
-        generate_missing(console, [entry for job in to_do(chosen.jobs) for entry in _sources(job)])
-        folders = [job.folder for job in to_do(chosen.jobs)]
-        tell = partial(say, console, style="yellow")
-        with followed(command.tracking, folders, command.out.resolve(), tell), view_on(console) as view:
-            ended = run_jobs(chosen.jobs, concurrency, view, machine.gpus, limit)
+    note_study(plan, command)
+    ended = run_jobs_of(command, console, chosen.jobs, concurrency, machine)
     if command.debug_images is not None:
         _show_images(console, ended)
     finished = scan_records(command.out)
@@ -80,6 +74,37 @@ def execute(command: Run) -> int:
         if plan.study is not None:
             show_studies(console, command.out, finished, {plan.study.name}, noted=noted)
     return unfinished or left_out
+
+
+def planned(console: Console, command: Run) -> Plan:
+    """The plan of a command; what had to be left out, and what a user must know, is said."""
+    if command.timeout is not None:
+        TimeLimit.parse(command.timeout)
+    plan = make_plan(request_of(command))
+    for text in (*(f"left out {file}: {reason}" for file, reason in plan.broken), *plan.notes):
+        say(console, text, "yellow")
+    return plan
+
+
+def run_jobs_of(
+    command: Run,
+    console: Console,
+    jobs: Sequence[Job],
+    concurrency: int,
+    machine: Machine,
+    *,
+    stay: bool = True,
+) -> list[JobProgress]:
+    """Generates the data that is missing, and runs jobs as `run_jobs` does."""
+    limit = None if command.timeout is None else TimeLimit.parse(command.timeout)
+    workers = _workers(command, machine, min(concurrency, max(1, len(to_do(jobs)))))
+    jobs = [_with_workers(job, workers) for job in jobs]
+    with prepared(jobs):
+        generate_missing(console, [entry for job in to_do(jobs) for entry in _sources(job)])
+        folders, out = [job.folder for job in to_do(jobs)], command.out.resolve()
+        tell = partial(say, console, style="yellow")
+        with followed(command.tracking, folders, out, tell), registered(out), view_on(console) as view:
+            return run_jobs(jobs, concurrency, view, machine.gpus, limit, stay=stay)
 
 
 def request_of(command: Run) -> Request:
@@ -95,6 +120,14 @@ def request_of(command: Run) -> Request:
             "--set network=NAME."
         )
     require_positive(command, "limit", "jobs", "debug_images", "devices")
+    if command.compile and command.devices > 1:
+        raise UsageError(
+            "--compile: parts that several devices share are not compiled. Leave it or --devices out."
+        )
+    if command.workers is not None and command.workers < 0:
+        raise UsageError(
+            f"--workers {command.workers}: give 0, with which a training loads its data itself, or more."
+        )
     if command.image_cache is not None:
         require_usable(command.image_cache.expanduser())
     benchmarks, plugin_files = _named(command.benchmarks or ())
@@ -118,6 +151,7 @@ def request_of(command: Run) -> Request:
         image_cache=None if command.image_cache is None else command.image_cache.expanduser(),
         devices=command.devices,
         precision=command.precision,
+        compiled=command.compile,
         device=command.device,
         plugins=(*command.plugins, *plugin_files),
         study=command.study,
@@ -152,13 +186,24 @@ def _none_failed(plan: Plan) -> str:
     )
 
 
-def _concurrency(console: Console, command: Run, machine: Machine, jobs: int) -> int:
+def concurrency_of(console: Console, command: Run, machine: Machine, jobs: int) -> int:
     """Jobs at once: as many as were asked for, with a warning if they are too many, else as many as fit."""
     needs = profile(command.profile).threads, command.devices
     wanted = command.jobs or machine.room(*needs)
     if warning := machine.warning(min(wanted, jobs), *needs):
         say(console, warning, "yellow")
     return wanted
+
+
+def _workers(command: Run, machine: Machine, at_once: int) -> int:
+    """Data loading processes of each of the jobs that run at once."""
+    chosen = profile(command.profile)
+    fitting = machine.workers(chosen.workers, at_once, chosen.threads)
+    return fitting if command.workers is None else command.workers
+
+
+def _with_workers(job: Job, workers: int) -> Job:
+    return replace(job, spec=job.spec.model_copy(update={"workers": workers}))
 
 
 def _named(benchmarks: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -201,7 +246,7 @@ def _sources(job: Job) -> list[tuple[str, DataSource]]:
     return [*job.spec.data.items(), *beside]
 
 
-def _note_study(plan: Plan, command: Run) -> None:
+def note_study(plan: Plan, command: Run) -> None:
     """Keeps which jobs are which variant, so that reports find them among all records."""
     if plan.study is None:
         return
@@ -234,11 +279,12 @@ def _summary(
     try:
         show_boards(console, out, finished, boards, noted=noted)
     finally:
-        unfinished = _show_unfinished(console, ended)
+        unfinished = show_unfinished(console, ended)
     return EXIT_UNFINISHED if unfinished else 0
 
 
-def _show_unfinished(console: Console, ended: Sequence[JobProgress]) -> bool:
+def show_unfinished(console: Console, ended: Sequence[JobProgress]) -> bool:
+    """Says why jobs are neither done nor skipped; whether there are any."""
     unfinished = [p for p in ended if p.status.state not in (State.DONE, State.SKIPPED)]
     for progress in unfinished:
         reason = progress.status.reason or "not started"

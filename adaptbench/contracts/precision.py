@@ -1,8 +1,8 @@
-"""Number formats that the networks of a training compute in."""
+"""How the networks of a training compute: number formats, and whether they are compiled."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from adaptbench.errors import UsageError
 
@@ -19,6 +19,12 @@ def require_precision(precision: Precision, device: str) -> None:
         )
 
 
-def in_identity(precision: Precision) -> dict[str, Precision]:
-    """The entry of a hash; none for float32, in which there was no choice once."""
-    return {} if precision == FLOAT32 else {"precision": precision}
+def is_usual(precision: Precision, *, compiled: bool) -> bool:
+    """Whether networks compute as all did once: in float32, as they are written."""
+    return precision == FLOAT32 and not compiled
+
+
+def in_identity(precision: Precision, *, compiled: bool) -> dict[str, Any]:
+    """The entries of a hash; none for what is usual."""
+    short: dict[str, Any] = {} if precision == FLOAT32 else {"precision": precision}
+    return {**short, "compiled": True} if compiled else short

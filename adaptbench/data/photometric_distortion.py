@@ -69,7 +69,7 @@ def distort(image: UInt8, draw: Distortion) -> UInt8:
         image = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
     if draw.hue is not None:
         hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-        hsv[..., 0] = (hsv[..., 0].astype(int) + draw.hue) % _HUES
+        hsv[..., 0] = cv2.LUT(np.asarray(hsv[..., 0]), _shifted_hues(draw.hue))
         image = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
     if draw.contrast is not None and not draw.contrast_first:
         image = _linear(image, factor=draw.contrast)
@@ -77,5 +77,10 @@ def distort(image: UInt8, draw: Distortion) -> UInt8:
 
 
 def _linear(values: UInt8, factor: float = 1.0, shift: float = 0.0) -> UInt8:
-    result: UInt8 = np.clip(values.astype(np.float32) * factor + shift, 0, 255).astype(np.uint8)
-    return result
+    """Each of the 256 grey levels is computed once."""
+    levels = np.arange(256, dtype=np.float32) * factor + shift
+    return np.asarray(cv2.LUT(values, np.clip(levels, 0, 255).astype(np.uint8)), np.uint8)
+
+
+def _shifted_hues(shift: int) -> UInt8:
+    return ((np.arange(256) + shift) % _HUES).astype(np.uint8)

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, Protocol, TypeAlias
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from adaptbench import signals
-from adaptbench.data import minicity, transforms
+from adaptbench.data import loading, minicity, transforms
 from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
-from adaptbench.data.class_statistics import class_counts
+from adaptbench.data.class_statistics import Pass, class_counts, one_by_one
 from adaptbench.data.files import index_image_size, require_same_size
 from adaptbench.data.framing import Crops, Framing, ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
+from adaptbench.data.label_ids import train_ids
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.photometric_distortion import distort, draw_distortion
 from adaptbench.data.pseudo_margins import Margins, crop_mask, margin_mask
@@ -30,13 +30,13 @@ from adaptbench.data.rare_class_sampling import RareClassSampler, accept_crop, r
 from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.sampling import Sampling
 from adaptbench.data.synchronized_crop import synchronized
-from adaptbench.data.taxonomy import IGNORE, LabelMap
+from adaptbench.data.taxonomy import LabelMap
 from adaptbench.draws import Draws, derive_seed
 from adaptbench.errors import DataError, UsageError
 
 UInt8 = npt.NDArray[np.uint8]
 
-#: Decoded and resized images are kept in memory up to this many bytes.
+#: Decoded and resized images are kept in memory up to this many bytes, in all processes of a training together.
 CACHE_BYTES = 1 << 30
 
 
@@ -86,13 +86,14 @@ class _Placement(NamedTuple):
 
     def of(self, array: UInt8) -> UInt8:
         """The crop of an image, a label or a mask."""
-        return array[self.crop][:, ::-1] if self.flip else array[self.crop]
+        cut = array[self.crop]
+        return np.asarray(cv2.flip(cut, 1), np.uint8) if self.flip else cut
 
 
 _WHOLE = _Placement((slice(None), slice(None)), flip=False)
 
 
-class TrainingStream(Dataset[Batch]):
+class TrainingStream:
     """Batches by iteration number: of images trained on with labels, and of unlabelled ones of the target.
 
     Raises:
@@ -120,6 +121,9 @@ class TrainingStream(Dataset[Batch]):
         self._box = _padded(sampling.framing, settings.crop)
         self._cache: dict[tuple[int, int, bool], _Image] = {}
         self._cached_bytes = 0
+        self._counts: list[dict[int, int]] | None = None
+        #: Processes that make batches, each of which has a share of the memory.
+        self.processes = 1
 
     def __len__(self) -> int:
         return self.settings.iterations
@@ -129,9 +133,9 @@ class TrainingStream(Dataset[Batch]):
         chosen = self._chosen(iteration, draws)
         crops = [self._labelled_crop(*one) for one in chosen]
         labelled = LabelledImages(
-            image=torch.stack([image for image, _ in crops]),
+            image=self._network_input([image for image, _ in crops]),
             names=tuple(self.labelled.items[index][1].name for index, _, _ in chosen),
-            label=torch.stack([label for _, label in crops]),
+            label=transforms.label_input([label for _, label in crops], self._box),
         )
         batch = Batch(iteration, draws, labelled, self._target(iteration, draws))
         return batch if self.sampling.part is None else synchronized(batch, self.sampling.part)
@@ -151,6 +155,20 @@ class TrainingStream(Dataset[Batch]):
             if table is None and sample.image.is_file():
                 with contextlib.suppress(DataError):  # a damaged file is named when it is read
                     _trusted(self.sampling.margins, index_image_size(sample.image), box)
+
+    @property
+    def needs_class_counts(self) -> bool:
+        """Whether which images are drawn follows from the pixels of every class in all labels."""
+        return self.sampling.rare is not None or self.sampling.balanced
+
+    def count_classes(self, over: Pass = one_by_one) -> None:
+        """Counts what `rare_classes` and `balanced_picks` follow from, in passes ``over`` all labels.
+
+        Raises:
+            DataError: a label file is missing or damaged, or none shows any class.
+        """
+        items = [(data, sample, table) for data, sample, _, table in self.labelled.items if table is not None]
+        self._counts = class_counts(items, minicity.cache_folder() / "class-statistics", over=over)
 
     @cached_property
     def rare_classes(self) -> RareClassSampler | None:
@@ -193,8 +211,10 @@ class TrainingStream(Dataset[Batch]):
 
     def _class_counts(self) -> list[dict[int, int]]:
         """Pixels by class of every labelled image."""
-        items = [(data, sample, table) for data, sample, _, table in self.labelled.items if table is not None]
-        return class_counts(items, minicity.cache_folder() / "class-statistics")
+        if self._counts is None:
+            self.count_classes()
+        assert self._counts is not None
+        return self._counts
 
     def _chosen(self, iteration: int, draws: Draws) -> list[tuple[int, np.random.Generator, int | None]]:
         """Number of every labelled image of a batch, what its crop is drawn with, and a class that it has to show."""
@@ -220,7 +240,7 @@ class TrainingStream(Dataset[Batch]):
         crops = [self._target_crop(i, draws.numpy(f"target crop {k}")) for k, i in enumerate(indices)]
         masks = [mask for _, mask in crops if mask is not None]
         return Images(
-            image=torch.stack([image for image, _ in crops]),
+            image=self._network_input([image for image, _ in crops]),
             names=tuple(self.target.items[i][1].name for i in indices),
             trusted=torch.stack(masks) if masks else None,
         )
@@ -235,7 +255,8 @@ class TrainingStream(Dataset[Batch]):
 
     def _labelled_crop(
         self, index: int, rng: np.random.Generator, rare_class: int | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[UInt8, UInt8]:
+        """A crop and its train ids. Shape: ``(H, W, 3)`` and ``(H, W)``, not padded yet."""
         mirrored = self._draw_mirrored(rng)
         frame = self._resized(0, self.labelled, index, mirrored)
         image, label = frame.image, frame.label
@@ -250,9 +271,7 @@ class TrainingStream(Dataset[Batch]):
             image, label = place.of(image), place.of(label)
         if self.sampling.distortion:
             image = distort(np.ascontiguousarray(image), draw_distortion(rng))
-        image = self._blurred(image, rng)
-        train_ids = torch.from_numpy(label.astype(np.int64))[None]
-        return self._network_input(image), transforms.pad_to(train_ids, self._box, IGNORE)
+        return self._blurred(image, rng), label
 
     def _placement(self, label: UInt8, rng: np.random.Generator, rare_class: int | None) -> _Placement:
         """Draws a crop; with a class, again until it shows enough of it (the image is decoded only once)."""
@@ -275,21 +294,22 @@ class TrainingStream(Dataset[Batch]):
         )
         return accepted.crop
 
-    def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+    def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[UInt8, Tensor | None]:
+        """A crop, not padded yet, and where its pseudo-labels are trusted. Shape: ``(H, W, 3)`` and ``(1, H, W)``."""
         assert self.target is not None
         image, _, trusted = self._resized(1, self.target, index, self._draw_mirrored(rng))
         place = _WHOLE
         if self.sampling.framing.cropped:
             crop = transforms.draw_crop(image.shape, self._box, rng)
             place = _Placement(crop, bool(rng.random() < 0.5))
-        shown = self._network_input(self._blurred(place.of(image), rng))
+        shown = self._blurred(place.of(image), rng)
         if trusted is None:
             return shown, None
         width, height = self._box
         return shown, torch.from_numpy(crop_mask(trusted, *place, (height, width)))[None]
 
-    def _network_input(self, image: UInt8) -> Tensor:
-        return transforms.pad_to(transforms.normalise(image, self.normalisation), self._box, 0)
+    def _network_input(self, images: Sequence[UInt8]) -> Tensor:
+        return transforms.network_input(images, self.normalisation, self._box)
 
     def _draw_mirrored(self, rng: np.random.Generator) -> bool:
         """Whether a whole image is mirrored; nothing is drawn where none ever is."""
@@ -317,13 +337,14 @@ class TrainingStream(Dataset[Batch]):
             raw = dataset.read_label(sample)
             if not images.predicted:
                 require_same_size(image, raw, sample)
-            label = framing.label(label_map[raw[:, ::-1] if mirrored else raw], size)
+            ids = train_ids(raw, label_map)
+            label = framing.label(ids[:, ::-1] if mirrored else ids, size)
         margins = self.sampling.margins if label_map is None else None
         trusted = None if margins is None else _trusted(margins, file_size, box)
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         frame = _Image(framing.image(image, size), label, trusted)
         self._cached_bytes += frame.image.nbytes + (0 if label is None else label.nbytes)
-        if self._cached_bytes < CACHE_BYTES:
+        if self._cached_bytes < CACHE_BYTES // self.processes:
             self._cache[key] = frame
         return frame
 
@@ -379,19 +400,5 @@ def batches(stream: TrainingStream, first: int, workers: int, *, pinned: bool = 
     ``pinned`` ones lie in memory that a GPU copies from while the CPU goes on.
     """
     _ = stream.rare_classes, stream.balanced_picks  # made once, here, and not by every worker
-    if workers == 0:
-        made = (stream[i] for i in range(first, len(stream)))
-        yield from (batch.pin_memory() for batch in made) if pinned else made
-        return
-    with signals.held():  # else one sent to the whole job kills its workers, and it fails instead of saving
-        loaded = iter(
-            DataLoader(
-                stream,
-                batch_size=None,
-                sampler=range(first, len(stream)),
-                num_workers=workers,
-                prefetch_factor=2,
-                pin_memory=pinned,
-            )
-        )
-    yield from loaded
+    stream.processes = max(1, workers)
+    yield from loading.in_order(stream, range(first, len(stream)), workers, pinned=pinned)

@@ -6,16 +6,21 @@ resizing that keeps the ratio).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from adaptbench.data.label_ids import pixel_counts
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 
 UInt8 = npt.NDArray[np.uint8]
+Size = tuple[int, int]
 
 MEAN, STD = IMAGENET.mean, IMAGENET.std
 
@@ -68,7 +73,7 @@ def draw_labelled_crop(
     """
     crop = draw_crop(label.shape, side, rng)
     for _ in range(10 if class_share_limit < 1 else 0):
-        counts = np.bincount(label[crop].ravel(), minlength=256)
+        counts = pixel_counts(label[crop])
         counts[ignore] = 0
         if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < class_share_limit:
             break
@@ -78,18 +83,48 @@ def draw_labelled_crop(
 
 def normalise(image: UInt8, values: Normalisation = IMAGENET) -> Tensor:
     """Network input, in the network's order of channels. Shape: ``(H, W, 3)`` RGB uint8 to ``(3, H, W)`` float32."""
-    channels = image[..., ::-1] if values.bgr else image
-    pixels = torch.from_numpy(np.ascontiguousarray(channels.transpose(2, 0, 1))).float()
-    mean = torch.tensor(values.mean).view(3, 1, 1)
-    std = torch.tensor(values.std).view(3, 1, 1)
-    return pixels.sub_(mean).div_(std)
+    return network_input([image], values)[0]
 
 
-def pad_to(tensor: Tensor, side: int | tuple[int, int], value: int) -> Tensor:
-    """Pads the right and bottom of the last two axes up to ``side`` pixels, or (width, height), with ``value``.
+def network_input(images: Sequence[UInt8], values: Normalisation = IMAGENET, box: Size = (0, 0)) -> Tensor:
+    """A batch as the network gets it, padded at the right and bottom up to ``box``, (width, height) in pixels.
 
     Images are padded after normalisation, so that padding is the mean colour, as in the papers' pipelines.
+
+    Shape: ``(H, W, 3)`` RGB uint8 each to ``(B, 3, H, W)`` float32.
     """
-    sides = (side, side) if isinstance(side, int) else side
-    missing = [max(wanted - tensor.shape[axis], 0) for wanted, axis in zip(sides, (-1, -2), strict=True)]
-    return functional.pad(tensor, (0, missing[0], 0, missing[1]), value=value) if any(missing) else tensor
+    batch = torch.empty(len(images), 3, *_padded_shape(images, box))
+    for image, whole in zip(images, batch.numpy(), strict=True):
+        planes = cv2.split(image[..., ::-1] if values.bgr else image)
+        for plane, levels, into in zip(planes, _levels(values), _framed(whole, image, 0), strict=True):
+            cv2.LUT(plane, levels, dst=into)
+    return batch
+
+
+def label_input(labels: Sequence[UInt8], box: Size, ignore: int = 255) -> Tensor:
+    """A batch of labels, padded as their images with ``ignore``. Shape: ``(H, W)`` each to ``(B, 1, H, W)`` int64."""
+    batch = torch.empty(len(labels), 1, *_padded_shape(labels, box), dtype=torch.int64)
+    for label, whole in zip(labels, batch.numpy(), strict=True):
+        _framed(whole, label, ignore)[0] = label
+    return batch
+
+
+def _padded_shape(images: Sequence[UInt8], box: Size) -> Size:
+    """(height, width) of all images when they are padded; a ValueError if they differ."""
+    (shape,) = {(max(image.shape[0], box[1]), max(image.shape[1], box[0])) for image in images}
+    return shape
+
+
+def _framed(whole: npt.NDArray[Any], image: UInt8, value: int) -> npt.NDArray[Any]:
+    """The part of a padded image that the image is to fill; the rest gets ``value``. Shape: ``(C, H, W)``."""
+    height, width = image.shape[:2]
+    whole[:, height:] = value
+    whole[:, :, width:] = value
+    return whole[:, :height, :width]
+
+
+@cache
+def _levels(values: Normalisation) -> npt.NDArray[np.float32]:
+    """What a network gets for every value of a pixel. Shape: ``(3, 256)``, in the network's order of channels."""
+    mean, std = (torch.tensor(numbers).view(3, 1) for numbers in (values.mean, values.std))
+    return torch.arange(256.0).repeat(3, 1).sub_(mean).div_(std).numpy()

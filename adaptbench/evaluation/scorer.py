@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,11 @@ from adaptbench.contracts.settings import Settings
 from adaptbench.data import firewall, transforms
 from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import nearest
+from adaptbench.data.label_ids import train_ids
 from adaptbench.data.taxonomy import ClassSet, label_map
 from adaptbench.errors import InterruptedTrainingError
 from adaptbench.evaluation.confusion import confusion_matrix, confusion_with_void, predicted_on_void
+from adaptbench.evaluation.reading_ahead import read_ahead
 from adaptbench.evaluation.sizes import input_size
 from adaptbench.networks.inference import probability, segment, segment_confidently, segment_to
 from adaptbench.records.confusion_files import Matrix, PerImageConfusion
@@ -47,6 +50,7 @@ class Scorer:
         stop: called before every image; true = end.
         label_size: at which labels are scored.
         ignore: what void pixels of the truth are.
+        readers: threads that read images and labels ahead; 0 = each is read when it is its turn.
     """
 
     method: Method
@@ -56,6 +60,7 @@ class Scorer:
     stop: Callable[[], bool]
     label_size: ScoredSize = None
     ignore: VoidRule = "drop"
+    readers: int = 0
     #: How long each image took, without reading and counting. Units: seconds.
     seconds: list[float] = field(default_factory=list)
 
@@ -78,9 +83,9 @@ class Scorer:
             DataError: there is no sample, or an image or label cannot be used.
         """
         matrices, void = {}, []
-        for number, sample in enumerate(samples):
-            self._go_on()
-            truth, prediction = self.predict_labels(dataset, sample)
+        for number, (sample, image, truth) in enumerate(self._read(dataset, samples)):
+            truth = reduced(truth, self.label_size)
+            prediction = self._predicted_at(self._pixels(dataset, image), truth)
             matrices[sample.name] = self._counted(truth, prediction)
             if self.ignore == "drop":
                 void.append(predicted_on_void(truth, prediction, len(self._classes)))
@@ -100,9 +105,8 @@ class Scorer:
         """Confusion matrices over all samples, one per label size; the network sees each image once."""
         side = len(self._classes) + (self.ignore != "drop")
         totals = [np.zeros((side, side), np.int64) for _ in label_sizes]
-        for sample in samples:
-            self._go_on()
-            pixels, truth = self._seen(dataset, sample)
+        for _, image, truth in self._read(dataset, samples):
+            pixels = self._pixels(dataset, image)
             truths = [reduced(truth, size) for size in label_sizes]
             with firewall.closed(self.label_folders):
                 sizes = [(one.shape[0], one.shape[1]) for one in truths]
@@ -110,6 +114,14 @@ class Scorer:
             for total, one, prediction in zip(totals, truths, predictions, strict=True):
                 total += self._counted(one, prediction.cpu().numpy())
         return totals
+
+    def _read(self, dataset: Dataset, samples: Sequence[Sample]) -> Iterator[tuple[Sample, UInt8, UInt8]]:
+        """Every sample with its image and true train ids, until it is asked to stop."""
+        read = partial(read_labelled, dataset, classes=self._classes)
+        with closing(read_ahead(read, samples, self.readers)) as found:
+            for sample in samples:
+                self._go_on()
+                yield (sample, *next(found))
 
     def _go_on(self) -> None:
         if self.stop():
@@ -122,13 +134,17 @@ class Scorer:
     def predict_labels(self, dataset: Dataset, sample: Sample) -> tuple[UInt8, UInt8]:
         """True and predicted train ids at the size that is scored. Shape: ``(H, W)`` uint8 each."""
         pixels, truth = self.shown(dataset, sample)
+        return truth, self._predicted_at(pixels, truth)
+
+    def _predicted_at(self, pixels: Tensor, truth: UInt8) -> UInt8:
+        """Predicted train ids at the size of the true ones. Shape: float ``(1, 3, h, w)`` to ``(H, W)`` uint8."""
         with firewall.closed(self.label_folders):
             size = (truth.shape[0], truth.shape[1])
             network, mode = self.network, self.method.inference()
             started = time.monotonic()
-            prediction = segment(network, pixels, mode, size).cpu().numpy()
+            prediction: UInt8 = segment(network, pixels, mode, size).cpu().numpy()
             self.seconds.append(time.monotonic() - started)
-        return truth, prediction
+        return prediction
 
     @property
     def images_per_second(self) -> float | None:
@@ -164,8 +180,11 @@ class Scorer:
     def _seen(self, dataset: Dataset, sample: Sample) -> tuple[Tensor, UInt8]:
         """An image as the network gets it, and its true train ids at the size of the label file."""
         image, truth = read_labelled(dataset, sample, self._classes)
-        box = input_size(dataset, self.settings.resolution, self.method.task.profile)
-        return self.framed(image, box), truth
+        return self._pixels(dataset, image), truth
+
+    def _pixels(self, dataset: Dataset, image: UInt8) -> Tensor:
+        """An image of a dataset as the network gets it. Shape: ``(H, W, 3)`` RGB to float ``(1, 3, h, w)``."""
+        return self.framed(image, input_size(dataset, self.settings.resolution, self.method.task.profile))
 
     def framed(self, image: UInt8, box: tuple[int, int]) -> Tensor:
         """An image as the network gets it, on the device; it is resized into ``box``, (width, height) in pixels.
@@ -202,7 +221,7 @@ def read_labelled(dataset: Dataset, sample: Sample, classes: ClassSet) -> tuple[
     """
     image, raw = dataset.read_image(sample), dataset.read_label(sample)
     require_same_size(image, raw, sample)
-    return image, label_map(dataset.id_space, classes.name)[raw]
+    return image, train_ids(raw, label_map(dataset.id_space, classes.name))
 
 
 def reduced(truth: UInt8, size: ScoredSize) -> UInt8:

@@ -1,12 +1,14 @@
 """One job, in its own process: stages, then evaluation, then the record.
 
-``python -m adaptbench.execution.job FOLDER [PARENT]`` runs the job described in ``FOLDER/job.json`` and ends when the
-process PARENT does. Each stage is trained by a forked child that is sealed off from target labels (see
-`adaptbench.data.firewall`); this process waits for it and only then opens labels to score the result.
+``python -m adaptbench.execution.job FOLDER [PARENT [TURN]]`` runs the job described in ``FOLDER/job.json``, ends when
+the process PARENT does, and takes over its claim TURN to the job. Each stage is trained
+by a forked child that is sealed off from target labels (see `adaptbench.data.firewall`); this process waits for it and
+only then opens labels to score the result.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,40 +18,53 @@ from adaptbench.errors import InterruptedTrainingError
 from adaptbench.execution import scoring
 from adaptbench.execution.job_context import open_job_context
 from adaptbench.execution.launch import processes
-from adaptbench.execution.launch.endings import keep_traceback, reason_of
+from adaptbench.execution.launch.endings import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_WAITING,
+    keep_traceback,
+    reason_of,
+)
 from adaptbench.execution.stages.progress import say
-from adaptbench.execution.stages.run import run_all
+from adaptbench.execution.stages.run import StageTakenError, end_of_claim, run_all
 from adaptbench.records import jobspec
 from adaptbench.records.jobspec import State, Status
 from adaptbench.records.kept import load_kept
 from adaptbench.records.record import Record, save_record
-from adaptbench.storage import streams
+from adaptbench.storage import claims, streams
 from adaptbench.storage.atomic import sweep, write_text
-
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
+from adaptbench.storage.claims import Claim, Turn, Watch
 
 
-def main(folder: Path) -> int:
-    """Runs the job in ``folder`` and returns the exit status: 0 done, 1 failed, 130 interrupted."""
+def main(folder: Path, turn: int | None = None) -> int:
+    """Runs the job in ``folder``; returns the exit status: 0 done, 1 failed, 75 waits for a stage, 130 interrupted.
+
+    ``turn`` is that of the command that starts it, and gives it its claim to the job.
+    """
     streams.keep_talking()
     stop = signals.stop_flag()
     try:
-        with processes.locked(folder / ".lock", stop, say):
-            return _guarded(folder, stop)
-    except InterruptedTrainingError as interruption:  # while another run had the job
-        print(interruption, file=sys.stderr)  # noqa: T201
-        return EXIT_INTERRUPTED
+        claim = _claimed(folder, turn)
+        if claim is None:
+            print("Another run works on this job.", file=sys.stderr)  # noqa: T201
+            return EXIT_INTERRUPTED
+        with claims.kept(claim, end_of_claim):
+            return _guarded(folder, stop, claim)
     except Exception as error:
         print(f"The job folder {folder} cannot be used: {reason_of(error)}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
 
 
-def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
+def _claimed(folder: Path, turn: int | None) -> Claim | None:
+    worker = claims.worker_name(os.getppid())
+    if turn is None:
+        return claims.take_free(folder, Watch(), worker)
+    return claims.take(folder, Turn(turn), worker)
+
+
+def _guarded(folder: Path, stop: Callable[[], bool], claim: Claim) -> int:
     """Runs the job; every way it can end is written to its status file."""
-    if (
-        folder / "record.json"
-    ).exists():  # another run finished it while we waited for the lock, or splits were added
+    if (folder / "record.json").exists():  # another run finished it just now, or splits were added
         record = load_kept(folder / "record.json")
         if record.covers(jobspec.load_job(folder).also):
             jobspec.write_status(folder, _done(record))
@@ -58,11 +73,15 @@ def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     (folder / "traceback.txt").unlink(missing_ok=True)
     try:
         jobspec.write_status(folder, Status(state=State.RUNNING, stage="starting"))
-        _run(folder, stop)
+        _run(folder, stop, claim)
     except InterruptedTrainingError as interruption:
         print(interruption, file=sys.stderr)  # noqa: T201
         jobspec.write_status(folder, Status(state=State.INTERRUPTED, reason=str(interruption)))
         return EXIT_INTERRUPTED
+    except StageTakenError as taken:
+        say(str(taken))
+        jobspec.write_status(folder, taken.status)
+        return EXIT_WAITING
     except Exception as error:
         reason = reason_of(error)
         if not (folder / "traceback.txt").exists():  # else it is that of the training, which tells more
@@ -73,7 +92,7 @@ def _guarded(folder: Path, stop: Callable[[], bool]) -> int:
     return 0
 
 
-def _run(folder: Path, stop: Callable[[], bool]) -> None:
+def _run(folder: Path, stop: Callable[[], bool], claim: Claim) -> None:
     spec = jobspec.load_job(folder)
     processes.fix_threads(spec.threads)
     processes.keep_freed_memory()
@@ -83,6 +102,8 @@ def _run(folder: Path, stop: Callable[[], bool]) -> None:
     scored = scoring.run(context, results[-1], stop)
     record = scoring.build_record(context, results, scored)
     _join_metrics(folder, [result.metrics() for result in results])
+    if not claim.ours:
+        end_of_claim()
     save_record(record, folder / "record.json")
     jobspec.write_status(folder, _done(record))
     for one in record.scores:
@@ -103,4 +124,4 @@ def _join_metrics(folder: Path, logs: list[Path]) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         signals.end_with_parent(int(sys.argv[2]))
-    sys.exit(main(Path(sys.argv[1]).resolve()))
+    sys.exit(main(Path(sys.argv[1]).resolve(), *map(int, sys.argv[3:])))

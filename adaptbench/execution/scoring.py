@@ -25,6 +25,7 @@ from adaptbench.execution.source_classes import unseen
 from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import trained_method
+from adaptbench.records.compilation import Compilation, joined
 from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.jobspec import JobSpec, predictions_folder
 from adaptbench.records.pseudo_labels import summarise
@@ -88,6 +89,7 @@ def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> 
         stop,
         context.label_size,
         context.ignore,
+        readers=context.spec.workers,
     )
     ranked, *others = splits
     scores = [_score(context, scorer, ranked, further=FURTHER)]
@@ -138,6 +140,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         settings=spec.settings,
         settings_origin=spec.settings_origin,
         precision=spec.precision,
+        compilation=_compilation(spec, results),
         overrides=spec.overrides,
         data=_data(spec),
         shown_sizes=_shown_sizes(context, results[-1]),
@@ -149,6 +152,14 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         weights_sha256=scored.weights_sha256,
         cost=_cost(spec, results, scored),
         environment=environment(),
+    )
+
+
+def _compilation(spec: JobSpec, results: list[PlannedStage]) -> Compilation | None:
+    """What became of --compile in the trainings."""
+    trainings = [result.cost() for result in results if result.stage.labeller is None]
+    return (
+        joined(Compilation.model_validate(one["compilation"]) for one in trainings) if spec.compiled else None
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
@@ -16,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from adaptbench import networks
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import Benchmark, SplitRef
-from adaptbench.contracts.method import Stage
+from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images, LabelledImages
@@ -28,9 +30,13 @@ from adaptbench.evaluation.sizes import input_size
 from adaptbench.execution.launch import processes
 from adaptbench.planning import sources
 from adaptbench.planning.plan import method_class
+from adaptbench.records.compilation import Compilation
 from adaptbench.records.jobspec import JobSpec
 from adaptbench.training import precision
 from adaptbench.training.loop import seed_global_generators, to_device
+
+if TYPE_CHECKING:
+    from adaptbench.training.compilation import Compiler
 
 #: (width, height) in pixels.
 Size = tuple[int, int]
@@ -47,6 +53,7 @@ class StepCost:
     Attributes:
         seconds: of a step, the median. Units: seconds.
         first_seconds: of the first step, which also prepares kernels and memory.
+        compilation: what became of --compile; None where it was not asked for.
         memory_mib: peak of the process on a CPU, of tensors on a GPU. Units: MiB.
         flops: of all passes; a multiplication and an addition are two.
         labelled, target: how many images of which size it sees, such as ``2 x 256x256``; empty = none.
@@ -58,6 +65,7 @@ class StepCost:
     flops: float
     labelled: str
     target: str
+    compilation: Compilation | None = None
 
 
 def counting() -> FlopCounterMode:
@@ -108,6 +116,7 @@ def step_cost(spec: JobSpec, number: int, steps: int) -> StepCost:
     method = stage.method(task, stage.settings).to(device)
     if spec.activation_checkpointing:
         networks.checkpoint_activations(method.student)
+    compiler = _compiler(method) if spec.compiled else None
     precision.train_in(spec.precision, method, device)
     optimizers = precision.scaled(method.optimizers(), spec.precision, device)
     sizes = _sizes(spec, stage)
@@ -120,7 +129,7 @@ def step_cost(spec: JobSpec, number: int, steps: int) -> StepCost:
 
     first, *seconds = (_seconds(step, _FIRST_ITERATION + n, device) for n in range(steps + 1))
     memory = _peak_memory(device)
-    with counting() as counter:
+    with nullcontext() if compiler is None else compiler.off(), counting() as counter:
         step(_FIRST_ITERATION)
     return StepCost(
         seconds=statistics.median(seconds),
@@ -129,7 +138,15 @@ def step_cost(spec: JobSpec, number: int, steps: int) -> StepCost:
         flops=float(counter.get_total_flops()),
         labelled=_images(stage, sizes[0]),
         target=_images(stage, sizes[1]) if stage.method.uses_target_images else "",
+        compilation=None if compiler is None else compiler.compilation,
     )
+
+
+def _compiler(method: Method) -> Compiler:
+    from adaptbench.training.compilation import Compiler  # which loads that of torch
+
+    processes.keep_compiled_code()
+    return Compiler(method, logging.getLogger(__name__).warning)
 
 
 def _stages(spec: JobSpec) -> list[Stage]:

@@ -8,11 +8,12 @@ from adaptbench.flags.data import Data, Docs, Doctor, Ls
 from adaptbench.flags.options import Tracking
 from adaptbench.flags.results import Analyse, Cite, Compare, Contribute, Dashboard, Merge, Report
 from adaptbench.flags.run import Run
+from adaptbench.flags.work import Cancel, Status, Work
 
 __all__ = [
-    "EXIT_UNFINISHED", "EXIT_USAGE", "Analyse", "Bench", "Cite", "Command", "Compare", "Contribute", "Dashboard",
-    "Data", "Docs", "Doctor", "Evaluate", "Export", "Import", "Ls", "Merge", "Predict", "Report", "Run", "Submit",
-    "Tracking",
+    "EXIT_UNFINISHED", "EXIT_USAGE", "Analyse", "Bench", "Cancel", "Cite", "Command", "Compare", "Contribute",
+    "Dashboard", "Data", "Docs", "Doctor", "Evaluate", "Export", "Import", "Ls", "Merge", "Predict", "Report", "Run",
+    "Status", "Submit", "Tracking", "Work",
 ]  # fmt: skip
 
 EXIT_UNFINISHED = 1
@@ -20,6 +21,6 @@ EXIT_USAGE = 2
 
 #: A verb is one of these classes, in small letters, and a module of `adaptbench.commands`.
 Command = (
-    Run | Import | Evaluate | Predict | Export | Submit | Data | Ls | Report | Analyse | Compare | Cite | Contribute
-    | Merge | Dashboard | Docs | Doctor | Bench
+    Run | Work | Status | Cancel | Import | Evaluate | Predict | Export | Submit | Data | Ls | Report | Analyse
+    | Compare | Cite | Contribute | Merge | Dashboard | Docs | Doctor | Bench
 )  # fmt: skip

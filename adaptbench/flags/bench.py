@@ -21,7 +21,7 @@ class Bench:
 
     examples: ClassVar[tuple[str, ...]] = (
         "--methods dacs hrda",
-        "--methods hrda --profile paper --device cuda --precision float32 tf32 bf16 --steps 20",
+        "--methods hrda --profile paper --device cuda --precision float32 tf32 bf16 --compile --steps 20",
     )
 
     methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD ...")] = _METHODS
@@ -34,6 +34,8 @@ class Bench:
     """Sizes of images, crops and batches."""
     precision: Annotated[tuple[Precision, ...], words("{float32,tf32,bf16,fp16} ...")] = ("float32",)
     """Number formats; ratios are to the first one."""
+    compile: Flag = False
+    """Measure each of them compiled, too, as of run."""
     set: Annotated[tuple[str, ...], words("KEY=VALUE ...")] = ()
     """Settings of all methods (KEY), or of one (METHOD.KEY), like batch_size or crop."""
     steps: Annotated[int, tyro.conf.arg(metavar="N")] = 5

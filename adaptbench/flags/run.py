@@ -91,9 +91,15 @@ class Run:
     devices: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """GPUs (or on a CPU processes) that train one job together: each computes networks on its share of every batch, and
     the numbers are those of one device, to rounding. A training uses no more of them than its batches have images."""
+    workers: Annotated[int | None, words("N")] = None
+    """Processes that load data beside each training; by default as many as the profile wants (mini none, small 2, paper
+    8) and find a core idle. Numbers stay the same."""
     precision: Annotated[Precision, words("{float32,tf32,bf16,fp16}")] = "float32"
     """Number format of the networks while they train, which makes other jobs; losses and averages of weights stay in
     float32, and so does every test. bf16 and fp16 save time and memory on GPUs that have them, tf32 time."""
+    compile: Flag = False
+    """Train with encoders, decoders and discriminators that torch's compiler has made faster, which makes other jobs;
+    the first steps take minutes. A part that cannot be compiled is trained as it is, and its row says so."""
     dry_run: Flag = False
     """Show the plan, with time and memory as far as finished runs of OUT or the committed board tell, and stop."""
     yes: Annotated[Flag, tyro.conf.arg(aliases=["-y"])] = False

@@ -99,8 +99,9 @@ class Estimates:
     """Estimates from finished jobs of one results folder.
 
     The best basis that there is counts: jobs that differ by the seed alone; then those of the same method, network,
-    profile, device, precision and settings that decide the cost, on the same benchmark, or else on any. Training time
-    is in proportion to the iterations. Records of others are left out, since they come from other machines.
+    profile, device, precision, compilation and settings that decide the cost, on the same benchmark, or else on any.
+    Training time is in proportion to the iterations. Records of others are left out, since they come from other
+    machines.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
@@ -125,8 +126,9 @@ class Estimates:
 class BoardEstimates:
     """Estimates from the rows of a committed board, for those who have no finished run yet.
 
-    A row counts if it has the method, network, profile, device and precision of the job, and nothing is set in it that
-    decides the cost; rows of the same benchmark go before others. Training time is in proportion to the iterations.
+    A row counts if it has the method, network, profile, device and precision of the job, is compiled if the job is, and
+    nothing is set in it that decides the cost; rows of the same benchmark go before others. Training time is in
+    proportion to the iterations.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, str]]) -> None:
@@ -140,6 +142,7 @@ class BoardEstimates:
                     row["profile"],
                     row["device"],
                     row.get("precision") or FLOAT32,
+                    bool(row.get("compiled")),
                 )
                 seconds = float(row["training_seconds"]), float(row["evaluation_seconds"])
                 done = _Finished(int(row["iterations"]), *seconds, float(row["peak_memory_mib"]))
@@ -154,7 +157,14 @@ class BoardEstimates:
             return None
         if not _usual(spec.overrides):
             return None
-        work = (spec.method, spec.settings["network"], spec.profile, spec.device, spec.precision)
+        work = (
+            spec.method,
+            spec.settings["network"],
+            spec.profile,
+            spec.device,
+            spec.precision,
+            spec.compiled,
+        )
         found = _estimate(self._finished, [(spec.board, work), work], sum(job.iterations))
         return None if found is None else replace(found, elsewhere=True)
 
@@ -199,7 +209,7 @@ def _seconds(job: _Finished, iterations: int) -> float:
 def _record_keys(record: Record) -> list[Hashable]:
     """What equal jobs have in common, the most alike ones first."""
     provenances = frozenset(facts.get("provenance") for facts in record.data.values())
-    device = record.cost.device, record.precision
+    device = record.cost.device, record.precision, record.compilation is not None
     work = (record.method, record.network.name, record.profile, *device, provenances)
     whole = (*work, _rules(record.ranking), _sizes(record.settings))
     return [("group", record.group_hash), (record.benchmark, whole), whole]
@@ -208,7 +218,7 @@ def _record_keys(record: Record) -> list[Hashable]:
 def _job_keys(spec: JobSpec) -> list[Hashable]:
     """The same of a job that is to do."""
     provenances = frozenset(source.provenance for source in (*spec.data.values(), *spec.also.values()))
-    device = spec.device, spec.precision
+    device = spec.device, spec.precision, spec.compiled
     work = (spec.method, spec.settings["network"], spec.profile, *device, provenances)
     whole = (*work, _rules(spec.ranking), _sizes(spec.settings))
     return [("group", spec.group_hash), (spec.board, whole), whole]

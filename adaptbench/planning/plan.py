@@ -237,7 +237,14 @@ def _job(
     device = device_name(request.device)
     require_precision(request.precision, device)
     group = group_identity(
-        [method.name, method.version], benchmark, ranking, settings, chosen, device, request.precision
+        [method.name, method.version],
+        benchmark,
+        ranking,
+        settings,
+        chosen,
+        device,
+        request.precision,
+        compiled=request.compiled,
     )
     spec = JobSpec(
         job_hash=content_hash({**group, "seed": seed}),
@@ -265,6 +272,7 @@ def _job(
         image_cache=None if request.image_cache is None else os.path.realpath(request.image_cache),
         devices=request.devices,
         precision=request.precision,
+        compiled=request.compiled,
         plugins=[os.path.realpath(path) for path in request.plugins],
     )
     folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
@@ -285,6 +293,8 @@ def group_identity(
     chosen: Profile,
     device: str,
     precision: Precision,
+    *,
+    compiled: bool,
 ) -> dict[str, Any]:
     """What jobs have in common that differ by the seed alone; ``method`` is its name and version."""
     found = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
@@ -298,7 +308,7 @@ def group_identity(
         "threads": chosen.threads,
         "scale": chosen.scale,
         "device": device,
-        **in_identity(precision),
+        **in_identity(precision, compiled=compiled),
     }
 
 

@@ -30,6 +30,7 @@ class Request:
         image_cache: folder in which decoded images are kept; None = they are not.
         devices: processes that train one job together, each on a device of its own.
         precision: number format of the networks while they train.
+        compiled: whether the networks are compiled then.
     """
 
     methods: Sequence[str] = ("all",)
@@ -51,6 +52,7 @@ class Request:
     image_cache: Path | None = None
     devices: int = 1
     precision: Precision = FLOAT32
+    compiled: bool = False
     device: str = "auto"
     plugins: Sequence[Path] = ()
     study: str | None = None

@@ -40,6 +40,10 @@ class Ranks:
         distributed.all_reduce(heard, distributed.ReduceOp.MAX)
         return bool(heard.item())
 
+    def wait(self) -> None:
+        """Until all ranks have come here."""
+        self.any(False)
+
 
 ALONE = Ranks()
 

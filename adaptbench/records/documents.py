@@ -73,10 +73,17 @@ def read(model: type[Model], path: Path, what: str, remedy: str) -> Model:
 
 
 def find(out: Path, place: str, name: str) -> tuple[list[Path], list[Unreadable]]:
-    """Files called ``name`` below ``OUT/<place>``, sorted, and the folders that could not be looked into."""
+    """Files called ``name`` below ``OUT/<place>``, sorted, and the folders that could not be looked into.
+
+    Below one of them there is no other.
+    """
     errors: list[OSError] = []
-    walked = os.walk(out / place, onerror=errors.append)
-    paths = sorted(Path(folder, name) for folder, _, names in walked if name in names)
+    paths: list[Path] = []
+    for folder, below, names in os.walk(out / place, onerror=errors.append):
+        if name in names:
+            paths.append(Path(folder, name))
+            below.clear()
+    paths.sort()
     closed = [error for error in errors if not isinstance(error, FileNotFoundError)]
     return paths, [_closed(error, out) for error in closed]
 

@@ -17,6 +17,7 @@ from adaptbench.contracts.profiles import Provenance
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
 from adaptbench.storage.atomic import write_note
+from adaptbench.storage.claims import Watch
 from adaptbench.storage.plain_files import read_text
 
 SCHEMA_VERSION = 2
@@ -34,6 +35,7 @@ class State(StrEnum):
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
     TIMEOUT = "timeout"
+    WAITING = "waiting"
 
 
 class DataSource(Part):
@@ -89,8 +91,12 @@ class JobSpec(Part):
     image_cache: str | None = None
     #: Processes that train together, each on a device of its own, of one batch as on one device; in no hash.
     devices: int = 1
+    #: Processes that load data beside a training, and threads beside a scoring; in no hash.
+    workers: int = 0
     #: Number format of the networks while they train.
     precision: Precision = FLOAT32
+    #: Whether the networks are compiled then.
+    compiled: bool = False
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 
@@ -114,6 +120,8 @@ class Status(BaseModel):
     #: Class set and split behind ``miou``.
     scored: str = ""
     reason: str = ""
+    #: Hash of the stage that a waiting job needs and another one trains.
+    waits_for: str = ""
     pid: int = 0
     updated: float = 0.0
 
@@ -146,22 +154,32 @@ def write_status(folder: Path, status: Status) -> None:
     write_note(folder / "status", stamped.model_dump_json() + "\n")
 
 
-def read_status(folder: Path) -> Status:
-    """The status of a job folder. A running job whose process is gone counts as interrupted, or done with a record."""
+def read_status(folder: Path, watch: Watch | None = None) -> Status:
+    """The status of a job folder. A running job that nobody has counts as interrupted, or done with a record.
+
+    ``watch`` remembers from one call to the next what it saw of the holders.
+    """
+    status = _written_status(folder)
+    if status.state is not State.RUNNING or (watch or Watch()).held(folder):
+        return status
+    status = _written_status(folder)  # it may have ended between the two
+    if status.state is not State.RUNNING:
+        return status
+    if (folder / "record.json").exists():
+        return status.model_copy(update={"state": State.DONE})
+    return status.model_copy(
+        update={"state": State.INTERRUPTED, "reason": "its process ended without a word"}
+    )
+
+
+def _written_status(folder: Path) -> Status:
     try:
-        status = Status.model_validate_json(read_text(folder / "status", _LARGEST_STATUS))
+        return Status.model_validate_json(read_text(folder / "status", _LARGEST_STATUS))
     except FileNotFoundError:
         return Status(state=State.PLANNED)
     except (OSError, ValueError) as error:  # a ValidationError is one
         reason = " ".join(str(error).split())
         return Status(state=State.FAILED, reason=f"unreadable status file {folder / 'status'}: {reason}")
-    if status.state is State.RUNNING and not _alive(status.pid):
-        if (folder / "record.json").exists():  # it ended between the two
-            return status.model_copy(update={"state": State.DONE})
-        return status.model_copy(
-            update={"state": State.INTERRUPTED, "reason": "its process ended without a word"}
-        )
-    return status
 
 
 def save_job(spec: JobSpec, folder: Path) -> None:
@@ -173,13 +191,3 @@ def load_job(folder: Path) -> JobSpec:
     """Reads ``job.json``."""
     remedy = "Delete its folder to start it again."
     return documents.read(JobSpec, folder / "job.json", "a job file", remedy)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

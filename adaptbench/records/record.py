@@ -10,6 +10,7 @@ from pydantic import Field
 
 from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.records import documents
+from adaptbench.records.compilation import Compilation
 from adaptbench.records.documents import Part
 from adaptbench.records.jobspec import job_folder
 
@@ -155,6 +156,8 @@ class Record(Part):
     settings_origin: str
     #: Number format of the networks while they trained.
     precision: Precision = FLOAT32
+    #: What became of --compile; None where it was not asked for.
+    compilation: Compilation | None = None
     #: Settings the user changed with --set (a subset of ``settings``, or of the generated world's).
     overrides: dict[str, Any]
     #: Per dataset: provenance and version of the data.

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import Literal, NamedTuple, Self
 
-from adaptbench.contracts.precision import FLOAT32
+from adaptbench.contracts.precision import is_usual
 from adaptbench.records import formatting
 from adaptbench.records.average import Average
 from adaptbench.records.found import in_order
@@ -360,8 +360,9 @@ def _variants(rows: Sequence[Row]) -> dict[str, str]:
 def _precedence(row: Row) -> tuple[int, int, bool, bool]:
     """Of several rows of a method with default settings: its newest version first, then more seeds, then published.
 
-    Of equal ones that in float32.
+    Of equal ones that in float32, uncompiled.
     """
     first = row.first
     published = first.settings_origin == "published"
-    return first.method_version, len(row.seeds), published, first.precision == FLOAT32
+    usual = is_usual(first.precision, compiled=first.compilation is not None)
+    return first.method_version, len(row.seeds), published, usual

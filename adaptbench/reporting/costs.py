@@ -7,6 +7,7 @@ from typing import Any
 
 from adaptbench.contracts.precision import FLOAT32
 from adaptbench.records import formatting
+from adaptbench.records.compilation import joined
 from adaptbench.records.record import Cost
 from adaptbench.reporting.board import Row
 from adaptbench.reporting.columns import Column, column, fields, number
@@ -22,6 +23,12 @@ def gpu_hours(row: Row) -> float | None:
     """Mean training time on a GPU, hours; None for a row with a training on a CPU."""
     on_gpu = all(record.cost.device == "cuda" for record in row.records)
     return row.training_seconds / 3600 if on_gpu else None
+
+
+def compiled(row: Row) -> str | None:
+    """What became of --compile in all of its runs; None where it was not asked for."""
+    known = [record.compilation for record in row.records if record.compilation is not None]
+    return str(joined(known)) if known else None
 
 
 def _known(header: str, quantity: str, pattern: str, unit: float = 1) -> Column[Any]:
@@ -45,6 +52,8 @@ PRECISION = column(
     key="precision",
     optional=True,
 )
+#: Whether the networks were while they trained, as far as they could be.
+COMPILED = column("compiled", lambda one: compiled(one.row), key="compiled", optional=True)
 DEVICE = column("device", "row.devices", key="device", terminal=180, filtered=True)
 _PARAMETERS = number("parameters", "row.first.network.parameters", formatting.parameters, "parameters")
 _GPU_HOURS = number("GPU-hours", lambda one: gpu_hours(one.row), "{:.2f}".format, "gpu_hours")
@@ -56,10 +65,21 @@ _RATES = (
 _ENERGY = _known("energy", "training_joules", "{:.3g} kWh", 3.6e6)
 
 #: Of the table of costs.
-COLUMNS = (_PARAMETERS, _FLOPS, TRAINING_TIME, _GPU_HOURS, *_RATES, MEMORY, _ENERGY, PRECISION, DEVICE)
+COLUMNS = (
+    _PARAMETERS,
+    _FLOPS,
+    TRAINING_TIME,
+    _GPU_HOURS,
+    *_RATES,
+    MEMORY,
+    _ENERGY,
+    PRECISION,
+    COMPILED,
+    DEVICE,
+)
 #: Of the CSV, in base units: seconds, MiB, FLOPs, joules.
 MACHINE_COLUMNS = (
-    *(TRAINING_TIME, *fields("row", "evaluation_seconds"), MEMORY, PRECISION, DEVICE),
+    *(TRAINING_TIME, *fields("row", "evaluation_seconds"), MEMORY, PRECISION, COMPILED, DEVICE),
     *(_GPU_HOURS, _FLOPS, *_RATES, _ENERGY),
 )
 

@@ -29,7 +29,7 @@ def details(firsts: Mapping[str, Record]) -> dict[str, str]:
 
 
 def _is_chosen(facet: str) -> bool:
-    return facet in ("network", "pretraining", "precision") or facet.startswith("override ")
+    return facet in ("network", "pretraining", "precision", "compiled") or facet.startswith("override ")
 
 
 def _facets(record: Record) -> dict[str, str]:
@@ -45,6 +45,7 @@ def _facets(record: Record) -> dict[str, str]:
         **network,
         **{key: text for key, text in overrides.items() if key.removeprefix("override ") not in network},
         "precision": record.precision,
+        "compiled": "uncompiled" if record.compilation is None else "compiled",
         "origin": f"{record.settings_origin} settings",
         "iterations": f"{record.iterations} iterations",
         "version": f"version {record.method_version}",

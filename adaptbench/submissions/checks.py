@@ -136,6 +136,7 @@ def _identity(found: Contribution, known: Known) -> Iterator[str]:
             profile(record.profile),
             record.cost.device,
             record.precision,
+            compiled=record.compilation is not None,
         )
     except DataError as error:
         yield f"its hashes cannot be checked without the start weights that it was trained from. {error}"

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from adaptbench.contracts import plugins
 from adaptbench.errors import RunStateError
 from adaptbench.records.confusion_files import PerImageConfusion, matrices_file, matrices_path
 from adaptbench.records.found import find_records
 from adaptbench.records.jobspec import State, Status, write_status
 from adaptbench.records.record import Record, folder_of, save_record
+from adaptbench.storage import claims
 from adaptbench.storage.atomic import cannot_write
 from adaptbench.submissions.checks import Known, Objection, objections
 from adaptbench.submissions.pack import Contribution, read_zip
@@ -91,16 +90,15 @@ def _put(found: Contribution, out: Path) -> Path | list[Objection]:
     record = found.record
     folder = folder_of(record, out)
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            if (folder / "record.json").exists():
-                return [Objection("already here", f"{folder} holds a finished run of this job")]
-            for split, matrices in found.matrices.items():
-                matrices.save(matrices_file(folder, split))
-            save_record(record.model_copy(update={"origin": "submitted"}), folder / "record.json")
-            ranked = record.scores[0]
-            scored = f"{ranked.class_set}, {ranked.split}"
-            write_status(folder, Status(state=State.DONE, miou=ranked.miou, scored=scored))
-    except Timeout:
-        return [Objection("already here", f"a run is working on this job in {folder}")]
+    with claims.briefly(folder) as held:
+        if not held:
+            return [Objection("already here", f"a run is working on this job in {folder}")]
+        if (folder / "record.json").exists():
+            return [Objection("already here", f"{folder} holds a finished run of this job")]
+        for split, matrices in found.matrices.items():
+            matrices.save(matrices_file(folder, split))
+        save_record(record.model_copy(update={"origin": "submitted"}), folder / "record.json")
+        ranked = record.scores[0]
+        scored = f"{ranked.class_set}, {ranked.split}"
+        write_status(folder, Status(state=State.DONE, miou=ranked.miou, scored=scored))
     return folder

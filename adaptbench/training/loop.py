@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from adaptbench.draws import derive_seed
 from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.optim.optimizer import by_name
 from adaptbench.ranks.group import ALONE, Ranks
+from adaptbench.records.compilation import Compilation
 from adaptbench.storage.atomic import append_text, write_text
 from adaptbench.training import checkpoint
 from adaptbench.training.class_shares import ClassShares
@@ -37,6 +38,9 @@ from adaptbench.training.divergence import DivergenceWatch
 from adaptbench.training.energy import energy_meter
 from adaptbench.training.precision import products_in, scaled, train_in
 from adaptbench.training.sharing import share_work
+
+if TYPE_CHECKING:
+    from adaptbench.training.compilation import Compiler
 
 #: Called with the iterations that are done, their total, and the last losses that were logged: sum, and by name.
 Report: TypeAlias = Callable[[int, int, float | None, Mapping[str, float]], None]
@@ -59,6 +63,8 @@ class TrainingLoop:
         workers: data loading processes.
         checkpoint_every: iterations between two checkpoints.
         precision: number format of the method's networks.
+        compiled: whether they are compiled, as far as they can be.
+        say: told what could not be compiled, and why; None = the logger.
         log_every: iterations between two lines of ``metrics.jsonl``.
         hooks: further hooks beside those of the method.
         report: called after every iteration with (iterations done, total, loss, losses by name); losses are those of
@@ -80,6 +86,8 @@ class TrainingLoop:
         workers: int,
         checkpoint_every: int,
         precision: Precision = FLOAT32,
+        compiled: bool = False,
+        say: Callable[[str], None] | None = None,
         log_every: int = 10,
         hooks: Sequence[Hook] = (),
         report: Report = lambda *_: None,
@@ -87,10 +95,11 @@ class TrainingLoop:
         ranks: Ranks = ALONE,
     ) -> None:
         self.model = method.to(device)
+        self.logger = logging.getLogger("adaptbench.training")
+        self._compiler = _compiler(self.model, say or self.logger.warning, should_stop) if compiled else None
         train_in(precision, self.model, device)
         self.stream = stream
         self.work_dir = str(folder)
-        self.logger = logging.getLogger("adaptbench.training")
         self.iter = 0
         self.max_iters = len(stream)
         self.seconds = 0.0
@@ -117,6 +126,11 @@ class TrainingLoop:
     def checkpoint_file(self) -> Path:
         """Where the state is kept."""
         return self._folder / "checkpoint.safetensors"
+
+    @property
+    def compilation(self) -> Compilation | None:
+        """Which parts ran compiled so far; None where they were not to be."""
+        return None if self._compiler is None else self._compiler.compilation
 
     def model_state(self) -> dict[str, Tensor]:
         """Everything the method holds, under the names of a checkpoint."""
@@ -220,6 +234,8 @@ class TrainingLoop:
             "stage_seed": self.stream.stage_seed,
             "state": checkpoint.flatten("state", rest, tensors),
         }
+        if self.compilation is not None:
+            facts["compilation"] = self.compilation.model_dump()
         self._watch.require_finite_state(tensors, self.iter, self._saved)
         checkpoint.save(self.checkpoint_file, tensors, facts)
         self._saved = self.iter
@@ -241,6 +257,8 @@ class TrainingLoop:
         self.iter, self.seconds = facts["iteration"], facts["seconds"]
         self._saved = self.iter
         self.energy.joules = facts.get("joules")
+        if self._compiler is not None:
+            self._compiler.take_up(Compilation.model_validate(facts["compilation"]))
         if self._ranks.first:
             _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
 
@@ -255,6 +273,12 @@ class TrainingLoop:
                 raise
             self.logger.warning("Starts again from the beginning: %s", damaged)
             return None
+
+
+def _compiler(method: Method, say: Callable[[str], None], should_stop: Callable[[], bool]) -> Compiler:
+    from adaptbench.training.compilation import Compiler  # which loads that of torch
+
+    return Compiler(method, say, should_stop)
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

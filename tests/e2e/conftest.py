@@ -18,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kills")
     group.addoption("--kills", type=int, default=0, help="a campaign of so many kills instead of a sample")
     group.addoption("--kill-seed", type=int, default=0, help="of the campaign's random moments")
+    group.addoption("--worker-kills", type=int, default=0, help="a campaign against workers of so many hits")
     group.addoption("--company", type=int, default=0, help="commands beside the one that is killed")
 
 

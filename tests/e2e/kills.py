@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 import pytest
 from forks import Fork
 
+from adaptbench.storage import claims
+
 from .bench import PLUGINS, Bench, Ended, ended, without_circumstances
 
 #: How long an exit may take that was asked for. Units: seconds.
@@ -310,7 +312,7 @@ def _files(folder: Path) -> dict[str, str]:
         if any(part in path.name for part in _CIRCUMSTANCES)
         else _digest(path)
         for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink()
+        if path.is_file() and not path.is_symlink() and path.parent.name != claims.FOLDER
     }
 
 

@@ -45,7 +45,7 @@ def _on_a_small_disk(reference: Bench, disk: Path) -> None:
         )
         assert checkpoint.load(saved)[1]["iteration"] == bench.iterations
         assert {path.name for path in stage.iterdir() if path.suffix != ".jsonl"} == {
-            ".lock", "stage.json", saved.name,
+            ".claim", "stage.json", saved.name,
         }  # fmt: skip
 
         _make_room(disk)

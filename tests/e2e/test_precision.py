@@ -1,9 +1,14 @@
-"""--precision: another training of the same method, beside the one in float32."""
+"""--precision and --compile: other trainings of the same method, beside the usual one."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+
+import pytest
+
+from adaptbench.training import compilation
 
 from .bench import Bench, read_json
 
@@ -19,3 +24,33 @@ def test_mixed_precision_is_another_job(bench: Callable[[str], Bench]) -> None:
     assert len({record["weights_sha256"] for record in records.values()}) == 2
     assert len({record["ranking_hash"] for record in records.values()}) == 1
     assert "source_only (bf16)" in (made.out / "leaderboards" / "leaderboard.md").read_text()
+
+
+def test_a_compiled_training_is_another_job(
+    bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a compiler it goes on, and says so; a backend that changes nothing gives the same bits."""
+    made = replace(bench("compiled"), settings=("crop=64",), iterations=1)
+    backends = {"usual": "", "eager": "eager", "missing": "no such backend"}
+    found = {}
+    for name, backend in backends.items():
+        monkeypatch.setattr(compilation, "BACKEND", backend)
+        one = replace(made, out=made.out / name)
+        answer = one.run("source_only", options=("--compile",) if backend else ())
+        assert answer.code == 0, answer.output
+        found[name] = one
+    records = {name: one.record("source_only") for name, one in found.items()}
+    parts = ["student.backbone", "student.decode_head"]
+    assert records["usual"]["compilation"] is None
+    assert records["eager"]["compilation"] == {"compiled": parts, "uncompiled": []}
+    assert records["missing"]["compilation"] == {"compiled": [], "uncompiled": parts}
+    assert records["usual"]["job_hash"] != records["eager"]["job_hash"] == records["missing"]["job_hash"]
+    assert records["eager"]["weights_sha256"] == records["missing"]["weights_sha256"]
+    log = (found["missing"].folder("source_only") / "log.txt").read_text()
+    assert log.count("is trained uncompiled: ") == 2 and "student.backbone is trained" in log
+    stages = {
+        name: json.loads((one.stage("source_only") / "stage.json").read_text()) for name, one in found.items()
+    }
+    assert "compiled" not in stages["usual"] and stages["eager"] == {**stages["usual"], "compiled": True}
+    board = (found["missing"].out / "leaderboards" / "leaderboard.md").read_text()
+    assert "| compiled" in board

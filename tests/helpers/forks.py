@@ -97,7 +97,7 @@ def fork_command(arguments: Sequence[str], variables: Mapping[str, str], said: P
     return Fork(work, said)
 
 
-def _fork_job(job: Job, gpu: str | None) -> Fork:
+def _fork_job(job: Job, gpu: str | None, turn: int) -> Fork:
     assert gpu is None and job.spec.threads == 1
     parent = os.getpid()
 
@@ -106,7 +106,7 @@ def _fork_job(job: Job, gpu: str | None) -> Fork:
         end_with_parent(parent)
         warnings.simplefilter("ignore")
         torch.set_num_threads(job.spec.threads + 2)  # a job has to set its own number
-        return job_process.main(job.folder)
+        return job_process.main(job.folder, turn)
 
     return Fork(work, job.folder / "log.txt")
 

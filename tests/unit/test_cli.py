@@ -63,7 +63,7 @@ def test_flags() -> None:
     text = (
         "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
         "--device cpu --limit 7 --debug-images 9 --activation-checkpointing --image-cache c "
-        "--precision bf16 --dry-run --force --plugins p q --timeout 2h --only-failed"
+        "--workers 0 --precision bf16 --compile --dry-run --force --plugins p q --timeout 2h --only-failed"
     )
     assert parse(text.split()) == Run(
         methods=("hrda", "fada"),
@@ -78,7 +78,9 @@ def test_flags() -> None:
         debug_images=9,
         activation_checkpointing=True,
         image_cache=Path("c"),
+        workers=0,
         precision="bf16",
+        compile=True,
         dry_run=True,
         force=True,
         timeout="2h",
@@ -227,7 +229,7 @@ def test_every_help_ends_with_examples_that_are_commands(
 
 def _without_config(example: str) -> list[str]:
     """The words of an example; there is no file for the test to read."""
-    return example.replace("--config experiment.yaml ", "").split()
+    return example.replace("--config experiment.yaml ", "").replace("--plan experiment.yaml", "").split()
 
 
 def test_the_first_help_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:

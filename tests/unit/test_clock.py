@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 import adaptbench
-from adaptbench.execution.launch import processes
 from adaptbench.records.jobspec import State, Status, read_status, write_status
+from adaptbench.storage import claims
 
 _WALL_CLOCK = {
     "time.time",
@@ -25,13 +24,15 @@ _WALL_CLOCK = {
 }
 _TIMES_OF_FILES = {"st_mtime", "st_mtime_ns", "st_ctime", "st_ctime_ns", "st_atime", "st_atime_ns"}
 #: When a status was written, which nobody asks; whether a file in memory, or a decoded image, is still that on disk;
-#: the order of stages, whose links have numbers for times.
+#: the order of stages, whose links have numbers for times; heartbeats, by the time of their file system (ours where
+#: nothing can be written, and so nobody taken over from).
 _KNOWN = {
     "records/jobspec.py": {"time.time"},
     "networks/start_weights.py": {"st_mtime_ns"},
     "data/generated_files.py": {"st_mtime_ns"},
     "data/image_identity.py": {"st_mtime_ns"},
     "records/curves.py": {"st_mtime_ns"},
+    "storage/claims.py": {"st_mtime", "time.time"},
 }
 
 
@@ -53,6 +54,7 @@ def _asked(file: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("now", [-1e9, 0.0, 1e11])
 def test_a_job_stands_where_it_stands(now: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert claims.take_free(tmp_path, claims.Watch(), "") is not None
     write_status(tmp_path, Status(state=State.RUNNING, iteration=7))
     monkeypatch.setattr(time, "time", lambda: now)
     assert read_status(tmp_path).state is State.RUNNING
@@ -62,15 +64,9 @@ def test_a_job_stands_where_it_stands(now: float, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("written", [0, 4_000_000_000])
-def test_no_lock_is_too_old_or_too_new(written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, told = tmp_path / ".lock", list[str]()
-    monkeypatch.setattr(processes, "_LOCK_POLL_SECONDS", 0.01)
-    with FileLock(path) as held:
-        os.utime(path, (written, written))
-
-        def say(text: str) -> None:
-            told.append(text)
-            held.release()
-
-        with processes.locked(path, lambda: False, say):
-            assert "another run" in told[0]
+def test_no_claim_is_too_old_or_too_new(written: int, tmp_path: Path) -> None:
+    """On one machine it counts whether the holder is there."""
+    with claims.briefly(tmp_path):
+        os.utime(tmp_path / claims.FOLDER / "1", (written, written))
+        assert claims.take_free(tmp_path, claims.Watch(), "") is None
+    assert claims.take_free(tmp_path, claims.Watch(), "") is not None

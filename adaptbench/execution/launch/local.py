@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from filelock import FileLock, Timeout
-
 from adaptbench import signals
 from adaptbench.contracts.plugins import ROOT
-from adaptbench.errors import RunStateError, of_system
-from adaptbench.execution.launch.endings import ending
+from adaptbench.errors import of_system
+from adaptbench.execution.launch.endings import EXIT_INTERRUPTED, EXIT_WAITING
+from adaptbench.execution.launch.endings import ending as process_ending
 from adaptbench.execution.launch.machine import least_busy
+from adaptbench.execution.launch.preparing import to_do, try_to_note
+from adaptbench.execution.launch.queue import Queue
 from adaptbench.execution.launch.time_limit import TimeLimit
-from adaptbench.records.jobspec import JobSpec, State, Status, read_status, save_job, write_status
-from adaptbench.storage.atomic import cannot_write
+from adaptbench.records.cancelled import REASON, is_cancelled
+from adaptbench.records.jobspec import State, Status, read_status
+from adaptbench.storage.claims import BEAT_SECONDS, Claim
 
 if TYPE_CHECKING:
     from adaptbench.planning.plan import Job
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.25
 #: Time a job has to save its state after it was asked to stop, before it is killed.
 _GRACE_SECONDS = 60.0
-#: How long the processes of a job that was killed may take to end.
-_MOMENT_SECONDS = 1.0
-#: Exit status of a job that saved its state because it was asked to stop, see `adaptbench.execution.job`.
-_EXIT_INTERRUPTED = 130
-#: How jobs end that are neither done nor skipped.
-_NOT_FINISHED = (State.FAILED, State.INTERRUPTED, State.TIMEOUT)
 
 
 @dataclass(frozen=True)
@@ -61,14 +56,19 @@ class _Running:
     Attributes:
         process: leader of a session of its own.
         gpu: the ones that it sees, with commas between them; None = whatever there is.
+        claim: ours, until the process takes it over.
         started: when. Units: seconds of the monotonic clock.
-        limit: why it was asked to stop; None = it was not, or for another reason.
+        ending: what its status is to say, as it alone was asked to stop; None = it was not.
+        asked: when. Units: seconds of the monotonic clock.
     """
 
+    job: Job
     process: subprocess.Popen[bytes]
     gpu: str | None
+    claim: Claim
     started: float
-    limit: TimeLimit | None = None
+    ending: Status | None = None
+    asked: float = 0.0
 
 
 def run_jobs(
@@ -77,37 +77,30 @@ def run_jobs(
     view: View,
     gpus: Sequence[str] = (),
     limit: TimeLimit | None = None,
+    *,
+    stay: bool = True,
 ) -> list[Progress]:
     """Runs every job of a `prepared` plan that is not done or skipped; returns where all stand in the end.
 
+    Other commands may run the same jobs: each is run by one of them, and those of a command that is gone by another.
     Jobs are spread over ``gpus``, each seeing its own alone; one that takes longer than ``limit`` is asked to save and
-    stop.
+    stop. With ``stay`` it waits for the jobs of others, to take over from who stops; else it ends when none is free.
 
     Raises:
         Stopped: by Ctrl-C or SIGTERM, which ask running jobs to save and stop; a second one kills them.
     """
-    pending = to_do(jobs)
-    running: dict[Path, _Running] = {}
+    floor = _Floor(jobs, concurrency, gpus, limit)
     asked: list[int] = []
     with signals.handled(asked.append):
         try:
-            while (pending or running) and not asked:
-                while pending and len(running) < concurrency:
-                    job = pending.pop(0)
-                    gpu = least_busy(gpus, [run.gpu for run in running.values()], job.spec.devices)
-                    try:
-                        running[job.folder] = _Running(_start(job, gpu), gpu, time.monotonic())
-                    except OSError as error:
-                        reason = f"It cannot be started: {of_system(error)}"
-                        _try_to_note(job.folder, Status(state=State.FAILED, reason=reason))
-                if limit is not None:
-                    _stop_overdue(running, limit)
-                _reap(running, bool(asked))
-                view.show([_progress(job) for job in jobs])
+            while floor.is_busy(stay) and not asked:
+                floor.begin()
+                floor.look_after()
+                view.show(floor.progress())
                 time.sleep(_POLL_SECONDS)
         finally:
-            _stop(running, asked)
-    final = [_progress(job) for job in jobs]
+            floor.stop(asked)
+    final = floor.progress()
     view.show(final)
     if asked:
         done = sum(progress.status.state in (State.DONE, State.SKIPPED) for progress in final)
@@ -117,91 +110,91 @@ def run_jobs(
     return final
 
 
-def to_do(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs that are neither done nor skipped."""
-    return [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
+class _Floor:
+    """The jobs of a command: those that run, those in the queue, and those that have ended."""
+
+    def __init__(
+        self, jobs: Sequence[Job], concurrency: int, gpus: Sequence[str], limit: TimeLimit | None
+    ) -> None:
+        self._jobs, self._concurrency, self._gpus, self._limit = jobs, concurrency, gpus, limit
+        self._queue = Queue(to_do(jobs))
+        self._running: dict[Path, _Running] = {}
+        self._ended = {
+            job.folder: Status(state=job.state, reason=job.reason) for job in jobs if _skipped(job)
+        }
+        self._beaten = time.monotonic()
+
+    def is_busy(self, stay: bool) -> bool:
+        """Whether there is something to do, or with ``stay`` there may be later."""
+        return bool(self._running) or self._queue.is_open(stay)
+
+    def begin(self) -> None:
+        """Starts free jobs while there is room."""
+        while len(self._running) < self._concurrency and (free := self._queue.begin()):
+            job, claim = free
+            gpu = least_busy(self._gpus, [run.gpu for run in self._running.values()], job.spec.devices)
+            try:
+                process = _start(job, gpu, claim.number)
+            except OSError as error:
+                claim.release()
+                reason = f"It cannot be started: {of_system(error)}"
+                try_to_note(job.folder, Status(state=State.FAILED, reason=reason))
+                continue
+            self._running[job.folder] = _Running(job, process, gpu, claim, time.monotonic())
+
+    def look_after(self) -> None:
+        """Stops jobs that are to end, and takes note of those that have."""
+        if time.monotonic() - self._beaten > BEAT_SECONDS:
+            self._beaten = time.monotonic()
+            for run in self._running.values():
+                run.claim.beat()
+        for run in self._running.values():
+            _stop_if_due(run, self._limit)
+        self._reap()
+
+    def stop(self, asked: list[int]) -> None:
+        """Asks running jobs to save and end; kills them on a second request or when they take too long."""
+        for run in self._running.values():
+            _signal(run.process, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self._running and len(asked) < 2 and time.monotonic() < deadline:
+            self._reap(asked=bool(asked))
+            time.sleep(_POLL_SECONDS)
+        for run in self._running.values():
+            _signal(run.process, signal.SIGKILL)
+            run.process.wait()
+        self._reap(asked=bool(asked))
+
+    def progress(self) -> list[Progress]:
+        """Where all jobs stand, in the order of the plan."""
+        return [Progress(job, self._status(job)) for job in self._jobs]
+
+    def _status(self, job: Job) -> Status:
+        if queued := self._queue.shown(job):
+            return queued
+        if job.folder not in self._running:
+            if job.folder not in self._ended:
+                self._ended[job.folder] = read_status(job.folder)
+            return self._ended[job.folder]
+        return read_status(job.folder)
+
+    def _reap(self, asked: bool = False) -> None:
+        for folder, run in list(self._running.items()):
+            if run.process.poll() is None:
+                continue
+            del self._running[folder]
+            _signal(run.process, signal.SIGKILL)  # what it left behind
+            run.claim.release()
+            _settle(folder, run.process, asked, run.ending)
+            if not asked and (run.process.returncode == EXIT_WAITING or self._queue.held(folder)):
+                self._queue.put_back(run.job)
 
 
-def not_finished(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs that were begun before and failed, were interrupted or ran out of time (--only-failed)."""
-    return [job for job in jobs if job.state in _NOT_FINISHED]
+def _skipped(job: Job) -> bool:
+    return job.state is State.SKIPPED
 
 
-@contextlib.contextmanager
-def prepared(jobs: Sequence[Job]) -> Iterator[None]:
-    """Makes the folders of all jobs that are to do, for the block that runs them.
-
-    Jobs whose turn never came get the state back that they had, so that --only-failed finds them again.
-    """
-    try:
-        for job in to_do(jobs):
-            _prepare(job)
-        yield
-    finally:
-        for job in not_finished(jobs):
-            _put_back(job)
-
-
-def anew(job: Job) -> Job:
-    """A job as if it had never been run (--force)."""
-    return job if job.state is State.SKIPPED else replace(job, state=State.PLANNED, reason="")
-
-
-def discard(jobs: Iterable[Job], out: Path) -> None:
-    """Deletes what jobs and their stages left (--force), unless another run is working on them."""
-    for job in jobs:
-        stages = job.folder / "stages"
-        links = list(stages.iterdir()) if stages.is_dir() else []
-        for folder in (*(out / "stages" / link.resolve().name for link in links), job.folder):
-            if folder.is_dir():
-                _delete(folder)
-
-
-def _delete(folder: Path) -> None:
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            shutil.rmtree(folder, ignore_errors=True)
-    except Timeout as error:
-        raise RunStateError(
-            f"--force: another run is working on {folder}. Stop that run first, or wait for it."
-        ) from error
-
-
-def _prepare(job: Job) -> None:
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(job.folder, error) from error
-    if job.state is not State.RUNNING:  # in another run
-        _note(job.folder, Status(state=State.PLANNED), job.spec)
-
-
-def _put_back(job: Job) -> None:
-    status = read_status(job.folder)
-    if status.state is State.PLANNED and status.pid == os.getpid():
-        _try_to_note(job.folder, Status(state=job.state, reason=job.reason))
-
-
-def _note(folder: Path, status: Status, spec: JobSpec | None = None) -> None:
-    """Writes the status of a job, and what it is, unless another run works on it, which sweeps the folder."""
-    try:
-        with FileLock(folder / ".lock", timeout=_MOMENT_SECONDS):
-            if spec is not None:
-                save_job(spec, folder)
-            write_status(folder, status)
-    except Timeout:
-        return
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-
-
-def _try_to_note(folder: Path, status: Status) -> None:
-    """Does so; if that cannot be done, the other jobs still go on."""
-    with contextlib.suppress(RunStateError):
-        _note(folder, status)
-
-
-def _start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
+def _start(job: Job, gpu: str | None, turn: int) -> subprocess.Popen[bytes]:
     """The job's process, in a session of its own so that Ctrl-C reaches it through us alone."""
     threads = str(job.spec.threads)
     path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH"), str(ROOT)) if part)
@@ -212,7 +205,7 @@ def _start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
     python = [sys.executable, "-P", "-W", "ignore"]
     with (job.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [*python, "-m", "adaptbench.execution.job", str(job.folder), str(os.getpid())],
+            [*python, "-m", "adaptbench.execution.job", *map(str, (job.folder, os.getpid(), turn))],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -221,39 +214,42 @@ def _start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
         )
 
 
-def _stop_overdue(running: Mapping[Path, _Running], limit: TimeLimit) -> None:
-    """Asks jobs that ran for longer than ``limit`` to save and end; kills those that take too long over it."""
-    for run in running.values():
-        over = time.monotonic() - run.started - limit.seconds
-        if over > 0 and run.limit is None:
-            run.limit = limit
+def _stop_if_due(run: _Running, limit: TimeLimit | None) -> None:
+    """Asks a job that ran for longer than ``limit``, or is cancelled, to save and end; kills it if it does not."""
+    now = time.monotonic()
+    if run.ending is None:
+        run.ending, run.asked = _ending(run, limit), now
+        if run.ending is not None:
             _signal(run.process, signal.SIGTERM)
-        elif over > _GRACE_SECONDS:
-            _signal(run.process, signal.SIGKILL)
+    elif now - run.asked > _GRACE_SECONDS:
+        _signal(run.process, signal.SIGKILL)
 
 
-def _reap(running: dict[Path, _Running], asked: bool) -> None:
-    for folder, run in list(running.items()):
-        if run.process.poll() is not None:
-            del running[folder]
-            _settle(folder, run.process, asked, run.limit)
+def _ending(run: _Running, limit: TimeLimit | None) -> Status | None:
+    """Why a job is to end now, as its status will say; None if it is not."""
+    if limit is not None and time.monotonic() - run.started > limit.seconds:
+        return Status(state=State.TIMEOUT, reason=limit.reason)
+    return Status(state=State.INTERRUPTED, reason=REASON) if is_cancelled(run.job.folder) else None
 
 
 def _settle(
-    folder: Path, process: subprocess.Popen[bytes], asked: bool, limit: TimeLimit | None = None
+    folder: Path, process: subprocess.Popen[bytes], asked: bool, ending: Status | None = None
 ) -> None:
     """Writes the status of a job whose process ended without doing so itself.
 
-    ``limit`` is why this one was asked to stop, if it ran for too long; the job itself cannot tell.
+    ``ending`` is the status of one that alone was asked to stop; the job itself cannot tell why.
     """
     status, code = read_status(folder), process.returncode
-    ended_itself = status.state not in (State.PLANNED, State.INTERRUPTED)
+    died = (
+        status.state is State.RUNNING and status.pid == process.pid
+    )  # though others of its group are not gone yet
+    ended_itself = status.state not in (State.PLANNED, State.INTERRUPTED) and not died
     if ended_itself or status.pid not in (process.pid, os.getpid()):  # else another run works on the job
         return
-    if limit is not None:
-        _try_to_note(folder, Status(state=State.TIMEOUT, reason=limit.reason))
+    if ending is not None:
+        try_to_note(folder, ending)
         return
-    if code == _EXIT_INTERRUPTED:
+    if code == EXIT_INTERRUPTED:
         return
     killed = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
     if asked:
@@ -261,30 +257,10 @@ def _settle(
     elif status.state is State.PLANNED:
         ended = Status(state=State.FAILED, reason=f"The job did not start ({killed}); see log.txt.")
     else:
-        ended = Status(state=State.FAILED, reason=ending("The job's process", code))
-    _try_to_note(folder, ended)
-
-
-def _stop(running: dict[Path, _Running], asked: list[int]) -> None:
-    """Asks running jobs to save and end; kills them on a second request or when they take too long."""
-    for run in running.values():
-        _signal(run.process, signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE_SECONDS
-    while running and len(asked) < 2 and time.monotonic() < deadline:
-        _reap(running, bool(asked))
-        time.sleep(_POLL_SECONDS)
-    for run in running.values():
-        _signal(run.process, signal.SIGKILL)
-        run.process.wait()
-    _reap(running, bool(asked))
+        ended = Status(state=State.FAILED, reason=process_ending("The job's process", code))
+    try_to_note(folder, ended)
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-
-
-def _progress(job: Job) -> Progress:
-    if job.state is State.SKIPPED:
-        return Progress(job, Status(state=State.SKIPPED, reason=job.reason))
-    return Progress(job, read_status(job.folder))

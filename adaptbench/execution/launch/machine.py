@@ -33,6 +33,15 @@ class Machine:
         by_cores = self.cores // (threads * devices)
         return max(1, min(by_cores, len(self.gpus) // devices) if self.gpus else by_cores)
 
+    def workers(self, wanted: int, jobs: int, threads: int) -> int:
+        """Processes that load data for each of so many jobs at once: as many as are wanted and find a core idle.
+
+        A training on a GPU keeps one core busy, and has at least one of them.
+        """
+        if self.gpus:
+            return min(wanted, max(1, self.cores // jobs - 1))
+        return min(wanted, max(0, self.cores // jobs - threads))
+
     def require_devices(self, devices: int) -> None:
         """Raises UsageError if there are fewer GPUs than a job shall use."""
         if self.gpus and devices > len(self.gpus):

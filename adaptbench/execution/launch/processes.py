@@ -1,46 +1,21 @@
-"""What a job process needs of its surroundings: threads and locks."""
+"""What a job process needs of its surroundings: threads and memory."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import torch
-from filelock import FileLock, Timeout
 
-from adaptbench.errors import InterruptedTrainingError
+from adaptbench.data import minicity
 from adaptbench.training import precision
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES = 32 << 20  # the most that glibc accepts
-_LOCK_POLL_SECONDS = 0.5
-
-
-@contextlib.contextmanager
-def locked(path: Path, stop: Callable[[], bool], say: Callable[[str], None]) -> Iterator[None]:
-    """Holds the lock file ``path``, after waiting for whoever has it, unless asked to stop; ``say`` is told.
-
-    The system takes it back from a process that ends, however it ends; no clock is asked.
-    """
-    lock, waits = FileLock(path), False
-    while not lock.is_locked:
-        if stop():
-            raise InterruptedTrainingError("Stopped while another run works on this; run again to go on.")
-        try:
-            lock.acquire(timeout=_LOCK_POLL_SECONDS)
-        except Timeout:
-            if not waits:
-                say(f"waits for another run, which works on {path.parent}")
-            waits = True
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def fix_threads(threads: int) -> None:
@@ -56,6 +31,16 @@ def fix_threads(threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     precision.allow_tf32(allowed=False)
+
+
+def compiled_code() -> Path:
+    """Where torch's compiler keeps what it made, for later trainings with the same parts."""
+    return minicity.cache_folder() / "compiled"
+
+
+def keep_compiled_code() -> None:
+    """Tells torch's compiler where; by itself it says so to every process, and does it in a temporary folder."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(compiled_code())
 
 
 def keep_freed_memory() -> None:

@@ -6,9 +6,10 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -17,7 +18,9 @@ from adaptbench import networks, signals
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.profiles import profile
 from adaptbench.data import firewall
+from adaptbench.data.class_statistics import Found, LabelledItem
 from adaptbench.data.image_cache import ImageCache
+from adaptbench.data.loading import each
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import InterruptedTrainingError, PluginError, RunStateError
@@ -97,6 +100,12 @@ def _train(
     stream = TrainingStream(*data, stage.settings, seed, sampling, normalisation)
     stream.require_margins()
     seal(context, stream, outside)
+    if stream.needs_class_counts:
+        if ranks.first:
+            _count_classes(context, stage, stream, stop)
+        ranks.wait()
+        if not ranks.first:  # they are there now
+            _count_classes(context, stage, stream, stop)
     if labels is not None and ranks.first:
         _keep_ranking(context, entry, labels)
     method = build_method(context, entry, seed)
@@ -105,6 +114,8 @@ def _train(
         require_trainable(stage.method.name, method.student, stream.sizes(), stage.settings.batch_size)
     if context.spec.activation_checkpointing:
         networks.checkpoint_activations(method.student)
+    if context.spec.compiled:
+        processes.keep_compiled_code()
     folder = entry.folder if entry.selection is None else entry.snapshots
     folder.mkdir(exist_ok=True)
     progress = _progress(context, stage.name)
@@ -114,7 +125,9 @@ def _train(
         folder,
         device=context.device,
         precision=context.spec.precision,
-        workers=chosen.workers,
+        workers=context.spec.workers,
+        compiled=context.spec.compiled,
+        say=say,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         hooks=[*_debug_images(context, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],
         report=progress.report if ranks.first else lambda *_: None,
@@ -149,15 +162,16 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     metrics = Path(loop.work_dir) / "metrics.jsonl"
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
-    cost = {
+    result: dict[str, Any] = {
         "devices": loop.world_size,
         "seconds": loop.seconds,
         "peak_memory_mib": _peak_memory(context),
         "joules": loop.energy.joules,
+        METRICS: file_digest(entry.folder / "metrics.jsonl"),
     }
-    sealed_json.write(
-        entry.folder / "result.json", cost | {METRICS: file_digest(entry.folder / "metrics.jsonl")}
-    )
+    if loop.compilation is not None:
+        result["compilation"] = loop.compilation.model_dump()
+    sealed_json.write(entry.folder / "result.json", result)
 
 
 def _score_snapshots(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -> None:
@@ -197,6 +211,22 @@ def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(context)}
     sealed_json.write(entry.folder / "result.json", cost)
+
+
+def _count_classes(
+    context: JobContext, stage: Stage, stream: TrainingStream, stop: Callable[[], bool]
+) -> None:
+    """Counts the classes in all labels that are trained on, unless that was done before, by several processes."""
+    with _progress(context, f"{stage.name}: class statistics") as progress:
+
+        def over(work: Callable[[LabelledItem], Found], items: Sequence[LabelledItem]) -> Iterator[Found]:
+            for done, found in enumerate(each(work, items, context.spec.workers), start=1):
+                progress.report(done, len(items))
+                if stop():
+                    raise InterruptedTrainingError("Stopped while classes were counted; run again to go on.")
+                yield found
+
+        stream.count_classes(over)
 
 
 def _image_cache(context: JobContext) -> ImageCache | None:

@@ -82,7 +82,7 @@ class PlannedStage:
     def cost(self) -> dict[str, Any]:
         """``seconds`` of training over all resumptions, ``peak_memory_mib`` and ``joules``, once it is done.
 
-        Joules are missing or None where nobody counted them.
+        Joules are missing or None where nobody counted them. With --compile ``compilation``, too, of a training.
         """
         return sealed_json.read(self.folder / "result.json", self._way_out)
 
@@ -160,7 +160,7 @@ def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
         "limit": spec.limit,
         "threads": spec.threads,
         "device": spec.device,
-        **({} if stage.labeller else in_identity(spec.precision)),
+        **({} if stage.labeller else in_identity(spec.precision, compiled=spec.compiled)),
         **({} if entry.labels is None else {"pseudo_labels": entry.labels.hash}),
         **({} if stage.labeller is None else stage.labeller.identity()),
     }

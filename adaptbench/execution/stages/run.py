@@ -6,32 +6,39 @@ import json
 import multiprocessing
 import os
 import signal
-import time
-from collections.abc import Callable, Sequence
-from multiprocessing import connection
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adaptbench.errors import FirewallError, InterruptedTrainingError, RunStateError
 from adaptbench.execution.job_context import JobContext
-from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.stages import child
 from adaptbench.execution.stages.planned import PlannedStage, identity, plan_stages
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.sealing import Outside
 from adaptbench.execution.stages.selection import complete, remove_others, select
+from adaptbench.execution.stages.team import ranks_of, wait_for
 from adaptbench.ranks.group import Ranks
 from adaptbench.records.curves import link_stage
 from adaptbench.records.jobspec import State, Status, write_status
+from adaptbench.storage import claims
 from adaptbench.storage.atomic import sweep, write_text
+from adaptbench.storage.claims import Watch
 
-_STOP_POLL_SECONDS = 0.2
-#: What the other ranks of a training have to save and say after one has ended.
-_GRACE_SECONDS = 10.0
 _LINE_BYTES = 1 << 16
+
+
+class StageTakenError(Exception):
+    """Another job works on a stage that this one needs."""
+
+    def __init__(self, entry: PlannedStage) -> None:
+        reason = f"It waits for the stage {entry.stage.name}, which another job trains ({entry.folder})."
+        super().__init__(reason)
+        name, waits_for = entry.stage.name, entry.folder.name
+        self.status = Status(state=State.WAITING, stage=name, reason=reason, waits_for=waits_for)
 
 
 def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]:
@@ -41,13 +48,17 @@ def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]
         FirewallError: a training was refused a label; what it was saved as is deleted.
         InterruptedTrainingError: asked to stop; the running stage is saved.
         RunStateError: a training failed; its traceback is in the job's folder.
+        StageTakenError: another job trains a stage; those before it are done.
     """
     planned = plan_stages(context)
     for index, entry in enumerate(planned):
         entry.folder.mkdir(parents=True, exist_ok=True)
         link_stage(context.folder, entry.stage.name, entry.folder, index)
         write_status(context.folder, Status(state=State.RUNNING, stage=entry.stage.name))
-        with processes.locked(entry.folder / ".lock", stop, say):
+        if entry.done and entry.selection is None:
+            say(f"{entry.stage.name}: done before, {entry.folder.name}")
+            continue
+        with _claimed(entry):
             if entry.done:
                 say(f"{entry.stage.name}: done before, {entry.folder.name}")
             else:
@@ -63,6 +74,23 @@ def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]
     return planned
 
 
+@contextmanager
+def _claimed(entry: PlannedStage) -> Iterator[None]:
+    """Holds the stage while the block runs."""
+    claim = claims.take_free(entry.folder, Watch(), claims.worker_name(os.getppid()))
+    if claim is None:
+        raise StageTakenError(entry)
+    with claims.kept(claim, end_of_claim):
+        yield
+
+
+def end_of_claim() -> None:
+    """Ends this job at once, training included: it was suspended or cut off, and another run has taken over."""
+    say("another run has taken over, since there was no heartbeat of this one")
+    leads = os.getpgid(0) == os.getpid()
+    os.kill(-os.getpid() if leads else os.getpid(), signal.SIGKILL)
+
+
 def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: Callable[[], bool]) -> None:
     """Trains in a child process, which the firewall seals for good; this process stays free to evaluate.
 
@@ -74,7 +102,7 @@ def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: 
     told, reason = start.Pipe(duplex=False)
     with heard, told, TemporaryDirectory(prefix="adaptbench-", ignore_cleanup_errors=True) as scratch:
         outside = Outside(line, reason, Path(scratch))
-        count = ranks_of(context, entry)
+        count = ranks_of(context.spec, entry.stage)
         team = [
             start.Process(  # type: ignore[attr-defined]
                 target=child.main, args=(context.folder, index, os.getpid(), outside, Ranks(rank, count))
@@ -85,7 +113,7 @@ def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: 
             process.start()
         line.close()
         reason.close()
-        code = _wait(team, stop)
+        code = wait_for(team, stop)
         refused, failure = _refused(heard), _failure(told, code)
     if refused is not None:
         _forget(entry)
@@ -94,41 +122,6 @@ def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: 
         raise InterruptedTrainingError("Stopped during training; run again to go on.")
     if code != 0 or not entry.trained:
         raise RunStateError(failure)
-
-
-def ranks_of(context: JobContext, entry: PlannedStage) -> int:
-    """Processes that train a stage: no more than its batches have images; one for a labelling stage."""
-    stage = entry.stage
-    return 1 if stage.labeller is not None else min(context.spec.devices, stage.settings.batch_size)
-
-
-def _wait(team: Sequence[BaseProcess], stop: Callable[[], bool]) -> int | None:
-    """Waits until all have ended, and returns how the first one did that did not end well.
-
-    Where one ends otherwise the rest cannot go on, and is ended, too: first those that say why are given a moment.
-    """
-    first: int | None = None
-    while any(process.is_alive() for process in team):
-        connection.wait([process.sentinel for process in team if process.is_alive()], _STOP_POLL_SECONDS)
-        if stop():  # asked of us alone, or before the child could listen
-            for process in team:
-                process.terminate()
-        ended = {process.exitcode for process in team} - {None, 0, child.EXIT_INTERRUPTED}
-        if ended and first is None and len(team) > 1:
-            first = min(
-                code for code in ended if code is not None
-            )  # a signal before errors that follow from it
-            _end(team)
-    return first or next((process.exitcode for process in team if process.exitcode != 0), 0)
-
-
-def _end(team: Sequence[BaseProcess]) -> None:
-    """Ends those that wait for one that is gone."""
-    deadline = time.monotonic() + _GRACE_SECONDS
-    for process in team:
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.is_alive():
-            process.kill()
 
 
 def _refused(heard: Connection) -> str | None:

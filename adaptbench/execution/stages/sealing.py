@@ -16,6 +16,7 @@ from adaptbench.data.sample import Sample
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.errors import UsageError
 from adaptbench.execution.job_context import JobContext
+from adaptbench.execution.launch import processes
 from adaptbench.execution.stages.progress import say
 
 
@@ -59,7 +60,12 @@ def put_out_of_reach(
         context.closed_folders,
         allowed,
         opened=opened,
-        used=(context.folder, minicity.cache_folder() / "class-statistics", *_caches()),
+        used=(
+            context.folder,
+            minicity.cache_folder() / "class-statistics",
+            processes.compiled_code(),
+            *_caches(),
+        ),
         line=None if outside is None else outside.line.fileno(),
     )
     walls = (

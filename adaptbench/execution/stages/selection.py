@@ -132,7 +132,13 @@ def _totals(
     with firewall.closed(context.closed_folders):
         method = filled_method(context.task, entry.stage, snapshots.file_of(entry.snapshots, iterations))
     scorer = Scorer(
-        method, entry.stage.settings, context.device, context.closed_folders, stop, ignore=context.ignore
+        method,
+        entry.stage.settings,
+        context.device,
+        context.closed_folders,
+        stop,
+        ignore=context.ignore,
+        readers=context.spec.workers,
     )
     sizes = [scored_size(stated, context.task.profile) for stated in label_sizes]
     found = scorer.totals(split.dataset, split.samples, sizes)

@@ -96,7 +96,7 @@ def _encoder(network: str) -> nn.Module:
 
 def _batch(data: Cutouts, indices: Tensor) -> tuple[Tensor, Tensor]:
     rows = indices.numpy()
-    image = torch.stack([transforms.normalise(image) for image in data.images[rows]])
+    image = transforms.network_input(list(data.images[rows]))
     return image, torch.from_numpy(data.classes[rows])
 
 

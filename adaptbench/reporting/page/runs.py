@@ -95,6 +95,7 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
         *costs.facts(cost),
         ("peak memory", formatting.memory(cost.peak_memory_mib)),
         ("precision", record.precision),
+        *(() if record.compilation is None else (("compiled", str(record.compilation)),)),
         ("device", cost.device),
         ("origin", record.origin),
         ("job", record.job_hash),

@@ -36,14 +36,16 @@ class Series(Part):
     ranking_hash: str
     device: str
     precision: Precision = FLOAT32
+    compiled: bool = False
     settings: list[str]
     limit: int | None
     variants: dict[str, str]
 
     @property
     def machine(self) -> str:
-        """Where, and in which number format, its networks are trained."""
-        return self.device if self.precision == FLOAT32 else f"{self.device}, {self.precision}"
+        """Where its networks are trained, in which number format, and whether compiled."""
+        precision = () if self.precision == FLOAT32 else (self.precision,)
+        return ", ".join((self.device, *precision, *(("compiled",) if self.compiled else ())))
 
     def path(self, out: Path) -> Path:
         """Where it is kept: a later run under the same circumstances takes its place."""
@@ -72,6 +74,7 @@ def series_of(
             ranking_hash=ranking_hash,
             device=first.device,
             precision=first.precision,
+            compiled=first.compiled,
             settings=own,
             limit=first.limit,
             variants=variants[ranking_hash],

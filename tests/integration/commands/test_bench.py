@@ -6,6 +6,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -22,7 +23,9 @@ from adaptbench.execution import step_cost
 from adaptbench.execution.step_cost import StepCost, counting
 from adaptbench.planning.plan import make_plan
 from adaptbench.planning.request import Request
+from adaptbench.records.compilation import Compilation
 from adaptbench.records.jobspec import JobSpec
+from adaptbench.training import compilation
 
 
 @pytest.mark.parametrize("groups", [1, 2, 8])
@@ -92,6 +95,22 @@ def _measured() -> None:
     assert 1e8 < cost.flops < 1e9
 
 
+def test_a_compiled_step_is_measured() -> None:
+    in_fork(_measured_compiled)
+
+
+def _measured_compiled() -> None:
+    """Operations are counted as they are, and how far it was compiled is told."""
+    compilation.BACKEND = "eager"
+    spec = spec_of("source_only", "crop=32", "batch_size=1")
+    asked, plain = spec.model_copy(update={"compiled": True}), step_cost.step_cost(spec, 0, 1)
+    cost = step_cost.step_cost(asked, 0, 1)
+    assert cost.flops == plain.flops and plain.compilation is None
+    assert cost.compilation == Compilation(
+        compiled=["student.backbone", "student.decode_head"], uncompiled=[]
+    )
+
+
 def test_a_line_per_training_and_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,7 +144,32 @@ def test_a_line_per_training_and_precision(
     assert [line["precision"] for line in lines] == ["float32", "bf16"] * 4
     assert (lines[0]["tflops_per_second"], lines[0]["times_as_fast"]) == (2.0, 1.0)
     assert (lines[1]["seconds"], lines[1]["reason"]) == (None, "out of memory")
+    assert {line["compiled"] for line in lines} == {None}
     assert lines[-1]["times_as_fast"] == 1.0 and lines[-1]["images"] == "1 x 8x8"
+
+
+def test_compiled_lines_stand_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = Compilation(compiled=["student.backbone"], uncompiled=["student.decode_head"])
+
+    def pretended(spec: JobSpec, number: int, steps: int) -> bench.Line:
+        usual = StepCost(4.0, 5.0, 10.0, 4e12, "1 x 8x8", "")
+        cost = replace(usual, seconds=2.0, compilation=kept) if spec.compiled else usual
+        failed = spec.compiled and spec.precision == "bf16"
+        return bench.Line(spec, step_cost.stage_of(spec, number), None if failed else cost)
+
+    monkeypatch.setattr(bench, "_in_a_process", pretended)
+    asked = ["bench", "--methods", "source_only", "--precision", "float32", "bf16", "--compile"]
+    assert main([*asked, "--out", str(tmp_path)]) == 1
+    assert "source_only, float32, compiled: 2 s a step" in capsys.readouterr().out
+    lines = json.loads((tmp_path / "bench" / "mini-cpu.json").read_text())["trainings"]
+    assert [(line["precision"], line["compiled"], line["times_as_fast"]) for line in lines] == [
+        ("float32", None, 1.0),
+        ("float32", "but for student.decode_head", 2.0),
+        ("bf16", None, 1.0),
+        ("bf16", "not measured", None),
+    ]
 
 
 @pytest.mark.parametrize(

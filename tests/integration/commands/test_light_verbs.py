@@ -25,6 +25,8 @@ VERBS = [
     ("--dry-run", 0, "24 of 24 jobs to run"),
     ("--dry-run --methods dcas", 2, "Did you mean 'dacs'"),
     ("--dry-run --study hrda/components", 0, "HRDA"),
+    ("status --out .", 0, "0 jobs: none."),
+    ("cancel --out .", 0, "Cancelled all jobs"),
     ("contribute .", 2, "neither the folder of a finished run nor"),
     ("merge nothing.zip", 2, "no such file"),
     ("merge empty.zip", 1, "rejected empty.zip"),

@@ -15,7 +15,7 @@ from PIL import Image
 from adaptbench.contracts import plugins, yaml_plugins
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import taxonomy
-from adaptbench.data.label_ids import histogram, likely_space, listed, unknown_ids
+from adaptbench.data.label_ids import histogram, likely_space, listed, pixel_counts, train_ids, unknown_ids
 from adaptbench.errors import DataError
 
 IDS = st.integers(0, 255)
@@ -30,6 +30,22 @@ def test_unknown_ids_are_those_of_a_loop_over_pixels(label: np.ndarray, known: f
     pixels = label.ravel().tolist()
     assert unknown_ids(label, known) == {raw: pixels.count(raw) for raw in sorted({*pixels} - known)}
     assert histogram(label) == {raw: pixels.count(raw) for raw in sorted({*pixels})}
+
+
+def test_pixels_are_counted_exactly_beyond_the_numbers_of_float32() -> None:
+    label = np.full((3, (1 << 24) + 3), 7, np.uint8)
+    label[1, 5] = 255
+    counts = pixel_counts(label)
+    assert counts[[7, 255]].tolist() == [label.size - 1, 1]
+    assert (
+        pixel_counts(label[:, :40].ravel()).tolist()
+        == np.bincount(label[:, :40].ravel(), minlength=256).tolist()
+    )
+
+
+@given(arrays(np.uint8, (5, 7), elements=IDS), arrays(np.uint8, 256))
+def test_train_ids_are_looked_up(raw: np.ndarray, table: np.ndarray) -> None:
+    assert np.array_equal(train_ids(raw[:, ::-1], table), table[raw[:, ::-1]])
 
 
 def test_every_space_that_has_a_title_is_known() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from training_domains import domains_in
 
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.settings import Settings
-from adaptbench.data.class_statistics import class_counts
+from adaptbench.data import loading
+from adaptbench.data.class_statistics import LabelledItem, class_counts
 from adaptbench.data.pseudo_margins import Margins
 from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.sampling import RareClasses, Sampling
@@ -71,6 +74,28 @@ def test_counts_are_taken_from_the_cache(domains: tuple[Domain, Domain], cache: 
     kept.write_text(kept.read_text().replace("7", "8", 1))
     with pytest.raises(RunStateError, match=r"was changed .* Delete it, and the labels are counted again"):
         class_counts(items, cache)
+
+
+def test_several_processes_count_the_same(domains: tuple[Domain, Domain], cache: Path) -> None:
+    items = labelled(domains[0])
+    counts = class_counts(items, cache, over=partial(loading.each, workers=2))
+    (kept,) = cache.iterdir()
+    kept.unlink()
+    assert counts == class_counts(items, cache)
+    assert list(cache.iterdir()) == [kept]
+
+
+def test_counts_of_files_that_change_meanwhile_are_not_kept(
+    domains: tuple[Domain, Domain], cache: Path
+) -> None:
+    items = labelled(domains[0])
+
+    def changing(items: Sequence[LabelledItem]) -> list[dict[int, int]]:
+        items[0][1].label.write_bytes(items[1][1].label.read_bytes())
+        return [{1: 7}] * len(items)
+
+    assert class_counts(items, cache, changing) == [{1: 7}] * len(items)
+    assert not cache.exists()
 
 
 def test_rare_batches_depend_on_the_iteration_alone(domains: tuple[Domain, Domain]) -> None:

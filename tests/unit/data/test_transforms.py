@@ -8,16 +8,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from adaptbench.data import transforms
+from adaptbench.data.normalisation import CAFFE, IMAGENET, Normalisation
 from adaptbench.data.transforms import (
-    MEAN,
-    STD,
     draw_crop,
     draw_labelled_crop,
     fitted_size,
+    label_input,
+    network_input,
     normalise,
-    pad_to,
 )
 
 
@@ -105,17 +106,35 @@ def test_with_a_limit_of_1_every_crop_is_taken() -> None:
     assert draw_labelled_crop(label, 8, 1.0, rng) == draw_crop(label.shape, 8, same)
 
 
-def test_normalising_and_padding() -> None:
-    image = np.random.default_rng(0).integers(256, size=(5, 7, 3), dtype=np.uint8)
-    expected = (torch.from_numpy(image).double() - torch.tensor(MEAN)) / torch.tensor(STD)
-    assert torch.allclose(normalise(image).double(), expected.permute(2, 0, 1), atol=1e-6)
-    flipped = normalise(image[:, ::-1])
-    assert torch.equal(flipped, normalise(image).flip(-1))
-    padded = pad_to(normalise(image), 9, 0)
-    assert padded.shape == (3, 9, 9)
-    assert torch.equal(padded[:, :5, :7], normalise(image))
-    assert not padded[:, 5:].any() and not padded[:, :, 7:].any()
-    assert pad_to(padded, 4, 0) is padded
+@pytest.mark.parametrize("values", [IMAGENET, CAFFE])
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 9))
+def test_a_batch_has_the_bits_of_the_naive_order(
+    values: Normalisation, height: int, width: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    images = list(rng.integers(256, size=(2, height, width, 3), dtype=np.uint8))
+    box = (5, 7)
+    for image, made in zip(images, network_input(images, values, box), strict=True):
+        channels = torch.from_numpy(image.copy()).permute(2, 0, 1)
+        channels = channels.flip(0) if values.bgr else channels
+        mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (values.mean, values.std))
+        naive = (channels.float() - mean) / std
+        missing = (0, max(5 - width, 0), 0, max(7 - height, 0))
+        assert torch.equal(made, functional.pad(naive, missing))
+        assert torch.equal(normalise(image[:, ::-1], values), naive.flip(-1))
+
+
+def test_labels_are_padded_with_what_is_ignored() -> None:
+    label = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    (padded,) = label_input([label[:, ::-1]], (4, 3))
+    assert padded.tolist() == [[[2, 1, 0, 255], [5, 4, 3, 255], [255] * 4]]
+    assert label_input([label], (2, 1)).tolist() == [[label.tolist()]]
+
+
+def test_images_of_several_sizes_are_no_batch() -> None:
+    sizes = [(4, 4, 3), (4, 5, 3)]
+    with pytest.raises(ValueError, match="unpack"):
+        network_input([np.zeros(size, np.uint8) for size in sizes])
 
 
 def test_labels_take_the_nearest_pixel_of_opencv() -> None:

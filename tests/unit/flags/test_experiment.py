@@ -12,7 +12,7 @@ import yaml
 from adaptbench.cli import main, parse
 from adaptbench.commands.run import request_of
 from adaptbench.errors import UsageError
-from adaptbench.flags import Run, Tracking, experiment
+from adaptbench.flags import Run, Tracking, Work, experiment
 from adaptbench.planning.plan import Plan, make_plan
 
 EVERYTHING = Run(
@@ -45,7 +45,9 @@ EVERYTHING = Run(
     debug_images=5,
     activation_checkpointing=True,
     image_cache=Path("decoded"),
+    workers=3,
     precision="bf16",
+    compile=True,
     force=True,
     only_failed=True,
     plugins=(Path("plugins/one.py"),),
@@ -182,3 +184,17 @@ def test_keywords_mean_the_same() -> None:
 def test_a_wrong_keyword_is_explained(keywords: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         experiment.of_keywords(keywords)
+
+
+def test_a_worker_reads_the_same_file(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text("methods: [dacs]\nseeds: [0, 1]\njobs: 2\n")
+    command = parse(["work", "--plan", str(file), "--seeds", "3", "--leave"])
+    assert isinstance(command, Work) and command.leave
+    assert (command.methods, command.seeds, command.jobs) == (("dacs",), (3,), 2)
+
+
+@pytest.mark.parametrize("flag", ["--force", "--dry-run", "--yes", "--write-config=x.yaml"])
+def test_flags_of_one_run_are_none_of_a_worker(flag: str) -> None:
+    with pytest.raises(SystemExit):
+        parse(["work", "--methods", "dacs", flag])

@@ -97,7 +97,7 @@ def test_no_space_left(
     said = capsys.readouterr().err
     assert f"adaptbench: Cannot write {tmp_path}/out/runs/" in said
     assert "No space left on device (" in said and "Free some space and run again" in said
-    assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} <= {".lock"}
+    assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} <= {"2"}  # of a claim
 
 
 #: A dataset and a benchmark for each kind of damage, so that one command meets them all.

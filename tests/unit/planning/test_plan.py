@@ -139,6 +139,7 @@ def test_a_bare_key_must_exist_in_every_method() -> None:
         {"methods": ("oracle",)},
         {"limit": 5},
         {"precision": "bf16"},
+        {"compiled": True},
         {"settings": ("minicity.gap=0.5",)},
         {"settings": ("network=deeplabv2-r50", RANDOM)},
         {"settings": (RANDOM,)},
@@ -186,7 +187,8 @@ def test_settings_and_seeds_do_not_touch_the_ranking() -> None:
     assert hashes(seeds=(1,))[1:] == base[1:]
     assert hashes(methods=("oracle",))[2] == base[2]
     assert hashes(precision="fp16")[2] == base[2]
-    assert hashes(precision="float32") == base
+    assert hashes(compiled=True)[2] == base[2]
+    assert hashes(precision="float32", compiled=False) == base
     assert hashes(settings=("network=deeplabv2-r50", RANDOM))[2] == base[2]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
+from adaptbench.records.compilation import Compilation
 from adaptbench.records.record import Record
 from adaptbench.reporting.board import Board, boards
 from adaptbench.reporting.latex import render_latex
@@ -96,6 +97,22 @@ def test_a_precision_is_a_row_and_a_column_of_its_own(record: Maker) -> None:
         "bf16",
     ]
     assert "| precision" in render_markdown([short]) and "precision" not in render_markdown([whole])
+
+
+def test_compiled_runs_are_a_row_that_says_what_was_not(record: Maker) -> None:
+    def compiled(seed: int, *uncompiled: str) -> Record:
+        parts = {"a", "b"} - set(uncompiled)
+        found = Compilation(compiled=sorted(parts), uncompiled=sorted(uncompiled))
+        return record("dacs", 50.0, seed, compilation=found, group_hash="b" * 64, job_hash=f"{seed:064}")
+
+    usual = record("dacs", 40.0)
+    board = only([compiled(0), usual])
+    assert [row.label for row in board.ranked] == ["dacs (uncompiled)"]
+    assert [row.label for row in board.variants] == ["dacs (compiled)"]
+    for more, said in (((), "yes"), (("b",), "but for b"), (("a", "b"), "no")):
+        (line,) = csv.DictReader(io.StringIO(render_csv([compiled(0), compiled(1, *more)])))
+        assert line["compiled"] == said
+    assert "| compiled" in render_markdown([compiled(0)]) and "compiled" not in render_markdown([usual])
 
 
 def test_changed_controls_are_variants_too(record: Maker) -> None:

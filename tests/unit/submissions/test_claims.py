@@ -34,7 +34,10 @@ def forge(run: Path, **fields: Any) -> None:
     method = [one.method, one.method_version]
     ranking = {**one.ranking, "data": one.data}
     chosen, device = profile(one.profile), one.cost.device
-    group = group_identity(method, benchmark, ranking, one.settings, chosen, device, one.precision)
+    compiled = one.compilation is not None
+    group = group_identity(
+        method, benchmark, ranking, one.settings, chosen, device, one.precision, compiled=compiled
+    )
     hashes = {
         "ranking": ranking,
         "ranking_hash": content_hash(ranking),
@@ -81,7 +84,9 @@ def test_what_is_stated_is_taken(run: Path) -> None:
     assert objections(read_folder(run), Known(REGISTRY, {})) == []
     forge(run, precision="bf16")
     assert objections(read_folder(run), Known(REGISTRY, {})) == []
-    changed(run, precision="float32")
+    forge(run, precision="float32", compilation={"compiled": [], "uncompiled": ["student.backbone"]})
+    assert objections(read_folder(run), Known(REGISTRY, {})) == []
+    changed(run, compilation=None)
     assert any("hash is" in str(one) for one in objections(read_folder(run), Known(REGISTRY, {})))
 
 

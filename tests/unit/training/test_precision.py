@@ -43,6 +43,7 @@ class Everything(nn.Module):
         self.imagenet = FrozenEncoder(student.get_submodule("backbone"))
         self.discriminator = nn.Sequential(nn.Conv2d(19, 1, 1))
         self.again = self.discriminator
+        self.several = nn.ModuleDict({"main": nn.ModuleList([nn.Conv2d(19, 1, 1)])})
         self.styles = StyleHallucination(4)
 
 
@@ -63,6 +64,7 @@ def test_parts_are_what_holds_weights_between_the_arithmetic(hrda_parts: list[st
         *(f"teacher.network.{name}" for name in inner),
         "imagenet.encoder",
         "discriminator",
+        "several.main.0",
     ]
 
 

@@ -7,28 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from adaptbench.errors import InterruptedTrainingError
-from adaptbench.execution.launch.processes import locked
 from adaptbench.signals import end_with_parent
-
-
-def test_lock_is_held_and_released(tmp_path: Path) -> None:
-    for _ in range(2):
-        with locked(tmp_path / ".lock", lambda: False, _silent):
-            pass
-
-
-def test_waiting_for_a_lock_is_said_once_and_can_be_stopped(tmp_path: Path) -> None:
-    path, said = tmp_path / ".lock", list[str]()
-    with locked(path, lambda: False, _silent), pytest.raises(InterruptedTrainingError, match="another run"):  # noqa: SIM117
-        with locked(path, _after(2), said.append):
-            raise AssertionError("two holders")
-    assert said == [f"waits for another run, which works on {tmp_path}"]
 
 
 def test_process_whose_parent_ended_before_it_asked_dies() -> None:
@@ -96,12 +79,3 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def _silent(_: str) -> None:
-    pass
-
-
-def _after(calls: int) -> Callable[[], bool]:
-    left = iter([False] * calls)
-    return lambda: next(left, True)

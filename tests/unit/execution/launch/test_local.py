@@ -11,13 +11,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from filelock import FileLock
 
 from adaptbench import signals
-from adaptbench.execution.launch import local
+from adaptbench.execution.launch import local, preparing, queue
 from adaptbench.execution.launch.time_limit import TimeLimit
 from adaptbench.planning.plan import Job
+from adaptbench.records import cancelled
 from adaptbench.records.jobspec import JobSpec, State, Status, read_status, write_status
+from adaptbench.storage import claims
 
 GONE = 2**22 + 1  # above every process id
 
@@ -29,16 +30,17 @@ def _settled(
     *,
     asked: bool = False,
     pid: int = GONE,
-    limit: TimeLimit | None = None,
+    ending: Status | None = None,
 ) -> Status:
     """The status after a process ended that wrote ``status`` last."""
     write_status(folder, status)
     process = cast("subprocess.Popen[bytes]", SimpleNamespace(pid=pid, returncode=code))
-    local._settle(folder, process, asked, limit)
+    local._settle(folder, process, asked, ending)
     return read_status(folder)
 
 
 RUNNING = Status(state=State.RUNNING, pid=GONE)
+OVERDUE = Status(state=State.TIMEOUT, reason=TimeLimit.parse("2h").reason)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,10 @@ def test_status_after_the_process_ended(
 
 
 def test_job_of_another_run_is_left_alone(tmp_path: Path) -> None:
-    """Ours waited for its lock and was stopped; the other's process is alive."""
+    """Ours lost it, and was stopped."""
     other = Status(state=State.RUNNING, stage="train", iteration=7, pid=os.getppid())
-    found = _settled(tmp_path, other, -15, asked=True)
+    with claims.briefly(tmp_path):
+        found = _settled(tmp_path, other, -15, asked=True)
     assert (found.state, found.stage, found.iteration) == (State.RUNNING, "train", 7)
 
 
@@ -82,15 +85,15 @@ def test_job_of_another_run_is_left_alone(tmp_path: Path) -> None:
 def test_status_of_a_job_that_was_over_its_time(
     tmp_path: Path, before: Status, code: int, after: State
 ) -> None:
-    found = _settled(tmp_path, before, code, limit=TimeLimit.parse("2h"))
+    found = _settled(tmp_path, before, code, ending=OVERDUE)
     assert found.state is after
     assert ("--timeout 2h" in found.reason) == (after is State.TIMEOUT)
 
 
 def test_job_of_another_run_does_not_time_out(tmp_path: Path) -> None:
-    """Ours waited for its lock the whole time."""
     other = Status(state=State.RUNNING, stage="train", iteration=7, pid=os.getppid())
-    assert _settled(tmp_path, other, 130, limit=TimeLimit.parse("2h")).state is State.RUNNING
+    with claims.briefly(tmp_path):
+        assert _settled(tmp_path, other, 130, ending=OVERDUE).state is State.RUNNING
 
 
 #: What a job's process does, as a shell script in its folder.
@@ -120,7 +123,7 @@ Scripted = Callable[..., list[Job]]
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
     """Jobs whose processes are shell scripts, each writing which GPU it was given."""
 
-    def start(job: Job, gpu: str | None) -> subprocess.Popen[bytes]:
+    def start(job: Job, gpu: str | None, turn: int) -> subprocess.Popen[bytes]:
         script = f"echo {gpu} > gpu\n{(job.folder / 'script').read_text()}"
         return subprocess.Popen(["sh", "-c", script], cwd=job.folder, start_new_session=True)
 
@@ -136,6 +139,7 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
     monkeypatch.setattr(local, "_start", start)
     monkeypatch.setattr(local, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(queue, "_LOOK_SECONDS", 0.01)
     return jobs
 
 
@@ -194,11 +198,11 @@ def test_a_process_is_given_its_threads_and_its_gpu_before_torch_starts(
     started: dict[str, Any] = {}
     monkeypatch.setattr(subprocess, "Popen", lambda command, **how: started.update(how, command=command))
     job = Job(cast("JobSpec", SimpleNamespace(threads=3)), tmp_path, State.PLANNED)
-    local._start(job, "5")
+    local._start(job, "5", 7)
     given = {name: started["env"][name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     assert given == {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}
     assert started["env"]["CUDA_VISIBLE_DEVICES"] == "5"
-    assert started["command"][-2:] == [str(tmp_path), str(os.getpid())]
+    assert started["command"][-3:] == [str(tmp_path), str(os.getpid()), "7"]
     assert started["start_new_session"], "Ctrl-C reaches the command alone"
 
 
@@ -210,13 +214,13 @@ def _before(state: State, folder: Path) -> Job:
 
 def test_only_what_was_begun_and_not_finished_is_run_again(tmp_path: Path) -> None:
     jobs = [_before(state, tmp_path / state) for state in State]
-    chosen = {job.state for job in local.not_finished(jobs)}
+    chosen = {job.state for job in preparing.not_finished(jobs)}
     assert chosen == {State.FAILED, State.INTERRUPTED, State.TIMEOUT}
 
 
 def test_a_job_whose_turn_never_came_stays_failed(tmp_path: Path) -> None:
     failed, retried = (_before(State.FAILED, tmp_path / name) for name in ("failed", "retried"))
-    with local.prepared([failed, retried]):
+    with preparing.prepared([failed, retried]):
         assert read_status(failed.folder).state is State.PLANNED
         write_status(retried.folder, Status(state=State.DONE, pid=GONE))
     after = read_status(failed.folder)
@@ -225,15 +229,15 @@ def test_a_job_whose_turn_never_came_stays_failed(tmp_path: Path) -> None:
 
 
 def test_forced_jobs_are_as_new(tmp_path: Path) -> None:
-    assert local.anew(_before(State.DONE, tmp_path / "done")).state is State.PLANNED
-    assert local.anew(_before(State.SKIPPED, tmp_path / "skipped")).state is State.SKIPPED
+    assert preparing.anew(_before(State.DONE, tmp_path / "done")).state is State.PLANNED
+    assert preparing.anew(_before(State.SKIPPED, tmp_path / "skipped")).state is State.SKIPPED
 
 
 def test_nothing_is_written_to_the_folder_of_a_job_that_another_run_works_on(tmp_path: Path) -> None:
     """It sweeps what it takes for left behind, which would be what is just written."""
     job = _before(State.FAILED, tmp_path / "failed")
     there = (job.folder / "status").read_text()
-    with FileLock(job.folder / ".lock"), local.prepared([job]):
+    with claims.briefly(job.folder), preparing.prepared([job]):
         assert (job.folder / "status").read_text() == there
         assert not (job.folder / "job.json").exists()
 
@@ -250,3 +254,43 @@ def test_a_job_that_cannot_be_started_takes_no_other_with_it(scripted: Scripted)
 def test_a_job_that_ended_between_its_record_and_its_status_is_done(tmp_path: Path) -> None:
     (tmp_path / "record.json").touch()
     assert _settled(tmp_path, RUNNING, -9).state is State.DONE
+
+
+def test_a_job_that_needs_the_stage_of_another_comes_back(scripted: Scripted) -> None:
+    waits = IS_DONE.replace("done", "waiting")
+    needs = f"[ -e waited ] || {{ touch waited; {waits}; exit 75; }}\n{IS_DONE}"
+    jobs = scripted(needs, IS_DONE)
+    assert _states(local.run_jobs(jobs, 1, Seen())) == [State.DONE, State.DONE]
+    assert (jobs[0].folder / "waited").exists()
+
+
+def test_a_job_that_is_cancelled_saves_and_the_others_go_on(scripted: Scripted) -> None:
+    jobs = scripted(SAVES_WHEN_ASKED, IS_DONE)
+    threading.Timer(0.5, cancelled.cancel, [jobs[0].folder]).start()
+    ended = local.run_jobs(jobs, 1, Seen())
+    assert _states(ended) == [State.INTERRUPTED, State.DONE]
+    assert ended[0].status.reason == cancelled.REASON
+
+
+def test_who_does_not_stay_leaves_what_others_run(scripted: Scripted) -> None:
+    jobs = scripted(IS_DONE, IS_DONE)
+    with claims.briefly(jobs[0].folder):
+        ended = local.run_jobs(jobs, 1, Seen(), stay=False)
+    assert _states(ended) == [State.PLANNED, State.DONE]
+
+
+def test_what_another_run_takes_over_is_waited_for(scripted: Scripted) -> None:
+    """Ours was given up wrongly, and ended itself."""
+    jobs = scripted(f"[ -e lost ] && {{ {IS_DONE}; exit; }}; touch lost; sleep 0.3; exit 130")
+    took: list[claims.Claim | None] = []
+
+    def take_over() -> None:
+        turn = claims.last_turn(jobs[0].folder)
+        took.append(claims.take(jobs[0].folder, turn, "other"))
+        time.sleep(0.6)
+        if took[0]:
+            took[0].release()
+
+    threading.Timer(0.1, take_over).start()
+    assert _states(local.run_jobs(jobs, 1, Seen())) == [State.DONE]
+    assert took and took[0]

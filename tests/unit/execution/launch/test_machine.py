@@ -24,6 +24,30 @@ def test_as_many_jobs_as_fit(cores: int, gpus: int, threads: int, room: int) -> 
     assert Machine(cores, tuple(map(str, range(gpus)))).room(threads) == room
 
 
+@pytest.mark.parametrize(
+    ("name", "cores", "gpus", "jobs", "workers"),
+    [
+        ("mini", 2, 0, 1, 0),  # its images stay in memory: nobody wants any
+        ("mini", 64, 1, 1, 0),
+        ("small", 2, 0, 2, 0),  # both cores train
+        ("small", 2, 0, 1, 1),
+        ("small", 12, 0, 3, 2),
+        ("paper", 8, 0, 1, 0),
+        ("paper", 12, 0, 1, 4),
+        ("paper", 64, 0, 1, 8),
+        ("paper", 16, 1, 1, 8),
+        ("paper", 16, 4, 4, 3),
+        ("paper", 2, 1, 1, 1),
+        ("paper", 1, 1, 1, 1),  # a GPU that trains leaves the only core time
+        ("paper", 4, 1, 8, 1),
+    ],
+)
+def test_cores_that_are_idle_load_data(name: str, cores: int, gpus: int, jobs: int, workers: int) -> None:
+    chosen = profile(name)
+    machine = Machine(cores, tuple(map(str, range(gpus))))
+    assert machine.workers(chosen.workers, jobs, chosen.threads) == workers
+
+
 def test_jobs_on_the_cpu_may_use_the_cores_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(12)))
     assert machine_for("cpu") == Machine(12)

@@ -259,10 +259,12 @@ def test_a_series_is_kept_under_its_circumstances(finished: list[Record], tmp_pa
     )  # a method's version was raised
     save_series(first.model_copy(update={"device": "cuda"}), tmp_path)
     save_series(first.model_copy(update={"precision": "bf16"}), tmp_path)
+    save_series(first.model_copy(update={"precision": "bf16", "compiled": True}), tmp_path)
     found, unreadable = find_series(tmp_path)
     kept = {one.machine: "off" in one.variants for one in found}
-    assert kept == {"cpu": False, "cuda": True, "cpu, bf16": True} and len(found) == 3
-    assert len(current(found, [])) == 3
+    others = {"cuda": True, "cpu, bf16": True, "cpu, bf16, compiled": True}
+    assert kept == {"cpu": False, **others} and len(found) == 4
+    assert len(current(found, [])) == 4
     assert unreadable == []
 
 
