@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from adaptbench.ranks.whole_batch import own_rows, whole_rows
+
 _STD_EPSILON = 1e-7
 _SMALLEST_PROBABILITY = 1e-7
 
@@ -151,7 +153,8 @@ class StyleHallucination(nn.Module):
         """
         if self._draw is None:
             raise RuntimeError("style hallucination: a training pass outside of `with module.drawing(...)`")
-        return hallucinate(features, self._draw(features.shape[0]), self.base)
+        weights = own_rows(self._draw(whole_rows(features.shape[0])))
+        return hallucinate(features, weights, self.base)
 
 
 @torch.no_grad()

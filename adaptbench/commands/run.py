@@ -52,6 +52,7 @@ def execute(command: Run) -> int:
         say(console, _none_failed(plan))
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
+    machine.require_devices(command.devices)
     concurrency = concurrency_of(console, command, machine, len(to_do(chosen.jobs)))
     if command.write_config is not None:
         experiment.save(command, command.write_config)
@@ -118,7 +119,11 @@ def request_of(command: Run) -> Request:
             f"--study {command.study} says itself which networks are compared. Put all of it on another one with "
             "--set network=NAME."
         )
-    require_positive(command, "limit", "jobs", "debug_images")
+    require_positive(command, "limit", "jobs", "debug_images", "devices")
+    if command.compile and command.devices > 1:
+        raise UsageError(
+            "--compile: parts that several devices share are not compiled. Leave it or --devices out."
+        )
     if command.workers is not None and command.workers < 0:
         raise UsageError(
             f"--workers {command.workers}: give 0, with which a training loads its data itself, or more."
@@ -144,6 +149,7 @@ def request_of(command: Run) -> Request:
         checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
         image_cache=None if command.image_cache is None else command.image_cache.expanduser(),
+        devices=command.devices,
         precision=command.precision,
         compiled=command.compile,
         device=command.device,
@@ -182,9 +188,9 @@ def _none_failed(plan: Plan) -> str:
 
 def concurrency_of(console: Console, command: Run, machine: Machine, jobs: int) -> int:
     """Jobs at once: as many as were asked for, with a warning if they are too many, else as many as fit."""
-    threads = profile(command.profile).threads
-    wanted = command.jobs or machine.room(threads)
-    if warning := machine.warning(min(wanted, jobs), threads):
+    needs = profile(command.profile).threads, command.devices
+    wanted = command.jobs or machine.room(*needs)
+    if warning := machine.warning(min(wanted, jobs), *needs):
         say(console, warning, "yellow")
     return wanted
 

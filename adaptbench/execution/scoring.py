@@ -191,6 +191,7 @@ def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
         training_pictures_per_second=_training_speed(trainings),
         inference_pictures_per_second=scored.images_per_second,
         training_joules=sum(known) if known and len(known) == len(joules) else None,
+        devices=max(cost.get("devices", 1) for cost in costs),
     )
 
 

@@ -88,6 +88,9 @@ class Run:
     """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
     due. The numbers stay the same."""
     image_cache: ImageCache = None
+    devices: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """GPUs (or on a CPU processes) that train one job together: each computes networks on its share of every batch, and
+    the numbers are those of one device, to rounding. A training uses no more of them than its batches have images."""
     workers: Annotated[int | None, words("N")] = None
     """Processes that load data beside each training; by default as many as the profile wants (mini none, small 2, paper
     8) and find a core idle. Numbers stay the same."""

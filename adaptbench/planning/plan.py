@@ -270,6 +270,7 @@ def _job(
         debug_pictures=request.debug_images,
         activation_checkpointing=request.activation_checkpointing,
         image_cache=None if request.image_cache is None else os.path.realpath(request.image_cache),
+        devices=request.devices,
         precision=request.precision,
         compiled=request.compiled,
         plugins=[os.path.realpath(path) for path in request.plugins],

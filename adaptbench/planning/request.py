@@ -28,6 +28,7 @@ class Request:
         debug_images: iterations from one debug image to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
         image_cache: folder in which decoded images are kept; None = they are not.
+        devices: processes that train one job together, each on a device of its own.
         precision: number format of the networks while they train.
         compiled: whether the networks are compiled then.
     """
@@ -49,6 +50,7 @@ class Request:
     debug_images: int | None = None
     activation_checkpointing: bool = False
     image_cache: Path | None = None
+    devices: int = 1
     precision: Precision = FLOAT32
     compiled: bool = False
     device: str = "auto"

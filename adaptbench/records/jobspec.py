@@ -89,6 +89,8 @@ class JobSpec(Part):
     activation_checkpointing: bool = False
     #: Folder of decoded images, whose pixels are those of their files; in no hash.
     image_cache: str | None = None
+    #: Processes that train together, each on a device of its own, of one batch as on one device; in no hash.
+    devices: int = 1
     #: Processes that load data beside a training, and threads beside a scoring; in no hash.
     workers: int = 0
     #: Number format of the networks while they train.

@@ -61,7 +61,8 @@ class Cost(Part):
         flops: of segmenting the first scored image; a multiplication and an addition are two.
         training_pictures_per_second: crops or images of both domains that the trainings see.
         inference_pictures_per_second: of the ranked split, without reading and counting.
-        training_joules: of the whole GPU while it trained.
+        training_joules: of the whole GPU while it trained; of several the first.
+        devices: that trained together, at most in one training.
     """
 
     training_seconds: float
@@ -72,6 +73,7 @@ class Cost(Part):
     training_pictures_per_second: float | None = None
     inference_pictures_per_second: float | None = None
     training_joules: float | None = None
+    devices: int = 1
 
 
 class PseudoLabels(Part):

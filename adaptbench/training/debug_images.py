@@ -42,6 +42,8 @@ class DebugImages(Watch):
         legend = classes.legend(range(256))
         painter = Painter(classes, runner.stream.normalisation)
         sheet = columns(with_batch(method, batch, shown), sample_names(method, batch), painter)
+        if runner.rank:
+            return
         try:
             contact_sheet(sheet, heading, legend, self._folder / f"{runner.iter:06d}.png")
         except RunStateError as error:

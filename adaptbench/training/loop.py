@@ -29,6 +29,7 @@ from adaptbench.data.stream import TrainingStream, batches
 from adaptbench.draws import derive_seed
 from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.optim.optimizer import by_name
+from adaptbench.ranks.group import ALONE, Ranks
 from adaptbench.records.compilation import Compilation
 from adaptbench.storage.atomic import append_text, write_text
 from adaptbench.training import checkpoint
@@ -36,6 +37,7 @@ from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.divergence import DivergenceWatch
 from adaptbench.training.energy import energy_meter
 from adaptbench.training.precision import products_in, scaled, train_in
+from adaptbench.training.sharing import share_work
 
 if TYPE_CHECKING:
     from adaptbench.training.compilation import Compiler
@@ -68,12 +70,11 @@ class TrainingLoop:
         report: called after every iteration with (iterations done, total, loss, losses by name); losses are those of
             the last line of ``metrics.jsonl``, None and empty before there is one.
         should_stop: asked after every iteration; True saves and raises `InterruptedTrainingError`.
+        ranks: this process among those that train the method together; the first one writes files.
     """
 
     epoch = 0
     max_epochs = 1
-    rank = 0
-    world_size = 1
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class TrainingLoop:
         hooks: Sequence[Hook] = (),
         report: Report = lambda *_: None,
         should_stop: Callable[[], bool] = lambda: False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model = method.to(device)
         self.logger = logging.getLogger("adaptbench.training")
@@ -104,7 +106,10 @@ class TrainingLoop:
         self.energy = energy_meter(device)
         self.optim_wrapper = scaled(method.optimizers(), precision, device)
         self.param_schedulers = method.schedules(self.optim_wrapper)
+        share_work(self.model, self.optim_wrapper, ranks)
+        self.rank, self.world_size = ranks.rank, ranks.count
         self.hooks: list[Hook] = [*method.hooks(), ClassShares(log_every), *hooks]
+        self._ranks = ranks
         self._device = device
         self._precision: Precision = precision
         self._workers = workers
@@ -160,7 +165,7 @@ class TrainingLoop:
             self._iterate(batch)
             loss = self._loss() if self._losses else None
             self._report(self.iter, self.max_iters, loss, self._losses)
-            stop = self._should_stop() and self.iter < self.max_iters
+            stop = self._ranks.any(self._should_stop()) and self.iter < self.max_iters
             if stop or self.iter % self._checkpoint_every == 0 or self.iter == self.max_iters:
                 self.seconds += time.monotonic() - started
                 started = time.monotonic()
@@ -198,6 +203,8 @@ class TrainingLoop:
         self._losses = {k: v for k, v in scalars.items() if k.rsplit(".", 1)[-1].startswith("loss")}
         rate = next(iter(by_name(self.optim_wrapper).values())).optimizer.param_groups[0]["lr"]
         line = {"iteration": self.iter, "loss": self._loss(), "learning_rate": rate, **scalars}
+        if not self._ranks.first:
+            return
         finite = {k: (v if math.isfinite(v) else None) for k, v in line.items()}
         vectors = {key: _rounded(values) for key, values in numbers.items() if key not in scalars}
         append_text(self._folder / "metrics.jsonl", json.dumps({**finite, **vectors}) + "\n")
@@ -212,6 +219,8 @@ class TrainingLoop:
 
     def _save(self) -> None:
         self._watch.require_finite(self._saved)
+        if not self._ranks.first:
+            return
         tensors = self.model_state()
         rest = {
             "optimizers": {k: o.state_dict() for k, o in by_name(self.optim_wrapper).items()},
@@ -233,7 +242,8 @@ class TrainingLoop:
 
     def _resume(self) -> None:
         if (kept := self._kept()) is None:
-            (self._folder / "metrics.jsonl").unlink(missing_ok=True)
+            if self._ranks.first:
+                (self._folder / "metrics.jsonl").unlink(missing_ok=True)
             return
         tensors, facts = kept
         if facts["stage_seed"] != self.stream.stage_seed or facts["max_iters"] != self.max_iters:
@@ -249,7 +259,8 @@ class TrainingLoop:
         self.energy.joules = facts.get("joules")
         if self._compiler is not None:
             self._compiler.take_up(Compilation.model_validate(facts["compilation"]))
-        _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
+        if self._ranks.first:
+            _truncate_metrics(self._folder / "metrics.jsonl", self.iter)
 
     def _kept(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The checkpoint; None if there is none, or a damaged one: from the beginning the same bits come out."""

@@ -25,8 +25,9 @@ class Snapshots(Hook):  # type: ignore[misc]
         """Keeps the method's finished state where one is due."""
         iterations = runner.iter + 1
         if iterations in due(runner.max_iters):
-            file = file_of(Path(runner.work_dir), iterations)
-            checkpoint.save(file, runner.finished_state(), {"iterations": iterations})
+            state = runner.finished_state()  # of every rank, since a method may call its networks
+            if runner.rank == 0:
+                checkpoint.save(file_of(Path(runner.work_dir), iterations), state, {"iterations": iterations})
 
 
 def due(max_iters: int) -> list[int]:

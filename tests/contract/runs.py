@@ -57,6 +57,7 @@ def run(method: Method, hooks: Sequence[Watch] = ()) -> Run:
         batch = batch_of(type(method), iteration)
         runner = SimpleNamespace(
             iter=iteration,
+            rank=0,
             max_iters=ITERATIONS,
             model=method,
             due=lambda every: True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -16,6 +16,7 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE
 from adaptbench.draws import Draws
 
+AnyImages = TypeVar("AnyImages", bound=Images)
 #: Half the size of profile mini: crops of 64 pixels, or what else a method asks for.
 _SMALL = replace(profile("mini"), scale=0.125)
 _TASKS = tuple(Task("contract", setting, CITYSCAPES19, _SMALL) for setting in ("uda", "dg"))
@@ -44,6 +45,13 @@ def build(stage: Stage, seed: int = 0) -> Method:
     return stage.method(task_of(stage.method), stage.settings)
 
 
+def build_small(stage: Stage) -> Method:
+    """The same at half the size."""
+    sides = {"crop", "detail_crop"} & stage.settings.model_fields_set
+    smaller = {side: getattr(stage.settings, side) // 2 for side in sides}
+    return build(replace(stage, settings=stage.settings.model_copy(update=smaller)))
+
+
 def batch_of(method: type[Method], iteration: int = 0, crop: int | None = None) -> Batch:
     """Random images; labels in blocks, some of them to be ignored."""
     crop = crop or settings_of(method).crop
@@ -54,6 +62,16 @@ def batch_of(method: type[Method], iteration: int = 0, crop: int | None = None) 
     images = torch.randn(2, 2, 3, crop, crop, generator=random)
     target = Images(images[1], ("c", "d")) if method.uses_target_images else None
     return Batch(iteration, Draws(7, iteration), LabelledImages(images[0], ("a", "b"), label), target)
+
+
+def double(batch: Batch) -> Batch:
+    """The batch with images in float64."""
+    target = None if batch.target is None else _double(batch.target)
+    return replace(batch, labelled=_double(batch.labelled), target=target)
+
+
+def _double(images: AnyImages) -> AnyImages:
+    return replace(images, image=images.image.double())
 
 
 def step(method: Method, iteration: int = 0) -> dict[str, float]:

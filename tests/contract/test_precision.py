@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TypeVar
-
 import pytest
 import torch
 from torch import Tensor
 
 from adaptbench.adaptation.parts import parts
 from adaptbench.contracts.method import Method, Stage
-from adaptbench.data.batch import Batch, Images
+from adaptbench.data.batch import Batch
 from adaptbench.training.precision import train_in
 
-from .steps import batch_of, build
-
-AnyImages = TypeVar("AnyImages", bound=Images)
+from .steps import batch_of, build_small, double
 
 
 def test_a_step_in_bf16_is_close_to_one_in_float64(training: Stage) -> None:
     """What lies between the networks is in float32: losses, and with them labels, thresholds and prototypes."""
-    exact, short = _small(training).double(), _small(training)
+    exact, short = build_small(training).double(), build_small(training)
     train_in("bf16", short, torch.device("cpu"))
     expected, found = _step(exact, exact=True), _step(short)
     assert not {torch.bfloat16, torch.float16} & {value.dtype for value in found.values()}
@@ -34,23 +29,11 @@ def test_a_step_in_bf16_is_close_to_one_in_float64(training: Stage) -> None:
         assert any(float(found[key]) != pytest.approx(value, rel=1e-6) for key, value in losses.items())
 
 
-def _small(stage: Stage) -> Method:
-    """Its method at half the size of the other tests: without instructions for it, bf16 is slow on a CPU."""
-    sides = {"crop", "detail_crop"} & stage.settings.model_fields_set
-    smaller = {side: getattr(stage.settings, side) // 2 for side in sides}
-    return build(replace(stage, settings=stage.settings.model_copy(update=smaller)))
-
-
 def _step(method: Method, *, exact: bool = False) -> dict[str, Tensor]:
     batch = batch_of(type(method), 0, method.settings.crop)
     if exact:
-        target = None if batch.target is None else _double(batch.target)
-        batch = replace(batch, labelled=_double(batch.labelled), target=target)
+        batch = double(batch)
     return _logged(method, batch)
-
-
-def _double(images: AnyImages) -> AnyImages:
-    return replace(images, image=images.image.double())
 
 
 def _logged(method: Method, batch: Batch) -> dict[str, Tensor]:

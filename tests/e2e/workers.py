@@ -178,7 +178,7 @@ class Campaign:
         folder.mkdir(parents=True)
         if number % 5 < 2:
             (folder / "needs").write_text(f"stage-{number // 5}")
-        return Job(cast("JobSpec", SimpleNamespace(threads=1)), folder, State.PLANNED)
+        return Job(cast("JobSpec", SimpleNamespace(threads=1, devices=1)), folder, State.PLANNED)
 
 
 def _as_planned(jobs: Sequence[Job]) -> list[Job]:

@@ -55,7 +55,7 @@ class _Running:
 
     Attributes:
         process: leader of a session of its own.
-        gpu: the only one that it sees; None = whatever there is.
+        gpu: the ones that it sees, with commas between them; None = whatever there is.
         claim: ours, until the process takes it over.
         started: when. Units: seconds of the monotonic clock.
         ending: what its status is to say, as it alone was asked to stop; None = it was not.
@@ -83,7 +83,7 @@ def run_jobs(
     """Runs every job of a `prepared` plan that is not done or skipped; returns where all stand in the end.
 
     Other commands may run the same jobs: each is run by one of them, and those of a command that is gone by another.
-    Jobs are spread over ``gpus``, each seeing one alone; one that takes longer than ``limit`` is asked to save and
+    Jobs are spread over ``gpus``, each seeing its own alone; one that takes longer than ``limit`` is asked to save and
     stop. With ``stay`` it waits for the jobs of others, to take over from who stops; else it ends when none is free.
 
     Raises:
@@ -132,7 +132,7 @@ class _Floor:
         """Starts free jobs while there is room."""
         while len(self._running) < self._concurrency and (free := self._queue.begin()):
             job, claim = free
-            gpu = least_busy(self._gpus, [run.gpu for run in self._running.values()])
+            gpu = least_busy(self._gpus, [run.gpu for run in self._running.values()], job.spec.devices)
             try:
                 process = _start(job, gpu, claim.number)
             except OSError as error:

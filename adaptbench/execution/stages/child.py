@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -33,6 +34,8 @@ from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, dra
 from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
 from adaptbench.execution.stages.weights import build_method, filled_method
 from adaptbench.networks.hrda import HRDASegmentor
+from adaptbench.ranks import group
+from adaptbench.ranks.group import ALONE, Ranks
 from adaptbench.records.jobspec import load_job
 from adaptbench.storage import sealed_json, streams
 from adaptbench.storage.plain_files import file_digest
@@ -45,25 +48,33 @@ from adaptbench.training.trained_sizes import require_trainable
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 #: What every pipe takes although nobody reads it yet.
-_REASON_BYTES = 4096
+_REASON_BYTES = 4000
 
 
-def main(folder: Path, index: int, parent: int, outside: Outside) -> None:
-    """Trains stage number ``index`` of the job in ``folder`` and ends the process."""
+def main(folder: Path, index: int, parent: int, outside: Outside, ranks: Ranks = ALONE) -> None:
+    """Trains stage number ``index`` of the job in ``folder``, as one of ``ranks``, and ends the process."""
     signals.end_with_parent(parent)
     streams.keep_talking()
     stop = signals.stop_flag()
+    if not ranks.first:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for good: one tells what all do
     try:
         spec = load_job(folder)
         processes.fix_threads(spec.threads)
         context = open_job_context(spec, folder)
         entry = plan_stages(context)[index]
-        (_train if entry.stage.labeller is None else _label)(context, entry, stop, outside)
+        if entry.stage.labeller is not None:
+            _label(context, entry, stop, outside)
+        else:
+            group.meet(ranks, outside.scratch / "ranks", context.device)
+            _train(context, entry, stop, outside, ranks)
+            group.part()
     except InterruptedTrainingError:
         os._exit(EXIT_INTERRUPTED)
     except BaseException as error:
         outside.reason.send_bytes(_reason(error).encode(errors="backslashreplace")[:_REASON_BYTES])
-        keep_traceback(folder)
+        if not (folder / "traceback.txt").exists():  # else it is that of the rank that failed first
+            keep_traceback(folder)
         os._exit(EXIT_FAILED)
 
 
@@ -74,7 +85,9 @@ def _reason(error: BaseException) -> str:
     return reason_of(error)
 
 
-def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], outside: Outside) -> None:
+def _train(
+    context: JobContext, entry: PlannedStage, stop: Callable[[], bool], outside: Outside, ranks: Ranks
+) -> None:
     stage, chosen = entry.stage, profile(context.spec.profile)
     seed = stage_seed(entry.hash)
     sampling = stage.method.sampling(stage.settings)
@@ -88,8 +101,12 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     stream.require_margins()
     seal(context, stream, outside)
     if stream.needs_class_counts:
-        _count_classes(context, stage, stream, stop)
-    if labels is not None:
+        if ranks.first:
+            _count_classes(context, stage, stream, stop)
+        ranks.wait()
+        if not ranks.first:  # they are there now
+            _count_classes(context, stage, stream, stop)
+    if labels is not None and ranks.first:
         _keep_ranking(context, entry, labels)
     method = build_method(context, entry, seed)
     precision.require_available(context.spec.precision, context.device)
@@ -113,11 +130,15 @@ def _train(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
         say=say,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         hooks=[*_debug_images(context, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],
-        report=progress.report,
+        report=progress.report if ranks.first else lambda *_: None,
         should_stop=stop,
+        ranks=ranks,
     )
     with progress:
         loop.run()
+    if not ranks.first:
+        firewall.require_intact()
+        return
     if cache is not None:
         say(str(cache))
     if entry.selection is not None:
@@ -142,6 +163,7 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")
     result: dict[str, Any] = {
+        "devices": loop.world_size,
         "seconds": loop.seconds,
         "peak_memory_mib": _peak_memory(context),
         "joules": loop.energy.joules,

@@ -20,13 +20,14 @@ from adaptbench.execution.stages.planned import PlannedStage, identity, plan_sta
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.sealing import Outside
 from adaptbench.execution.stages.selection import complete, remove_others, select
+from adaptbench.execution.stages.team import ranks_of, wait_for
+from adaptbench.ranks.group import Ranks
 from adaptbench.records.curves import link_stage
 from adaptbench.records.jobspec import State, Status, write_status
 from adaptbench.storage import claims
 from adaptbench.storage.atomic import sweep, write_text
 from adaptbench.storage.claims import Watch
 
-_STOP_POLL_SECONDS = 0.2
 _LINE_BYTES = 1 << 16
 
 
@@ -93,28 +94,33 @@ def end_of_claim() -> None:
 def _train_in_child(context: JobContext, index: int, entry: PlannedStage, stop: Callable[[], bool]) -> None:
     """Trains in a child process, which the firewall seals for good; this process stays free to evaluate.
 
-    The child is forked, which saves importing torch again; CUDA does not survive a fork.
+    The child is forked, which saves importing torch again; CUDA does not survive a fork. On several devices there is
+    one for each, and they end together.
     """
     start = multiprocessing.get_context("fork" if context.device.type == "cpu" else "spawn")
     heard, line = start.Pipe(duplex=False)
     told, reason = start.Pipe(duplex=False)
     with heard, told, TemporaryDirectory(prefix="adaptbench-", ignore_cleanup_errors=True) as scratch:
         outside = Outside(line, reason, Path(scratch))
-        process = start.Process(target=child.main, args=(context.folder, index, os.getpid(), outside))  # type: ignore[attr-defined]
-        process.start()
+        count = ranks_of(context.spec, entry.stage)
+        team = [
+            start.Process(  # type: ignore[attr-defined]
+                target=child.main, args=(context.folder, index, os.getpid(), outside, Ranks(rank, count))
+            )
+            for rank in range(count)
+        ]
+        for process in team:
+            process.start()
         line.close()
         reason.close()
-        while process.is_alive():
-            process.join(_STOP_POLL_SECONDS)
-            if stop():  # asked of us alone, or before the child could listen
-                process.terminate()
-        refused, failure = _refused(heard), _failure(told, process.exitcode)
+        code = wait_for(team, stop)
+        refused, failure = _refused(heard), _failure(told, code)
     if refused is not None:
         _forget(entry)
         raise FirewallError(refused)
-    if stop() and process.exitcode in (child.EXIT_INTERRUPTED, -signal.SIGTERM):
+    if stop() and code in (child.EXIT_INTERRUPTED, -signal.SIGTERM):
         raise InterruptedTrainingError("Stopped during training; run again to go on.")
-    if process.exitcode != 0 or not entry.trained:
+    if code != 0 or not entry.trained:
         raise RunStateError(failure)
 
 
@@ -137,9 +143,10 @@ def _forget(entry: PlannedStage) -> None:
 def _failure(told: Connection, code: int | None) -> str:
     """Why a training failed, as it told or as its end tells; a process that it left may hold the pipe open."""
     try:
+        killed = code is not None and code < 0
         return (
             told.recv_bytes().decode(errors="replace")
-            if told.poll()
+            if told.poll() and not killed
             else ending("The training process", code)
         )
     except (EOFError, OSError):

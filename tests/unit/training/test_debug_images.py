@@ -83,7 +83,7 @@ def test_a_image_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "debug").write_text("in the way")
     hook = DebugImages(10, tmp_path / "debug", "DACS")
     runner = SimpleNamespace(
-        iter=20, max_iters=30, model=method(), stream=SimpleNamespace(normalisation=IMAGENET)
+        iter=20, rank=0, max_iters=30, model=method(), stream=SimpleNamespace(normalisation=IMAGENET)
     )
     with pytest.raises(RunStateError, match=r"debug image stopped.*debug/000020\.png.*--debug-images"):
         hook.use(runner, batch(), {}, {})
@@ -92,7 +92,7 @@ def test_a_image_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_sizes_may_differ(tmp_path: Path) -> None:
     hook = DebugImages(10, tmp_path, "DACS")
     runner = SimpleNamespace(
-        iter=20, max_iters=30, model=method(), stream=SimpleNamespace(normalisation=IMAGENET)
+        iter=20, rank=0, max_iters=30, model=method(), stream=SimpleNamespace(normalisation=IMAGENET)
     )
     hook.use(runner, batch(), {"loss": torch.ones(())}, {"mixed": {"attention": torch.rand(3, 1, 2, 4)}})
     with Image.open(tmp_path / "000020.png") as sheet:

@@ -134,7 +134,7 @@ def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
             folder.mkdir()
             (folder / "script").write_text(script)
             write_status(folder, Status(state=State.PLANNED))
-            made.append(Job(cast("JobSpec", SimpleNamespace()), folder, State.PLANNED))
+            made.append(Job(cast("JobSpec", SimpleNamespace(devices=1)), folder, State.PLANNED))
         return made
 
     monkeypatch.setattr(local, "_start", start)
@@ -197,7 +197,7 @@ def test_a_process_is_given_its_threads_and_its_gpu_before_torch_starts(
 ) -> None:
     started: dict[str, Any] = {}
     monkeypatch.setattr(subprocess, "Popen", lambda command, **how: started.update(how, command=command))
-    job = Job(cast("JobSpec", SimpleNamespace(threads=3)), tmp_path, State.PLANNED)
+    job = Job(cast("JobSpec", SimpleNamespace(threads=3, devices=1)), tmp_path, State.PLANNED)
     local._start(job, "5", 7)
     given = {name: started["env"][name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     assert given == {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}

@@ -18,6 +18,7 @@ from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.sealing import Outside
 
 Train = Callable[..., None]
+STAGE = SimpleNamespace(labeller=None, settings=SimpleNamespace(batch_size=2))
 
 
 def _train(
@@ -25,8 +26,10 @@ def _train(
 ) -> None:
     """What happens when the process that trains behaves like ``child``."""
     monkeypatch.setattr(run.child, "main", child)
-    place = cast("Any", SimpleNamespace(folder=folder, device=torch.device("cpu")))
-    entry = cast("Any", SimpleNamespace(trained=done))
+    place = cast(
+        "Any", SimpleNamespace(folder=folder, device=torch.device("cpu"), spec=SimpleNamespace(devices=1))
+    )
+    entry = cast("Any", SimpleNamespace(trained=done, stage=STAGE))
     run._train_in_child(place, 0, entry, lambda: stop)
 
 
@@ -53,7 +56,7 @@ def test_killed_by_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def _trained(folder: Path) -> Any:
     for name in ("result.json", "checkpoint.safetensors"):
         (folder / name).touch()
-    return SimpleNamespace(trained=True, folder=folder)
+    return SimpleNamespace(trained=True, folder=folder, stage=STAGE)
 
 
 def test_what_was_refused_fails_a_training_that_hides_it(

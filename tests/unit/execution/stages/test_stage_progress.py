@@ -10,6 +10,7 @@ import pytest
 from adaptbench.execution.stages import progress
 from adaptbench.execution.stages.progress import Progress, say
 from adaptbench.records.jobspec import State, read_status
+from adaptbench.storage.claims import briefly
 
 Clock = list[float]
 
@@ -84,7 +85,7 @@ def test_what_ends_with_an_error_is_not_done(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_the_status_is_written_twice_a_second_at_most(tmp_path: Path, clock: Clock) -> None:
-    with Progress(tmp_path, "train", job=1) as training:
+    with briefly(tmp_path), Progress(tmp_path, "train", job=1) as training:
         training.report(1, 9, 1.5, {"loss_seg": 1.5})
         clock[0] += 0.4
         training.report(2, 9, 1.4, {"loss_seg": 1.4})
