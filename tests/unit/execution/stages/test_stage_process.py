@@ -21,14 +21,17 @@ Train = Callable[..., None]
 STAGE = SimpleNamespace(labeller=None, settings=SimpleNamespace(batch_size=2))
 
 
+def _place(folder: Path) -> Any:
+    """What is asked of the context of a job."""
+    return SimpleNamespace(folder=folder, device=torch.device("cpu"), spec=SimpleNamespace(devices=1))
+
+
 def _train(
     child: Train, folder: Path, monkeypatch: pytest.MonkeyPatch, *, done: bool = False, stop: bool = False
 ) -> None:
     """What happens when the process that trains behaves like ``child``."""
     monkeypatch.setattr(run.child, "main", child)
-    place = cast(
-        "Any", SimpleNamespace(folder=folder, device=torch.device("cpu"), spec=SimpleNamespace(devices=1))
-    )
+    place = _place(folder)
     entry = cast("Any", SimpleNamespace(trained=done, stage=STAGE))
     run._train_in_child(place, 0, entry, lambda: stop)
 
@@ -62,18 +65,18 @@ def _trained(folder: Path) -> Any:
 def test_what_was_refused_fails_a_training_that_hides_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def child(folder: Path, index: int, parent: int, outside: Outside) -> None:
+    def child(folder: Path, index: int, parent: int, outside: Outside, *_: object) -> None:
         os.write(outside.line.fileno(), b"A method tried to open x\n")
 
     monkeypatch.setattr(run.child, "main", child)
-    place = cast("Any", SimpleNamespace(folder=tmp_path, device=torch.device("cpu")))
+    place = _place(tmp_path)
     with pytest.raises(FirewallError, match="tried to open x"):
         run._train_in_child(place, 0, _trained(tmp_path), lambda: False)
     assert not list(tmp_path.iterdir()), "it could go on from there, or count as trained"
 
 
 def test_temporary_files_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def child(folder: Path, index: int, parent: int, outside: Outside) -> None:
+    def child(folder: Path, index: int, parent: int, outside: Outside, *_: object) -> None:
         (outside.scratch / "left").touch()
         (folder / "where").write_text(str(outside.scratch))
 
