@@ -69,7 +69,8 @@ class ImageFile:
         domain = Domain([(_Files(self.folder), self._sample, box, table)])
         stated = Settings.model_validate({"batch_size": 1, **settings})
         stream = TrainingStream(domain, None, stated, 0, sampling, values)
-        return stream._labelled_crop(0, rng, None)
+        image, label = stream._labelled_crop(0, rng, None)
+        return stream._network_input([image])[0], transforms.label_input([label], stream._box)[0]
 
     def tested(self, box: Size, framing: Framing, values: Normalisation) -> Tensor:
         """The image as a network sees it in a test."""
