@@ -52,7 +52,6 @@ def execute(command: Run) -> int:
         say(console, _none_failed(plan))
         return left_out
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
-    machine.require_devices(command.devices)
     concurrency = concurrency_of(console, command, machine, len(to_do(chosen.jobs)))
     if command.write_config is not None:
         experiment.save(command, command.write_config)
@@ -188,6 +187,7 @@ def _none_failed(plan: Plan) -> str:
 
 def concurrency_of(console: Console, command: Run, machine: Machine, jobs: int) -> int:
     """Jobs at once: as many as were asked for, with a warning if they are too many, else as many as fit."""
+    machine.require_devices(command.devices)
     needs = profile(command.profile).threads, command.devices
     wanted = command.jobs or machine.room(*needs)
     if warning := machine.warning(min(wanted, jobs), *needs):

@@ -107,7 +107,7 @@ class Estimates:
     def __init__(self, records: Iterable[Record]) -> None:
         self._finished: dict[Hashable, list[_Finished]] = defaultdict(list)
         for record in records:
-            if record.origin == "maintainer":
+            if record.origin == "maintainer" and record.cost.devices == 1:
                 cost, iterations = record.cost, iterations_of(record.settings)
                 seconds = cost.training_seconds, cost.evaluation_seconds
                 for key in _record_keys(record):
@@ -116,9 +116,10 @@ class Estimates:
     def of(self, spec: JobSpec) -> Estimate | None:
         """The estimate for a job; None if no finished one is like it.
 
-        None, too, if it recomputes activations: records do not say whether theirs did.
+        None, too, if it recomputes activations, as records do not say whether theirs did, or is trained on several
+        devices.
         """
-        if spec.activation_checkpointing or not self._finished:
+        if spec.activation_checkpointing or spec.devices > 1 or not self._finished:
             return None
         return _estimate(self._finished, _job_keys(spec), iterations_of(spec.settings))
 
@@ -155,7 +156,7 @@ class BoardEstimates:
         scored = (spec.ranking["checkpoint"], spec.ranking["test_time_augmentation"])
         if spec.activation_checkpointing or spec.limit is not None or scored != ("last", "none"):
             return None
-        if not _usual(spec.overrides):
+        if spec.devices > 1 or not _usual(spec.overrides):
             return None
         work = (
             spec.method,

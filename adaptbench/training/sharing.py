@@ -18,6 +18,11 @@ from adaptbench.ranks.group import Ranks
 from adaptbench.ranks.share import Share, join, split
 from adaptbench.ranks.whole_batch import WholeBatch
 
+_NOT_BY_IMAGE = (
+    "a network is given, or gives, tensors that do not have a row for every image, so that devices cannot share its "
+    "work. Use one device, or compute these outside of it (docs/clusters.md)."
+)
+
 
 def share_work(method: nn.Module, optimizers: OptimWrapper | OptimWrapperDict, ranks: Ranks) -> None:
     """Lets every part of ``method`` compute this rank's share of what it is given, and steps sum up all shares."""
@@ -48,19 +53,27 @@ class _Shared:
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         self.called = True
-        share = Share(self._ranks.rank, self._ranks.count, _images((inputs, named)))
+        share = Share(self._ranks.rank, self._ranks.count, _rows((inputs, named)))
         own, own_named = tree_map(lambda value: _moved(split, value, share), (inputs, named))
         with WholeBatch(share):
             outputs = self._forward(*own, **own_named)
+        _require_rows(outputs, len(share.own()))
         return tree_map(lambda value: _moved(join, value, share), outputs)
 
 
-def _images(inputs: Any) -> int:
-    """Rows of all tensors that a part is given."""
-    rows = {value.shape[0] for value in tree_leaves(inputs) if isinstance(value, Tensor)}
-    if len(rows) != 1:
-        raise RuntimeError(f"a part is given tensors of {sorted(rows)} rows: they cannot be shared by ranks")
-    return int(rows.pop())
+def _rows(values: Any) -> int:
+    """Of all tensors that a part is given."""
+    rows = {value.shape[:1] for value in tree_leaves(values) if isinstance(value, Tensor)}
+    if len(rows) != 1 or () in rows:
+        raise UsageError(f"--devices: {_NOT_BY_IMAGE}")
+    return int(rows.pop()[0])
+
+
+def _require_rows(outputs: Any, images: int) -> None:
+    """Rows for every image, or for its copies, too, in all tensors that a part gives."""
+    tensors = [value for value in tree_leaves(outputs) if isinstance(value, Tensor)]
+    if any(tensor.dim() == 0 or tensor.shape[0] % images for tensor in tensors):
+        raise UsageError(f"--devices: {_NOT_BY_IMAGE}")
 
 
 def _moved(move: Callable[[Tensor, Share], Tensor], value: Any, share: Share) -> Any:

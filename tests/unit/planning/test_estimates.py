@@ -150,6 +150,13 @@ def test_nobody_knows_what_recomputing_activations_costs() -> None:
     assert Estimates([finished(spec(seed=1))]).of(spec(activation_checkpointing=True)) is None
 
 
+def test_several_devices_cost_something_else() -> None:
+    alone = finished(spec(seed=1))
+    together = alone.model_copy(update={"cost": alone.cost.model_copy(update={"devices": 2})})
+    assert Estimates([alone]).of(spec(devices=2)) is None
+    assert Estimates([together]).of(spec()) is None
+
+
 def test_no_iterations_and_some_do_not_compare() -> None:
     none = finished(spec("dacs", 0, "iterations=0"), 0.0)
     assert Estimates([none]).of(spec()) is None
@@ -221,6 +228,7 @@ def test_rows_of_other_work_tell_nothing(other: dict[str, str]) -> None:
         ((), {"precision": "bf16"}),
         ((), {"compiled": True}),
         ((), {"activation_checkpointing": True}),
+        ((), {"devices": 2}),
         ((), {"checkpoint": "entropy"}),
     ],
 )

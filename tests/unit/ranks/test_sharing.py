@@ -115,3 +115,15 @@ def test_other_draws_within_a_network_are_refused() -> None:
     share_work(model, OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.5)), Ranks(0, 2))
     with pytest.raises(UsageError, match="rand draws for a share of a batch"):
         model[0](torch.zeros(2, 3))
+
+
+class Averaging(Drawing):
+    def forward(self, image: Tensor) -> Tensor:
+        return (image * self.weight).mean()
+
+
+def test_outputs_that_are_not_of_images_are_refused() -> None:
+    model = nn.ModuleList([Averaging()])
+    share_work(model, OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.5)), Ranks(0, 2))
+    with pytest.raises(UsageError, match="do not have a row for every image"):
+        model[0](torch.zeros(2, 3))
