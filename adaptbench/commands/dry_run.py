@@ -60,6 +60,8 @@ def _basis(found: Total, out: Path) -> str:
 def _why_unknown(jobs: Sequence[Job], out: Path) -> str:
     if any(job.spec.activation_checkpointing for job in jobs):
         return f"{_UNKNOWN}: records do not say what --activation-checkpointing costs."
+    if any(job.spec.devices > 1 for job in jobs):
+        return f"{_UNKNOWN}: finished runs do not say what a training on several --devices costs."
     return (
         f"{_UNKNOWN}: no finished run in {out} has the same method, network, profile, device and sizes, and neither "
         "has the committed board."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,11 +65,13 @@ def test_no_estimate_is_invented() -> None:
     assert "the same method, network, profile, device and sizes" in unknown
 
 
-def test_records_do_not_know_the_cost_of_recomputing() -> None:
-    planned = [
-        replace(job, spec=job.spec.model_copy(update={"activation_checkpointing": True})) for job in jobs(0)
-    ]
-    assert "--activation-checkpointing" in summary(planned, {planned[0].folder: None}, 1, OUT)[1]
+@pytest.mark.parametrize(
+    ("changed", "flag"),
+    [({"activation_checkpointing": True}, "--activation-checkpointing"), ({"devices": 2}, "--devices")],
+)
+def test_what_records_do_not_know_the_cost_of(changed: dict[str, Any], flag: str) -> None:
+    planned = [replace(job, spec=job.spec.model_copy(update=changed)) for job in jobs(0)]
+    assert flag in summary(planned, {planned[0].folder: None}, 1, OUT)[1]
 
 
 def test_nothing_to_run() -> None:
