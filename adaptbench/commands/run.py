@@ -196,9 +196,9 @@ def concurrency_of(console: Console, command: Run, machine: Machine, jobs: int) 
 
 
 def _workers(command: Run, machine: Machine, at_once: int) -> int:
-    """Data loading processes of each of the jobs that run at once."""
+    """Data loading processes of each process that trains; a job has one for each of its devices."""
     chosen = profile(command.profile)
-    fitting = machine.workers(chosen.workers, at_once, chosen.threads)
+    fitting = machine.workers(chosen.workers, at_once * command.devices, chosen.threads)
     return fitting if command.workers is None else command.workers
 
 

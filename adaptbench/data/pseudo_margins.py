@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from adaptbench.data.transforms import fitted_size, resize_label
+from adaptbench.errors import UsageError
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -91,3 +93,27 @@ def crop_mask(
     cropped = mask[crop][:, ::-1] if flip else mask[crop]
     missing = [max(side - have, 0) for side, have in zip(size, cropped.shape, strict=True)]
     return np.pad(cropped, [(0, missing[0]), (0, missing[1])], constant_values=padding)
+
+
+@cache
+def trusted_pixels(margins: Margins, file_size: tuple[int, int], box: tuple[int, int]) -> UInt8:
+    """Where pseudo-labels of an image are trusted, at its size in the box; one mask serves all images of a size.
+
+    Shape: uint8 (H, W), 0 or 1.
+
+    Raises:
+        UsageError: the margins leave nothing of such images.
+    """
+    try:
+        return margin_mask(margins, file_size, box, canvas="image")
+    except ValueError as error:
+        raise UsageError(_margins_too_wide(margins, file_size)) from error
+
+
+def _margins_too_wide(margins: Margins, size: tuple[int, int]) -> str:
+    least = margins.left + margins.right + 1, margins.top + margins.bottom + 1
+    return (
+        f"Nothing is left of target images of {size[0]}x{size[1]} pixels within the margins in which pseudo-labels are "
+        f"not trusted: {margins.top} pixels at the top, {margins.bottom} at the bottom, {margins.left} left and "
+        f"{margins.right} right. Images need at least {least[0]}x{least[1]} pixels; or use --set margins=false."
+    )

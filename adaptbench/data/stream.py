@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import NamedTuple, Protocol, TypeAlias
 
 import cv2
@@ -25,7 +25,7 @@ from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.label_ids import train_ids
 from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.data.photometric_distortion import distort, draw_distortion
-from adaptbench.data.pseudo_margins import Margins, crop_mask, margin_mask
+from adaptbench.data.pseudo_margins import crop_mask, trusted_pixels
 from adaptbench.data.rare_class_sampling import RareClassSampler, accept_crop, rare_class_sampler
 from adaptbench.data.sample import Reader, Sample
 from adaptbench.data.sampling import Sampling
@@ -154,7 +154,7 @@ class TrainingStream:
         for _, sample, box, table in self.target.items:
             if table is None and sample.image.is_file():
                 with contextlib.suppress(DataError):  # a damaged file is named when it is read
-                    _trusted(self.sampling.margins, index_image_size(sample.image), box)
+                    trusted_pixels(self.sampling.margins, index_image_size(sample.image), box)
 
     @property
     def needs_class_counts(self) -> bool:
@@ -340,7 +340,7 @@ class TrainingStream:
             ids = train_ids(raw, label_map)
             label = framing.label(ids[:, ::-1] if mirrored else ids, size)
         margins = self.sampling.margins if label_map is None else None
-        trusted = None if margins is None else _trusted(margins, file_size, box)
+        trusted = None if margins is None else trusted_pixels(margins, file_size, box)
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         frame = _Image(framing.image(image, size), label, trusted)
         self._cached_bytes += frame.image.nbytes + (0 if label is None else label.nbytes)
@@ -358,24 +358,6 @@ class TrainingStream:
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         framing = self.sampling.framing
         return framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
-
-
-@cache
-def _trusted(margins: Margins, file_size: tuple[int, int], box: tuple[int, int]) -> UInt8:
-    """Where pseudo-labels of an image are trusted; one mask serves all images of a size."""
-    try:
-        return margin_mask(margins, file_size, box, canvas="image")
-    except ValueError as error:
-        raise UsageError(_margins_too_wide(margins, file_size)) from error
-
-
-def _margins_too_wide(margins: Margins, size: tuple[int, int]) -> str:
-    least = margins.left + margins.right + 1, margins.top + margins.bottom + 1
-    return (
-        f"Nothing is left of target images of {size[0]}x{size[1]} pixels within the margins in which pseudo-labels are "
-        f"not trusted: {margins.top} pixels at the top, {margins.bottom} at the bottom, {margins.left} left and "
-        f"{margins.right} right. Images need at least {least[0]}x{least[1]} pixels; or use --set margins=false."
-    )
 
 
 def _padded(framing: Framing, side: int) -> tuple[int, int]:

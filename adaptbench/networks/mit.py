@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from adaptbench.networks.start_weights import StartWeights, shipped
+from adaptbench.ranks.whole_batch import recomputing
 
 #: Epsilon of the layer norms inside the blocks and after each stage.
 BLOCK_NORM_EPS = 1e-6
@@ -220,7 +221,7 @@ class MiT(nn.Module):
 
     def _run(self, block: nn.Module, tokens: Tensor, size: MapSize) -> Tensor:
         if self.checkpointing and self.training and torch.is_grad_enabled():
-            out: Tensor = checkpoint(block, tokens, size, use_reentrant=False)
+            out: Tensor = checkpoint(block, tokens, size, use_reentrant=False, **recomputing())
         else:
             out = block(tokens, size)
         return out

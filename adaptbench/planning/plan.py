@@ -267,13 +267,9 @@ def _job(
         },
         data=dict(data),
         also=dict(also),
-        debug_pictures=request.debug_images,
-        activation_checkpointing=request.activation_checkpointing,
-        image_cache=None if request.image_cache is None else os.path.realpath(request.image_cache),
-        devices=request.devices,
         precision=request.precision,
         compiled=request.compiled,
-        plugins=[os.path.realpath(path) for path in request.plugins],
+        **_not_hashed(request),
     )
     folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
@@ -283,6 +279,17 @@ def _job(
         return job
     stages = method.stages(method.Settings.model_validate(settings))
     return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.labeller is None))
+
+
+def _not_hashed(request: Request) -> dict[str, Any]:
+    """What a job is told besides: it changes no number, or no more than another kind of GPU would."""
+    return {
+        "debug_pictures": request.debug_images,
+        "activation_checkpointing": request.activation_checkpointing,
+        "image_cache": None if request.image_cache is None else os.path.realpath(request.image_cache),
+        "devices": request.devices,
+        "plugins": [os.path.realpath(path) for path in request.plugins],
+    }
 
 
 def group_identity(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -113,6 +114,12 @@ class WholeBatch(TorchFunctionMode):
         ones = torch.ones_like(self._whole(input if func is functional.dropout else input[:, :, :1, :1]))
         kept = self._share.own_rows(func(ones, p, True))
         return input.mul_(kept) if inplace else input * kept
+
+
+def recomputing() -> dict[str, Any]:
+    """Options of `torch.utils.checkpoint` with which a network computes again what it computed of this share."""
+    share = computed.get()
+    return {} if share is None else {"context_fn": lambda: (nullcontext(), WholeBatch(share))}
 
 
 def whole_rows(rows: int) -> int:

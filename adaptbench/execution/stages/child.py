@@ -103,9 +103,7 @@ def _train(
     if stream.needs_class_counts:
         if ranks.first:
             _count_classes(context, stage, stream, stop)
-        ranks.wait()
-        if not ranks.first:  # they are there now
-            _count_classes(context, stage, stream, stop)
+        ranks.wait()  # then the others find what was counted
     if labels is not None and ranks.first:
         _keep_ranking(context, entry, labels)
     method = build_method(context, entry, seed)

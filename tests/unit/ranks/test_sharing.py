@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from adaptbench.adaptation.style import StyleHallucination
 from adaptbench.errors import UsageError
-from adaptbench.networks.mit import DropPath
+from adaptbench.networks.mit import DropPath, MiT
 from adaptbench.ranks.group import ALONE, Ranks
 from adaptbench.ranks.share import Share
 from adaptbench.training.sharing import share_work
@@ -127,3 +127,31 @@ def test_outputs_that_are_not_of_images_are_refused() -> None:
     share_work(model, OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.5)), Ranks(0, 2))
     with pytest.raises(UsageError, match="do not have a row for every image"):
         model[0](torch.zeros(2, 3))
+
+
+class Encoding(nn.Module):
+    """One part that drops paths by chance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = MiT(channels=(8, 8, 10, 8), depths=(2, 2, 2, 2), drop_path=0.6)
+
+
+def encoded(ranks: Ranks, *, checkpointing: bool) -> dict[str, Tensor]:
+    """The state after a step, with or without computing activations again."""
+    torch.manual_seed(1)
+    model = Encoding().double().train()
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.5))
+    share_work(model, wrapper, ranks)
+    model.encoder.checkpointing = checkpointing
+    maps = model.encoder(torch.randn(4, 3, 32, 32, dtype=torch.float64))
+    wrapper.update_params(torch.stack([one.square().mean() for one in maps]).sum())
+    return model.state_dict()
+
+
+def test_what_is_computed_again_drops_what_was_dropped(tmp_path: Path) -> None:
+    """The backward pass of --activation-checkpointing is in the same share of the batch as the forward pass."""
+    expected = encoded(ALONE, checkpointing=False)
+    for found in on_ranks(2, lambda rank: encoded(rank, checkpointing=True), tmp_path):
+        for name, tensor in expected.items():
+            torch.testing.assert_close(found[name], tensor, rtol=1e-9, atol=1e-12, msg=name)

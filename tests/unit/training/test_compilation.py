@@ -1,19 +1,20 @@
 """--compile: what runs compiled, what runs as it is and is said to, and the same bits once interrupted.
 
-Each in a fork: after a compiled pass backwards no fork of a process can take one.
+Each in a fork: otherwise forks of later tests failed in torch's backward pass (what the compiler leaves was not found).
 """
 
 from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 from forks import in_fork
+from random_stream import random_stream
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 from torch.fx import GraphModule
@@ -22,9 +23,8 @@ from adaptbench.contracts.method import LossGroup, Method
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import Settings
 from adaptbench.contracts.task import Task
-from adaptbench.data.batch import Batch, LabelledImages
+from adaptbench.data.batch import Batch
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.draws import Draws
 from adaptbench.errors import InterruptedTrainingError
 from adaptbench.records.compilation import Compilation
 from adaptbench.training import checkpoint, compilation, precision
@@ -65,20 +65,6 @@ def only_forwards(graph: GraphModule, inputs: list[Tensor]) -> Run:
     """The pass backwards cannot be compiled."""
     made = aot_autograd(fw_compiler=lambda part, _: part.forward, bw_compiler=missing)
     return cast("Run", made(graph, inputs))
-
-
-@pytest.fixture(autouse=True)
-def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """torch is left as it was."""
-    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    torch._dynamo.reset()
-    with (
-        torch._inductor.config.patch(compile_threads=1, deterministic=False),
-        torch._functorch.config.patch(force_non_lazy_backward_lowering=False),
-        torch._dynamo.config.patch(recompile_limit=8, skip_nnmodule_hook_guards=True),
-    ):
-        yield
-    torch._dynamo.reset()
 
 
 @pytest.fixture
@@ -234,22 +220,6 @@ class Dropping(Method):
         return {"loss": (self.student["branch"](self.student["part"](shown)) - 1).square().mean()}
 
 
-class Stream:
-    """Batches of random images without a data set."""
-
-    stage_seed = 1
-    rare_classes = None
-    balanced_picks = None
-
-    def __len__(self) -> int:
-        return 6
-
-    def __getitem__(self, iteration: int) -> Batch:
-        random = torch.Generator().manual_seed(iteration)
-        image, label = torch.randn(2, 3, 4, 4, generator=random), torch.zeros(2, 1, 4, 4, dtype=torch.int64)
-        return Batch(iteration, Draws(1, iteration), LabelledImages(image, ("a", "b"), label), None)
-
-
 def trained(folder: Path, stop_after: int = 0, *, compiled: bool = True) -> TrainingLoop:
     """A loop that came to its end; interrupted once, and taken up again by another."""
     folder.mkdir()
@@ -259,7 +229,7 @@ def trained(folder: Path, stop_after: int = 0, *, compiled: bool = True) -> Trai
     def loop() -> TrainingLoop:
         torch._dynamo.reset()
         more: dict[str, Any] = {"workers": 0, "checkpoint_every": 100, "compiled": compiled}
-        return TrainingLoop(Dropping(task, settings), cast("Any", Stream()), folder, device=CPU, **more)
+        return TrainingLoop(Dropping(task, settings), random_stream(), folder, device=CPU, **more)
 
     if stop_after:
         first = loop()

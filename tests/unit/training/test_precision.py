@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
+from random_stream import random_stream
 from torch import Tensor, nn
 
 from adaptbench.adaptation.ema import Teacher
@@ -21,9 +22,8 @@ from adaptbench.contracts.precision import Precision
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import Settings
 from adaptbench.contracts.task import Task
-from adaptbench.data.batch import Batch, LabelledImages
+from adaptbench.data.batch import Batch
 from adaptbench.data.taxonomy import CITYSCAPES19
-from adaptbench.draws import Draws
 from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.networks.hrda import HRDAOptions, build_hrda
 from adaptbench.training import checkpoint, precision
@@ -225,22 +225,6 @@ class Linear(Method):
         return {"loss": (logits - 1).square().mean()}
 
 
-class Stream:
-    """Batches of random images without a data set."""
-
-    stage_seed = 1
-    rare_classes = None
-    balanced_picks = None
-
-    def __len__(self) -> int:
-        return 6
-
-    def __getitem__(self, iteration: int) -> Batch:
-        random = torch.Generator().manual_seed(iteration)
-        image, label = torch.randn(2, 3, 4, 4, generator=random), torch.zeros(2, 1, 4, 4, dtype=torch.int64)
-        return Batch(iteration, Draws(1, iteration), LabelledImages(image, ("a", "b"), label), None)
-
-
 def _trained(folder: Path, asked: Precision, stop_after: int = 0) -> str:
     """What the weights are in the end; interrupted once, and taken up again."""
     folder.mkdir()
@@ -265,7 +249,7 @@ def _linear(task: Task, settings: Settings) -> Linear:
 def _loop(folder: Path, method: Method, asked: Precision, stop_after: int) -> TrainingLoop:
     loop = TrainingLoop(
         method,
-        cast("Any", Stream()),
+        random_stream(),
         folder,
         device=CPU,
         workers=0,
