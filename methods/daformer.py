@@ -61,12 +61,9 @@ from methods.dacs import DACS, PREFIXES, EncoderView, PassName, PassOutput
 S = TypeVar("S", bound="DAFormer.Settings", default=Any)
 
 
-class StrategySettings(BaseSettings):
-    """Settings of the training strategies on the source, and what follows from them."""
+class RareClassSettings(BaseSettings):
+    """Settings of rare class sampling."""
 
-    network: str = Field(
-        "daformer-mit_b5", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
-    )
     rare_class_sampling: bool = Field(True, description="draw source images by rare classes")
     rare_class_temperature: float = Field(
         0.01, gt=0, description="the lower, the more often rare classes are drawn"
@@ -79,6 +76,25 @@ class StrategySettings(BaseSettings):
     )
     rare_class_missing: Literal["drop", "error"] = Field(
         "drop", description="what to do with a class that no image shows often enough"
+    )
+
+    def rare_classes(self) -> RareClasses | None:
+        """Rare class sampling, unless it is off."""
+        if not self.rare_class_sampling:
+            return None
+        return RareClasses(
+            self.rare_class_temperature,
+            self.rare_class_min_pixels,
+            self.rare_class_min_crop_ratio,
+            self.rare_class_missing,
+        )
+
+
+class StrategySettings(RareClassSettings):
+    """Settings of the training strategies on the source, and what follows from them."""
+
+    network: str = Field(
+        "daformer-mit_b5", description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file"
     )
     feature_distance: Literal["things", "all", "off"] = Field(
         "things", description="positions at which features stay close to ImageNet"
@@ -93,17 +109,6 @@ class StrategySettings(BaseSettings):
     inference: Literal["whole", "sliding"] = Field(
         "whole", description="test images are seen whole, or in windows as large as what is trained on"
     )
-
-    def rare_classes(self) -> RareClasses | None:
-        """Rare class sampling, unless it is off."""
-        if not self.rare_class_sampling:
-            return None
-        return RareClasses(
-            self.rare_class_temperature,
-            self.rare_class_min_pixels,
-            self.rare_class_min_crop_ratio,
-            self.rare_class_missing,
-        )
 
     def inference_mode(self, side: int) -> Mode:
         """Whole images, or windows of the ``side`` that is trained on, stepping by half of it."""

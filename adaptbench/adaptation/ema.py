@@ -64,6 +64,14 @@ def average_parameters(average: nn.Module, network: nn.Module, share: float) -> 
         torch._foreach_add_(averages, values, alpha=1.0 - share)
 
 
+@torch.no_grad()
+def average_buffers(average: nn.Module, network: nn.Module, share: float) -> None:
+    """Move buffers of floating-point numbers as `average_parameters` moves parameters; counters stay."""
+    for own, other in zip(average.buffers(), network.buffers(), strict=True):
+        if own.is_floating_point():
+            own.mul_(share).add_(other, alpha=1.0 - share)
+
+
 def teacher_mode(module: nn.Module) -> None:
     """Put a module into the state in which a teacher labels images.
 
@@ -101,6 +109,15 @@ class Teacher(Assembly):
         Source: docs/quirks.md#s24 and #s31.
         """
         update_teacher(self.network, student, iteration, self.cap)
+
+    def follow(self, student: nn.Module, iteration: int) -> None:
+        """Follow the student with parameters and buffers; call it at the end of an iteration, which never copies.
+
+        Source: code of VFM-UDA, arXiv 2406.09896; docs/quirks.md#v16.
+        """
+        share = ema_alpha(iteration + 1, self.cap)
+        average_parameters(self.network, student, share)
+        average_buffers(self.network, student, share)
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:

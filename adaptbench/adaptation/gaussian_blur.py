@@ -46,13 +46,14 @@ def blur_applies(draw: float) -> bool:
     return draw > _BLUR_THRESHOLD
 
 
-def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
+def gaussian_blur(image: Tensor, sigma: float, side: int | None = None) -> Tensor:
     """Blur images with a Gaussian of the given width, reflecting them at the border.
 
     The kernel side follows the image side on each axis (`kernel_side`). Weights far below the rounding
     unit of the image's type cannot change the result and are left out (at 1024 pixels 17 of 103 remain).
 
-    Shape: float (B, C, H, W), unchanged; ``sigma`` in pixels, above 0.
+    Shape: float (B, C, H, W), unchanged; ``sigma`` in pixels, above 0; ``side`` the image side that the kernel follows
+    on both axes, in pixels, None = the image's own ones.
 
     Raises:
         ValueError: the image is not four-dimensional or sigma is not positive.
@@ -64,7 +65,7 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     if not sigma > 0:
         raise ValueError(f"sigma: expected a positive number of pixels, got {sigma}")
     height, width = image.shape[2:]
-    column, row = _half_kernel(height, sigma, image.dtype), _half_kernel(width, sigma, image.dtype)
+    column, row = (_half_kernel(side or own, sigma, image.dtype) for own in (height, width))
     pad_y, pad_x = len(column) - 1, len(row) - 1
     padded = functional.pad(image, (pad_x, pad_x, pad_y, pad_y), mode="reflect")
     return _convolve(_convolve(padded, column, dim=2), row, dim=3)

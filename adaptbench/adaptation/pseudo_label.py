@@ -43,11 +43,20 @@ def pseudo_label(logits: Tensor, threshold: float) -> PseudoLabel:
     """
     if logits.dim() != 4:
         raise ValueError(f"logits: expected (B, C, H, W), got shape {tuple(logits.shape)}")
-    if not 0.0 <= threshold <= 1.0:
-        raise ValueError(f"threshold: expected a probability in 0..1, got {threshold}")
     # Half-precision probabilities near the threshold would be rounded to it.
     scores = logits.detach() if logits.dtype == torch.float64 else logits.detach().float()
-    confidence, label = scores.softmax(dim=1).max(dim=1)
+    return likeliest(scores.softmax(dim=1), threshold)
+
+
+def likeliest(probability: Tensor, threshold: float) -> PseudoLabel:
+    """The same from probabilities, for example of several views. Shape: float (B, C, H, W), see `PseudoLabel`.
+
+    Raises:
+        ValueError: the threshold lies outside 0..1.
+    """
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold: expected a probability in 0..1, got {threshold}")
+    confidence, label = probability.max(dim=1)
     confident = confidence >= threshold
     share = confident.sum().double() / label.numel()
     share = torch.where(confidence.isnan().any(), torch.nan, share)  # so that the training stops

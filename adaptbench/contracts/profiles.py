@@ -139,6 +139,8 @@ def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> di
     }
 
 
+#: Networks with a foundation model, and the small one that stands for them; its weights are random.
+_FOUNDATION = {f"vfm_uda-dinov2_{size}": "vfm_uda-mini" for size in ("base", "large")}
 #: Decoders around MiT that exist at both sizes.
 _MIT_DECODERS = ("daformer", "daformer_aspp", "daformer_conv", "daformer_f4", "daformer_isa", "segformer")
 #: DeepLabV2 on its encoders, and what it is called on a small one.
@@ -154,7 +156,7 @@ _DEEPLABS = {
 def _small_networks(encoder: str) -> dict[str, str]:
     """The published networks, and the same decoders on a small encoder."""
     decoders = {**_DEEPLABS, **{f"{name}-mit_b5": name for name in _MIT_DECODERS}}
-    return {published: f"{decoder}-{encoder}" for published, decoder in decoders.items()}
+    return {published: f"{decoder}-{encoder}" for published, decoder in decoders.items()} | _FOUNDATION
 
 
 PROFILES: dict[str, Profile] = {

@@ -39,6 +39,7 @@ class Sampling:
             whole crops.
         margins: borders of target images, in pixels of the image file, where no pseudo-label is trusted; None
             = batches carry no mask.
+        margins_mirrored: whether their mask is mirrored with its image; in VFM-UDA it is not.
         framing: crops, or whole images; the test images are resized alike.
         source_box: (width, height) in pixels that source images are resized into, whatever dataset they are of; None
             = the training size of their dataset.
@@ -51,6 +52,7 @@ class Sampling:
     rare: RareClasses | None = None
     part: int | None = None
     margins: Margins | None = None
+    margins_mirrored: bool = True
     framing: Framing = field(default_factory=Crops)
     source_box: Size | None = None
     distortion: bool = False

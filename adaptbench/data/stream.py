@@ -306,7 +306,8 @@ class TrainingStream:
         if trusted is None:
             return shown, None
         width, height = self._box
-        return shown, torch.from_numpy(crop_mask(trusted, *place, (height, width)))[None]
+        mirrored = place.flip and self.sampling.margins_mirrored
+        return shown, torch.from_numpy(crop_mask(trusted, place.crop, mirrored, (height, width)))[None]
 
     def _network_input(self, images: Sequence[UInt8]) -> Tensor:
         return transforms.network_input(images, self.normalisation, self._box)

@@ -45,18 +45,20 @@ class Whole:
 
 @dataclass(frozen=True)
 class Sliding:
-    """The network sees overlapping windows; where they overlap, raw logits are averaged.
+    """The network sees overlapping windows; where they overlap, raw logits or probabilities are averaged.
 
     Attributes:
         crop: window size, (height, width) in pixels; a smaller image is one window.
         stride: step between windows, (height, width) in pixels, at most ``crop``. The last window of a row
             or column is moved back to the border.
         batch: windows per forward pass; more is faster on a GPU and needs more memory.
+        probabilities: average probabilities in place of raw logits, as VFM-UDA does; their logarithm is the logits.
     """
 
     crop: Size
     stride: Size
     batch: int = 1
+    probabilities: bool = False
 
     def __post_init__(self) -> None:
         fits = all(0 < stride <= crop for stride, crop in zip(self.stride, self.crop, strict=True))
@@ -282,6 +284,8 @@ def _slide(network: nn.Module, image: Tensor, mode: Sliding) -> Tensor:
         group = places[start : start + mode.batch]
         crops = torch.cat([image[:, :, rows, columns] for rows, columns in group])
         logits = resize(_logits(network, crops), _size(crops))
+        if mode.probabilities:
+            logits = logits.softmax(dim=1)
         if total is None:
             total = logits.new_zeros((1, logits.shape[1], height, width))
         for (rows, columns), window in zip(group, logits, strict=True):
@@ -289,7 +293,8 @@ def _slide(network: nn.Module, image: Tensor, mode: Sliding) -> Tensor:
             count[:, :, rows, columns] += 1
     if total is None:
         raise UsageError(f"No window fits an image of {height}x{width} pixels.")
-    return total / count
+    average = total / count
+    return average.clamp_min(torch.finfo(average.dtype).tiny).log() if mode.probabilities else average
 
 
 def _size(image: Tensor) -> Size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -18,6 +19,8 @@ from adaptbench.optim.repeated_sgd import Arithmetic, RepeatedSGD
 #: the framework that ADVENT used or with that of today.
 Listing: TypeAlias = Literal["once", "repeated", "repeated-current"]
 _ARITHMETICS: dict[Listing, Arithmetic] = {"repeated": "torch-0.4", "repeated-current": "current"}
+#: Number of a block in the names of timm's encoders.
+_BLOCK = re.compile(r"^backbone\.model\.blocks\.(\d+)\.")
 #: Parts of the names of learned positions in transformers; the first is the papers', and ours have none.
 _POSITIONS = ("pos_block", "pos_embed", "relative_position")
 
@@ -39,11 +42,13 @@ def build_optimizer(network: nn.Module, settings: Recipe, listing: Listing = "on
     Source: HRDA, arXiv 2204.13132, section 4.1 (AdamW, decoder at ten times the learning rate).
     """
     groups: dict[tuple[float, float, int], list[nn.Parameter]] = {}
-    norms = _layer_norms(network)
+    norms, depth = _layer_norms(network), _depth(network)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             times = 1 if listing == "once" else _times_listed(name)
-            groups.setdefault((*_rates(name, name in norms, settings), times), []).append(parameter)
+            rate, decay = _rates(name, name in norms, settings)
+            rate *= settings.layer_decay ** _layers_above(name, depth)
+            groups.setdefault((rate, decay, times), []).append(parameter)
     if not groups:  # a control that learns nothing
         groups[(settings.learning_rate, 0.0, 1)] = [nn.Parameter(torch.zeros(1))]
     parameters: list[dict[str, Any]] = [
@@ -76,9 +81,26 @@ def _rates(name: str, layer_norm: bool, settings: Recipe) -> tuple[float, float]
         return settings.learning_rate * settings.head_lr_factor, settings.weight_decay
     if (layer_norm or "norm" in name) and not settings.norm_weight_decay:
         return settings.learning_rate, 0.0
-    if any(table in name for table in _POSITIONS):
+    if any(table in name for table in _POSITIONS) and not settings.position_weight_decay:
         return settings.learning_rate, 0.0
     return settings.learning_rate, settings.weight_decay
+
+
+def _depth(network: nn.Module) -> int:
+    """Number of blocks of the encoder; 0 where timm has none of that name."""
+    found = (_BLOCK.match(name) for name, _ in network.named_parameters())
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+def _layers_above(name: str, depth: int) -> int:
+    """How often the rate of a parameter is lowered: never behind the encoder, and once more for every deeper block.
+
+    What is in front of the blocks or behind them in the encoder counts as the deepest.
+    """
+    if depth == 0 or not name.startswith("backbone."):
+        return 0
+    match = _BLOCK.match(name)
+    return depth - 1 - int(match[1]) if match else depth
 
 
 def _layer_norms(network: nn.Module) -> frozenset[str]:
@@ -98,7 +120,7 @@ def poly_schedule(optimizer: OptimWrapper, power: float, iterations: int, lowest
 
 
 class _WarmPolyLR(LRSchedulerMixin, _ParamScheduler):  # type: ignore[misc]  # mmengine is untyped
-    """The decay of `poly_schedule` times a linear warm-up, in closed form.
+    """The decay of `poly_schedule` and a linear warm-up, in closed form: their product, or one in place of the other.
 
     Two schedules in a row, each a factor on the current rates, cannot make this where the lowest rate is not 0.
     """
@@ -109,9 +131,11 @@ class _WarmPolyLR(LRSchedulerMixin, _ParamScheduler):  # type: ignore[misc]  # m
 
     def _get_value(self) -> list[float]:
         settings, step = self._settings, self.last_step
+        if step < settings.warmup and not settings.warmup_decays:
+            return [rate * _warm(settings, settings.warmup - 1, step) for rate in self.base_values]
         decay = (1 - min(step / self._iterations, 1)) ** settings.poly_power
-        start, lowest = settings.warmup_start, settings.learning_rate_min
-        warm = start + (1 - start) * min(step / settings.warmup, 1)
+        lowest = settings.learning_rate_min
+        warm = _warm(settings, settings.warmup, step) if settings.warmup_decays else 1.0
         return [((rate - lowest) * decay + lowest) * warm for rate in self.base_values]
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,16 +144,24 @@ class _WarmPolyLR(LRSchedulerMixin, _ParamScheduler):  # type: ignore[misc]  # m
         return {key: value for key, value in state.items() if key not in ("_settings", "_iterations")}
 
 
+def _warm(settings: Recipe, end: int, step: int) -> float:
+    """Share of the rate in a warm-up that is over at ``end``; where that is at once, the share it starts with."""
+    start = settings.warmup_start
+    return start + (1 - start) * min(step / end, 1) if end else start
+
+
 def build_schedule(optimizer: OptimWrapper, settings: Recipe, iterations: int) -> list[Any]:
     """Polynomial decay over all iterations, multiplied by a linear warm-up in the first ones.
 
     The decay runs from iteration 0 to T; the warm-up multiplies it and does not delay it:
-    ``lr(t) = ((lr - lowest) * (1 - t/T)^p + lowest) * (s + (1 - s) * min(t/w, 1))``.
+    ``lr(t) = ((lr - lowest) * (1 - t/T)^p + lowest) * (s + (1 - s) * min(t/w, 1))``. Where it does not decay during the
+    warm-up, the rate is ``lr * (s + (1 - s) * t/(w - 1))`` for t < w and falls from there to where the decay then is.
 
-    Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up.
+    Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up; code of VFM-UDA, arXiv
+    2406.09896, for the other one (docs/quirks.md#v20).
     """
     lowest = settings.learning_rate_min
-    if lowest > 0 and settings.warmup > 0:
+    if settings.warmup > 0 and (lowest > 0 or not settings.warmup_decays):
         return [_WarmPolyLR(optimizer, settings, iterations)]
     schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, iterations, lowest)]
     if settings.warmup > 0:

@@ -18,9 +18,19 @@ class Recipe(BaseModel):
     head_lr_factor: float = Field(10.0, gt=0, description="factor on the learning rate of the decoder")
     weight_decay: float = Field(0.01, ge=0, description="share of a weight's learning rate it loses per step")
     norm_weight_decay: bool = Field(False, description="whether encoder normalisation layers decay, too")
+    position_weight_decay: bool = later(False, description="whether learned positions decay, too")
+    layer_decay: float = later(
+        1.0,
+        gt=0,
+        le=1,
+        description="factor on the rate of the encoder's blocks, once more for every deeper one",
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     warmup: Iterations = Field(1500, ge=0, description="iterations of linear warm-up, on top of the decay")
     warmup_start: float = Field(1e-6, gt=0, le=1, description="share of the learning rate at iteration 0")
+    warmup_decays: bool = later(
+        True, description="whether the rate decays during the warm-up, too; if not, it falls behind it"
+    )
     poly_power: float = Field(1.0, gt=0, description="power of the polynomial decay to zero")
     learning_rate_min: float = later(
         0.0, ge=0, description="rate, of encoder and decoder alike, at which the decay ends in place of zero"

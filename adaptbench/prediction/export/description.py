@@ -96,7 +96,10 @@ def _resize(scorer: Scorer, box: Size) -> dict[str, Any]:
 
 def _words(mode: Mode) -> str:
     if isinstance(mode, Sliding):
-        return "overlapping windows; logits are resized to the window without aligned corners, and averaged"
+        averaged = (
+            ", and their probabilities (softmax) are averaged" if mode.probabilities else ", and averaged"
+        )
+        return f"overlapping windows; logits are resized to the window without aligned corners{averaged}"
     if isinstance(mode, Whole):
         size = "without aligned corners to the size of the input, and then to that of the file"
         if mode.aligned:

@@ -99,3 +99,19 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match=r"weight is \(2, 3\) in the student and \(3, 2\)"):
         update_teacher(nn.Linear(2, 3), nn.Linear(3, 2), 1, 0.9)
     update_teacher(nn.ReLU(), nn.ReLU(), 1, 0.9)
+
+
+def test_who_follows_at_the_end_of_an_iteration_is_never_a_copy_and_takes_buffers_along() -> None:
+    student = network(2)
+    teacher = Teacher(network(1), cap=0.999)
+    before = copy.deepcopy(teacher.network)
+    student[1].running_mean.fill_(3.0)
+    teacher.follow(student, iteration=0)
+    for new, old, value in zip(
+        teacher.network.parameters(), before.parameters(), student.parameters(), strict=True
+    ):
+        torch.testing.assert_close(new, (old + value) / 2)
+    assert torch.equal(teacher.network[1].running_mean, torch.full((4,), 1.5))
+    assert teacher.network[1].num_batches_tracked == 0
+    teacher.follow(student, iteration=5000)
+    torch.testing.assert_close(teacher.network[1].running_mean, torch.full((4,), 0.999 * 1.5 + 0.001 * 3.0))

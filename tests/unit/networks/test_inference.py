@@ -194,3 +194,20 @@ def test_scores_that_are_no_numbers_have_no_most_likely_class(mode: Mode, value:
         segment(Fixed(logits), torch.zeros(1, 3, 4, 4), mode, (4, 4))
     logits[0, 1, 2, 3] = -torch.inf  # is the probability 0
     assert segment(Fixed(logits), torch.zeros(1, 3, 4, 4), mode, (4, 4)).sum() == 0
+
+
+def test_windows_may_average_probabilities(network: Coarse) -> None:
+    image, mode = random_image(16, 24), Sliding((16, 16), (8, 8), probabilities=True)
+    found = probability(network, image, mode, (16, 24))
+    parts = [network(image[..., left : left + 16]) for left in (0, 8)]
+    left, right = (resize(part, (16, 16)).softmax(dim=1)[0] for part in parts)
+    torch.testing.assert_close(found[..., :8], left[..., :8])
+    torch.testing.assert_close(found[..., 8:16], (left[..., 8:] + right[..., :8]) / 2)
+    torch.testing.assert_close(found[..., 16:], right[..., 8:])
+    assert torch.equal(segment(network, image, mode, (16, 24)), found.argmax(0).to(torch.uint8))
+
+
+def test_a_class_that_no_window_expects_has_a_finite_logit() -> None:
+    logits = torch.tensor([200.0, -200.0]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
+    found = predict(Fixed(logits), random_image(4, 4), Sliding((4, 4), (4, 4), probabilities=True))
+    assert bool(found.isfinite().all())

@@ -124,3 +124,36 @@ def test_sgd_is_plain_sgd() -> None:
         theirs(image).square().mean().backward()
         plain.step()
     assert torch.equal(ours.weight, theirs.weight)
+
+
+def test_a_rate_that_does_not_decay_while_it_warms_up_falls_behind_it() -> None:
+    values = settings(iterations=10, warmup=4, warmup_start=0.1, warmup_decays=False, learning_rate=2.0)
+    warm = [2.0 * (0.1 + 0.9 * step / 3) for step in range(4)]
+    assert rates(values) == pytest.approx([*warm, *(2.0 * (1 - step / 10) for step in range(4, 10))])
+
+
+def test_a_warm_up_of_one_step_is_its_start() -> None:
+    found = rates(settings(iterations=4, warmup=1, warmup_start=0.1, warmup_decays=False, learning_rate=1.0))
+    assert found == pytest.approx([0.1, 0.75, 0.5, 0.25])
+
+
+def test_deeper_blocks_learn_slower() -> None:
+    network = networks.build("vfm_uda-mini", 5)
+    values = settings(learning_rate=1.0, head_lr_factor=10.0, layer_decay=0.5)
+    groups = build_optimizer(network, values).optimizer.param_groups
+    found = {id(p): group["lr"] for group in groups for p in group["params"]}
+    of = {name: found[id(p)] for name, p in network.named_parameters()}
+    depth = len(network.get_submodule("backbone.model.blocks"))
+    assert of["decode_head.out.weight"] == 10.0
+    assert of[f"backbone.model.blocks.{depth - 1}.attn.qkv.weight"] == 1.0
+    assert of["backbone.model.blocks.0.attn.qkv.weight"] == 0.5 ** (depth - 1)
+    assert of["backbone.model.patch_embed.proj.weight"] == of["backbone.model.norm.weight"] == 0.5**depth
+
+
+def test_positions_decay_if_they_are_to() -> None:
+    network = networks.build("vfm_uda-mini", 5)
+    for decays in (False, True):
+        values = settings(weight_decay=0.5, position_weight_decay=decays)
+        groups = build_optimizer(network, values).optimizer.param_groups
+        found = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        assert found[id(network.get_parameter("backbone.model.pos_embed"))] == (0.5 if decays else 0.0)

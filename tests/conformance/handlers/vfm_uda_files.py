@@ -1,0 +1,89 @@
+"""VFM-UDA's tests in windows, and the names of its published files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from adaptbench import networks
+from adaptbench.data.framing import nearest
+from adaptbench.evaluation.confusion import confusion_matrix
+from adaptbench.evaluation.metrics import iou
+from adaptbench.networks.inference import probability, segment, windows
+from adaptbench.networks.pretrained.foundation import VFM_UDA
+
+from ..case import Case
+from ..registry import handler
+from ..vfm_uda_parts import load, network_of, normalised
+from ..vfm_uda_training import method_of
+
+
+@handler("vfmuda_inference")
+def check_windows(case: Case) -> None:
+    """The method's own windows; every dataset has a confusion matrix of its own, in which absent classes score 0."""
+    network = network_of(case)
+    load(case, network)
+    side, classes = case.hyper("net")["img_size"], case.hyper("net")["num_classes"]
+    mode = method_of(case, network, crop=side).inference()
+    matrices: dict[int, Any] = {}
+    for number, item in enumerate(case.hyper("images")):
+        prefix = f"out/image_{number}/"
+        image, label = _resized(case, number)
+        size = (image.shape[0], image.shape[1])
+        case.compare(f"{prefix}resized", image.transpose(2, 0, 1))
+        case.compare(f"{prefix}label", label)
+        places = list(windows(size, mode.crop, mode.stride))
+        case.compare(f"{prefix}windows", [[r.start, r.stop, c.start, c.stop] for r, c in places])
+        count = np.zeros((1, *size), np.uint8)
+        for rows, columns in places:
+            count[:, rows, columns] += 1
+        case.compare(f"{prefix}count", count)
+        shown = normalised(torch.from_numpy(image.transpose(2, 0, 1).copy())[None])
+        found = probability(network.eval(), shown, mode, size)
+        case.compare(f"{prefix}probability_stride3", found[:, ::3, ::3])
+        best = found.topk(2, dim=0).values
+        prediction = segment(network, shown, mode, size)
+        case.compare(f"{prefix}prediction", prediction, where=best[0] - best[1] > 1e-5)
+        matrix = confusion_matrix(label, prediction.numpy(), classes)
+        matrices[item["dataset"]] = matrices.get(item["dataset"], 0) + matrix
+    for dataset, matrix in matrices.items():
+        each = np.nan_to_num(iou(matrix))
+        case.compare(f"out/confusion_{dataset}", matrix)
+        case.compare(f"out/iou_{dataset}", each)
+        case.compare(f"out/miou_{dataset}", each.mean())
+
+
+def _resized(case: Case, number: int) -> tuple[Any, Any]:
+    """Image and label with the shorter side of the case, by Pillow. Shape: ``(H, W, 3)`` and ``(H, W)`` uint8."""
+    image, label = case.all_arrays[f"in/image_{number}"], case.all_arrays[f"in/label_{number}"]
+    height, width = label.shape
+    scale = case.hyper("resize_short_side") / min(height, width)
+    size = (round(width * scale), round(height * scale))
+    frame = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+    resized = np.asarray(frame.resize(size, Image.Resampling.BILINEAR))
+    return resized, nearest(label, size)
+
+
+@handler("vfmuda_published_state_dicts")
+def check_names(case: Case) -> None:
+    for size, published in case.json["networks"].items():
+        with torch.device("meta"):
+            network = networks.build(f"vfm_uda-dinov2_{size.split('_')[1]}", case.hyper("num_classes"))
+        state = network.state_dict()
+        (prefix,) = VFM_UDA.student
+        names = {
+            prefix + name: torch.empty(shape, device="meta") for name, shape in published["keys"].items()
+        }
+        found = VFM_UDA.convert({name.removeprefix(prefix): tensor for name, tensor in names.items()})
+        shapes = {name: list(tensor.shape) for name, tensor in found.items()}
+        case.expect(
+            f"names and shapes of {size}", shapes == {k: list(v.shape) for k, v in state.items()}, True
+        )
+        case.expect(
+            f"parameters of {size}", sum(t.numel() for t in network.parameters()), published["parameters"]
+        )
+    prefixes = sorted(prefix.rstrip(".") for prefix in (*VFM_UDA.student, *VFM_UDA.teacher))
+    case.expect("prefixes", prefixes == sorted(case.json["checkpoint_prefixes"]), True)
