@@ -48,6 +48,7 @@ from adaptbench.adaptation.imagenet_encoder import FrozenEncoder, level_of_strid
 from adaptbench.adaptation.pseudo_label import PaddingRule, restrict
 from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
 from adaptbench.contracts.profiles import Decay, Length, PixelCount
+from adaptbench.contracts.resources import Resources
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
@@ -250,3 +251,4 @@ class DAFormer(DACS[S]):
         )
 
     published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "daformer-mit_b5"): {}}
+    resources: ClassVar[Resources] = Resources(memory=9.7)

@@ -45,6 +45,7 @@ from adaptbench.adaptation.style import (
 )
 from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
 from adaptbench.contracts.profiles import Iterations
+from adaptbench.contracts.resources import Resources
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.sampling import Sampling
@@ -182,6 +183,7 @@ class DAFormerDG(Method[S]):
         )
 
     published: ClassVar[PublishedSettings] = {("gta5_dg", "daformer-mit_b5"): {}}
+    resources: ClassVar[Resources] = Resources(memory=24)
 
 
 class BaseStyles(Hook):  # type: ignore[misc]  # mmengine is untyped

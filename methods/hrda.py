@@ -41,6 +41,7 @@ from typing_extensions import TypeVar
 from adaptbench.adaptation.seg_loss import resize_logits
 from adaptbench.contracts.method import PublishedSettings
 from adaptbench.contracts.profiles import Length
+from adaptbench.contracts.resources import Resources
 from adaptbench.contracts.task import Task
 from adaptbench.draws import Draws
 from adaptbench.networks.detail_crop import CropBox
@@ -204,6 +205,7 @@ class HRDA(DAFormer[S]):
         margins: bool = Field(True, description="whether borders of target images carry no weight")
 
     published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "daformer-mit_b5"): {}}
+    resources: ClassVar[Resources] = Resources(memory=22.5)
 
 
 @torch.no_grad()

@@ -40,6 +40,7 @@ from adaptbench.adaptation.pseudo_label import PseudoLabel
 from adaptbench.adaptation.strong_augment import AugmentDraw, augment, draw_augment
 from adaptbench.contracts.method import LossGroup, PublishedSettings
 from adaptbench.contracts.profiles import Decay, Length
+from adaptbench.contracts.resources import Resources
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch, Images
 from methods.dacs import DACS
@@ -156,3 +157,4 @@ class MIC(MaskedConsistency["MIC.Settings"], HRDA["MIC.Settings"]):
         """Settings of HRDA and of the masked pass."""
 
     published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "daformer-mit_b5"): {}}
+    resources: ClassVar[Resources] = Resources(memory=24)

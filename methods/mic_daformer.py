@@ -14,6 +14,7 @@ from pydantic import Field
 
 from adaptbench.contracts.method import PublishedSettings
 from adaptbench.contracts.profiles import Length
+from adaptbench.contracts.resources import Resources
 from methods.daformer import DAFormer
 from methods.mic import MaskedConsistency
 
@@ -32,3 +33,4 @@ class MICDAFormer(MaskedConsistency["MICDAFormer.Settings"], DAFormer["MICDAForm
         mask_block: Length = Field(32, ge=1, description="side of a block in pixels of the crop")
 
     published: ClassVar[PublishedSettings] = {("gta5_to_cityscapes", "daformer-mit_b5"): {}}
+    resources: ClassVar[Resources] = Resources(memory=11)

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.prompt import Confirm
 
-from adaptbench.commands import dry_run
+from adaptbench.commands import dry_run, slurm
 from adaptbench.commands.output import Noted, finally_raised, say
 from adaptbench.commands.progress import bars
 from adaptbench.commands.report import show_boards, show_studies
@@ -51,11 +51,13 @@ def execute(command: Run) -> int:
     if command.only_failed and not chosen.jobs:
         say(console, _none_failed(plan))
         return left_out
-    machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
-    concurrency = concurrency_of(console, command, machine, len(to_do(chosen.jobs)))
     if command.write_config is not None:
         experiment.save(command, command.write_config)
         say(console, f"written {command.write_config}")
+    if command.launcher == "slurm":
+        return _submitted(console, command, chosen) or left_out
+    machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
+    concurrency = concurrency_of(console, command, machine, len(to_do(chosen.jobs)))
     if command.dry_run:
         dry_run.show(console, chosen, command.out, concurrency)
         return left_out
@@ -73,6 +75,14 @@ def execute(command: Run) -> int:
         if plan.study is not None:
             show_studies(console, command.out, finished, {plan.study.name}, noted=noted)
     return unfinished or left_out
+
+
+def _submitted(console: Console, command: Run, plan: Plan) -> int:
+    """Lets workers on Slurm run a plan, if it is wanted."""
+    if not command.dry_run and not _wanted(console, command, plan.jobs, 1):
+        return EXIT_UNFINISHED
+    slurm.execute(console, command, plan)
+    return 0
 
 
 def planned(console: Console, command: Run) -> Plan:
@@ -149,6 +159,7 @@ def request_of(command: Run) -> Request:
         activation_checkpointing=command.activation_checkpointing,
         image_cache=None if command.image_cache is None else command.image_cache.expanduser(),
         devices=command.devices,
+        elsewhere=command.launcher == "slurm",
         precision=command.precision,
         compiled=command.compile,
         device=command.device,

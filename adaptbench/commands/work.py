@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from adaptbench.commands.output import say
 from adaptbench.commands.run import concurrency_of, note_study, planned, run_jobs_of, show_unfinished
 from adaptbench.errors import UsageError
 from adaptbench.execution.launch.machine import machine_for
-from adaptbench.execution.launch.preparing import not_finished, to_do
+from adaptbench.execution.launch.preparing import LEFT_ALONE, not_finished, to_do
+from adaptbench.execution.slurm.submission import submitted
 from adaptbench.flags import EXIT_UNFINISHED, Work
-from adaptbench.records.jobspec import State
 
 
 def execute(command: Work) -> int:
@@ -26,9 +28,10 @@ def execute(command: Work) -> int:
     if command.force:
         raise UsageError("force: every worker would run all jobs again. Use run, or take it out of the file.")
     console = Console()
-    plan = planned(console, command)
-    left_alone = (State.FAILED, State.TIMEOUT)
-    jobs = [job for job in plan.jobs if job.state not in left_alone]
+    plan = planned(console, replace(command, launcher="local"))
+    if command.submission is not None:
+        plan = replace(plan, jobs=submitted(plan.jobs, command.submission, command.out.resolve()))
+    jobs = [job for job in plan.jobs if job.state not in LEFT_ALONE]
     jobs = not_finished(plan.jobs) if command.only_failed else jobs
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in jobs) else "cpu")
     concurrency = concurrency_of(console, command, machine, len(to_do(jobs)))

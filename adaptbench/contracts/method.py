@@ -24,6 +24,7 @@ from typing_extensions import TypeVar
 from adaptbench import networks
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
 from adaptbench.contracts.labelling import Facts, Labeller
+from adaptbench.contracts.resources import Resources
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
@@ -89,6 +90,8 @@ class Method(nn.Module, Generic[S]):
     published: ClassVar[PublishedSettings] = {}
     #: Which weights `scored_network` gives, in words for tables.
     scored_weights: ClassVar[str] = "student"
+    #: What a training of published sizes needs; a scheduler is asked for it.
+    resources: ClassVar[Resources] = Resources()
     #: How the checkpoints that its authors publish are laid out; what ``run_all.py import`` reads.
     published_files: ClassVar[Layout] = SELF_TRAINING
 

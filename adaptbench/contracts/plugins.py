@@ -33,7 +33,8 @@ DESCRIPTIONS = (".yaml", ".yml")
 #: More than any source has. Units: bytes.
 _LARGEST = 4 << 20
 KINDS = ("method", "dataset", "benchmark", "study")
-_FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks", "study": "studies"}
+#: Where plug-ins of a kind lie in the checkout.
+FOLDERS = {"method": "methods", "dataset": "datasets", "benchmark": "benchmarks", "study": "studies"}
 #: Literals a class must have to count as a plug-in of the kind.
 _REQUIRED = {
     "method": ("name", "title", "tags"),
@@ -172,7 +173,7 @@ def _described() -> ModuleType:
 
 def _files(extra: Iterable[Path]) -> list[Path]:
     # Studies lie in folders, one per paper; the other folders may hold folders of something else.
-    folders = [(ROOT / name, "**/*.py" if name == "studies" else "*.py") for name in _FOLDERS.values()]
+    folders = [(ROOT / name, "**/*.py" if name == "studies" else "*.py") for name in FOLDERS.values()]
     paths = [file for folder, pattern in folders for file in sorted(folder.glob(pattern))]
     for path in extra:
         if path.is_dir():
@@ -235,12 +236,12 @@ def _import(plugin: Plugin) -> ModuleType:
     if in_checkout(plugin.file):
         place = plugin.file.relative_to(ROOT).with_suffix("").parts
         return _import_file(plugin.file, "_".join(("adaptbench", *place)))
-    return _import_file(plugin.file, f"adaptbench_external_{_FOLDERS[plugin.kind]}_{plugin.file.stem}")
+    return _import_file(plugin.file, f"adaptbench_external_{FOLDERS[plugin.kind]}_{plugin.file.stem}")
 
 
 def in_checkout(file: Path) -> bool:
     """Whether ``file`` lies in one of the checkout's plug-in folders."""
-    return any(file.is_relative_to(ROOT / folder) for folder in _FOLDERS.values())
+    return any(file.is_relative_to(ROOT / folder) for folder in FOLDERS.values())
 
 
 def _import_file(file: Path, name: str) -> ModuleType:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import Any
 import cv2
 
 from adaptbench import networks
-from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import SplitRef
 from adaptbench.contracts.dataset import Sample
 from adaptbench.data import firewall
@@ -25,6 +23,7 @@ from adaptbench.execution.source_classes import unseen
 from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.weights import trained_method
+from adaptbench.records import checkout
 from adaptbench.records.compilation import Compilation, joined
 from adaptbench.records.confusion_files import matrices_file
 from adaptbench.records.jobspec import JobSpec, predictions_folder
@@ -223,7 +222,8 @@ def _snapshots(result: PlannedStage) -> list[Snapshot] | None:
 def environment() -> dict[str, str]:
     """Versions and machine, for the record."""
     versions = {name: metadata.version(name) for name in _VERSIONS if _installed(name)}
-    commit = _commit()
+    found = checkout.commit()
+    commit = {"commit": found} if found else {}
     return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
 
 
@@ -263,18 +263,3 @@ def _installed(name: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _commit() -> dict[str, str]:
-    """The checkout's commit, where there is one."""
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(plugins.ROOT), "describe", "--always", "--dirty"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"commit": answer.stdout.strip()}

@@ -24,7 +24,7 @@ from adaptbench.storage.atomic import write_text
 #: Flags about the file itself.
 _ABOUT_FILE = frozenset({"config", "write_config"})
 #: Flags about one call, which no file that is written holds.
-_ABOUT_CALL = _ABOUT_FILE | {"dry_run", "yes"}
+_ABOUT_CALL = _ABOUT_FILE | {"dry_run", "yes", "launcher", "cluster", "requeue"}
 #: Flags of the form KEY=VALUE: mappings in a file, of which the command line replaces single keys.
 _MAPPINGS: dict[str, Any] = {"set": dict[str, Any], "data_path": dict[str, Path]}
 _TRACKING = tuple(field.name for field in fields(Tracking))

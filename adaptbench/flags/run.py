@@ -100,6 +100,13 @@ class Run:
     compile: Flag = False
     """Train with encoders, decoders and discriminators that torch's compiler has made faster, which makes other jobs;
     the first steps take minutes. A part that cannot be compiled is trained as it is, and its row says so."""
+    launcher: Literal["local", "slurm"] = "local"
+    """Who runs the jobs: this command, or workers that it submits to Slurm and that go on without it, see
+    docs/clusters.md; with --dry-run their scripts are shown."""
+    cluster: Annotated[Path | None, words("FILE.yaml")] = None
+    """What workers ask Slurm for: partition, account, time and so on."""
+    requeue: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """How often a worker that comes to its time limit on Slurm goes on with another one."""
     dry_run: Flag = False
     """Show the plan, with time and memory as far as finished runs of OUT or the committed board tell, and stop."""
     yes: Annotated[Flag, tyro.conf.arg(aliases=["-y"])] = False

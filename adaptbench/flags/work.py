@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -33,7 +33,12 @@ class Work(Run):
     only_failed: Flag = False
     """Take only jobs that failed, were interrupted or ran out of time. By default workers leave alone what failed or
     ran out of time."""
+    submission: Annotated[Path | None, words("FILE.json")] = None
+    """Take only the jobs of this file, which --launcher slurm writes, and none if code or plan have changed since."""
     write_config: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
+    launcher: tyro.conf.Suppress[tyro.conf.Fixed[Literal["local", "slurm"]]] = "local"
+    cluster: tyro.conf.Suppress[tyro.conf.Fixed[Path | None]] = None
+    requeue: tyro.conf.Suppress[tyro.conf.Fixed[int]] = 0
     dry_run: _NotHere = False
     yes: _NotHere = False
     force: _NotHere = False

@@ -13,10 +13,17 @@ from adaptbench.errors import UsageError, unknown_name
 _DRIVER = "libcuda.so.1"
 
 
-def device_name(name: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` is the GPU where there is one, and ``cuda`` a UsageError where not."""
+def device_name(name: str, *, elsewhere: bool = False) -> str:
+    """``cpu`` or ``cuda``; ``auto`` is the GPU where there is one, and ``cuda`` a UsageError where not.
+
+    What is run ``elsewhere`` has to say which, since the GPUs of this machine tell nothing.
+    """
     if name not in ("auto", "cpu", "cuda"):
         raise unknown_name("device", name, ("auto", "cpu", "cuda"))
+    if elsewhere and name == "auto":
+        raise UsageError("--device auto: jobs will run on other machines. Say --device cuda or --device cpu.")
+    if elsewhere:
+        return name
     usable = bool(gpus())
     if name == "cuda" and not usable:
         raise UsageError("--device cuda: torch sees no usable GPU on this machine. Use --device cpu.")

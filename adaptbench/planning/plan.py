@@ -234,7 +234,7 @@ def _job(
     if request.limit is not None:
         stated = stated_iterations(settings)
         settings.update({name: min(number, request.limit) for name, number in stated.items()})
-    device = device_name(request.device)
+    device = device_name(request.device, elsewhere=request.elsewhere)
     require_precision(request.precision, device)
     group = group_identity(
         [method.name, method.version],

@@ -31,6 +31,7 @@ class Request:
         devices: processes that train one job together, each on a device of its own.
         precision: number format of the networks while they train.
         compiled: whether the networks are compiled then.
+        elsewhere: whether jobs will be run on other machines than this one.
     """
 
     methods: Sequence[str] = ("all",)
@@ -54,6 +55,7 @@ class Request:
     precision: Precision = FLOAT32
     compiled: bool = False
     device: str = "auto"
+    elsewhere: bool = False
     plugins: Sequence[Path] = ()
     study: str | None = None
 

@@ -31,6 +31,9 @@ _PATIENCE_SECONDS = claims.DYING_SECONDS + 1
 #: How jobs end that are neither done nor skipped.
 _NOT_FINISHED = (State.FAILED, State.INTERRUPTED, State.TIMEOUT)
 
+#: How jobs ended that workers leave alone, but with --only-failed.
+LEFT_ALONE = (State.FAILED, State.TIMEOUT)
+
 
 def to_do(jobs: Sequence[Job]) -> list[Job]:
     """The jobs that are neither done nor skipped."""
