@@ -221,7 +221,7 @@ def _stand_in(folder: Path, turn: int, seconds: float) -> int:
         if not (folder / "done").exists() and not _worked(folder, seconds, stop, claim):
             write_status(folder, Status(state=State.INTERRUPTED))
             return EXIT_INTERRUPTED
-        (folder / "record.json").write_text(json.dumps({}))
+        _note_done(folder)
         write_status(folder, Status(state=State.DONE))
     return 0
 
@@ -237,6 +237,10 @@ def _worked(folder: Path, seconds: float, stop: Callable[[], bool], claim: claim
         _die()
     _add(folder / "done")
     return True
+
+
+def _note_done(folder: Path) -> None:
+    (folder / "record.json").write_text(json.dumps({}))
 
 
 def _die() -> None:
