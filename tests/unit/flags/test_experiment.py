@@ -85,7 +85,7 @@ def stated(command: Run) -> dict[str, Any]:
 
 def test_every_flag_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert stated(EVERYTHING).keys() == {field.name for field in fields(Run)} - {
-        *("config", "write_config", "dry_run", "yes")
+        *("config", "write_config", "dry_run", "yes", "launcher", "cluster", "requeue")
     }
     file = tmp_path / "experiment.yaml"
     experiment.save(EVERYTHING, file)

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from made_jobs import made_job as job
 
 from adaptbench.contracts.resources import Resources
 from adaptbench.execution.slurm.kinds import kinds_of
 from adaptbench.planning.estimates import Estimate
 from adaptbench.planning.plan import Job
-from adaptbench.records.jobspec import State
 
 #: 10 GB, with what is added to it 11.
 TEN = Estimate(60.0, 10e9 / 2**20)
-
-
-def job(name: str, **changed: Any) -> Job:
-    spec = {
-        "method": name,
-        "device": "cuda",
-        "profile": "paper",
-        "overrides": {},
-        "compiled": False,
-        "devices": 1,
-    }
-    return Job(cast("Any", SimpleNamespace(**{**spec, "threads": 8, **changed})), Path(name), State.PLANNED)
 
 
 def sizes(

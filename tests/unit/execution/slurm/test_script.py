@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_jobs import made_job as job
 
 from adaptbench.execution.slurm.cluster import Cluster
 from adaptbench.execution.slurm.kinds import Kind
 from adaptbench.execution.slurm.script import Array
-
-from .test_kinds import job
 
 #: Ends when it is asked to stop, a little later; counts how often.
 WORKER = """
