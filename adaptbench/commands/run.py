@@ -56,6 +56,8 @@ def execute(command: Run) -> int:
         say(console, f"written {command.write_config}")
     if command.launcher == "slurm":
         return _submitted(console, command, chosen) or left_out
+    if command.cluster is not None or command.requeue:
+        raise UsageError("--cluster and --requeue are for workers on Slurm. Say --launcher slurm, too.")
     machine = machine_for("cuda" if any(job.spec.device == "cuda" for job in chosen.jobs) else "cpu")
     concurrency = concurrency_of(console, command, machine, len(to_do(chosen.jobs)))
     if command.dry_run:

@@ -132,6 +132,21 @@ def test_what_makes_no_sense(
     assert not Path("calls.txt").exists()
 
 
+@pytest.mark.parametrize("words", [["--cluster", "cluster.yaml"], ["--requeue", "1"]])
+def test_a_scheduler_that_is_not_asked_for(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main([*WORDS, *words]) == 2
+    assert "Say --launcher slurm, too." in capsys.readouterr().err
+
+
+def test_a_worker_is_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Though its file may say who runs the jobs of ``run``."""
+    Path("experiment.yaml").write_text(
+        "methods: [dacs]\nlauncher: slurm\nrequeue: 3\nout: out\nonly_failed: true\n"
+    )
+    assert main(["work", "--plan", "experiment.yaml"]) == 0
+    assert "No free job is left" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("program", ["sbatch", "scontrol"])
 def test_no_scheduler(scheduler: Path, capsys: pytest.CaptureFixture[str], program: str) -> None:
     (scheduler / program).unlink()
