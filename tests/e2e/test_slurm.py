@@ -51,27 +51,28 @@ def test_walk_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     job = re.findall(r"scancel (\d+) ", ours(submit, out, tmp_path))[0]
     assert len(tasks(job)) == 2
-    wait_until(lambda: is_amid(out, jobs=2), "two jobs that run")
-    assert "2 running" in ours(status, out, tmp_path)
+    wait_until(lambda: len(running_jobs(out)) == 2, "two jobs that run")
+    assert re.search(r"[12] running", ours(status, out, tmp_path))
     theirs(cancel, job)
     wait_until(lambda: [*tasks(job)] == [f"{job}_0"], "the end of the cancelled task")
 
     node = tasks(job)[f"{job}_0"][1]
     theirs(drain, job, node)
-    wait_until(lambda: is_amid(out, jobs=1), "a job that goes on where nothing is begun any more")
+    wait_until(lambda: is_amid(out), "a job that goes on where nothing is begun any more")
     assert tasks(job)[f"{job}_0"] == ("RUNNING", node)
     theirs(signal, job)
     wait_until(lambda: tasks(job)[f"{job}_0"][0] == "PENDING", "a task that was requeued")
     assert not running_jobs(out)
     theirs(start, job)
-    wait_until(lambda: is_amid(out, jobs=1), "a task that goes on")
+    wait_until(lambda: running_jobs(out), "a task that goes on")
     assert tasks(job)[f"{job}_0"][1] not in ("", node)
 
     wait_until(lambda: not tasks(job), "the end of the array")
     assert "ExitCode=0:0" in said("scontrol", "show", "job", f"{job}_0")
     jobs = overview(out).jobs
     assert [one.standing for one in jobs] == [Standing.DONE] * 6, logs(out)
-    assert sum(lines(one.folder / "begun") for one in jobs) == 6 + 2, logs(out)  # two were stopped
+    again = sum(lines(one.folder / "begun") for one in jobs) - 6
+    assert again in (1, 2), logs(out)  # the task that was cancelled may have been between two jobs
     assert [(lines(one.folder / "parts"), lines(one.folder / "done")) for one in jobs] == [(PARTS, 1)] * 6
 
 
@@ -100,10 +101,9 @@ def running_jobs(out: Path) -> list[Path]:
     return [one.folder for one in overview(out).jobs if one.standing is Standing.RUNNING]
 
 
-def is_amid(out: Path, jobs: int) -> bool:
-    """Whether so many jobs run, and none of them is about to begin or to end."""
-    done = [lines(folder / "parts") for folder in running_jobs(out)]
-    return len(done) == jobs and all(0 < parts <= PARTS // 2 for parts in done)
+def is_amid(out: Path) -> bool:
+    """Whether a job runs that is about neither to begin nor to end."""
+    return any(0 < lines(folder / "parts") <= PARTS // 2 for folder in running_jobs(out))
 
 
 def lines(path: Path) -> int:
