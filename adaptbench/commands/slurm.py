@@ -41,7 +41,7 @@ def execute(console: Console, command: Run, plan: Plan) -> None:
     submission = submission_of(jobs, command.out.resolve())
     arrays = _arrays(command, cluster, jobs, submission) if jobs else []
     if command.dry_run:
-        dry_run.show(console, plan, command.out, sum(array.tasks for array in arrays))
+        dry_run.show(console, plan, command.out, max(1, sum(array.tasks for array in arrays)))
         _show(console, arrays)
         return
     for array in arrays:

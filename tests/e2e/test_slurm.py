@@ -44,7 +44,7 @@ def test_walk_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One task cancelled, one signalled and requeued, one node drained: every job is done, and once."""
     cluster, commands = blocks()
     submit, status, cancel, drain, signal, start = commands
-    out = tmp_path / "results"
+    out = tmp_path / "my results"
     monkeypatch.chdir(tmp_path)
     worker = shlex.join([sys.executable, str(Path(__file__).with_name("slurm_worker.py"))])
     Path("cluster.yaml").write_text(f"{cluster}python: {worker}\n")
@@ -78,7 +78,9 @@ def test_walk_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ours(command: str, out: Path, tmp_path: Path) -> str:
     """Calls a command of ours, on the CPU."""
-    words = shlex.split(command.replace("SHARED/results", str(out)).replace("--device cuda", "--device cpu"))
+    words = shlex.split(
+        command.replace("SHARED/results", shlex.quote(str(out))).replace("--device cuda", "--device cpu")
+    )
     assert words[:2] == ["python", "run_all.py"]
     answer = call(words[2:], {"ADAPTBENCH_CACHE": str(tmp_path / "cache")})
     assert answer.code == 0, answer.output
