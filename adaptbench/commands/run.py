@@ -160,6 +160,7 @@ def request_of(command: Run) -> Request:
         checkpoint=command.checkpoint,
         activation_checkpointing=command.activation_checkpointing,
         image_cache=None if command.image_cache is None else command.image_cache.expanduser(),
+        keep_weights=command.keep_weights,
         devices=command.devices,
         elsewhere=command.launcher == "slurm",
         precision=command.precision,

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adaptbench import signals
-from adaptbench.errors import InterruptedTrainingError
+from adaptbench.contracts.keeping import KEEP_ALL
+from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.execution import scoring
-from adaptbench.execution.job_context import open_job_context
+from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import (
     EXIT_FAILED,
@@ -25,9 +26,10 @@ from adaptbench.execution.launch.endings import (
     keep_traceback,
     reason_of,
 )
+from adaptbench.execution.stages import cleaning
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.run import StageTakenError, end_of_claim, run_all
-from adaptbench.records import jobspec
+from adaptbench.records import formatting, jobspec
 from adaptbench.records.jobspec import State, Status
 from adaptbench.records.kept import load_kept
 from adaptbench.records.record import Record, save_record
@@ -108,6 +110,19 @@ def _run(folder: Path, stop: Callable[[], bool], claim: Claim) -> None:
     jobspec.write_status(folder, _done(record))
     for one in record.scores:
         say(f"{one.split}: mIoU {one.miou:.2f} ({one.class_set}, {one.provenance} data)")
+    if spec.keep_weights != KEEP_ALL:
+        _clean(context)
+
+
+def _clean(context: JobContext) -> None:
+    """Removes what is not to be kept of the job's stages; it is done whether that succeeds or not."""
+    try:
+        removed = cleaning.remove(context.out, job=context.folder)
+    except (RunStateError, OSError) as error:
+        say(f"weights are kept: {error}")
+        return
+    size = formatting.memory(sum(one.size for one in removed) / 2**20)
+    say(f"removed {size} of weights and pseudo-labels (--keep-weights {context.spec.keep_weights})")
 
 
 def _done(record: Record) -> Status:

@@ -73,10 +73,15 @@ def open_job_context(spec: JobSpec, folder: Path) -> JobContext:
         DataError: a dataset's folder is gone.
         RunStateError: the device does not exist here.
     """
-    registry = plugins.discover(Path(path) for path in spec.plugins)
-    benchmark = plugins.load(registry.find("benchmark", spec.benchmark))
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise RunStateError("--device cuda: this machine has no usable GPU. Use --device cpu.")
+    return described(spec, folder)
+
+
+def described(spec: JobSpec, folder: Path) -> JobContext:
+    """The same for who does not run it, on any machine that has the data."""
+    registry = plugins.discover(Path(path) for path in spec.plugins)
+    benchmark = plugins.load(registry.find("benchmark", spec.benchmark))
     datasets = {
         name: sources.dataset_class(registry, name)(Path(source.root)) for name, source in spec.data.items()
     }

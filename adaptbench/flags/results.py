@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
+from adaptbench.contracts.keeping import KeepWeights
 from adaptbench.flags.options import NO_TRACKING, Flag, Json, Out, TrackingFlags, words
 
 
@@ -115,6 +116,22 @@ class Merge:
     out: Out = Path("results")
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further methods and benchmarks."""
+
+
+@dataclass(frozen=True)
+class Clean:
+    """Remove what finished runs no longer need: weights, pseudo-labels, checkpoints, and stages of deleted runs."""
+
+    examples: ClassVar[tuple[str, ...]] = ("--dry-run", "--keep-weights last", "--keep-weights none --yes")
+
+    out: Out = Path("results")
+    keep_weights: Annotated[KeepWeights | None, words("{all,last,none}")] = None
+    """What stays of every finished run: all weights and pseudo-labels; last: the weights that were scored; none. By
+    default what each run was told to keep."""
+    dry_run: Flag = False
+    """Show what would go, and stop."""
+    yes: Annotated[Flag, tyro.conf.arg(aliases=["-y"])] = False
+    """Remove it without a question."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import tyro
 
 from adaptbench.contracts.benchmark import CheckpointRule
+from adaptbench.contracts.keeping import KEEP_ALL, KeepWeights
 from adaptbench.contracts.precision import Precision
 from adaptbench.contracts.profiles import ProfileName
 from adaptbench.contracts.protocols import DEFAULT
@@ -88,6 +89,9 @@ class Run:
     """Train MiT encoders with less memory and more time: what a block computed is computed again when its gradient is
     due. The numbers stay the same."""
     image_cache: ImageCache = None
+    keep_weights: KeepWeights = KEEP_ALL
+    """What stays of the weights of a job once it is done, and of pseudo-labels: all; last: the weights that are scored;
+    none. What another job has been told to keep, or still needs, stays. Of jobs that are done already, see clean."""
     devices: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """GPUs (or on a CPU processes) that train one job together: each computes networks on its share of every batch, and
     the numbers are those of one device, to rounding. A training uses no more of them than its batches have images."""

@@ -29,8 +29,12 @@ from adaptbench.planning.request import Request
 from adaptbench.planning.shown_sizes import size_notes
 from adaptbench.planning.study_plan import Asked, asked_for, methods_of, require_distinct
 from adaptbench.records import jobspec, kept
+from adaptbench.records.curves import stage_folders
 from adaptbench.records.jobspec import DataSource, JobSpec, State, content_hash, load_job, read_status
 from adaptbench.records.record import load_record
+
+#: Of a finished job that is to be scored on further splits.
+_TRAINED_AGAIN = "Without weights, which were removed, further splits are scored after another training."
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Job:
 
     Attributes:
         state: where it stands: done, interrupted, failed or planned, or skipped.
-        reason: why it is skipped, or why it failed before.
+        reason: why it is skipped, or why it failed before, or why it is trained again.
         iterations: of the trainings of its stages, in order; none of a job that is skipped.
     """
 
@@ -111,6 +115,8 @@ def make_plan(request: Request) -> Plan:
                 if study:
                     require_distinct(study, chosen, one.label, variants.setdefault(job.folder, one.label))
     _require_paths_used(request.data_paths, registry, located)
+    if again := sum(job.reason == _TRAINED_AGAIN for job in jobs.values()):
+        notes.append(f"{again} finished {'job is' if again == 1 else 'jobs are'} planned. {_TRAINED_AGAIN}")
     notes += size_notes(registry, [job.spec for job in jobs.values() if job.state != State.SKIPPED])
     return Plan(list(jobs.values()), broken, notes, study, variants)
 
@@ -287,6 +293,7 @@ def _not_hashed(request: Request) -> dict[str, Any]:
         "debug_pictures": request.debug_images,
         "activation_checkpointing": request.activation_checkpointing,
         "image_cache": None if request.image_cache is None else os.path.realpath(request.image_cache),
+        "keep_weights": request.keep_weights,
         "devices": request.devices,
         "plugins": [os.path.realpath(path) for path in request.plugins],
     }
@@ -370,6 +377,12 @@ def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:
         if record.covers(spec.also):
             return Job(spec, folder, State.DONE)
         if status.state is State.DONE:
-            return Job(spec, folder, State.PLANNED)  # only further splits are to be scored
+            reason = "" if _has_weights(folder) else _TRAINED_AGAIN
+            return Job(spec, folder, State.PLANNED, reason)  # only further splits are to be scored
     state = State.INTERRUPTED if status.state is State.DONE else status.state
     return Job(spec, folder, state, status.reason)
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether the last stage of a finished job has any weights."""
+    return any(any(stage.glob("*.safetensors")) for stage in stage_folders(folder)[-1:])

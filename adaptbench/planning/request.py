@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adaptbench.contracts.benchmark import CheckpointRule
+from adaptbench.contracts.keeping import KEEP_ALL, KeepWeights
 from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import DEFAULT
@@ -28,6 +29,7 @@ class Request:
         debug_images: iterations from one debug image to the next; None = none.
         activation_checkpointing: whether encoders that can do it recompute their activations.
         image_cache: folder in which decoded images are kept; None = they are not.
+        keep_weights: what stays of the stages of a job once it is done.
         devices: processes that train one job together, each on a device of its own.
         precision: number format of the networks while they train.
         compiled: whether the networks are compiled then.
@@ -51,6 +53,7 @@ class Request:
     debug_images: int | None = None
     activation_checkpointing: bool = False
     image_cache: Path | None = None
+    keep_weights: KeepWeights = KEEP_ALL
     devices: int = 1
     precision: Precision = FLOAT32
     compiled: bool = False

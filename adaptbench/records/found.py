@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,14 @@ def in_order(records: Iterable[Record]) -> list[Record]:
     Two records of one job differ in ``cost`` and ``environment`` at most. Which of them is kept depends
     on their content alone, never on the order they came in.
     """
-    ordered = sorted(records, key=lambda r: (r.benchmark, r.method, r.seed, r.job_hash, r.model_dump_json()))
+    kept = list(records)
+    times = Counter(record.job_hash for record in kept)
+
+    def place(record: Record) -> tuple[str, str, int, str, str]:
+        content = record.model_dump_json() if times[record.job_hash] > 1 else ""  # which takes long
+        return record.benchmark, record.method, record.seed, record.job_hash, content
+
+    ordered = sorted(kept, key=place)
     return list({record.job_hash: record for record in reversed(ordered)}.values())[::-1]
 
 

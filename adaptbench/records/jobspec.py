@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from adaptbench.contracts.keeping import KEEP_ALL, KeepWeights
 from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.records import documents
@@ -91,6 +92,8 @@ class JobSpec(Part):
     image_cache: str | None = None
     #: Processes that train together, each on a device of its own, of one batch as on one device; in no hash.
     devices: int = 1
+    #: What stays of its stages once it is done; in no hash.
+    keep_weights: KeepWeights = KEEP_ALL
     #: Processes that load data beside a training, and threads beside a scoring; in no hash.
     workers: int = 0
     #: Number format of the networks while they train.

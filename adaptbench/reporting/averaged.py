@@ -15,8 +15,7 @@ def average_of(board: Board) -> Average:
 
 def differs(board: Board) -> bool:
     """Whether the number of averaged classes is marked in every row: it may differ from row to row."""
-    counts = {count for row in board.finished for count in row.counted}
-    return average_of(board).absent != "labelled" or len(counts) > 1
+    return average_of(board).absent != "labelled" or len(board.counted) > 1
 
 
 def count(row: Row) -> str:

@@ -104,7 +104,7 @@ class Row:
         """Mean IoU of every seed in the ranked view, percent."""
         return tuple(record.scores[0].miou for record in self.records)
 
-    @property
+    @cached_property
     def counted(self) -> tuple[int, ...]:
         """Number of classes behind the mean IoU of every seed in the ranked view."""
         average = Average.of(self.first.ranking)
@@ -190,10 +190,15 @@ class Board:
         """All records behind it."""
         return [record for row in self.all_rows for record in row.records]
 
-    @property
+    @cached_property
     def ranked(self) -> tuple[Row, ...]:
         """The rows that take part in the ranking, best first."""
         return tuple(row for row in self.rows if row.standing == "ranked")
+
+    @cached_property
+    def counted(self) -> frozenset[int]:
+        """The numbers of classes behind the means of all finished rows and their seeds."""
+        return frozenset(count for row in self.finished for count in row.counted)
 
     @property
     def images(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,9 +23,9 @@ def details(firsts: Mapping[str, Record]) -> dict[str, str]:
             if differs and (_is_chosen(name) or ambiguous):
                 for key, one in facets.items():
                     parts[key] += [one[name]] if name in one else []
+        alike = Counter(map(tuple, parts.values()))
         for key, own in parts.items():
-            shared = list(parts.values()).count(own) > 1
-            found[key] = ", ".join([*own, f"group {key[:8]}"] if shared else own)
+            found[key] = ", ".join([*own, f"group {key[:8]}"] if alike[tuple(own)] > 1 else own)
     return found
 
 

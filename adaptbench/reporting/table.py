@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -31,7 +32,7 @@ class Table(Generic[R]):
     columns: Sequence[Column[R]]
     lines: Sequence[R]
 
-    @property
+    @cached_property
     def shown(self) -> list[Column[R]]:
         """The columns for people."""
         return [

@@ -183,8 +183,18 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         overrides=spec.overrides,
         weights_sha256=record.weights_sha256,
         plugins=tuple(brought),
-        fill=lambda: filled_method(task, stage, weights),
+        fill=lambda: filled_method(task, stage, _there(weights, folder)),
     )
+
+
+def _there(weights: Path, run: Path) -> Path:
+    """The file of a run's weights; a RunStateError if it was removed."""
+    if not weights.exists():
+        raise RunStateError(
+            f"The run {run} has no weights any more ({weights}): clean and --keep-weights remove them. Call its "
+            "run_all.py command again with --force to train it anew."
+        )
+    return weights
 
 
 def _weights(selection: Selection | None) -> str:

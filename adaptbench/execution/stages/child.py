@@ -28,7 +28,7 @@ from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import ending, keep_traceback, reason_of
 from adaptbench.execution.stages.data import cached, target_images, training_data
-from adaptbench.execution.stages.planned import METRICS, PlannedStage, label_free_file, plan_stages
+from adaptbench.execution.stages.planned import METRICS, RESULT, PlannedStage, label_free_file, plan_stages
 from adaptbench.execution.stages.progress import Progress, say
 from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, draw_sheet, write_table
 from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
@@ -169,7 +169,7 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     }
     if loop.compilation is not None:
         result["compilation"] = loop.compilation.model_dump()
-    sealed_json.write(entry.folder / "result.json", result)
+    sealed_json.write(entry.folder / RESULT, result)
 
 
 def _score_snapshots(context: JobContext, entry: PlannedStage, stop: Callable[[], bool]) -> None:
@@ -208,7 +208,7 @@ def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
         label_images(method, entry.stage.labeller, shown, kept, progress.report, stop)
     firewall.require_intact()
     cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(context)}
-    sealed_json.write(entry.folder / "result.json", cost)
+    sealed_json.write(entry.folder / RESULT, cost)
 
 
 def _count_classes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from adaptbench import networks
 from adaptbench.contracts.benchmark import CheckpointRule
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.precision import in_identity
-from adaptbench.data import firewall
+from adaptbench.data import firewall, pseudo_labels
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.stages.choice import Selection, seen_digest, selection_by, weights_name
 from adaptbench.execution.stages.data import labelled_refs
@@ -18,6 +19,8 @@ from adaptbench.records.jobspec import JobSpec, content_hash
 from adaptbench.storage import sealed_json
 from adaptbench.storage.plain_files import file_digest
 
+#: What a finished stage has cost; written last.
+RESULT = "result.json"
 #: What ``result.json`` calls the sha256 of a stage's log; None where nothing was logged, not there in older versions.
 METRICS = "metrics"
 
@@ -71,8 +74,13 @@ class PlannedStage:
     @property
     def trained(self) -> bool:
         """Whether the training, or the labelling, is finished and its result is there."""
-        made = self.last_weights.exists() or self.stage.labeller is not None
-        return made and (self.folder / "result.json").exists()
+        made = self.last_weights if self.stage.labeller is None else self.folder / pseudo_labels.TABLE
+        return made.exists() and self.was_trained
+
+    @property
+    def was_trained(self) -> bool:
+        """Whether it was finished once; its result may have been removed since."""
+        return (self.folder / RESULT).exists()
 
     @property
     def done(self) -> bool:
@@ -84,7 +92,7 @@ class PlannedStage:
 
         Joules are missing or None where nobody counted them. With --compile ``compilation``, too, of a training.
         """
-        return sealed_json.read(self.folder / "result.json", self._way_out)
+        return sealed_json.read(self.folder / RESULT, self._way_out)
 
     def metrics(self) -> Path:
         """The log of its training, which need not be there: records say of pseudo-labels what was logged.
@@ -116,6 +124,15 @@ def plan_stages(context: JobContext) -> list[PlannedStage]:
         stage_hash = content_hash(identity(context, entry))
         planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
     return planned
+
+
+def asked_for(planned: Sequence[PlannedStage]) -> set[str]:
+    """Hashes of the stages whose results are used: the last one, and what those begin with that are not done."""
+    asked = {planned[-1].hash}
+    for entry in reversed(planned):
+        if entry.hash in asked and not entry.done:
+            asked |= {earlier.hash for earlier in (entry.start, entry.labels) if earlier is not None}
+    return asked
 
 
 def selection_of(spec: JobSpec, stage: Stage) -> Selection | None:

@@ -16,7 +16,8 @@ from adaptbench.errors import FirewallError, InterruptedTrainingError, RunStateE
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.launch.endings import ending
 from adaptbench.execution.stages import child
-from adaptbench.execution.stages.planned import PlannedStage, identity, plan_stages
+from adaptbench.execution.stages.cleaning import wait_until_removed
+from adaptbench.execution.stages.planned import RESULT, PlannedStage, asked_for, identity, plan_stages
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.sealing import Outside
 from adaptbench.execution.stages.selection import complete, remove_others, select
@@ -50,13 +51,18 @@ def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]
         RunStateError: a training failed; its traceback is in the job's folder.
         StageTakenError: another job trains a stage; those before it are done.
     """
+    wait_until_removed(context.out, stop)
     planned = plan_stages(context)
+    asked = asked_for(planned)
     for index, entry in enumerate(planned):
         entry.folder.mkdir(parents=True, exist_ok=True)
         link_stage(context.folder, entry.stage.name, entry.folder, index)
         write_status(context.folder, Status(state=State.RUNNING, stage=entry.stage.name))
         if entry.done and entry.selection is None:
             say(f"{entry.stage.name}: done before, {entry.folder.name}")
+            continue
+        if entry.was_trained and entry.hash not in asked:
+            say(f"{entry.stage.name}: done before, its weights removed, {entry.folder.name}")
             continue
         with _claimed(entry):
             if entry.done:
@@ -66,6 +72,8 @@ def run_all(context: JobContext, stop: Callable[[], bool]) -> list[PlannedStage]
             if not entry.trained or (not entry.done and not complete(entry, context)):
                 facts = json.dumps(identity(context, entry), indent=1, sort_keys=True)
                 write_text(entry.folder / "stage.json", facts + "\n")
+                if not entry.trained:
+                    (entry.folder / RESULT).unlink(missing_ok=True)  # of weights that were removed
                 _train_in_child(context, index, entry, stop)
             if not entry.done:
                 select(context, entry, stop)
@@ -136,7 +144,7 @@ def _refused(heard: Connection) -> str | None:
 
 def _forget(entry: PlannedStage) -> None:
     """Deletes what a training was saved as and what it ended with, so that it cannot go on from there."""
-    for file in (entry.folder / "result.json", *entry.folder.rglob("checkpoint.safetensors")):
+    for file in (entry.folder / RESULT, *entry.folder.rglob("checkpoint.safetensors")):
         file.unlink(missing_ok=True)
 
 
