@@ -75,15 +75,25 @@ def open_job_context(spec: JobSpec, folder: Path) -> JobContext:
     """
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise RunStateError("--device cuda: this machine has no usable GPU. Use --device cpu.")
-    return described(spec, folder)
+    return _context(spec, folder, lacks_data=False)
 
 
 def described(spec: JobSpec, folder: Path) -> JobContext:
-    """The same for who does not run it, on any machine that has the data."""
+    """The same for who does not run it, on any machine: with the datasets that are there.
+
+    Raises:
+        PluginError: a plug-in cannot be loaded.
+    """
+    return _context(spec, folder, lacks_data=True)
+
+
+def _context(spec: JobSpec, folder: Path, *, lacks_data: bool) -> JobContext:
     registry = plugins.discover(Path(path) for path in spec.plugins)
     benchmark = plugins.load(registry.find("benchmark", spec.benchmark))
     datasets = {
-        name: sources.dataset_class(registry, name)(Path(source.root)) for name, source in spec.data.items()
+        name: sources.dataset_class(registry, name)(Path(source.root))
+        for name, source in spec.data.items()
+        if not lacks_data or Path(source.root).is_dir()
     }
     also = {
         text: sources.dataset_class(registry, SplitRef.parse(text).dataset)(Path(source.root))
@@ -116,6 +126,6 @@ def _closed_folders(
     unseen = [dataset.root for dataset in also.values() if dataset.root not in used]
     if benchmark.setting == "dg":
         scored = [ref.dataset for ref in benchmark.scored() if ref not in benchmark.source]
-        unseen += [datasets[name].root for name in dict.fromkeys(scored)]
+        unseen += [datasets[name].root for name in dict.fromkeys(scored) if name in datasets]
     kept = [] if spec.image_cache is None else [Path(spec.image_cache, image_cache.FOLDER)]
     return [*labels, *dict.fromkeys(unseen), *kept]

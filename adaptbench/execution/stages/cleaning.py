@@ -84,7 +84,7 @@ def leftovers(out: Path, keep: KeepWeights | None = None, job: Path | None = Non
     Raises:
         RunStateError: it cannot be told what a job needs or keeps.
     """
-    jobs, watch = _look(out), Watch()
+    jobs, watch = _look(out, None if job is None else load_job(job).seed), Watch()
     stages = _all_stages(out) if job is None else stage_folders(job)
     free = [one for one in stages if one.name not in jobs.needed and not watch.held(one)]
     return [found for stage in free for found in _of(stage, jobs.finished.get(stage.name, ()), keep)]
@@ -120,7 +120,8 @@ def wait_until_removed(out: Path, stop: Callable[[], bool]) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _look(out: Path) -> _Jobs:
+def _look(out: Path, seed: int | None) -> _Jobs:
+    """All jobs; what is needed by those with this seed alone if one is given, as stages of others have other seeds."""
     files, closed = documents.find(out, "runs", "job.json")
     if closed:
         raise _untold(closed[0].path, closed[0].reason)
@@ -132,14 +133,17 @@ def _look(out: Path) -> _Jobs:
             for name in own:
                 finished[name].append(folder)
         else:
-            needed.update(own, _planned(folder))
+            needed.update(own, _planned(folder, seed))
     return _Jobs(finished, frozenset(needed))
 
 
-def _planned(folder: Path) -> set[str]:
-    """Names of the stages of a job that may not have begun."""
+def _planned(folder: Path, seed: int | None = None) -> set[str]:
+    """Names of the stages of a job that may not have begun; none of one with another seed."""
     try:
-        return {entry.hash for entry in plan_stages(described(load_job(folder), folder))}
+        spec = load_job(folder)
+        if seed not in (None, spec.seed):
+            return set()
+        return {entry.hash for entry in plan_stages(described(spec, folder))}
     except Exception as error:  # of plug-ins, too
         raise _untold(str(folder), reason_of(error)) from error
 

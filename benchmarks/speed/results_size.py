@@ -1,0 +1,81 @@
+"""What the weights of a results folder take, by calculation: methods, seeds and benchmarks in a profile.
+
+``python benchmarks/speed/results_size.py`` plans the jobs, builds every network without memory, counts every stage
+once, as jobs share them, and prints what each ``--keep-weights`` leaves. Nothing is trained; data is not needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from adaptbench.contracts.method import Method, Stage
+from adaptbench.contracts.task import Task
+from adaptbench.execution.job_context import described
+from adaptbench.execution.stages.planned import PlannedStage, plan_stages
+from adaptbench.planning.plan import Job, make_plan
+from adaptbench.planning.request import Request
+from adaptbench.records.jobspec import State
+
+BENCHMARKS = ("gta5_to_cityscapes", "synthia_to_cityscapes", "cityscapes_to_acdc", "gta5_to_bdd100k", "gta5_dg")
+
+
+def main() -> None:
+    """Prints a line per method, and the sum of all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", default="paper")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--benchmarks", nargs="+", default=BENCHMARKS)
+    chosen = parser.parse_args()
+    jobs = [job for job in _planned(chosen) if job.state is not State.SKIPPED]
+    every, last = {}, {}
+    for job in jobs:
+        context = described(job.spec, job.folder)
+        stages = plan_stages(context)
+        for entry in stages:
+            every[entry.hash] = _size(context.task, entry)
+        last[stages[-1].hash] = every[stages[-1].hash]
+        if job.spec.seed == 0 and job.spec.benchmark == chosen.benchmarks[0]:
+            print(f"{job.spec.method}: {', '.join(f'{e.stage.name} {every[e.hash] / 2**20:.0f} MiB' for e in stages)}")
+    print(f"{len(jobs)} jobs, {len(every)} stages")
+    for name, kept in (("all", every), ("last", last)):
+        print(f"--keep-weights {name}: {sum(kept.values()) / 2**30:.0f} GiB")
+
+
+def _planned(chosen: argparse.Namespace) -> Iterable[Job]:
+    """All methods, from random weights, whose sizes are those of others."""
+    with tempfile.TemporaryDirectory() as out:
+        request = Request(
+            benchmarks=[f"minicity/{name}" for name in chosen.benchmarks],
+            seeds=range(chosen.seeds),
+            profile=chosen.profile,
+            settings=("pretraining=none",),
+            device="cpu",
+            out=Path(out),
+        )
+        return make_plan(request).jobs
+
+
+def _size(task: Task, entry: PlannedStage) -> int:
+    """Weights of a stage; none of one that makes labels. Units: bytes."""
+    return 0 if entry.stage.labeller else _bytes(task.classes.head, entry.stage.method, _text(entry.stage), task)
+
+
+@cache
+def _bytes(head: str, method: type[Method], settings: str, task: Task) -> int:
+    with torch.device("meta"):
+        built = method(task, method.Settings.model_validate_json(settings))
+    return sum(tensor.nbytes for tensor in built.state_dict().values())
+
+
+def _text(stage: Stage) -> str:
+    return stage.settings.model_dump_json()
+
+
+if __name__ == "__main__":
+    main()
