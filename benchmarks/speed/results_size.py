@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 import torch
 
-from adaptbench.contracts.method import Method, Stage
+from adaptbench.contracts.method import Stage
 from adaptbench.contracts.task import Task
 from adaptbench.execution.job_context import described
-from adaptbench.execution.stages.planned import PlannedStage, plan_stages
+from adaptbench.execution.stages.planned import plan_stages
 from adaptbench.planning.plan import Job, make_plan
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import State
 
-BENCHMARKS = ("gta5_to_cityscapes", "synthia_to_cityscapes", "cityscapes_to_acdc", "gta5_to_bdd100k", "gta5_dg")
+BENCHMARKS = (
+    "gta5_to_cityscapes",
+    "synthia_to_cityscapes",
+    "cityscapes_to_acdc",
+    "gta5_to_bdd100k",
+    "gta5_dg",
+)
 
 
 def main() -> None:
@@ -33,15 +38,19 @@ def main() -> None:
     parser.add_argument("--benchmarks", nargs="+", default=BENCHMARKS)
     chosen = parser.parse_args()
     jobs = [job for job in _planned(chosen) if job.state is not State.SKIPPED]
-    every, last = {}, {}
+    every: dict[str, int] = {}
+    last: dict[str, int] = {}
+    known: dict[Hashable, int] = {}
     for job in jobs:
         context = described(job.spec, job.folder)
         stages = plan_stages(context)
         for entry in stages:
-            every[entry.hash] = _size(context.task, entry)
+            every[entry.hash] = _size(context.task, entry.stage, known)
         last[stages[-1].hash] = every[stages[-1].hash]
         if job.spec.seed == 0 and job.spec.benchmark == chosen.benchmarks[0]:
-            print(f"{job.spec.method}: {', '.join(f'{e.stage.name} {every[e.hash] / 2**20:.0f} MiB' for e in stages)}")
+            print(
+                f"{job.spec.method}: {', '.join(f'{e.stage.name} {every[e.hash] / 2**20:.0f} MiB' for e in stages)}"
+            )
     print(f"{len(jobs)} jobs, {len(every)} stages")
     for name, kept in (("all", every), ("last", last)):
         print(f"--keep-weights {name}: {sum(kept.values()) / 2**30:.0f} GiB")
@@ -61,20 +70,16 @@ def _planned(chosen: argparse.Namespace) -> Iterable[Job]:
         return make_plan(request).jobs
 
 
-def _size(task: Task, entry: PlannedStage) -> int:
-    """Weights of a stage; none of one that makes labels. Units: bytes."""
-    return 0 if entry.stage.labeller else _bytes(task.classes.head, entry.stage.method, _text(entry.stage), task)
-
-
-@cache
-def _bytes(head: str, method: type[Method], settings: str, task: Task) -> int:
-    with torch.device("meta"):
-        built = method(task, method.Settings.model_validate_json(settings))
-    return sum(tensor.nbytes for tensor in built.state_dict().values())
-
-
-def _text(stage: Stage) -> str:
-    return stage.settings.model_dump_json()
+def _size(task: Task, stage: Stage, known: dict[Hashable, int]) -> int:
+    """Weights of a stage, built once per method, settings and classes; none of one that makes labels. Units: bytes."""
+    if stage.labeller is not None:
+        return 0
+    key = stage.method, stage.settings.model_dump_json(), task.class_set.name
+    if key not in known:
+        with torch.device("meta"):
+            built = stage.method(task, stage.settings)
+        known[key] = sum(tensor.nbytes for tensor in built.state_dict().values())
+    return known[key]
 
 
 if __name__ == "__main__":

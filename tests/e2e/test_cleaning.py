@@ -12,7 +12,9 @@ from adaptbench.cli import main
 from .bench import PLUGINS, Bench
 
 
-def test_what_is_removed_is_not_missed(bench: Callable[[str], Bench], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_removed_is_not_missed(
+    bench: Callable[[str], Bench], capsys: pytest.CaptureFixture[str]
+) -> None:
     made = replace(
         bench("cleaning"),
         plugins=(PLUGINS / "further.py", PLUGINS / "chained.py"),

@@ -48,7 +48,9 @@ def stage(tmp_path: Path) -> Callable[..., Path]:
 def job(tmp_path: Path, spec: JobSpec) -> Callable[..., Path]:
     """A job with its stages, told to keep something."""
 
-    def made(seed: int, *stages: str, keep: KeepWeights = "all", state: State = State.DONE, **ranking: str) -> Path:
+    def made(
+        seed: int, *stages: str, keep: KeepWeights = "all", state: State = State.DONE, **ranking: str
+    ) -> Path:
         folder = tmp_path / "runs" / "board" / "dacs" / f"{seed}-00000000"
         told = spec.model_copy(update={"keep_weights": keep, "ranking": {**spec.ranking, **ranking}})
         save_job(told, folder)
@@ -103,7 +105,9 @@ def test_the_chosen_snapshot_is_what_was_scored(tmp_path: Path, stage: Any, job:
     assert (folder / name).resolve(strict=True) == folder / snapshots[1]
 
 
-@pytest.mark.parametrize("state", [State.PLANNED, State.FAILED, State.INTERRUPTED, State.WAITING, State.RUNNING])
+@pytest.mark.parametrize(
+    "state", [State.PLANNED, State.FAILED, State.INTERRUPTED, State.WAITING, State.RUNNING]
+)
 def test_what_an_unfinished_job_may_need_stays(
     tmp_path: Path, stage: Any, job: Any, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
