@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import torch
@@ -31,43 +31,46 @@ BENCHMARKS = (
 
 
 def main() -> None:
-    """Prints a line per method, and the sum of all."""
+    """Prints a line per method, and the sums. Stages are never shared by seeds, so that one seed is planned."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default="paper")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--benchmarks", nargs="+", default=BENCHMARKS)
     chosen = parser.parse_args()
-    jobs = [job for job in _planned(chosen) if job.state is not State.SKIPPED]
     every: dict[str, int] = {}
     last: dict[str, int] = {}
     known: dict[Hashable, int] = {}
+    jobs = _planned(chosen.profile, chosen.benchmarks)
     for job in jobs:
         context = described(job.spec, job.folder)
         stages = plan_stages(context)
-        for entry in stages:
-            every[entry.hash] = _size(context.task, entry.stage, known)
-        last[stages[-1].hash] = every[stages[-1].hash]
-        if job.spec.seed == 0 and job.spec.benchmark == chosen.benchmarks[0]:
-            print(
-                f"{job.spec.method}: {', '.join(f'{e.stage.name} {every[e.hash] / 2**20:.0f} MiB' for e in stages)}"
-            )
-    print(f"{len(jobs)} jobs, {len(every)} stages")
+        sizes = [_size(context.task, entry.stage, known) for entry in stages]
+        every |= {entry.hash: size for entry, size in zip(stages, sizes, strict=True)}
+        last[stages[-1].hash] = sizes[-1]
+        told = ", ".join(
+            f"{e.stage.name} {size / 2**20:.0f} MiB" for e, size in zip(stages, sizes, strict=True)
+        )
+        _say(f"{job.spec.method} on {job.spec.benchmark}: {told}")
+    _say(f"{chosen.seeds * len(jobs)} jobs, {chosen.seeds * len(every)} stages")
     for name, kept in (("all", every), ("last", last)):
-        print(f"--keep-weights {name}: {sum(kept.values()) / 2**30:.0f} GiB")
+        _say(f"--keep-weights {name}: {chosen.seeds * sum(kept.values()) / 2**30:.0f} GiB")
 
 
-def _planned(chosen: argparse.Namespace) -> Iterable[Job]:
-    """All methods, from random weights, whose sizes are those of others."""
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+def _planned(profile: str, benchmarks: Sequence[str]) -> list[Job]:
+    """All methods, from random weights, whose sizes are those of others, on generated data, which need not be there."""
     with tempfile.TemporaryDirectory() as out:
         request = Request(
-            benchmarks=[f"minicity/{name}" for name in chosen.benchmarks],
-            seeds=range(chosen.seeds),
-            profile=chosen.profile,
+            benchmarks=[f"minicity/{name}" for name in benchmarks],
+            profile=profile,
             settings=("pretraining=none",),
             device="cpu",
             out=Path(out),
         )
-        return make_plan(request).jobs
+        return [job for job in make_plan(request).jobs if job.state is not State.SKIPPED]
 
 
 def _size(task: Task, stage: Stage, known: dict[Hashable, int]) -> int:

@@ -163,8 +163,8 @@ def _all_stages(out: Path) -> list[Path]:
 def _of(stage: Path, jobs: Sequence[Path], keep: KeepWeights | None) -> Iterator[Leftover]:
     """What may go of a stage that these finished jobs have, and no other."""
     if not jobs:
-        paths = [stage / RESULT, stage] if any(path.name != claims.FOLDER for path in stage.iterdir()) else []
-        yield from _leftovers(Kind.ABANDONED, stage, paths)
+        if any(path.name != claims.FOLDER for path in stage.iterdir()):
+            yield from _leftovers(Kind.ABANDONED, stage, [stage])
     elif (stage / RESULT).exists():
         kept = _kept(stage, jobs, keep)
         yield from _leftovers(Kind.CHECKPOINTS, stage, stage.rglob(_CHECKPOINT))
@@ -236,6 +236,7 @@ def _removed(part: Sequence[Leftover], claim: Claim) -> Sequence[Leftover]:
 def _delete(path: Path) -> None:
     try:
         if path.is_dir() and not path.is_symlink():
+            (path / RESULT).unlink(missing_ok=True)  # first: without it, half a stage counts as not trained
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

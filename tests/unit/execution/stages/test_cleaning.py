@@ -115,7 +115,7 @@ def test_what_an_unfinished_job_may_need_stays(
     job(0, "linked", "planned", "free")
     other = job(1, "linked", state=state)
     monkeypatch.setattr(cleaning, "_planned", lambda folder, _: {"planned"} if folder == other else set())
-    assert _names(tmp_path, "none") == {f"free/{WEIGHTS}", "deleted/result.json", "deleted"}
+    assert _names(tmp_path, "none") == {f"free/{WEIGHTS}", "deleted"}
 
 
 def test_nothing_goes_where_a_job_cannot_be_told(tmp_path: Path, stage: Any, job: Any) -> None:
@@ -166,6 +166,7 @@ def test_a_removal_may_end_anywhere(tmp_path: Path, stage: Any, job: Any, monkey
         with pytest.raises(RunStateError, match=r"cannot be removed: .*labels: "):
             remove(tmp_path, "none")
     assert not (folder / "labels.jsonl").exists(), "without it, it counts as not labelled"
+    assert (folder / "result.json").exists() and deleted.exists()
     monkeypatch.undo()
     assert {one.kind for one in remove(tmp_path, "none")} == {Kind.LABELS, Kind.ABANDONED}
     assert not deleted.exists() and not leftovers(tmp_path, "none")
