@@ -10,8 +10,10 @@ import argparse
 import tempfile
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from unittest import mock
 
 import torch
+from mmengine.model import BaseModule
 
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.task import Task
@@ -79,7 +81,7 @@ def _size(task: Task, stage: Stage, known: dict[Hashable, int]) -> int:
         return 0
     key = stage.method, stage.settings.model_dump_json(), task.class_set.name
     if key not in known:
-        with torch.device("meta"):
+        with torch.device("meta"), mock.patch.object(BaseModule, "init_weights", lambda _: None):
             built = stage.method(task, stage.settings)
         known[key] = sum(tensor.nbytes for tensor in built.state_dict().values())
     return known[key]

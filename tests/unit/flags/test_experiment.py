@@ -44,6 +44,7 @@ EVERYTHING = Run(
     checkpoint="snd",
     debug_images=5,
     activation_checkpointing=True,
+    keep_weights="last",
     devices=2,
     image_cache=Path("decoded"),
     workers=3,
