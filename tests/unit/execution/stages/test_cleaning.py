@@ -16,6 +16,7 @@ from adaptbench.execution.stages import cleaning
 from adaptbench.execution.stages.choice import selection_by, weights_name
 from adaptbench.execution.stages.cleaning import Kind, leftovers, remove, wait_until_removed
 from adaptbench.execution.stages.planned import PlannedStage, asked_for
+from adaptbench.planning import plan
 from adaptbench.planning.plan import make_plan
 from adaptbench.planning.request import Request
 from adaptbench.records.curves import link_stage
@@ -205,6 +206,15 @@ def test_a_finished_stage_asks_for_nothing_before_it(done: str, expected: str) -
     b = _entry("b", done="b" in done, start=a)
     c = _entry("c", done="c" in done, start=a, labels=b)
     assert asked_for([a, b, c]) == {*expected}
+
+
+def test_a_plan_sees_whether_weights_are_there(tmp_path: Path, stage: Any, job: Any) -> None:
+    stage("a"), stage("b")
+    folder = job(0, "a", "b")
+    remove(tmp_path, "last")
+    assert plan._has_weights(folder)
+    remove(tmp_path, "none")
+    assert not plan._has_weights(folder)
 
 
 def test_the_verb_shows_asks_and_removes(
