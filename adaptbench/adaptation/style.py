@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptbench.ranks.whole_batch import own_rows, whole_rows
+from adaptbench.ranks.whole_batch import drawn_rows
 
 _STD_EPSILON = 1e-7
 _SMALLEST_PROBABILITY = 1e-7
@@ -151,10 +151,12 @@ class StyleHallucination(nn.Module):
         Raises:
             RuntimeError: the pass is not inside a `drawing` block.
         """
+        return hallucinate(features, drawn_rows(self._weights, features.shape[0]), self.base)
+
+    def _weights(self, images: int) -> Tensor:
         if self._draw is None:
             raise RuntimeError("style hallucination: a training pass outside of `with module.drawing(...)`")
-        weights = own_rows(self._draw(whole_rows(features.shape[0])))
-        return hallucinate(features, weights, self.base)
+        return self._draw(images)
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ class Line:
 
 def execute(command: Bench) -> int:
     """Prints a line per training and variant and keeps them as JSON; 1 if one could not be measured."""
-    require_positive(command, "steps")
+    require_positive(command, "steps", "accumulate")
     shown = console(command.json)
     lines: list[Line] = []
     for line in _measured(command):
@@ -103,6 +103,7 @@ def _planned(command: Bench, precision: Precision, compiled: bool) -> Sequence[J
             activation_checkpointing=command.activation_checkpointing,
             precision=precision,
             compiled=compiled,
+            accumulate=command.accumulate,
             device=command.device,
             plugins=command.plugins,
         )

@@ -130,11 +130,7 @@ def request_of(command: Run) -> Request:
             f"--study {command.study} says itself which networks are compared. Put all of it on another one with "
             "--set network=NAME."
         )
-    require_positive(command, "limit", "jobs", "debug_images", "devices")
-    if command.compile and command.devices > 1:
-        raise UsageError(
-            "--compile: parts that several devices share are not compiled. Leave it or --devices out."
-        )
+    require_positive(command, "limit", "jobs", "debug_images", "devices", "accumulate")
     if command.workers is not None and command.workers < 0:
         raise UsageError(
             f"--workers {command.workers}: give 0, with which a training loads its data itself, or more."
@@ -165,6 +161,7 @@ def request_of(command: Run) -> Request:
         elsewhere=command.launcher == "slurm",
         precision=command.precision,
         compiled=command.compile,
+        accumulate=command.accumulate,
         device=command.device,
         plugins=(*command.plugins, *plugin_files),
         study=command.study,

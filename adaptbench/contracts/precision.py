@@ -1,4 +1,4 @@
-"""How the networks of a training compute: number formats, and whether they are compiled."""
+"""How the networks of a training compute: number formats, whether they are compiled, and a step in how many parts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ def require_precision(precision: Precision, device: str) -> None:
         )
 
 
-def is_usual(precision: Precision, *, compiled: bool) -> bool:
-    """Whether networks compute as all did once: in float32, as they are written."""
-    return precision == FLOAT32 and not compiled
+def is_usual(precision: Precision, *, compiled: bool, accumulate: int) -> bool:
+    """Whether networks compute as all did once: in float32, as they are written, a step at once."""
+    return not in_identity(precision, compiled=compiled, accumulate=accumulate)
 
 
-def in_identity(precision: Precision, *, compiled: bool) -> dict[str, Any]:
+def in_identity(precision: Precision, *, compiled: bool, accumulate: int) -> dict[str, Any]:
     """The entries of a hash; none for what is usual."""
     short: dict[str, Any] = {} if precision == FLOAT32 else {"precision": precision}
-    return {**short, "compiled": True} if compiled else short
+    parts = {} if accumulate == 1 else {"accumulate": accumulate}
+    return {**short, **({"compiled": True} if compiled else {}), **parts}

@@ -140,6 +140,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         settings_origin=spec.settings_origin,
         precision=spec.precision,
         compilation=_compilation(spec, results),
+        accumulate=spec.accumulate,
         overrides=spec.overrides,
         data=_data(spec),
         shown_sizes=_shown_sizes(context, results[-1]),

@@ -33,6 +33,7 @@ from adaptbench.planning.plan import method_class
 from adaptbench.records.compilation import Compilation
 from adaptbench.records.jobspec import JobSpec
 from adaptbench.training import precision
+from adaptbench.training.accumulation import Accumulation
 from adaptbench.training.loop import seed_global_generators, to_device
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def step_cost(spec: JobSpec, number: int, steps: int) -> StepCost:
 
     Raises:
         RunStateError: the device does not have the job's precision.
+        UsageError: nothing of the training can be computed in parts.
         torch.OutOfMemoryError: there is too little memory.
     """
     processes.fix_threads(spec.threads)
@@ -118,6 +120,7 @@ def step_cost(spec: JobSpec, number: int, steps: int) -> StepCost:
         networks.checkpoint_activations(method.student)
     compiler = _compiler(method) if spec.compiled else None
     precision.train_in(spec.precision, method, device)
+    accumulation = Accumulation(method, spec.accumulate, logging.getLogger(__name__).warning)
     optimizers = precision.scaled(method.optimizers(), spec.precision, device)
     sizes = _sizes(spec, stage)
     method.train()
@@ -126,6 +129,7 @@ def step_cost(spec: JobSpec, number: int, steps: int) -> StepCost:
         batch = to_device(_batch(stage, sizes, len(task.class_set), iteration), device)
         with precision.products_in(spec.precision):
             method.train_step(batch, optimizers)
+        accumulation.require_turns()
 
     first, *seconds = (_seconds(step, _FIRST_ITERATION + n, device) for n in range(steps + 1))
     memory = _peak_memory(device)

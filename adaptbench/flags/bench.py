@@ -43,6 +43,8 @@ class Bench:
     device: Device = "auto"
     activation_checkpointing: Flag = False
     """As of run."""
+    accumulate: Annotated[int, tyro.conf.arg(metavar="K")] = 1
+    """As of run."""
     out: Out = Path("results")
     plugins: Annotated[tuple[Path, ...], words("PATH ...")] = ()
     """Files or folders with further plug-ins."""

@@ -111,6 +111,10 @@ class Run:
     """What workers ask Slurm for: partition, account, time and so on."""
     requeue: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """How often a worker that comes to its time limit on Slurm goes on with another one."""
+    accumulate: Annotated[int, tyro.conf.arg(metavar="K")] = 1
+    """Let networks compute the batches of a step in K parts, one after the other, whose gradients add up: less memory,
+    more time, and the numbers of one step, to rounding, which makes other jobs. A network whose batch norms take
+    statistics of the batch is computed whole."""
     dry_run: Flag = False
     """Show the plan, with time and memory as far as finished runs of OUT or the committed board tell, and stop."""
     yes: Annotated[Flag, tyro.conf.arg(aliases=["-y"])] = False

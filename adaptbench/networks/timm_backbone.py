@@ -83,7 +83,7 @@ class TimmEncoder(nn.Module):
 
         handle = self._first_module().register_forward_hook(stop, prepend=True)
         try:
-            self(image)
+            type(self).forward(self, image)  # as it is, and not for a share of the batch
         except _ReachedError as reached:
             return self._channels_first(reached.features)
         finally:

@@ -99,7 +99,7 @@ class Estimates:
     """Estimates from finished jobs of one results folder.
 
     The best basis that there is counts: jobs that differ by the seed alone; then those of the same method, network,
-    profile, device, precision, compilation and settings that decide the cost, on the same benchmark, or else on any.
+    profile, device, precision, compilation, parts of a step and settings that decide the cost, on the same benchmark, or else on any.
     Training time is in proportion to the iterations. Records of others are left out, since they come from other
     machines.
     """
@@ -127,8 +127,8 @@ class Estimates:
 class BoardEstimates:
     """Estimates from the rows of a committed board, for those who have no finished run yet.
 
-    A row counts if it has the method, network, profile, device and precision of the job, is compiled if the job is, and
-    nothing is set in it that decides the cost; rows of the same benchmark go before others. Training time is in
+    A row counts if it has the method, network, profile, device, precision and parts of a step of the job, is compiled if the
+    job is, and nothing is set in it that decides the cost; rows of the same benchmark go before others. Training time is in
     proportion to the iterations.
     """
 
@@ -144,6 +144,7 @@ class BoardEstimates:
                     row["device"],
                     row.get("precision") or FLOAT32,
                     bool(row.get("compiled")),
+                    int(row.get("accumulate") or 1),
                 )
                 seconds = float(row["training_seconds"]), float(row["evaluation_seconds"])
                 done = _Finished(int(row["iterations"]), *seconds, float(row["peak_memory_mib"]))
@@ -165,6 +166,7 @@ class BoardEstimates:
             spec.device,
             spec.precision,
             spec.compiled,
+            spec.accumulate,
         )
         found = _estimate(self._finished, [(spec.board, work), work], sum(job.iterations))
         return None if found is None else replace(found, elsewhere=True)
@@ -210,7 +212,7 @@ def _seconds(job: _Finished, iterations: int) -> float:
 def _record_keys(record: Record) -> list[Hashable]:
     """What equal jobs have in common, the most alike ones first."""
     provenances = frozenset(facts.get("provenance") for facts in record.data.values())
-    device = record.cost.device, record.precision, record.compilation is not None
+    device = record.cost.device, record.precision, record.compilation is not None, record.accumulate
     work = (record.method, record.network.name, record.profile, *device, provenances)
     whole = (*work, _rules(record.ranking), _sizes(record.settings))
     return [("group", record.group_hash), (record.benchmark, whole), whole]
@@ -219,7 +221,7 @@ def _record_keys(record: Record) -> list[Hashable]:
 def _job_keys(spec: JobSpec) -> list[Hashable]:
     """The same of a job that is to do."""
     provenances = frozenset(source.provenance for source in (*spec.data.values(), *spec.also.values()))
-    device = spec.device, spec.precision, spec.compiled
+    device = spec.device, spec.precision, spec.compiled, spec.accumulate
     work = (spec.method, spec.settings["network"], spec.profile, *device, provenances)
     whole = (*work, _rules(spec.ranking), _sizes(spec.settings))
     return [("group", spec.group_hash), (spec.board, whole), whole]

@@ -251,6 +251,7 @@ def _job(
         device,
         request.precision,
         compiled=request.compiled,
+        accumulate=request.accumulate,
     )
     spec = JobSpec(
         job_hash=content_hash({**group, "seed": seed}),
@@ -275,6 +276,7 @@ def _job(
         also=dict(also),
         precision=request.precision,
         compiled=request.compiled,
+        accumulate=request.accumulate,
         **_not_hashed(request),
     )
     folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
@@ -309,6 +311,7 @@ def group_identity(
     precision: Precision,
     *,
     compiled: bool,
+    accumulate: int,
 ) -> dict[str, Any]:
     """What jobs have in common that differ by the seed alone; ``method`` is its name and version."""
     found = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
@@ -322,7 +325,7 @@ def group_identity(
         "threads": chosen.threads,
         "scale": chosen.scale,
         "device": device,
-        **in_identity(precision, compiled=compiled),
+        **in_identity(precision, compiled=compiled, accumulate=accumulate),
     }
 
 

@@ -34,6 +34,7 @@ class Request:
         precision: number format of the networks while they train.
         compiled: whether the networks are compiled then.
         elsewhere: whether jobs will be run on other machines than this one.
+        accumulate: parts in which they compute every batch of a step, one after the other.
     """
 
     methods: Sequence[str] = ("all",)
@@ -57,10 +58,26 @@ class Request:
     devices: int = 1
     precision: Precision = FLOAT32
     compiled: bool = False
+    accumulate: int = 1
     device: str = "auto"
     elsewhere: bool = False
     plugins: Sequence[Path] = ()
     study: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where two of the options exclude each other."""
+        if self.compiled and self.devices > 1:
+            raise UsageError(
+                "--compile: parts that several devices share are not compiled. Leave it or --devices out."
+            )
+        if self.compiled and self.accumulate > 1:
+            raise UsageError(
+                "--compile: networks that compute their batches in parts are not compiled. Leave it or --accumulate out."
+            )
+        if self.devices > 1 and self.accumulate > 1:
+            raise UsageError(
+                "--accumulate: what several devices share is not computed in parts as well. Leave it or --devices out."
+            )
 
 
 def parse_paths(texts: Sequence[str]) -> dict[str, Path]:

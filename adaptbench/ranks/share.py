@@ -54,6 +54,10 @@ class Share:
             raise ValueError(f"{rows} rows are no multiple of the {len(self.own())} images of a rank")
         return blocks
 
+    def whole_rows(self, rows: int) -> int:
+        """Of a tensor that has so many for this rank's images, the rows for all images."""
+        return rows if self.repeated else self.blocks(rows) * self.images
+
     def own_rows(self, whole: Tensor) -> Tensor:
         """The rows of this rank's images in a tensor that holds all images, once or in several blocks."""
         if self.repeated:

@@ -16,8 +16,8 @@ from adaptbench.errors import UsageError
 from adaptbench.ranks.batch_norm import batch_norm
 from adaptbench.ranks.share import Share
 
-#: The share that is computed at the moment; None outside of networks, and in a training of one process.
-computed: ContextVar[Share | None] = ContextVar("computed", default=None)
+#: What is computed at the moment; None outside of networks, and where they compute whole batches.
+computed: ContextVar[WholeBatch | None] = ContextVar("computed", default=None)
 
 _DROPOUTS: Final = (
     functional.dropout,
@@ -41,12 +41,23 @@ class WholeBatch(TorchFunctionMode):
     Every rank draws for the whole batch and uses the rows of its images, so that generators move as in one process.
     """
 
+    #: What made shares of batches, and what to do where that cannot be.
+    option, way_out = "--devices", "Use one device"
+
     def __init__(self, share: Share) -> None:
         super().__init__()
         self._share = share
 
+    def again(self) -> WholeBatch:
+        """For what a network computes again of this share, from where it is now."""
+        return type(self)(self._share)
+
+    def drawn(self, draw: Callable[[int], Tensor], rows: int) -> Tensor:
+        """See `drawn_rows`."""
+        return self._share.own_rows(draw(self._share.whole_rows(rows)))
+
     def __enter__(self) -> WholeBatch:
-        self._token = computed.set(self._share)
+        self._token = computed.set(self)
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
@@ -70,18 +81,21 @@ class WholeBatch(TorchFunctionMode):
             return self._dropout(func, *args, **options)
         if func is Tensor.bernoulli_:
             return args[0].copy_(self._share.own_rows(self._whole(args[0]).bernoulli_(*args[1:], **options)))
-        if (func in _REFUSED and options.get("generator") is None) or options.get("dropout_p"):
+        if (func in _REFUSED and self._refuses(options)) or options.get("dropout_p"):
             name = getattr(func, "__name__", func)
             raise UsageError(
-                f"--devices: within a network {name} draws for a share of a batch, so that numbers would not be those "
-                "of one device. Use one device, or draw outside of the network."
+                f"{self.option}: within a network {name} draws for a share of a batch, so that numbers would not be "
+                f"those of the whole batch. {self.way_out}, or draw outside of the network."
             )
         return func(*args, **options)
 
+    def _refuses(self, options: Mapping[str, Any]) -> bool:
+        """Whether a draw with these options is refused; one from a generator of its own may be of a whole batch."""
+        return options.get("generator") is None
+
     def _whole(self, own: Tensor) -> Tensor:
         """An empty tensor with the rows of all ranks."""
-        rows = self._share.blocks(own.shape[0]) * self._share.images
-        return own.new_empty(rows, *own.shape[1:])
+        return own.new_empty(self._share.whole_rows(own.shape[0]), *own.shape[1:])
 
     def _batch_norm(
         self,
@@ -110,25 +124,24 @@ class WholeBatch(TorchFunctionMode):
         if not training or p == 0:
             return input
         if func not in (functional.dropout, functional.dropout2d):
-            raise UsageError(f"--devices: {func.__name__} cannot be drawn for whole batches. Use one device.")
+            raise UsageError(
+                f"{self.option}: {func.__name__} cannot be drawn for whole batches. {self.way_out}."
+            )
         ones = torch.ones_like(self._whole(input if func is functional.dropout else input[:, :, :1, :1]))
-        kept = self._share.own_rows(func(ones, p, True))
+        kept = self._share.own_rows(func(ones, p, True)).clone()  # the rest is not kept for the backward pass
         return input.mul_(kept) if inplace else input * kept
 
 
 def recomputing() -> dict[str, Any]:
     """Options of `torch.utils.checkpoint` with which a network computes again what it computed of this share."""
-    share = computed.get()
-    return {} if share is None else {"context_fn": lambda: (nullcontext(), WholeBatch(share))}
+    mode = computed.get()
+    return {} if mode is None else {"context_fn": lambda: (nullcontext(), mode.again())}
 
 
-def whole_rows(rows: int) -> int:
-    """Of a tensor in a network with that many rows, those of all ranks together."""
-    share = computed.get()
-    return rows if share is None or share.repeated else share.blocks(rows) * share.images
+def drawn_rows(draw: Callable[[int], Tensor], rows: int) -> Tensor:
+    """Of what is drawn for the whole batch, the rows of the images that are computed: as many as ``rows``.
 
-
-def own_rows(whole: Tensor) -> Tensor:
-    """The rows of the images that are computed, of a tensor that was made for the whole batch."""
-    share = computed.get()
-    return whole if share is None else share.own_rows(whole)
+    ``draw`` is told the rows of the whole batch.
+    """
+    mode = computed.get()
+    return draw(rows) if mode is None else mode.drawn(draw, rows)

@@ -100,6 +100,8 @@ class JobSpec(Part):
     precision: Precision = FLOAT32
     #: Whether the networks are compiled then.
     compiled: bool = False
+    #: Parts in which they compute every batch of a step, one after the other.
+    accumulate: int = 1
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 

@@ -365,9 +365,10 @@ def _variants(rows: Sequence[Row]) -> dict[str, str]:
 def _precedence(row: Row) -> tuple[int, int, bool, bool]:
     """Of several rows of a method with default settings: its newest version first, then more seeds, then published.
 
-    Of equal ones that in float32, uncompiled.
+    Of equal ones that in float32, uncompiled, with steps at once.
     """
     first = row.first
     published = first.settings_origin == "published"
-    usual = is_usual(first.precision, compiled=first.compilation is not None)
+    compiled = first.compilation is not None
+    usual = is_usual(first.precision, compiled=compiled, accumulate=first.accumulate)
     return first.method_version, len(row.seeds), published, usual

@@ -161,7 +161,16 @@ def main_columns(board: Board) -> list[Column[Entry]]:
     return [
         *(RANK, METHOD, miou(board), _COUNTED, _INTERVAL, SEEDS, WHY, _TESTED, GAP),
         *(_NETWORK, _PRETRAINING, _SETTINGS),
-        *(_ITERATIONS, _TIME, costs.MEMORY, costs.PRECISION, costs.COMPILED, costs.DEVICE, _ORIGIN),
+        *(
+            _ITERATIONS,
+            _TIME,
+            costs.MEMORY,
+            costs.PRECISION,
+            costs.COMPILED,
+            costs.PARTS,
+            costs.DEVICE,
+            _ORIGIN,
+        ),
         *(miou(board, view) for view in board.further),
     ]
 

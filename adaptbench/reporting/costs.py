@@ -54,6 +54,13 @@ PRECISION = column(
 )
 #: Whether the networks were while they trained, as far as they could be.
 COMPILED = column("compiled", lambda one: compiled(one.row), key="compiled", optional=True)
+#: Of a step, in which the networks computed its batches; the usual single one is not shown.
+PARTS = column(
+    "parts of a step",
+    lambda one: None if one.row.first.accumulate == 1 else one.row.first.accumulate,
+    key="accumulate",
+    optional=True,
+)
 DEVICE = column("device", "row.devices", key="device", terminal=180, filtered=True)
 _PARAMETERS = number("parameters", "row.first.network.parameters", formatting.parameters, "parameters")
 _GPU_HOURS = number("GPU-hours", lambda one: gpu_hours(one.row), "{:.2f}".format, "gpu_hours")
@@ -75,11 +82,12 @@ COLUMNS = (
     _ENERGY,
     PRECISION,
     COMPILED,
+    PARTS,
     DEVICE,
 )
 #: Of the CSV, in base units: seconds, MiB, FLOPs, joules.
 MACHINE_COLUMNS = (
-    *(TRAINING_TIME, *fields("row", "evaluation_seconds"), MEMORY, PRECISION, COMPILED, DEVICE),
+    *(TRAINING_TIME, *fields("row", "evaluation_seconds"), MEMORY, PRECISION, COMPILED, PARTS, DEVICE),
     *(_GPU_HOURS, _FLOPS, *_RATES, _ENERGY),
 )
 

@@ -30,7 +30,8 @@ def details(firsts: Mapping[str, Record]) -> dict[str, str]:
 
 
 def _is_chosen(facet: str) -> bool:
-    return facet in ("network", "pretraining", "precision", "compiled") or facet.startswith("override ")
+    chosen = ("network", "pretraining", "precision", "compiled", "accumulate")
+    return facet in chosen or facet.startswith("override ")
 
 
 def _facets(record: Record) -> dict[str, str]:
@@ -47,6 +48,7 @@ def _facets(record: Record) -> dict[str, str]:
         **{key: text for key, text in overrides.items() if key.removeprefix("override ") not in network},
         "precision": record.precision,
         "compiled": "uncompiled" if record.compilation is None else "compiled",
+        "accumulate": "whole steps" if record.accumulate == 1 else f"steps in {record.accumulate} parts",
         "origin": f"{record.settings_origin} settings",
         "iterations": f"{record.iterations} iterations",
         "version": f"version {record.method_version}",

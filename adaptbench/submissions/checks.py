@@ -137,6 +137,7 @@ def _identity(found: Contribution, known: Known) -> Iterator[str]:
             record.cost.device,
             record.precision,
             compiled=record.compilation is not None,
+            accumulate=record.accumulate,
         )
     except DataError as error:
         yield f"its hashes cannot be checked without the start weights that it was trained from. {error}"

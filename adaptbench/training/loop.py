@@ -33,6 +33,7 @@ from adaptbench.ranks.group import ALONE, Ranks
 from adaptbench.records.compilation import Compilation
 from adaptbench.storage.atomic import append_text, write_text
 from adaptbench.training import checkpoint
+from adaptbench.training.accumulation import Accumulation
 from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.divergence import DivergenceWatch
 from adaptbench.training.energy import energy_meter
@@ -64,7 +65,8 @@ class TrainingLoop:
         checkpoint_every: iterations between two checkpoints.
         precision: number format of the method's networks.
         compiled: whether they are compiled, as far as they can be.
-        say: told what could not be compiled, and why; None = the logger.
+        accumulate: parts in which networks compute the batches of a step, one after the other.
+        say: told what could not be compiled, or computed in parts, and why; None = the logger.
         log_every: iterations between two lines of ``metrics.jsonl``.
         hooks: further hooks beside those of the method.
         report: called after every iteration with (iterations done, total, loss, losses by name); losses are those of
@@ -87,6 +89,7 @@ class TrainingLoop:
         checkpoint_every: int,
         precision: Precision = FLOAT32,
         compiled: bool = False,
+        accumulate: int = 1,
         say: Callable[[str], None] | None = None,
         log_every: int = 10,
         hooks: Sequence[Hook] = (),
@@ -106,6 +109,7 @@ class TrainingLoop:
         self.energy = energy_meter(device)
         self.optim_wrapper = scaled(method.optimizers(), precision, device)
         self.param_schedulers = method.schedules(self.optim_wrapper)
+        self._accumulation = Accumulation(self.model, accumulate, say or self.logger.warning)
         share_work(self.model, self.optim_wrapper, ranks)
         self.rank, self.world_size = ranks.rank, ranks.count
         self.hooks: list[Hook] = [*method.hooks(), ClassShares(log_every), *hooks]
@@ -153,6 +157,7 @@ class TrainingLoop:
 
         Raises:
             InterruptedTrainingError: asked to stop; everything is saved.
+            UsageError: what is asked for cannot be computed in parts, or by several devices.
             RunStateError: weights are no longer finite, or the state cannot be read or written.
         """
         self._call_hooks("before_run")
@@ -187,6 +192,7 @@ class TrainingLoop:
         self.model.train()
         with products_in(self._precision):
             log = dict(self.model.train_step(batch, self.optim_wrapper))
+        self._accumulation.require_turns()
         self._watch.note(batch)
         self._call_hooks("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=log)
         if self.due(self._log_every):

@@ -9,19 +9,15 @@ from typing import Any
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, distributed, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from adaptbench.adaptation.parts import parts
 from adaptbench.errors import UsageError
 from adaptbench.optim.optimizer import by_name
 from adaptbench.ranks.group import Ranks
+from adaptbench.ranks.rows import require_rows, rows_of
 from adaptbench.ranks.share import Share, join, split
 from adaptbench.ranks.whole_batch import WholeBatch
-
-_NOT_BY_IMAGE = (
-    "a network is given, or gives, tensors that do not have a row for every image, so that devices cannot share its "
-    "work. Use one device, or compute these outside of it (docs/clusters.md)."
-)
 
 
 def share_work(method: nn.Module, optimizers: OptimWrapper | OptimWrapperDict, ranks: Ranks) -> None:
@@ -53,27 +49,12 @@ class _Shared:
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         self.called = True
-        share = Share(self._ranks.rank, self._ranks.count, _rows((inputs, named)))
+        share = Share(self._ranks.rank, self._ranks.count, rows_of((inputs, named), WholeBatch.option))
         own, own_named = tree_map(lambda value: _moved(split, value, share), (inputs, named))
         with WholeBatch(share):
             outputs = self._forward(*own, **own_named)
-        _require_rows(outputs, len(share.own()))
+        require_rows(outputs, len(share.own()), WholeBatch.option)
         return tree_map(lambda value: _moved(join, value, share), outputs)
-
-
-def _rows(values: Any) -> int:
-    """Of all tensors that a part is given."""
-    rows = {value.shape[:1] for value in tree_leaves(values) if isinstance(value, Tensor)}
-    if len(rows) != 1 or () in rows:
-        raise UsageError(f"--devices: {_NOT_BY_IMAGE}")
-    return int(rows.pop()[0])
-
-
-def _require_rows(outputs: Any, images: int) -> None:
-    """Rows for every image, or for its copies, too, in all tensors that a part gives."""
-    tensors = [value for value in tree_leaves(outputs) if isinstance(value, Tensor)]
-    if any(tensor.dim() == 0 or tensor.shape[0] % images for tensor in tensors):
-        raise UsageError(f"--devices: {_NOT_BY_IMAGE}")
 
 
 def _moved(move: Callable[[Tensor, Share], Tensor], value: Any, share: Share) -> Any:

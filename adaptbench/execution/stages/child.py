@@ -125,6 +125,7 @@ def _train(
         precision=context.spec.precision,
         workers=context.spec.workers,
         compiled=context.spec.compiled,
+        accumulate=context.spec.accumulate,
         say=say,
         checkpoint_every=min(chosen.checkpoint_every, max(1, len(stream) // 4)),
         hooks=[*_debug_images(context, stage), *([] if entry.selection is None else [snapshots.Snapshots()])],

@@ -177,7 +177,11 @@ def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
         "limit": spec.limit,
         "threads": spec.threads,
         "device": spec.device,
-        **({} if stage.labeller else in_identity(spec.precision, compiled=spec.compiled)),
+        **({} if stage.labeller else _computed(spec)),
         **({} if entry.labels is None else {"pseudo_labels": entry.labels.hash}),
         **({} if stage.labeller is None else stage.labeller.identity()),
     }
+
+
+def _computed(spec: JobSpec) -> dict[str, Any]:
+    return in_identity(spec.precision, compiled=spec.compiled, accumulate=spec.accumulate)

@@ -96,6 +96,7 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
         ("peak memory", formatting.memory(cost.peak_memory_mib)),
         ("precision", record.precision),
         *(() if record.compilation is None else (("compiled", str(record.compilation)),)),
+        *(() if record.accumulate == 1 else (("parts of a step", str(record.accumulate)),)),
         ("device", cost.device),
         ("origin", record.origin),
         ("job", record.job_hash),

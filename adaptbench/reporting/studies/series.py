@@ -37,15 +37,17 @@ class Series(Part):
     device: str
     precision: Precision = FLOAT32
     compiled: bool = False
+    accumulate: int = 1
     settings: list[str]
     limit: int | None
     variants: dict[str, str]
 
     @property
     def machine(self) -> str:
-        """Where its networks are trained, in which number format, and whether compiled."""
+        """Where its networks are trained, in which number format, whether compiled, and in how many parts a step."""
         precision = () if self.precision == FLOAT32 else (self.precision,)
-        return ", ".join((self.device, *precision, *(("compiled",) if self.compiled else ())))
+        parts = () if self.accumulate == 1 else (f"steps in {self.accumulate} parts",)
+        return ", ".join((self.device, *precision, *(("compiled",) if self.compiled else ()), *parts))
 
     def path(self, out: Path) -> Path:
         """Where it is kept: a later run under the same circumstances takes its place."""
@@ -75,6 +77,7 @@ def series_of(
             device=first.device,
             precision=first.precision,
             compiled=first.compiled,
+            accumulate=first.accumulate,
             settings=own,
             limit=first.limit,
             variants=variants[ranking_hash],
