@@ -99,9 +99,9 @@ class Estimates:
     """Estimates from finished jobs of one results folder.
 
     The best basis that there is counts: jobs that differ by the seed alone; then those of the same method, network,
-    profile, device, precision, compilation, parts of a step and settings that decide the cost, on the same benchmark, or else on any.
-    Training time is in proportion to the iterations. Records of others are left out, since they come from other
-    machines.
+    profile, device, precision, compilation, parts of a step and settings that decide the cost, on the same benchmark,
+    or else on any. Training time is in proportion to the iterations. Records of others are left out, since they come
+    from other machines.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
@@ -127,9 +127,9 @@ class Estimates:
 class BoardEstimates:
     """Estimates from the rows of a committed board, for those who have no finished run yet.
 
-    A row counts if it has the method, network, profile, device, precision and parts of a step of the job, is compiled if the
-    job is, and nothing is set in it that decides the cost; rows of the same benchmark go before others. Training time is in
-    proportion to the iterations.
+    A row counts if it has the method, network, profile, device, precision and parts of a step of the job, is compiled
+    if the job is, and nothing is set in it that decides the cost; rows of the same benchmark go before others. Training
+    time is in proportion to the iterations.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, str]]) -> None:

@@ -72,7 +72,7 @@ class Request:
             )
         if self.compiled and self.accumulate > 1:
             raise UsageError(
-                "--compile: networks that compute their batches in parts are not compiled. Leave it or --accumulate out."
+                "--compile: networks that compute in parts are not compiled. Leave it or --accumulate out."
             )
         if self.devices > 1 and self.accumulate > 1:
             raise UsageError(

@@ -78,4 +78,4 @@ def shares(count: int, images: int) -> list[Share]:
 def put_together(parts: Sequence[Tensor], taken: Sequence[Share]) -> Tensor:
     """The rows of all images from those of every turn."""
     blocks = taken[0].blocks(parts[0].shape[0])
-    return torch.cat([part.unflatten(0, (blocks, -1)) for part in parts], dim=1).flatten(0, 1)
+    return torch.cat([part.reshape(blocks, -1, *part.shape[1:]) for part in parts], dim=1).flatten(0, 1)

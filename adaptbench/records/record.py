@@ -159,7 +159,7 @@ class Record(Part):
     #: What became of --compile; None where it was not asked for.
     compilation: Compilation | None = None
     #: Parts in which they computed every batch of a step, one after the other.
-    accumulate: int = 1
+    accumulate: int = Field(default=1, ge=1)
     #: Settings the user changed with --set (a subset of ``settings``, or of the generated world's).
     overrides: dict[str, Any]
     #: Per dataset: provenance and version of the data.

@@ -57,7 +57,7 @@ COMPILED = column("compiled", lambda one: compiled(one.row), key="compiled", opt
 #: Of a step, in which the networks computed its batches; the usual single one is not shown.
 PARTS = column(
     "parts of a step",
-    lambda one: None if one.row.first.accumulate == 1 else one.row.first.accumulate,
+    lambda one: None if one.row.first.accumulate == 1 else str(one.row.first.accumulate),
     key="accumulate",
     optional=True,
 )

@@ -7,7 +7,7 @@ gradient is due, it is computed again. So no more than the activations of one sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, Final
@@ -87,7 +87,7 @@ class _InTurns:
     def _turns(self, taken: list[Share], inputs: Any, named: Any) -> Iterator[Any]:
         leaves, form = tree_flatten((inputs, named))
         sizes = [len(share.own()) for share in taken]
-        split = [leaf.split(sizes) if isinstance(leaf, Tensor) else [leaf] * len(taken) for leaf in leaves]
+        split = [_split(leaf, sizes) for leaf in leaves]
         devices = {leaf.device for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_cuda}
         draws: list[Tensor] = []
         for share, own in zip(taken, zip(*split, strict=True), strict=True):
@@ -153,6 +153,10 @@ def _takes_statistics(part: nn.Module) -> bool:
     """Whether a batch norm of it does now."""
     norms = (module for module in part.modules() if isinstance(module, _BatchNorm))
     return any(norm.training or norm.running_mean is None for norm in norms)
+
+
+def _split(leaf: Any, sizes: list[int]) -> Sequence[Any]:
+    return torch.split(leaf, sizes) if isinstance(leaf, Tensor) else [leaf] * len(sizes)
 
 
 def _whole(each: tuple[Any, ...], taken: list[Share]) -> Any:

@@ -91,3 +91,21 @@ def logged(method: Method, iteration: int) -> dict[str, torch.Tensor]:
         assert value.numel() == 1, f"{key} has shape {tuple(value.shape)}; log scalars"
         assert not value.requires_grad, f"{key} is not detached"
     return log
+
+
+def differences(
+    found: tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]],
+    expected: tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]],
+) -> dict[str, float]:
+    """Largest difference of every tensor of a state, and of all logged values, as a share of the largest value."""
+    (log, state), (expected_log, expected_state) = found, expected
+    assert (log.keys(), state.keys()) == (expected_log.keys(), expected_state.keys())
+    each = {name: _difference(state[name], tensor) for name, tensor in expected_state.items()}
+    return {**each, "log": max((_difference(log[key], expected_log[key]) for key in log), default=0.0)}
+
+
+def _difference(found: torch.Tensor, expected: torch.Tensor) -> float:
+    found, expected = found.double().nan_to_num(nan=-1.0), expected.double().nan_to_num(nan=-1.0)
+    if not expected.numel():
+        return 0.0
+    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))

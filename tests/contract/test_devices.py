@@ -14,7 +14,7 @@ from adaptbench.ranks.group import ALONE, Ranks
 from adaptbench.training.sharing import share_work
 
 from . import distinct
-from .steps import batch_of, build_small, double
+from .steps import batch_of, build_small, differences, double
 
 #: Gradients near zero, which Adam turns into steps of full length, are sums in another order.
 _ROUNDING = 1e-6
@@ -33,7 +33,7 @@ def test_two_devices_take_the_step_of_one(kind: str, tmp_path: Path) -> None:
     """Losses, weights and running statistics in float64: those of the whole batch, on every rank."""
     training = distinct.trainings(())[kind]
     expected = _stepped(training, ALONE)
-    for found in on_ranks(2, lambda ranks: _differences(_stepped(training, ranks), expected), tmp_path):
+    for found in on_ranks(2, lambda ranks: differences(_stepped(training, ranks), expected), tmp_path):
         assert found.pop("log") < 1e-9
         assert not {name: found[name] for name in found if found[name] > _ROUNDING}
 
@@ -46,20 +46,3 @@ def _stepped(training: Stage, ranks: Ranks) -> tuple[dict[str, Tensor], dict[str
     batch = double(batch_of(type(method), 0, method.settings.crop))
     torch.manual_seed(batch.draws.seed("network"))
     return method.train_step(batch, optimizers), method.state_dict()
-
-
-def _differences(
-    found: tuple[dict[str, Tensor], dict[str, Tensor]], expected: tuple[dict[str, Tensor], dict[str, Tensor]]
-) -> dict[str, float]:
-    """Largest difference of every tensor of a state, and of all logged values, as a share of the largest value."""
-    (log, state), (expected_log, expected_state) = found, expected
-    assert (log.keys(), state.keys()) == (expected_log.keys(), expected_state.keys())
-    each = {name: _difference(state[name], tensor) for name, tensor in expected_state.items()}
-    return {**each, "log": max((_difference(log[key], expected_log[key]) for key in log), default=0.0)}
-
-
-def _difference(found: Tensor, expected: Tensor) -> float:
-    found, expected = found.double().nan_to_num(nan=-1.0), expected.double().nan_to_num(nan=-1.0)
-    if not expected.numel():
-        return 0.0
-    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))

@@ -75,7 +75,10 @@ def test_others_finish(failing: Failing) -> None:
         ("kills_itself", "ended without a word (killed by signal 9)"),
         ("leaves", "ended without finishing (exit status 0); did the method call os._exit or sys.exit?"),
         ("diverges", "diverged"),
-        ("hungry", "Out of memory: fewer jobs at once (--jobs 1) or --activation-checkpointing need less."),
+        (
+            "hungry",
+            "Out of memory: fewer jobs at once (--jobs 1), --activation-checkpointing or --accumulate need less.",
+        ),
         ("kills_itself", "--jobs 1"),
         ("peeks", "tried to open"),
         ("peeks_in_fork", "tried to open"),

@@ -13,17 +13,19 @@ from adaptbench.training import compilation
 from .bench import Bench, read_json
 
 
-def test_mixed_precision_is_another_job(bench: Callable[[str], Bench]) -> None:
+def test_mixed_precision_and_steps_in_parts_are_other_jobs(bench: Callable[[str], Bench]) -> None:
     made = replace(bench("precision"), settings=("crop=64",), iterations=1)
-    for options in ((), ("--precision", "bf16")):
+    for options in ((), ("--precision", "bf16"), ("--accumulate", "2")):
         answer = made.run("source_only", options=options)
         assert answer.code == 0, answer.output
     folders = (made.out / "runs" / "minicity" / "tiny" / "source_only").iterdir()
-    records = {record["precision"]: record for record in (read_json(f / "record.json") for f in folders)}
-    assert records.keys() == {"float32", "bf16"}
-    assert len({record["weights_sha256"] for record in records.values()}) == 2
+    found = [read_json(folder / "record.json") for folder in folders]
+    records = {(record["precision"], record["accumulate"]): record for record in found}
+    assert records.keys() == {("float32", 1), ("bf16", 1), ("float32", 2)}
+    assert len({record["weights_sha256"] for record in records.values()}) == 3
     assert len({record["ranking_hash"] for record in records.values()}) == 1
-    assert "source_only (bf16)" in (made.out / "leaderboards" / "leaderboard.md").read_text()
+    board = (made.out / "leaderboards" / "leaderboard.md").read_text()
+    assert "source_only (bf16, whole steps)" in board and "source_only (float32, steps in 2 parts)" in board
 
 
 def test_a_compiled_training_is_another_job(

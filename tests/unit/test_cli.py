@@ -63,7 +63,8 @@ def test_flags() -> None:
     text = (
         "--methods hrda fada --benchmarks a b --seeds 0 1 2 --profile paper --data-root /d --out o --jobs 3 "
         "--device cpu --limit 7 --debug-images 9 --activation-checkpointing --image-cache c "
-        "--workers 0 --precision bf16 --compile --dry-run --force --plugins p q --timeout 2h --only-failed"
+        "--workers 0 --precision bf16 --compile --accumulate 2 --dry-run --force --plugins p q --timeout 2h "
+        "--only-failed"
     )
     assert parse(text.split()) == Run(
         methods=("hrda", "fada"),
@@ -81,6 +82,7 @@ def test_flags() -> None:
         workers=0,
         precision="bf16",
         compile=True,
+        accumulate=2,
         dry_run=True,
         force=True,
         timeout="2h",

@@ -12,7 +12,7 @@ from adaptbench.errors import AdaptBenchError, advice, printable
 #: Exit statuses of a job: its reason is in its status; it saved because it was asked to stop; it waits for a stage.
 EXIT_FAILED, EXIT_INTERRUPTED, EXIT_WAITING = 1, 130, 75
 
-_LESS_MEMORY = "fewer jobs at once (--jobs 1) or --activation-checkpointing need less"
+_LESS_MEMORY = "fewer jobs at once (--jobs 1), --activation-checkpointing or --accumulate need less"
 #: How the system, torch and OpenCV say that there is no memory left; most of their errors have no kind of their own.
 _NO_MEMORY = (
     "annot allocate memory",

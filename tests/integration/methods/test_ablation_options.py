@@ -17,6 +17,8 @@ from adaptbench.errors import UsageError
 from adaptbench.networks.hrda import HRDASegmentor
 from adaptbench.networks.timm_backbone import TimmEncoder
 from adaptbench.optim.optimizer import build_schedule
+from adaptbench.ranks.group import Ranks
+from adaptbench.training.sharing import share_work
 from methods.daformer import DAFormer
 from methods.daformer_dg import DAFormerDG
 from methods.hrda import HRDA
@@ -137,6 +139,8 @@ def test_hallucinated_styles_stand_behind_the_first_map_that_is_used(network: st
             styled = encoder.train()(torch.cat([image, image]))
     assert styled[0].shape == (4, *first.shape[1:]) and styled[-1].shape[0] == 4
     assert not torch.allclose(styled[0][:2], styled[0][2:])
+    share_work(method, method.optimizers(), Ranks(0, 2))
+    assert len(encoder.eval().first_stage(torch.cat([image, image]))) == 2, "not of one device's share alone"
 
 
 def test_colours_of_domain_generalization_can_stay() -> None:

@@ -50,6 +50,7 @@ EVERYTHING = Run(
     workers=3,
     precision="bf16",
     compile=True,
+    accumulate=4,
     force=True,
     only_failed=True,
     plugins=(Path("plugins/one.py"),),

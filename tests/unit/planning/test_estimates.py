@@ -211,6 +211,7 @@ def test_rows_of_the_same_benchmark_go_before_others() -> None:
         row(device="cuda"),
         row(precision="bf16"),
         row(compiled="but for student.backbone"),
+        row(accumulate="2"),
         row(overrides="crop=64"),
         row(overrides="network=deeplabv2-mini, scales=[0.5, 1.0]"),
         row(ranked_split="False"),

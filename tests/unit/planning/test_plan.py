@@ -188,7 +188,9 @@ def test_settings_and_seeds_do_not_touch_the_ranking() -> None:
     assert hashes(methods=("oracle",))[2] == base[2]
     assert hashes(precision="fp16")[2] == base[2]
     assert hashes(compiled=True)[2] == base[2]
-    assert hashes(precision="float32", compiled=False) == base
+    assert hashes(precision="float32", compiled=False, accumulate=1) == base
+    in_parts = [hashes(accumulate=count) for count in (1, 2, 4)]
+    assert len(set(in_parts)) == 3 and {each[2] for each in in_parts} == {base[2]}
     assert hashes(settings=("network=deeplabv2-r50", RANDOM))[2] == base[2]
 
 

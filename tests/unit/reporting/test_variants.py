@@ -115,6 +115,19 @@ def test_compiled_runs_are_a_row_that_says_what_was_not(record: Maker) -> None:
     assert "| compiled" in render_markdown([compiled(0)]) and "compiled" not in render_markdown([usual])
 
 
+def test_steps_in_parts_are_a_row_that_says_in_how_many(record: Maker) -> None:
+    usual = record("dacs", 40.0)
+    parts = record("dacs", 50.0, accumulate=2, group_hash="b" * 64, job_hash="b" * 64)
+    board = only([parts, usual])
+    assert [row.label for row in board.ranked] == ["dacs (whole steps)"]
+    assert [row.label for row in board.variants] == ["dacs (steps in 2 parts)"]
+    assert [line["accumulate"] for line in csv.DictReader(io.StringIO(render_csv([parts, usual])))] == [
+        "",
+        "2",
+    ]
+    assert "| parts of a step" in render_markdown([parts]) and "parts of" not in render_markdown([usual])
+
+
 def test_changed_controls_are_variants_too(record: Maker) -> None:
     changed = {"tags": ("oracle",), "overrides": {"network": "mit-b0"}}
     board = only([record("oracle", tags=("oracle",)), record("oracle", **changed), record("dacs")])

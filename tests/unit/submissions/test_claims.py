@@ -34,9 +34,9 @@ def forge(run: Path, **fields: Any) -> None:
     method = [one.method, one.method_version]
     ranking = {**one.ranking, "data": one.data}
     chosen, device = profile(one.profile), one.cost.device
-    compiled = one.compilation is not None
+    computed = {"compiled": one.compilation is not None, "accumulate": one.accumulate}
     group = group_identity(
-        method, benchmark, ranking, one.settings, chosen, device, one.precision, compiled=compiled
+        method, benchmark, ranking, one.settings, chosen, device, one.precision, **computed
     )
     hashes = {
         "ranking": ranking,
@@ -86,7 +86,9 @@ def test_what_is_stated_is_taken(run: Path) -> None:
     assert objections(read_folder(run), Known(REGISTRY, {})) == []
     forge(run, precision="float32", compilation={"compiled": [], "uncompiled": ["student.backbone"]})
     assert objections(read_folder(run), Known(REGISTRY, {})) == []
-    changed(run, compilation=None)
+    forge(run, accumulate=2, compilation=None)
+    assert objections(read_folder(run), Known(REGISTRY, {})) == []
+    changed(run, accumulate=4)
     assert any("hash is" in str(one) for one in objections(read_folder(run), Known(REGISTRY, {})))
 
 

@@ -260,11 +260,12 @@ def test_a_series_is_kept_under_its_circumstances(finished: list[Record], tmp_pa
     save_series(first.model_copy(update={"device": "cuda"}), tmp_path)
     save_series(first.model_copy(update={"precision": "bf16"}), tmp_path)
     save_series(first.model_copy(update={"precision": "bf16", "compiled": True}), tmp_path)
+    save_series(first.model_copy(update={"accumulate": 2}), tmp_path)
     found, unreadable = find_series(tmp_path)
     kept = {one.machine: "off" in one.variants for one in found}
-    others = {"cuda": True, "cpu, bf16": True, "cpu, bf16, compiled": True}
-    assert kept == {"cpu": False, **others} and len(found) == 4
-    assert len(current(found, [])) == 4
+    others = ("cuda", "cpu, bf16", "cpu, bf16, compiled", "cpu, steps in 2 parts")
+    assert kept == {"cpu": False, **dict.fromkeys(others, True)} and len(found) == 5
+    assert len(current(found, [])) == 5
     assert unreadable == []
 
 
