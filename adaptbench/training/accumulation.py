@@ -7,7 +7,7 @@ gradient is due, it is computed again. So no more than the activations of one sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, Final
@@ -25,9 +25,9 @@ from adaptbench.ranks.rows import require_rows, rows_of
 from adaptbench.ranks.share import Share
 from adaptbench.ranks.turns import Turn, put_together, shares
 
-#: Values that are looked at where something is computed again, and by how much of the largest one they may differ: on
-#: a CPU not at all, on others by what kernels of other orders round.
+#: Values that are looked at where something is computed again.
 _LOOKED_AT: Final = 64
+#: What kernels of other orders and short formats round, as a share of the size of a tensor; more is another result.
 _ROUNDING: Final = 1e-2
 
 
@@ -68,11 +68,11 @@ class Accumulation:
 
 
 class _InTurns:
-    """The forward pass of a part, share by share."""
+    """The forward pass of a part, share by share; the first time it is looked whether that is the pass of a batch."""
 
     def __init__(self, name: str, part: nn.Module, count: int, accumulation: Accumulation) -> None:
         self._name, self._part, self._count, self._accumulation = name, part, count, accumulation
-        self._forward = part.forward
+        self._forward, self._looked = part.forward, False
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         statistics = _takes_statistics(self._part)
@@ -81,15 +81,34 @@ class _InTurns:
             self._accumulation.note(self._name, turns=len(taken), statistics=statistics)
         if len(taken) < 2:
             return self._forward(*inputs, **named)
-        outputs = list(self._turns(taken, inputs, named))
-        return tree_map(lambda *each: _whole(each, taken), *outputs)
+        draws: list[Tensor] = []
+        expected = None if self._looked else self._at_once(taken[0].images, draws, inputs, named)
+        outputs = list(self._turns(taken, draws, inputs, named))
+        joined = tree_map(lambda *each: _whole(each, taken), *outputs)
+        if not self._looked:
+            self._require_equal(joined, expected)
+            self._looked = True
+        return joined
 
-    def _turns(self, taken: list[Share], inputs: Any, named: Any) -> Iterator[Any]:
+    @torch.no_grad()
+    def _at_once(self, images: int, draws: list[Tensor], inputs: Any, named: Any) -> Any:
+        """What the part gives for the whole batch, with the draws that the turns will make."""
+        with fork_rng(_gpus(tree_leaves((inputs, named)))):
+            return _Pass(self._forward, self._part, Share(0, 1, images), draws)(*inputs, **named)
+
+    def _require_equal(self, joined: Any, expected: Any) -> None:
+        pairs = zip(tree_leaves(joined), tree_leaves(expected), strict=True)
+        if any(_differs(one, other, _ROUNDING) for one, other in pairs if isinstance(one, Tensor)):
+            raise UsageError(
+                f"--accumulate: {self._name} gives other values for parts of a batch than for all of it, so that what "
+                "it gives for an image hangs on the others. Leave it out."
+            )
+
+    def _turns(self, taken: list[Share], draws: list[Tensor], inputs: Any, named: Any) -> Iterator[Any]:
         leaves, form = tree_flatten((inputs, named))
         sizes = [len(share.own()) for share in taken]
         split = [_split(leaf, sizes) for leaf in leaves]
-        devices = {leaf.device for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_cuda}
-        draws: list[Tensor] = []
+        devices = _gpus(leaves)
         for share, own in zip(taken, zip(*split, strict=True), strict=True):
             last = share is taken[-1]
             with nullcontext() if last else fork_rng(devices):  # the next one draws the same
@@ -141,7 +160,7 @@ class _Pass:
         found = [_sample(value) for value in tree_leaves(outputs) if isinstance(value, Tensor)]
         if self._seen is None:
             self._seen = found
-        elif any(_differs(one, other) for one, other in zip(found, self._seen, strict=True)):
+        elif any(_differs(one, other, _again(one)) for one, other in zip(found, self._seen, strict=True)):
             raise UsageError(
                 f"--accumulate: a {type(self._part).__name__} does not come to the same when it computes the same "
                 "again for its gradients: it draws random numbers that are not torch's, was put into another mode, or "
@@ -169,7 +188,15 @@ def _sample(values: Tensor) -> Tensor:
     return flat[:: max(1, len(flat) // _LOOKED_AT)].clone()
 
 
-def _differs(found: Tensor, expected: Tensor) -> bool:
-    """By more than rounding; values that are not finite are found by others."""
-    allowed = 0.0 if found.device.type == "cpu" else _ROUNDING * float(expected.abs().max())
-    return bool(((found - expected).abs() > allowed).any())
+def _again(values: Tensor) -> float:
+    """What may differ where the same is computed again: nothing on a CPU."""
+    return 0.0 if values.device.type == "cpu" else _ROUNDING
+
+
+def _differs(found: Tensor, expected: Tensor, rounding: float) -> bool:
+    """By more than a share of the tensor's size; values that are not finite are found by others."""
+    return bool((found.detach() - expected).norm() > rounding * expected.norm())
+
+
+def _gpus(values: Iterable[Any]) -> set[torch.device]:
+    return {value.device for value in values if isinstance(value, Tensor) and value.is_cuda}
