@@ -26,7 +26,7 @@ Quirks of the published behaviour beside those of the baseline, kept as defaults
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,10 +96,10 @@ class VFMUDA(VFMUDASource[S]):
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
-        """Rare class sampling, unless it is off, and margins of target images."""
+        """That of the source training, and margins of target images."""
         sides = (settings.margin_top, settings.margin_bottom, settings.margin_left, settings.margin_right)
-        return Sampling(
-            rare=settings.rare_classes(),
+        return replace(
+            super().sampling(settings),
             margins=Margins(*sides) if any(sides) else None,  # 3
             margins_mirrored=settings.margins_mirrored,
         )

@@ -14,15 +14,18 @@ Quirks of the published behaviour, kept as defaults:
   compared with;
 - images are stretched to 1.1 times their size, rounded down to a multiple of the patch, so that the encoder sees 1120
   pixels of a crop of 1024;
+- images are resized by Pillow so that their shorter side fits, in training times a factor from 0.9 to 1.1, and crops
+  that do not fit are padded with black;
+- a crop has to show a rare class and no class on three quarters of it; of twenty that do not, the next is taken;
 - in a test, windows of the size of the crop step by half of it, and their probabilities are averaged, not logits.
 
-What differs: scales of the images are not drawn from 0.9 to 1.1, and a crop of a rare class is tried ten times, not
-twenty, as in DAFormer; the mask token starts at zero where a file of start weights has none.
+What differs: the mask token starts at zero where a file of start weights has none, as timm's have not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -35,6 +38,7 @@ from adaptbench.adaptation.view_augment import View, ViewKind, viewed
 from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
 from adaptbench.contracts.profiles import ImageCount, Length
 from adaptbench.data.batch import Batch
+from adaptbench.data.framing import RescaledCrops
 from adaptbench.data.sampling import Sampling
 from adaptbench.draws import Draws
 from adaptbench.networks.inference import Mode, Sliding
@@ -44,6 +48,8 @@ from methods.daformer import RareClassSettings
 
 S = TypeVar("S", bound="VFMUDASource.Settings", default=Any)
 
+#: How many crops of an image are tried for a rare class.
+_CHECKS = 20
 #: Colours of source images, and of target images before they are mixed.
 WEAK = ViewKind(JitterStrength(32 / 255, 0.5, 0.5, 18 / 360), jittered=0.9)
 
@@ -60,8 +66,11 @@ class VFMUDASource(Method[S]):
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:
-        """Rare class sampling, unless it is off."""
-        return Sampling(rare=settings.rare_classes())  # 1
+        """Rare class sampling, unless it is off, in images of random sizes."""
+        rare = settings.rare_classes()  # 1
+        if rare is not None:
+            rare = replace(rare, checks=_CHECKS, with_share=True)
+        return Sampling(rare=rare, framing=RescaledCrops(scales=settings.scales))
 
     def losses(self, batch: Batch) -> Iterable[LossGroup] | LossGroup:
         """The source loss."""
@@ -100,6 +109,9 @@ class VFMUDASource(Method[S]):
     class Settings(RareClassSettings):
         """Settings of the supervised training."""
 
+        scales: tuple[float, float] = Field(
+            (0.9, 1.1), description="range of the factors on the size of training images"
+        )
         network: str = Field(
             "vfm_uda-dinov2_base",
             description="network plug-in, [daformer-]timm:ENCODER or an mmseg config file",

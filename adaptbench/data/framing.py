@@ -44,6 +44,46 @@ class Crops:
         return transforms.resize_label(label, size)
 
 
+@dataclass(frozen=True)
+class RescaledCrops(Crops):
+    """Crops of images whose shorter side is that of the training size, in training times a factor drawn for each.
+
+    Attributes:
+        scales: range of the factors.
+
+    Source: transforms of VFM-UDA; resizing by Pillow, and padding with black; docs/quirks.md#v23.
+    """
+
+    scales: tuple[float, float] = (0.9, 1.1)
+
+    def size(self, file: Size, box: Size) -> Size:
+        """Size at which a test image of size ``file`` is used."""
+        return self.scaled(file, box, 1.0)
+
+    def scaled(self, file: Size, box: Size, factor: float) -> Size:
+        """Size with a factor of its own, rounded to the nearest pixel and at a half to the even one."""
+        scale = min(box) / min(file) * factor
+        return max(round(file[0] * scale), 1), max(round(file[1] * scale), 1)
+
+    def draw(self, file: Size, box: Size, rng: np.random.Generator) -> Size:
+        """Draws the size of a training image."""
+        lowest, highest = self.scales
+        return self.scaled(file, box, lowest + float(rng.random()) * (highest - lowest))
+
+    def image(self, image: UInt8, size: Size) -> UInt8:
+        """The image at that size. Shape: ``(H, W, 3)`` uint8."""
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+    def label(self, label: UInt8, size: Size) -> UInt8:
+        """The label at that size. Shape: ``(H, W)`` uint8."""
+        return nearest(label, size)
+
+    def padded(self, image: UInt8, box: Size) -> UInt8:
+        """The image with black at the right and bottom up to ``box``. Shape: ``(H, W, 3)`` uint8."""
+        missing = (max(box[1] - image.shape[0], 0), max(box[0] - image.shape[1], 0))
+        return np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)))
+
+
 def nearest(label: UInt8, size: Size) -> UInt8:
     """A label map at another size, by Pillow's nearest pixel. Shape: ``(H, W)`` uint8."""
     return np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))

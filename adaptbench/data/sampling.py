@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from adaptbench.data.framing import Crops, Framing, Size
 from adaptbench.data.image_jitter import Jitter
 from adaptbench.data.pseudo_margins import Margins
-from adaptbench.data.rare_class_sampling import MissingRule
+from adaptbench.data.rare_class_sampling import CHECKS, MissingRule
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class RareClasses:
         temperature: the lower, the more often rare classes are drawn.
         min_pixels: an image is drawn for a class only if its label file has more pixels of it.
         min_crop_ratio: share of ``min_pixels`` that the crop has to show; 0 = any crop.
+        checks: how many crops of an image are checked; the next one is taken as it is.
+        with_share: whether a check is of the share of a single class, too, which else is another reason to draw again.
         missing: whether a class that no image shows often enough is an ``error`` or ``drop`` ped.
 
     Source: DAFormer, arXiv 2111.14887, section 3.3.
@@ -27,6 +29,8 @@ class RareClasses:
     min_pixels: int = 3000
     min_crop_ratio: float = 0.5
     missing: MissingRule = "drop"
+    checks: int = CHECKS
+    with_share: bool = False
 
 
 @dataclass(frozen=True)

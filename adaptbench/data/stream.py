@@ -19,7 +19,7 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.class_balanced_sampling import balanced_picks
 from adaptbench.data.class_statistics import Pass, class_counts, one_by_one
 from adaptbench.data.files import index_image_size, require_same_size
-from adaptbench.data.framing import Crops, Framing, ScaledCrops, WholeImages
+from adaptbench.data.framing import Crops, Framing, RescaledCrops, ScaledCrops, WholeImages
 from adaptbench.data.image_blur import blur, draw_blur
 from adaptbench.data.image_jitter import DrawnJitter, apply_jitter, draw_jitter
 from adaptbench.data.label_ids import train_ids
@@ -258,7 +258,7 @@ class TrainingStream:
     ) -> tuple[UInt8, UInt8]:
         """A crop and its train ids. Shape: ``(H, W, 3)`` and ``(H, W)``, not padded yet."""
         mirrored = self._draw_mirrored(rng)
-        frame = self._resized(0, self.labelled, index, mirrored)
+        frame = self._scaled(self._resized(0, self.labelled, index, mirrored), self.labelled, index, rng)
         image, label = frame.image, frame.label
         assert label is not None
         if self.sampling.jitter is not None:
@@ -271,43 +271,58 @@ class TrainingStream:
             image, label = place.of(image), place.of(label)
         if self.sampling.distortion:
             image = distort(np.ascontiguousarray(image), draw_distortion(rng))
-        return self._blurred(image, rng), label
+        return self._padded(self._blurred(image, rng)), label
 
     def _placement(self, label: UInt8, rng: np.random.Generator, rare_class: int | None) -> _Placement:
         """Draws a crop; with a class, again until it shows enough of it (the image is decoded only once)."""
         if not self.sampling.framing.cropped:
             return _WHOLE
 
+        rare, limit = self.sampling.rare, self.settings.class_share_limit
+        at_once = rare is not None and rare.with_share
+
         def draw() -> _Placement:
-            limit = self.settings.class_share_limit
-            crop = transforms.draw_labelled_crop(label, self._box, limit, rng)
+            crop = transforms.draw_labelled_crop(label, self._box, 1.0 if at_once else limit, rng)
             return _Placement(crop, bool(rng.random() < 0.5))
 
-        rare = self.sampling.rare
+        def count(placement: _Placement) -> int:
+            shown = label[placement.crop]
+            if at_once and not transforms.is_mixed(shown, limit):
+                return 0
+            return int(np.count_nonzero(shown == rare_class))
+
         if rare is None or rare_class is None:
             return draw()
-        accepted = accept_crop(
-            draw,
-            lambda placement: int(np.count_nonzero(label[placement.crop] == rare_class)),
-            rare.min_pixels,
-            rare.min_crop_ratio,
-        )
-        return accepted.crop
+        return accept_crop(draw, count, rare.min_pixels, rare.min_crop_ratio, rare.checks).crop
 
     def _target_crop(self, index: int, rng: np.random.Generator) -> tuple[UInt8, Tensor | None]:
         """A crop, not padded yet, and where its pseudo-labels are trusted. Shape: ``(H, W, 3)`` and ``(1, H, W)``."""
         assert self.target is not None
-        image, _, trusted = self._resized(1, self.target, index, self._draw_mirrored(rng))
+        frame = self._resized(1, self.target, index, self._draw_mirrored(rng))
+        image, _, trusted = self._scaled(frame, self.target, index, rng)
         place = _WHOLE
         if self.sampling.framing.cropped:
             crop = transforms.draw_crop(image.shape, self._box, rng)
             place = _Placement(crop, bool(rng.random() < 0.5))
-        shown = self._blurred(place.of(image), rng)
+        shown = self._padded(self._blurred(place.of(image), rng))
         if trusted is None:
             return shown, None
         width, height = self._box
         mirrored = place.flip and self.sampling.margins_mirrored
         return shown, torch.from_numpy(crop_mask(trusted, place.crop, mirrored, (height, width)))[None]
+
+    def _scaled(self, frame: _Image, images: Domain, index: int, rng: np.random.Generator) -> _Image:
+        """The image at a size of its own, where such are drawn."""
+        framing = self.sampling.framing
+        if not isinstance(framing, RescaledCrops):
+            return frame
+        size = framing.draw((frame.image.shape[1], frame.image.shape[0]), images.items[index][2], rng)
+        label, trusted = (None if part is None else framing.label(part, size) for part in frame[1:])
+        return _Image(framing.image(frame.image, size), label, trusted)
+
+    def _padded(self, image: UInt8) -> UInt8:
+        framing = self.sampling.framing
+        return framing.padded(image, self._box) if isinstance(framing, RescaledCrops) else image
 
     def _network_input(self, images: Sequence[UInt8]) -> Tensor:
         return transforms.network_input(images, self.normalisation, self._box)
@@ -322,7 +337,9 @@ class TrainingStream:
         return blur(image, draw_blur(rng, widest)) if widest else image
 
     def _resized(self, domain: int, images: Domain, index: int, mirrored: bool = False) -> _Image:
-        """Decoded image and train ids at training size, kept in memory while there is room.
+        """Decoded image and train ids at training size, or at that of the file where sizes are drawn.
+
+        They are kept in memory while there is room.
 
         A mirrored image is another one: resizing takes other pixels of a mirrored label.
         """
@@ -333,7 +350,7 @@ class TrainingStream:
         image, label = dataset.read_image(sample), None
         file_size = (image.shape[1], image.shape[0])
         framing = self.sampling.framing
-        size = framing.size(file_size, box)
+        size = file_size if isinstance(framing, RescaledCrops) else framing.size(file_size, box)
         if label_map is not None:
             raw = dataset.read_label(sample)
             if not images.predicted:
@@ -341,7 +358,11 @@ class TrainingStream:
             ids = train_ids(raw, label_map)
             label = framing.label(ids[:, ::-1] if mirrored else ids, size)
         margins = self.sampling.margins if label_map is None else None
-        trusted = None if margins is None else trusted_pixels(margins, file_size, box)
+        trusted = (
+            None
+            if margins is None
+            else trusted_pixels(margins, file_size, size if size == file_size else box)
+        )
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         frame = _Image(framing.image(image, size), label, trusted)
         self._cached_bytes += frame.image.nbytes + (0 if label is None else label.nbytes)

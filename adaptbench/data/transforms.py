@@ -73,12 +73,17 @@ def draw_labelled_crop(
     """
     crop = draw_crop(label.shape, side, rng)
     for _ in range(10 if class_share_limit < 1 else 0):
-        counts = pixel_counts(label[crop])
-        counts[ignore] = 0
-        if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < class_share_limit:
+        if is_mixed(label[crop], class_share_limit, ignore):
             break
         crop = draw_crop(label.shape, side, rng)
     return crop
+
+
+def is_mixed(label: UInt8, class_share_limit: float, ignore: int = 255) -> bool:
+    """Whether a label has several classes, and none on ``class_share_limit`` or more of the labelled pixels."""
+    counts = pixel_counts(label)
+    counts[ignore] = 0
+    return bool(np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < class_share_limit)
 
 
 def normalise(image: UInt8, values: Normalisation = IMAGENET) -> Tensor:

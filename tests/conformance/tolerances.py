@@ -99,7 +99,7 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "vfmuda_inference": {"out/*probability*": "probability", "out/*iou_*": "iou"},
     "vfmuda_optimizer_schedule": {"out/lr": "lr", "out/schedule_table": "lr", "out/*": "final"},
     "vfmuda_pseudo_label": {"out/*share": "share", "out/*weight": "share", "out/*": "probabilities"},
-    "vfmuda_rare_class_sampler": {"out/*probability": "probability"},
+    "vfmuda_rare_class_sampler": {"out/*probability": "probability", "out/minimum_pixels*": "probability"},
     "vfmuda_token_masking": _FORWARD,
     "vfmuda_trajectory": {**_VFM_UDA, "out/*": "losses"},
     # These name no tolerance for running statistics.

@@ -89,6 +89,28 @@ class Decisions:
         return self._case.tensor(drawn[0]["array"]) if drawn else None
 
 
+class Scripted:
+    """Stands in for a generator: recorded scales and places of crops; nothing is mirrored."""
+
+    def __init__(self, decisions: Decisions) -> None:
+        self._scales = iter(decisions.at("scale"))
+        self._places = iter([offset for crop in decisions.at("crop") for offset in crop["top_left"]])
+
+    def random(self) -> float:
+        """The scale, which is drawn first, or that an image is not mirrored."""
+        return float(next(self._scales, {"value": 1.0})["value"])
+
+    def integers(self, high: int) -> int:
+        """Top, then left of a crop."""
+        offset = int(next(self._places))
+        assert offset < high, f"a crop begins at {offset}, and not below {high}"
+        return offset
+
+    def finish(self) -> None:
+        """Checks that all was drawn."""
+        assert not list(self._scales) and not list(self._places), "recorded, but not drawn"
+
+
 def _colours(draw: Mapping[str, Any]) -> Colours:
     amounts = (draw["brightness"], draw["contrast"], draw["saturation"], draw["hue"])
     return Colours(amounts, tuple(draw["order"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from adaptbench.data.framing import WholeImages
+from adaptbench.data.framing import RescaledCrops, WholeImages
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.execution.checkpoints.scored import Checkpoint
 from adaptbench.networks.hrda import HRDASegmentor
@@ -91,6 +91,8 @@ def _resize(scorer: Scorer, box: Size) -> dict[str, Any]:
     if isinstance(framing, WholeImages):
         size, resampling = list(framing.size(box, box)), f"Pillow {framing.interpolation}"
         return {"to": size, "ratio": "stretched", "filter": resampling}
+    if isinstance(framing, RescaledCrops):
+        return {"shorter side": min(box), "ratio": "kept", "filter": "Pillow bilinear"}
     return {"into": list(box), "ratio": "kept", "filter": "OpenCV INTER_LINEAR"}
 
 

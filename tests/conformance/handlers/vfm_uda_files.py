@@ -9,16 +9,24 @@ import torch
 from PIL import Image
 
 from adaptbench import networks
-from adaptbench.data.framing import nearest
+from adaptbench.adaptation.seg_loss import IGNORE
+from adaptbench.data.framing import RescaledCrops, nearest
+from adaptbench.data.label_ids import train_ids
+from adaptbench.data.pseudo_margins import Margins, crop_mask, trusted_pixels
+from adaptbench.data.rare_class_sampling import class_probabilities, class_totals, eligible_files
+from adaptbench.data.stream import Domain, TrainingStream
+from adaptbench.data.taxonomy import label_map
+from adaptbench.data.transforms import draw_labelled_crop, label_input
 from adaptbench.evaluation.confusion import confusion_matrix
 from adaptbench.evaluation.metrics import iou
 from adaptbench.networks.inference import probability, segment, windows
 from adaptbench.networks.pretrained.foundation import VFM_UDA
+from methods.vfm_uda_source import VFMUDASource
 
 from ..case import Case
 from ..registry import handler
 from ..vfm_uda_parts import load, network_of, normalised
-from ..vfm_uda_training import method_of
+from ..vfm_uda_training import Decisions, Scripted, method_of
 
 
 @handler("vfmuda_inference")
@@ -87,3 +95,63 @@ def check_names(case: Case) -> None:
         )
     prefixes = sorted(prefix.rstrip(".") for prefix in (*VFM_UDA.student, *VFM_UDA.teacher))
     case.expect("prefixes", prefixes == sorted(case.json["checkpoint_prefixes"]), True)
+
+
+@handler("vfmuda_input_pipeline")
+def check_pipeline(case: Case) -> None:
+    """Frames, margins and crops as in the training stream, with the recorded scale and place."""
+    for number, item in enumerate(case.hyper("items")):
+        image = np.ascontiguousarray(case.all_arrays[f"in/image_{number}"].transpose(1, 2, 0))
+        label = train_ids(case.all_arrays[f"in/label_{number}"], label_map("cityscapes", "cityscapes19"))
+        height, width = label.shape
+        margins = Margins(int(0.03 * height), int(0.25 * height), int(0.03 * width), int(0.03 * width))
+        trusted = trusted_pixels(margins, (width, height), (width, height))
+        framing = RescaledCrops(scales=(item["min_scale"], item["max_scale"]))
+        drawn = Scripted(Decisions(case, number))
+        size = framing.draw((width, height), (item["img_size"],) * 2, drawn)
+        image, label, trusted = (
+            framing.image(image, size),
+            framing.label(label, size),
+            framing.label(trusted, size),
+        )
+        place, box = (slice(None), slice(None)), (size[0], size[1])
+        if item["do_cropping"]:
+            box = (item["crop"], item["crop"])
+            place = draw_labelled_crop(label, item["crop"], item["cat_max_ratio"], drawn)
+        shown = framing.padded(image[place], box)
+        mask = crop_mask(trusted, place, False, (box[1], box[0]))
+        case.compare(f"out/i{number}/image", shown.transpose(2, 0, 1))
+        case.compare(f"out/i{number}/label", label_input([label[place]], box)[0, 0])
+        case.compare(f"out/i{number}/ignore_mask", np.where(mask == 1, 0, IGNORE))
+
+
+@handler("vfmuda_rare_class_sampler")
+def check_sampler(case: Case) -> None:
+    """Classes and files of rare class sampling, and crops by the training stream, with the recorded draws."""
+    counts = case.all_arrays["in/pixel_count"]
+    files = [{c: int(pixels) for c, pixels in enumerate(row) if pixels} for row in counts]
+    classes, probabilities = class_probabilities(class_totals(files), case.hyper("temperature"))
+    case.compare("out/class_order", classes)
+    case.compare("out/class_probability", probabilities)
+    settings = VFMUDASource.Settings(crop=case.hyper("crop"))
+    for name in case.arrays("out/eligible_"):
+        found = eligible_files(files, int(name), settings.rare_class_min_pixels)
+        case.compare(f"out/eligible_{name}", found)
+    ratio = settings.rare_class_min_crop_ratio * (settings.crop / VFMUDASource.Settings().crop) ** 2
+    case.compare("out/minimum_pixels_in_crop", settings.rare_class_min_pixels * ratio)
+    sampling = VFMUDASource.sampling(settings.model_copy(update={"rare_class_min_crop_ratio": ratio}))
+    stream = TrainingStream(Domain(()), None, settings, 0, sampling)
+    for number in range(case.hyper("draws")):
+        decisions, prefix = Decisions(case, number), f"out/d{number}/"
+        (drawn,), (file,) = decisions.at("rare_class"), decisions.at("rare_file")
+        image, label, mask = (
+            case.all_arrays[f"in/{part}"][file["value"]] for part in ("image", "label", "mask")
+        )
+        rng = Scripted(decisions)
+        place = stream._placement(label, rng, drawn["value"]).crop
+        rng.finish()
+        box = (settings.crop, settings.crop)
+        frame = RescaledCrops().padded(np.ascontiguousarray(image.transpose(1, 2, 0))[place], box)
+        case.compare(f"{prefix}image_stride4", frame.transpose(2, 0, 1)[:, ::4, ::4])
+        case.compare(f"{prefix}label", label_input([label[place]], box)[0, 0])
+        case.compare(f"{prefix}mask", label_input([mask[place]], box)[0, 0])
