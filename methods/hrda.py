@@ -44,6 +44,7 @@ from adaptbench.contracts.profiles import Length
 from adaptbench.contracts.resources import Resources
 from adaptbench.contracts.task import Task
 from adaptbench.draws import Draws
+from adaptbench.networks.adapters.choice import Adapter
 from adaptbench.networks.detail_crop import CropBox
 from adaptbench.networks.hrda import HRDAOptions, HRDAOutput, HRDASegmentor, build_hrda, hrda_loss
 from adaptbench.networks.inference import Mode, Whole
@@ -101,7 +102,8 @@ def build_two_scales(settings: TwoScaleSettings, classes: int) -> HRDASegmentor:
         blur_detail=settings.blur_detail,
         reach_edge=settings.reach_edge,
     )
-    return build_hrda(settings.network, classes, options, settings.pretraining)
+    adapter = Adapter(settings.adapter)
+    return build_hrda(settings.network, classes, options, settings.pretraining, adapter)
 
 
 class TwoScales:

@@ -30,6 +30,7 @@ from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.sampling import Sampling
+from adaptbench.networks.adapters.choice import Adapter
 from adaptbench.networks.inference import Mode, Whole
 from adaptbench.networks.pretrained.published import SELF_TRAINING, Layout
 from adaptbench.optim.optimizer import build_optimizer, build_schedule, by_name
@@ -141,7 +142,8 @@ class Method(nn.Module, Generic[S]):
 
     def build_student(self) -> nn.Module:
         """The network that is trained: images ``(B, 3, H, W)`` to logits ``(B, classes, h, w)``."""
-        return networks.build(self.settings.network, len(self.task.class_set), self.settings.pretraining)
+        classes, settings = len(self.task.class_set), self.settings
+        return networks.build(settings.network, classes, settings.pretraining, Adapter(settings.adapter))
 
     def scored_network(self) -> nn.Module:
         """The network that is evaluated. Default: the student, as the self-training papers do."""

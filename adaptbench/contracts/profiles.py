@@ -139,8 +139,11 @@ def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> di
     }
 
 
-#: Networks with a foundation model, and the small one that stands for them; its weights are random.
-_FOUNDATION = {f"vfm_uda-dinov2_{size}": "vfm_uda-mini" for size in ("base", "large")}
+#: Networks with a foundation model, and the small ones that stand for them; their weights are random.
+_FOUNDATION = {
+    **{f"vfm_uda-dinov2_{size}": "vfm_uda-mini" for size in ("base", "large")},
+    **{f"daformer-dinov2_{size}": "daformer-vit-mini" for size in ("base", "large")},
+}
 #: Decoders around MiT that exist at both sizes.
 _MIT_DECODERS = ("daformer", "daformer_aspp", "daformer_conv", "daformer_f4", "daformer_isa", "segformer")
 #: DeepLabV2 on its encoders, and what it is called on a small one.

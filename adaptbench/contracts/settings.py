@@ -13,9 +13,9 @@ from pydantic_core import to_json
 from typing_extensions import TypeVar
 
 from adaptbench.contracts.profiles import MainTraining, Profile
-from adaptbench.data.units import ImageCount, Iterations, Length
+from adaptbench.data.units import ImageCount, Iterations, Length, later
 from adaptbench.errors import UsageError, unknown_name
-from adaptbench.optim.recipe import Recipe
+from adaptbench.optim.recipe import AdapterKind, Recipe
 
 Origin = Literal["published", "transferred"]
 
@@ -29,6 +29,9 @@ class Training(BaseModel):
     pretraining: str = Field(
         "default",
         description="start weights of the encoder: default (the network's own), none (random) or a file",
+    )
+    adapter: AdapterKind = later(
+        "full", description="what of the encoder is trained: full (all of it), frozen (nothing), rein or soma"
     )
     iterations: Iterations = Field(40_000, ge=0, description="training iterations")
     batch_size: ImageCount = Field(2, ge=1, description="images per domain and iteration")

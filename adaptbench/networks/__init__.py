@@ -23,6 +23,7 @@ mmcv_ops.install()
 from mmseg.registry import MODELS  # noqa: E402
 
 from adaptbench.networks import start_weights  # noqa: E402
+from adaptbench.networks.adapters.choice import WITHOUT_ADAPTER, Adapter  # noqa: E402
 from adaptbench.networks.segmentor import NetworkSpec, Segmentor  # noqa: E402
 
 __all__ = ["NetworkSpec", "Segmentor", "build", "checkpoint_activations", "names", "spec", "start_of"]
@@ -68,15 +69,18 @@ def start_of(name: str, pretraining: str) -> start_weights.Found | None:
     return start_weights.find(name, spec(name).start, pretraining)
 
 
-def build(name: str, num_classes: int, pretraining: str = "none") -> nn.Module:
+def build(
+    name: str, num_classes: int, pretraining: str = "none", adapter: Adapter = WITHOUT_ADAPTER
+) -> nn.Module:
     """The network called ``name``; random weights are drawn from torch's global generator.
 
-    Its encoder starts as ``pretraining`` says; see `start_weights`.
+    Its encoder starts as ``pretraining`` says (`start_weights`), and then gets the ``adapter``.
 
     Shape: images ``(B, 3, H, W)`` float to logits ``(B, num_classes, h, w)`` float.
 
     Raises:
-        UsageError: no such network, its configuration cannot be built, or the start weights are another encoder's.
+        UsageError: no such network, its configuration cannot be built, the start weights are another encoder's, or
+            the encoder cannot have the adapter.
         DataError: the start weights are not on this machine.
     """
     network = spec(name)
@@ -92,6 +96,7 @@ def build(name: str, num_classes: int, pretraining: str = "none") -> nn.Module:
     found = start_of(name, pretraining)
     if found is not None:
         start_weights.load(found, backbone)
+    adapter.put_into(backbone)
     return Segmentor(backbone, head)
 
 

@@ -24,6 +24,7 @@ from torch.nn import functional
 from adaptbench.adaptation.parts import Assembly
 from adaptbench.adaptation.seg_loss import pixel_accuracy, resize_logits, weighted_cross_entropy
 from adaptbench.errors import UsageError
+from adaptbench.networks.adapters.choice import WITHOUT_ADAPTER, Adapter
 from adaptbench.networks.detail_crop import CropBox, Size, draw_crop_box
 from adaptbench.networks.inference import windows
 from adaptbench.networks.smallest_side import smallest_side
@@ -422,12 +423,16 @@ def hrda_head(
 
 
 def build_hrda(
-    network: str, num_classes: int, options: HRDAOptions, pretraining: str = "none"
+    network: str,
+    num_classes: int,
+    options: HRDAOptions,
+    pretraining: str = "none",
+    adapter: Adapter = WITHOUT_ADAPTER,
 ) -> HRDASegmentor:
     """HRDA around one of our networks, whose encoder starts as `networks.build` says."""
     from adaptbench import networks  # the package imports this module
 
-    base = networks.build(network, num_classes, pretraining)
+    base = networks.build(network, num_classes, pretraining, adapter)
     backbone, head = base.get_submodule("backbone"), base.get_submodule("decode_head")
     spec = networks.spec(network)
     fused = hrda_head(head, spec.decode_head, num_classes, options, spec.output_stride)

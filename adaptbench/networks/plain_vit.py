@@ -40,9 +40,11 @@ class PlainViT(nn.Module):
 
     Attributes:
         side: None, or that of the square which every image is stretched to as if it had that side. Units: pixels.
+        reins: None, or an adapter that changes the sequence after every block.
     """
 
     side: int | None
+    reins: nn.Module | None
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class PlainViT(nn.Module):
         self.model = timm.create_model(model, num_classes=0, dynamic_img_size=True, **options)
         self.blocks, self.scale, self.positions = blocks, scale, positions
         self.side = None
+        self.register_module("reins", None)
         width = self.model.embed_dim
         self.mask_token = nn.Parameter(torch.zeros(1, width)) if mask_token else None
         self.channels = (width,) * (1 if blocks is None else len(blocks))
@@ -94,6 +97,8 @@ class PlainViT(nn.Module):
         maps = []
         for number, block in enumerate(self.model.blocks):
             sequence = block(sequence)
+            if self.reins is not None:
+                sequence = self.reins(sequence, number, self.model.num_prefix_tokens)
             if self.blocks is not None and number in self.blocks:
                 maps.append(sequence)
         if self.blocks is None:

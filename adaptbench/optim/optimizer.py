@@ -6,10 +6,11 @@ import re
 from typing import Any, Literal, TypeAlias
 
 import torch
-from mmengine.optim import LinearLR, OptimWrapper, OptimWrapperDict, PolyLR
+from mmengine.optim import CosineAnnealingParamScheduler, LinearLR, OptimWrapper, OptimWrapperDict, PolyLR
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from adaptbench.errors import UsageError
 from adaptbench.optim.recipe import Recipe
@@ -23,6 +24,8 @@ _ARITHMETICS: dict[Listing, Arithmetic] = {"repeated": "torch-0.4", "repeated-cu
 _BLOCK = re.compile(r"^backbone\.model\.blocks\.(\d+)\.")
 #: Parts of the names of learned positions in transformers; the first is the papers', and ours have none.
 _POSITIONS = ("pos_block", "pos_embed", "relative_position")
+#: And of those of Rein's tokens and of the share that they change, which do not decay either.
+_TOKENS = ("learnable_tokens", "reins.scale")
 
 
 def build_optimizer(network: nn.Module, settings: Recipe, listing: Listing = "once") -> OptimWrapper:
@@ -33,8 +36,8 @@ def build_optimizer(network: nn.Module, settings: Recipe, listing: Listing = "on
     Parameters with equal rules share a group, so that a step is a few fused calls.
 
     Encoders of other naming are treated alike: nothing of a ``backbone`` belongs to the head, LayerNorm does not
-    decay whatever it is called, and neither do learned positions. (Batch norm called ``bn`` decays, as in the papers'
-    ResNets.)
+    decay whatever it is called, and neither do learned positions and tokens. (Batch norm called ``bn`` decays, as in
+    the papers' ResNets.)
 
     Raises:
         UsageError: tensors shall be listed repeatedly by another optimiser than sgd.
@@ -42,11 +45,11 @@ def build_optimizer(network: nn.Module, settings: Recipe, listing: Listing = "on
     Source: HRDA, arXiv 2204.13132, section 4.1 (AdamW, decoder at ten times the learning rate).
     """
     groups: dict[tuple[float, float, int], list[nn.Parameter]] = {}
-    norms, depth = _layer_norms(network), _depth(network)
+    norms, depth = _Norms(network), _depth(network)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             times = 1 if listing == "once" else _times_listed(name)
-            rate, decay = _rates(name, name in norms, settings)
+            rate, decay = _rates(name, norms, settings)
             rate *= settings.layer_decay ** _layers_above(name, depth)
             groups.setdefault((rate, decay, times), []).append(parameter)
     if not groups:  # a control that learns nothing
@@ -75,13 +78,16 @@ def _times_listed(name: str) -> int:
     return name.count(".") - 1 if name.startswith("backbone.") else 1
 
 
-def _rates(name: str, layer_norm: bool, settings: Recipe) -> tuple[float, float]:
+def _rates(name: str, norms: _Norms, settings: Recipe) -> tuple[float, float]:
     """Learning rate and weight decay of the parameter called ``name``."""
     if "head" in name and not name.startswith("backbone."):
-        return settings.learning_rate * settings.head_lr_factor, settings.weight_decay
-    if (layer_norm or "norm" in name) and not settings.norm_weight_decay:
+        spared = not settings.head_norm_weight_decay and ("norm" in name or name in norms.all)
+        return settings.learning_rate * settings.head_lr_factor, 0.0 if spared else settings.weight_decay
+    if (name in norms.layer or "norm" in name) and not settings.norm_weight_decay:
         return settings.learning_rate, 0.0
     if any(table in name for table in _POSITIONS) and not settings.position_weight_decay:
+        return settings.learning_rate, 0.0
+    if any(part in name for part in _TOKENS):
         return settings.learning_rate, 0.0
     return settings.learning_rate, settings.weight_decay
 
@@ -103,10 +109,23 @@ def _layers_above(name: str, depth: int) -> int:
     return depth - 1 - int(match[1]) if match else depth
 
 
-def _layer_norms(network: nn.Module) -> frozenset[str]:
-    """Names of the parameters of layer normalisations."""
-    norms = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.LayerNorm)]
-    return frozenset(f"{name}.{own}" for name, module in norms for own, _ in module.named_parameters())
+class _Norms:
+    """Names of the parameters of normalisation layers.
+
+    Attributes:
+        layer: of layer normalisations.
+        all: of layer, group and batch normalisations.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.layer = _names_in(network, (nn.LayerNorm,))
+        self.all = self.layer | _names_in(network, (nn.GroupNorm, _BatchNorm))
+
+
+def _names_in(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> frozenset[str]:
+    """Names of the parameters of all modules of these kinds."""
+    found = [(name, module) for name, module in network.named_modules() if isinstance(module, kinds)]
+    return frozenset(f"{name}.{own}" for name, module in found for own, _ in module.named_parameters())
 
 
 def by_name(optimizers: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
@@ -157,16 +176,54 @@ def build_schedule(optimizer: OptimWrapper, settings: Recipe, iterations: int) -
     ``lr(t) = ((lr - lowest) * (1 - t/T)^p + lowest) * (s + (1 - s) * min(t/w, 1))``. Where it does not decay during the
     warm-up, the rate is ``lr * (s + (1 - s) * t/(w - 1))`` for t < w and falls from there to where the decay then is.
 
+    With `poly_after_warmup` one follows the other (`_in_a_row`), and with `weight_decay_end` the weight decay is
+    annealed.
+
     Source: reference configuration of DAFormer, arXiv 2111.14887, section 3.3 for the warm-up; code of VFM-UDA, arXiv
     2406.09896, for the other one (docs/quirks.md#v20).
     """
+    annealed = _annealed_decay(optimizer, settings, iterations)
+    if settings.poly_after_warmup:
+        return [*_in_a_row(optimizer, settings, iterations), *annealed]
     lowest = settings.learning_rate_min
     if settings.warmup > 0 and (lowest > 0 or not settings.warmup_decays):
-        return [_WarmPolyLR(optimizer, settings, iterations)]
+        return [_WarmPolyLR(optimizer, settings, iterations), *annealed]
     schedule: list[Any] = [poly_schedule(optimizer, settings.poly_power, iterations, lowest)]
     if settings.warmup > 0:
         end = settings.warmup + 1  # mmengine reaches the full rate at end - 1
         schedule.append(
             LinearLR(optimizer, start_factor=settings.warmup_start, begin=0, end=end, by_epoch=False)
         )
-    return schedule
+    return [*schedule, *annealed]
+
+
+def _in_a_row(optimizer: OptimWrapper, settings: Recipe, iterations: int) -> list[Any]:
+    """Warm-up to iteration w, then decay, as mmengine counts them.
+
+    The last iteration of each has its last rate: the full one at w - 1, and at T - 1 the lowest.
+
+    Source: code of Rein, arXiv 2312.04265, and of SoMA, arXiv 2412.04077; docs/quirks.md#r10.
+    """
+    warmup = settings.warmup if settings.warmup > 1 else 0  # one iteration of it has the full rate
+    decay = PolyLR(
+        optimizer,
+        power=settings.poly_power,
+        eta_min=settings.learning_rate_min,
+        begin=warmup,
+        end=max(iterations, warmup + 1),
+        by_epoch=False,
+    )
+    if not warmup:
+        return [decay]
+    return [LinearLR(optimizer, start_factor=settings.warmup_start, end=warmup, by_epoch=False), decay]
+
+
+def _annealed_decay(optimizer: OptimWrapper, settings: Recipe, iterations: int) -> list[Any]:
+    """A cosine to `weight_decay_end`, of every group: those without weight decay get some.
+
+    Source: code of SoMA, arXiv 2412.04077; docs/quirks.md#r16.
+    """
+    if settings.weight_decay_end is None:
+        return []
+    lowest, end = settings.weight_decay_end, max(iterations, 1)
+    return [CosineAnnealingParamScheduler(optimizer, "weight_decay", eta_min=lowest, end=end, by_epoch=False)]

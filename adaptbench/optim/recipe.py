@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
 from adaptbench.data.units import Iterations, later
+
+#: What of an encoder is trained: all of it, nothing, or one of two small adapters.
+AdapterKind: TypeAlias = Literal["full", "frozen", "rein", "soma"]
 
 
 class Recipe(BaseModel):
@@ -39,6 +42,17 @@ class Recipe(BaseModel):
         (0.9, 0.999), description="shares of adamw's running averages of gradients and of their squares"
     )
     adam_epsilon: float = later(1e-8, gt=0, description="added to the denominator of adamw's steps")
+    head_norm_weight_decay: bool = later(
+        True, description="whether normalisation layers of the decoder decay"
+    )
+    poly_after_warmup: bool = later(
+        False, description="the decay starts after the warm-up, and the last iteration has the lowest rate"
+    )
+    weight_decay_end: float | None = later(
+        None,
+        ge=0,
+        description="weight decay of everything at the end of a cosine over all iterations; None = constant",
+    )
 
 
 def recipe(**changes: Any) -> Mapping[str, Any]:

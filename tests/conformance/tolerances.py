@@ -73,6 +73,15 @@ _VFM_UDA: Mapping[str, str] = {
     "out/final/*": "final",
 }
 
+# And of the trainings of adapters.
+_ADAPTERS: Mapping[str, str] = {
+    "out/final/*": "adam_params",
+    "out/final_ema/*": "adam_params",
+    "out/ema_history/*": "adam_params",
+    "out/grad_*": "gradients",
+    "out/loss": "losses",
+}
+
 # Array pattern -> name of the tolerance in the case file. Integer arrays are exact without an entry.
 NAMED: Mapping[str, Mapping[str, str]] = {
     "mic_mask": {"out/*mask*": "mask", "out/*": "img"},
@@ -102,6 +111,8 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "vfmuda_rare_class_sampler": {"out/*probability": "probability", "out/minimum_pixels*": "probability"},
     "vfmuda_token_masking": _FORWARD,
     "vfmuda_trajectory": {**_VFM_UDA, "out/*": "losses"},
+    "rein_trajectory": _ADAPTERS,
+    "soma_trajectory": _ADAPTERS,
     # These name no tolerance for running statistics.
     "advseg": {"out/*running_*": "losses", **_ADVERSARIAL},
     "minent_mmseg": {"out/*running_*": "losses", **_ADVERSARIAL},
@@ -141,6 +152,12 @@ _DECISIONS: Mapping[str, Tolerance] = {
     "out/eval_main_output_*": Tolerance(atol=2e-5, rtol=1e-4),
 }
 
+# Trainings of adapters name no tolerance for features and logits; this is the one of rein_delta.
+_FEATURES: Mapping[str, Tolerance] = {
+    "out/first_*": Tolerance(atol=1e-5, rtol=1e-4),
+    "out/final_logits*": Tolerance(atol=1e-5, rtol=1e-4),
+}
+
 # Array pattern -> tolerance that the case file gives in words.
 PROSE: Mapping[str, Mapping[str, Tolerance]] = {
     "ehtdi_augment": {
@@ -162,6 +179,8 @@ PROSE: Mapping[str, Mapping[str, Tolerance]] = {
         "out/it*/source_after_weak*": Tolerance(atol=2e-5),
         "out/it*/masked_input*": Tolerance(atol=2e-5 / 0.224),  # normalised
     },
+    "rein_trajectory": _FEATURES,
+    "soma_trajectory": _FEATURES,
     "mit_backbone_lowvar": {"out/*": Tolerance(atol=2e-5, rtol=1e-3)},
     "train_trajectory": {
         "out/it*/log/*acc*": Tolerance(atol=0.05),

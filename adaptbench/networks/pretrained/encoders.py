@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from adaptbench.errors import WeightsError
 from adaptbench.networks.dilated_vgg import DilatedVGG
+from adaptbench.networks.plain_vit import PlainViT
 from adaptbench.networks.pretrained.efficientnet import in_timm_names
 from adaptbench.networks.pretrained.fit import fitted
 from adaptbench.networks.pretrained.foreign import listed
 from adaptbench.networks.pretrained.namings import CLASSIFIERS, NAMINGS, Naming, recognised, without_prefix
+from adaptbench.networks.pretrained.plain_transformer import transformer_state
 from adaptbench.networks.pretrained.vgg import vgg_state
 from adaptbench.networks.timm_backbone import TimmEncoder
 
@@ -51,7 +53,8 @@ class _Target:
 def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Path) -> dict[str, Tensor]:
     """The state dict of an encoder, from the tensors of an ImageNet file.
 
-    The naming is recognised from the names: of MiT, mmsegmentation's ResNets, VGG, EfficientNet and any timm encoder;
+    The naming is recognised from the names: of MiT, mmsegmentation's ResNets, VGG, EfficientNet, plain vision
+    transformers (`plain_transformer`) and any timm encoder;
     others take files with their own names only. Only classifiers are dropped (of a timm model: all that comes behind
     its last feature map); counters of batches that old files lack are 0.
 
@@ -60,6 +63,8 @@ def encoder_state(tensors: Mapping[str, Tensor], backbone: nn.Module, origin: Pa
     """
     if isinstance(backbone, DilatedVGG):
         return vgg_state(tensors, backbone.state_dict(), origin)
+    if isinstance(backbone, PlainViT):
+        return transformer_state(tensors, backbone, origin)
     target = _target(backbone)
     found = in_timm_names(without_prefix(tensors, ("backbone.", "Scale.")), target.whole)
     own, foreign = recognised(target.expected), recognised(found)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from torch import nn
 
 from adaptbench import networks
@@ -157,3 +159,60 @@ def test_positions_decay_if_they_are_to() -> None:
         groups = build_optimizer(network, values).optimizer.param_groups
         found = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
         assert found[id(network.get_parameter("backbone.model.pos_embed"))] == (0.5 if decays else 0.0)
+
+
+def test_norms_of_the_head_may_be_spared() -> None:
+    found = rules(head_norm_weight_decay=False, weight_decay=0.5, head_lr_factor=1.0)
+    assert found["decode_head.norm.weight"] == found["decode_head.norm.bias"] == (6e-5, 0.0)
+    assert found["decode_head.conv.bias"] == (6e-5, 0.5)
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 2, 5])
+def test_one_schedule_after_the_other(warmup: int) -> None:
+    values = settings(
+        warmup=warmup,
+        warmup_start=0.1,
+        poly_power=0.9,
+        poly_after_warmup=True,
+        iterations=12,
+        learning_rate=1.0,
+    )
+    begin = warmup if warmup > 1 else 0
+    rising = [0.1 + 0.9 * t / (begin - 1) for t in range(begin)]
+    falling = [(1 - t / (12 - begin - 1)) ** 0.9 for t in range(12 - begin)]
+    assert rates(values) == pytest.approx(rising + falling, abs=1e-12)
+
+
+def test_weight_decay_is_annealed_to_one_value_and_resumed_exactly() -> None:
+    values = settings(weight_decay=0.5, weight_decay_end=0.1, iterations=6)
+    whole = decays(values, 6)
+    assert whole[:, 0].tolist() == pytest.approx(
+        [0.1 + 0.2 * (1 + math.cos(math.pi * t / 6)) for t in range(6)]
+    )
+    assert whole[:, 1].tolist() == pytest.approx([0.05 * (1 - math.cos(math.pi * t / 6)) for t in range(6)])
+    assert torch.equal(decays(values, 6, resumed_at=3), whole)
+
+
+def decays(values: Settings, iterations: int, resumed_at: int | None = None) -> torch.Tensor:
+    """Weight decay of a matrix and of an encoder norm before every step."""
+    wrapper, schedule = _optimised(values)
+    rows = []
+    for iteration in range(iterations):
+        if iteration == resumed_at:
+            states = [part.state_dict() for part in schedule]
+            kept = wrapper.state_dict()
+            wrapper, schedule = _optimised(values)
+            wrapper.load_state_dict(kept)
+            for part, state in zip(schedule, states, strict=True):
+                part.load_state_dict(state)
+        found = sorted(group["weight_decay"] for group in wrapper.optimizer.param_groups)
+        rows.append([found[-1], found[0]])
+        wrapper.step()
+        for part in schedule:
+            part.step()
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _optimised(values: Settings) -> tuple[OptimWrapper, list[Any]]:
+    wrapper = build_optimizer(Network(), values)
+    return wrapper, build_schedule(wrapper, values, values.iterations)

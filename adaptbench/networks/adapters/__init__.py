@@ -1,0 +1,1 @@
+"""Small modules that are trained in place of a frozen encoder."""

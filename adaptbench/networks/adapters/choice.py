@@ -1,0 +1,76 @@
+"""What of an encoder is trained: all of it, nothing, or an adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from adaptbench.errors import UsageError
+from adaptbench.networks.adapters import soma
+from adaptbench.networks.adapters.frozen import freeze
+from adaptbench.networks.adapters.rein import Rein
+from adaptbench.networks.adapters.soma import SoMAOptions
+from adaptbench.networks.plain_vit import PlainViT
+from adaptbench.optim.recipe import AdapterKind
+
+
+@dataclass(frozen=True)
+class ReinOptions:
+    """Size of the adapter of Rein.
+
+    Attributes:
+        tokens: per block.
+        rank: of the factors whose product the tokens are; None = tokens of full rank.
+        query_channels: of the queries that a mask decoder would get.
+
+    Source: configuration of Rein, arXiv 2312.04265.
+    """
+
+    tokens: int = 100
+    rank: int | None = 16
+    query_channels: int = 256
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What of an encoder is trained, and how large the adapter is; the defaults are the published ones."""
+
+    kind: AdapterKind = "full"
+    rein: ReinOptions = field(default_factory=ReinOptions)
+    soma: SoMAOptions = field(default_factory=SoMAOptions)
+
+    def put_into(self, encoder: nn.Module) -> None:
+        """Freezes the encoder as far as it is not trained; to be done when it has its start weights.
+
+        Raises:
+            UsageError: the encoder cannot have the adapter; says why.
+        """
+        if self.kind == "frozen":
+            freeze(encoder)
+        elif self.kind == "rein":
+            self._rein(self._transformer(encoder))
+        elif self.kind == "soma":
+            self._soma(self._transformer(encoder))
+
+    def _rein(self, encoder: PlainViT) -> None:
+        freeze(encoder.model)
+        blocks, channels = len(encoder.model.blocks), encoder.model.embed_dim
+        size = (self.rein.tokens, self.rein.rank, self.rein.query_channels)
+        encoder.reins = Rein(blocks, channels, *size, patch=encoder.patch)
+
+    def _soma(self, encoder: PlainViT) -> None:
+        soma.split_qkv(encoder.model)
+        encoder.requires_grad_(False)
+        soma.wrap(encoder.model, self.soma)
+
+    def _transformer(self, encoder: nn.Module) -> PlainViT:
+        if not isinstance(encoder, PlainViT):
+            raise UsageError(
+                f"adapter={self.kind} needs a plain vision transformer, not {type(encoder).__name__}. Choose a network "
+                "with one, like daformer-dinov2_large, or adapter=full or frozen."
+            )
+        return encoder
+
+
+WITHOUT_ADAPTER = Adapter()
