@@ -27,10 +27,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pydantic import Field
-from torch import nn
 from typing_extensions import TypeVar
 
-from adaptbench import networks
 from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
 from adaptbench.contracts.profiles import ImageCount, Iterations
 from adaptbench.contracts.settings import Settings as BaseSettings
@@ -53,18 +51,9 @@ class AdaptedEncoder(Method[S]):
         """Crops in random order, with distorted colours."""
         return Sampling(distortion=settings.photometric_distortion)  # 1
 
-    def build_student(self) -> nn.Module:
-        """The network with its adapter."""
-        settings, classes = self.settings, len(self.task.class_set)
-        return networks.build(settings.network, classes, settings.pretraining, self.adapter())  # 2
-
-    def adapter(self) -> Adapter:
-        """That of the settings."""
-        return Adapter(self.settings.adapter)
-
     def losses(self, batch: Batch) -> LossGroup:
         """Cross entropy of the source."""
-        return self.segmentation_loss(self.student(batch.source.image), batch.source.label)  # 3
+        return self.segmentation_loss(self.student(batch.source.image), batch.source.label)  # 2 and 3
 
     def inference(self) -> Mode:
         """Windows of the size of the crop that overlap by a third."""

@@ -143,7 +143,11 @@ class Method(nn.Module, Generic[S]):
     def build_student(self) -> nn.Module:
         """The network that is trained: images ``(B, 3, H, W)`` to logits ``(B, classes, h, w)``."""
         classes, settings = len(self.task.class_set), self.settings
-        return networks.build(settings.network, classes, settings.pretraining, Adapter(settings.adapter))
+        return networks.build(settings.network, classes, settings.pretraining, self.adapter())
+
+    def adapter(self) -> Adapter:
+        """What of the network's encoder is trained. Default: what the setting says, in the published sizes."""
+        return Adapter(self.settings.adapter)
 
     def scored_network(self) -> nn.Module:
         """The network that is evaluated. Default: the student, as the self-training papers do."""
