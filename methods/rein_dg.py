@@ -17,8 +17,8 @@ Quirks of the published behaviour, kept as defaults:
 - the rate reaches zero in the last iteration (`poly_after_warmup`);
 - in a test, windows of the size of the crop step by two thirds of it.
 
-What differs: the published decoder is Mask2Former's, which needs compiled operators and is told apart by queries made
-of the tokens; here it is DAFormer's with its cross entropy, and the layers that make queries are there and not trained.
+What differs: the published decoder is Mask2Former's, which needs compiled operators and gets queries made of the
+tokens; here it is DAFormer's with its cross entropy, and the layers that make queries are there and not trained.
 Scales of the images are not drawn from 0.5 to 2. So published numbers are no claim about this file.
 """
 
