@@ -39,11 +39,9 @@ class PlainViT(nn.Module):
         mask_token: whether tokens can be hidden behind a learned one.
 
     Attributes:
-        side: None, or that of the square which every image is stretched to as if it had that side. Units: pixels.
         reins: None, or an adapter that changes the sequence after every block.
     """
 
-    side: int | None
     reins: nn.Module | None
 
     def __init__(
@@ -60,7 +58,6 @@ class PlainViT(nn.Module):
 
         self.model = timm.create_model(model, num_classes=0, dynamic_img_size=True, **options)
         self.blocks, self.scale, self.positions = blocks, scale, positions
-        self.side = None
         self.register_module("reins", None)
         width = self.model.embed_dim
         self.mask_token = nn.Parameter(torch.zeros(1, width)) if mask_token else None
@@ -74,8 +71,7 @@ class PlainViT(nn.Module):
 
     def encoder_size(self, size: Size) -> Size:
         """What an image of ``size`` is stretched to. Units: pixels."""
-        height, width = size if self.side is None else (self.side, self.side)
-        return self._multiple(height), self._multiple(width)
+        return self._multiple(size[0]), self._multiple(size[1])
 
     def grid(self, size: Size) -> Size:
         """Rows and columns of tokens of an image of ``size``, which is in pixels."""

@@ -22,7 +22,15 @@ PATCH = 14
 
 
 class RecordedViT(PlainViT):
-    """An encoder with its grid of positions swapped, as in the reference, which never sees one that is not square."""
+    """As the reference has it: the side is that of the crop, whatever comes; rows and columns of positions are swapped.
+
+    It never sees anything but crops, which are square.
+    """
+
+    side: int | None = None
+
+    def encoder_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return super().encoder_size(size if self.side is None else (self.side, self.side))
 
     def position_table(self, grid: tuple[int, int]) -> Tensor:
         return super().position_table((grid[1], grid[0]))

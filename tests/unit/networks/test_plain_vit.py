@@ -34,12 +34,6 @@ def test_sides_become_multiples_of_the_patch(
     assert features.shape == (2, 12, *grid)
 
 
-def test_a_square_of_its_own_takes_the_place_of_every_size() -> None:
-    made = encoder(scale=1.1)
-    made.side = 64
-    assert made.encoder_size((20, 300)) == (64, 64)  # 70.4 rounded down to a multiple of 8
-
-
 @pytest.mark.parametrize("positions", ["timm", "dinov2"])
 def test_positions_of_the_table_stay_as_they_are(positions: Any) -> None:
     made = encoder(positions=positions)
