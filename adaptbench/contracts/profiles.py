@@ -141,7 +141,7 @@ def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> di
 
 #: Networks with a foundation model, and the small ones that stand for them; their weights are random.
 _FOUNDATION = {
-    **{f"vfm_uda-dinov2_{size}": "vfm_uda-mini" for size in ("base", "large")},
+    **{f"vfm_uda-dinov2_{size}": "vfm_uda-mini" for size in ("small", "base", "large")},
     **{f"daformer-dinov2_{size}": "daformer-vit-mini" for size in ("base", "large")},
 }
 #: Decoders around MiT that exist at both sizes.

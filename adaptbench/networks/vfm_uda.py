@@ -18,7 +18,7 @@ from adaptbench.optim.recipe import recipe
 
 _EPSILON = 1e-6
 #: Width of the encoder by its name in timm's.
-_WIDTHS = {"base": 768, "large": 1024}
+_WIDTHS = {"small": 384, "base": 768, "large": 1024}
 _SCALE = 1.1
 
 

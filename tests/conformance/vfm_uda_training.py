@@ -42,7 +42,8 @@ class Decisions:
 
     def __init__(self, case: Case, iteration: int) -> None:
         self._case = case
-        self._own = [one for one in case.json["recorded_draws"] if one["iteration"] == iteration]
+        drawn = case.json.get("recorded_draws", [])
+        self._own = [one for one in drawn if one.get("iteration", one.get("call")) == iteration]
 
     def at(self, site: str) -> list[dict[str, Any]]:
         """The draws at one place, in order."""
@@ -85,8 +86,11 @@ class Decisions:
 
     def tokens(self) -> Tensor | None:
         """The number of every token of a masked pass."""
-        drawn = self.at("token_mask")
-        return self._case.tensor(drawn[0]["array"]) if drawn else None
+        return next(iter(self.arrays()), None)
+
+    def arrays(self) -> list[Tensor]:
+        """Numbers that were drawn at once: of tokens ``(B, tokens)``, or of blocks ``(B, 1, rows, columns)``."""
+        return [self._case.tensor(one["array"]) for one in self._own if one["kind"] == "uniform_array"]
 
 
 class Scripted:

@@ -37,6 +37,7 @@ class Queue:
         self._first = {folder: claims.last_turn(folder).number for folder in self._jobs}
         self._shown: dict[Path, Status] = {}
         self._looked: float | None = None  # in vain, since the last job was begun or came back
+        self._refreshed = time.monotonic()
 
     def begin(self) -> tuple[Job, Claim] | None:
         """The first job that is free, which is ours from now on; None if there is none at present."""
@@ -57,6 +58,7 @@ class Queue:
 
     def shown(self, job: Job) -> Status | None:
         """How a job stands that was not begun here, as far as it was looked at; None for others."""
+        self._refresh()
         if job.folder in self._jobs:
             return self._shown.get(job.folder, _FREE)
         return self._shown.get(job.folder)
@@ -70,6 +72,15 @@ class Queue:
     def held(self, folder: Path) -> bool:
         """Whether somebody works on a job, or trains a stage."""
         return self._watch.held(folder)
+
+    def _refresh(self) -> None:
+        """Looks again at jobs that others run, which get on while nothing is begun here."""
+        if time.monotonic() - self._refreshed < _LOOK_SECONDS:
+            return
+        for folder, status in self._shown.items():
+            if status.state is State.RUNNING:
+                self._shown[folder] = read_status(folder, self._watch)
+        self._refreshed = time.monotonic()
 
     def _look(self, job: Job) -> Status:
         status = read_status(job.folder, self._watch)

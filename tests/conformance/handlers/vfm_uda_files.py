@@ -102,8 +102,10 @@ def check_pipeline(case: Case) -> None:
     """Frames, margins and crops as in the training stream, with the recorded scale and place."""
     for number, item in enumerate(case.hyper("items")):
         image = np.ascontiguousarray(case.all_arrays[f"in/image_{number}"].transpose(1, 2, 0))
-        label = train_ids(case.all_arrays[f"in/label_{number}"], label_map("cityscapes", "cityscapes19"))
-        height, width = label.shape
+        height, width = image.shape[:2]
+        label = np.full((height, width), IGNORE, np.uint8)
+        if item["with_label"]:
+            label = train_ids(case.all_arrays[f"in/label_{number}"], label_map("cityscapes", "cityscapes19"))
         margins = Margins(int(0.03 * height), int(0.25 * height), int(0.03 * width), int(0.03 * width))
         trusted = trusted_pixels(margins, (width, height), (width, height))
         framing = RescaledCrops(scales=(item["min_scale"], item["max_scale"]))
@@ -118,6 +120,7 @@ def check_pipeline(case: Case) -> None:
         if item["do_cropping"]:
             box = (item["crop"], item["crop"])
             place = draw_labelled_crop(label, item["crop"], item["cat_max_ratio"], drawn)
+        drawn.finish()
         shown = framing.padded(image[place], box)
         mask = crop_mask(trusted, place, False, (box[1], box[0]))
         case.compare(f"out/i{number}/image", shown.transpose(2, 0, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from adaptbench.adaptation.masking import block_mask, mask_image
 from adaptbench.adaptation.seg_loss import labelled_cross_entropy, resize_logits, weighted_cross_entropy
 from adaptbench.networks.inference import resize
 from adaptbench.networks.segmentor import Segmentor
@@ -13,12 +14,14 @@ from adaptbench.networks.vfm_uda import LightHead
 from ..case import Case
 from ..registry import handler
 from ..vfm_uda_parts import RecordedViT, gradients, load, network_of, normalised, our_name
+from ..vfm_uda_training import Decisions
 
 
 @handler("vfmuda_encoder_input")
 def check_input(case: Case) -> None:
     for number, variant in enumerate(case.hyper("variants")):
-        network = network_of(case, img_size=variant["img_size"], pos_grid=variant["pos_grid"])
+        sizes = {name: variant[name] for name in ("img_size", "pos_grid", "scale") if name in variant}
+        network = network_of(case, **sizes)
         load(case, network, **{"encoder.pos_embed": f"param/pos_{variant['pos_grid']}"})
         image = normalised(case.tensor(f"in/image_{number}"))
         _check_variant(case, f"out/v{number}/", network.eval(), image, variant["via"] == "forward")
@@ -38,6 +41,7 @@ def _encoder_side(case: Case, side: int, scale: float) -> int:
 def _check_variant(case: Case, prefix: str, network: Segmentor, image: Tensor, stretched: bool) -> None:
     encoder = network.backbone
     assert isinstance(encoder, RecordedViT)
+    stated, _ = encoder.encoder_size((1, 1))
     if not stretched:  # the features of an image that fits
         encoder.side, encoder.scale = None, 1.0
     size = encoder.encoder_size((image.shape[-2], image.shape[-1]))
@@ -50,7 +54,7 @@ def _check_variant(case: Case, prefix: str, network: Segmentor, image: Tensor, s
         "pos_embed": encoder.position_table(encoder.grid(size)),
         "tokens_into_first_block": seen["tokens"],
         "features": features,
-        "vit_in_img_size": size[0],
+        "vit_in_img_size": stated,
         "logits": resize(network.decode_head([features]), (image.shape[-2], image.shape[-1])),
     }
     for name in case.arrays(prefix):
@@ -113,39 +117,38 @@ def check_head(case: Case) -> None:
 @handler("vfmuda_token_masking")
 def check_masking(case: Case) -> None:
     for number, call in enumerate(case.hyper("calls")):
-        prefix = f"out/c{number}/"
         network = network_of(case).train(call.get("train", True))
         load(case, network)
-        image = case.tensor(f"in/image_{number}")
-        hidden = None
-        if (
-            network.training
-            and call.get("mask_ratio", 0.0) > 0
-            and case.has(f"in/token_mask_uniform/{number}")
-        ):
-            hidden = case.tensor(f"in/token_mask_uniform/{number}") < call["mask_ratio"]
-        encoder = network.backbone
-        seen = _inner(network)
-        (features,) = encoder(image, hidden)
-        logits = resize_logits(network.decode_head([features]), (image.shape[-2], image.shape[-1]))
-        tokens = seen["patch_tokens"]
-        compared = {
-            "tokens_after_masking": encoder._hide(tokens, hidden).flatten(1, 2),
-            "tokens_into_first_block": seen["tokens"],
-            "features": features,
-            "logits": logits,
-        }
-        if case.has(f"in/label_{number}"):
-            loss = weighted_cross_entropy(
-                logits, case.tensor(f"in/label_{number}"), case.tensor(f"in/weight_{number}")
-            )
-            loss.backward()
-            compared["loss"] = loss
-        found = gradients(network)
-        compared["has_mask_token_grad"] = "backbone.mask_token" in found
-        for name in case.arrays(prefix):
-            if name.startswith("grad/"):
-                case.compare(prefix + name, found[our_name(name.removeprefix("grad/"))])
-            else:
-                plain, stride = _strided(name)
-                case.compare(prefix + name, _thinned(compared[plain], stride))
+        _check_masked(case, number, call.get("mask_ratio", 0.0), network)
+
+
+def _check_masked(case: Case, number: int, ratio: float, network: Segmentor) -> None:
+    """What was drawn says what is hidden: tokens, or blocks of the image that the encoder sees."""
+    prefix, image, hidden = f"out/c{number}/", case.tensor(f"in/image_{number}"), None
+    encoder, seen, size = network.backbone, _inner(network), (image.shape[-2], image.shape[-1])
+    assert isinstance(encoder, RecordedViT)
+    for drawn in Decisions(case, number).arrays():
+        if drawn.dim() == 2:
+            hidden = drawn < ratio
+        else:
+            stretched = encoder.encoder_size(size)
+            image = mask_image(resize(image, stretched), block_mask(drawn, ratio, stretched))
+    (features,) = encoder(image, hidden)
+    logits = resize_logits(network.decode_head([features]), size)
+    values = {
+        "tokens_after_masking": encoder._hide(seen["patch_tokens"], hidden).flatten(1, 2),
+        "masked_encoder_input": seen["resized"],
+        "tokens_into_first_block": seen["tokens"],
+        "features": features,
+        "logits": logits,
+    }
+    if case.has(f"in/label_{number}"):
+        weight = case.tensor(f"in/weight_{number}") if case.has(f"in/weight_{number}") else None
+        values["loss"] = weighted_cross_entropy(logits, case.tensor(f"in/label_{number}"), weight)
+        values["loss"].backward()
+    found = gradients(network)
+    values["has_mask_token_grad"] = torch.tensor("backbone.mask_token" in found)
+    values |= {f"grad/{name}": found.get(our_name(name)) for name in case.arrays(f"{prefix}grad/")}
+    for name in case.arrays(prefix):
+        plain, stride = _strided(name)
+        case.compare(prefix + name, _thinned(values[plain], stride))

@@ -114,3 +114,15 @@ def test_a_job_whose_folder_cannot_be_written_fails_alone(
     assert found and found[0] is second
     shown = waiting.shown(first)
     assert shown and shown.state is State.FAILED and "Cannot write" in shown.reason
+
+
+def test_what_another_run_has_is_shown_as_it_stands_though_nothing_is_begun_here(jobs: Jobs) -> None:
+    first, second = jobs(State.PLANNED, State.PLANNED)
+    waiting = Queue([first, second])
+    with claims.briefly(first.folder):
+        write_status(first.folder, Status(state=State.RUNNING, stage="source"))
+        found = waiting.begin()
+        assert found and found[0] is second
+        write_status(first.folder, Status(state=State.RUNNING, stage="train"))
+        shown = waiting.shown(first)
+        assert shown and shown.stage == "train"
