@@ -49,13 +49,17 @@ def names() -> list[str]:
 def spec(name: str) -> NetworkSpec:
     """The network called ``name``: one of ours, an encoder of timm, or the path of an mmsegmentation config.
 
-    ``timm:ENCODER`` is under the DeepLabV2 head, ``daformer-timm:ENCODER`` under the DAFormer decoder.
+    ``timm:ENCODER`` is under the DeepLabV2 head, ``daformer-timm:ENCODER`` under the DAFormer decoder,
+    ``linear-timm:ENCODER`` under a linear classifier and ``vfm_uda-timm:ENCODER`` under the decoder of VFM-UDA.
     """
     if name in _NETWORKS:
         return _NETWORKS[name]
-    if name.startswith(("timm:", "daformer-timm:")):
-        from adaptbench.networks.timm_encoder import timm_network
+    if name.partition(":")[0].endswith("timm") and ":" in name:
+        from adaptbench.networks.timm_encoder import DECODERS, timm_network
 
+        decoder, _, model = name.partition(":")
+        if decoder not in DECODERS:
+            raise unknown_name("network", name, [f"{known}:{model}" for known in DECODERS])
         return timm_network(name)
     if name.endswith(".py"):
         from adaptbench.networks.mmseg_config import config_network

@@ -1,4 +1,4 @@
-"""Plain vision transformers as encoders: one map at one stride from images of any size (DINOv2, CLIP, SigLIP, MAE).
+"""Plain vision transformers as encoders: maps of one stride from images of any size (DINOv2, DINOv3, EVA-02, CLIP).
 
 The arithmetic is timm's, but for two things in which papers on foundation models differ: the size that an image is
 stretched to, so that its sides are multiples of the patch, and how the table of positions is resized to the grid.
@@ -90,9 +90,10 @@ class PlainViT(nn.Module):
         tokens = self.model.patch_embed(resize(image, size))
         rows, columns = tokens.shape[1:3]
         sequence = self.model.norm_pre(self._placed(self._hide(tokens, hidden)))
+        rotated = self._rotation((rows, columns))
         maps = []
         for number, block in enumerate(self.model.blocks):
-            sequence = block(sequence)
+            sequence = block(sequence, **rotated)
             if self.reins is not None:
                 sequence = self.reins(sequence, number, self.model.num_prefix_tokens)
             if self.blocks is not None and number in self.blocks:
@@ -129,13 +130,20 @@ class PlainViT(nn.Module):
     def _placed(self, tokens: Tensor) -> Tensor:
         """The sequence with class token and registers in front and positions added. Shape: to ``(B, tokens, c)``."""
         model, batch = self.model, len(tokens)
-        positions = self.position_table((tokens.shape[1], tokens.shape[2]))
+        positions = tokens.new_zeros(())
+        if model.pos_embed is not None:
+            positions = self.position_table((tokens.shape[1], tokens.shape[2]))
         prefix = [one.expand(batch, -1, -1) for one in (model.cls_token, model.reg_token) if one is not None]
         flat = tokens.flatten(1, 2)
         if model.no_embed_class:
             flat = flat + positions
             return torch.cat([*prefix, flat], dim=1)
         return torch.cat([*prefix, flat], dim=1) + positions
+
+    def _rotation(self, grid: Size) -> dict[str, Tensor]:
+        """Rotary positions of a grid, as the blocks want them; nothing for transformers without."""
+        rope = getattr(self.model, "rope", None)
+        return {} if rope is None else {"rope": rope.get_embed(shape=grid)}
 
     def _map(self, sequence: Tensor, grid: Size) -> Tensor:
         tokens = sequence[:, self.model.num_prefix_tokens :]

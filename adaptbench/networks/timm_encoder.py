@@ -1,17 +1,18 @@
-"""Any timm encoder: ``timm:NAME`` under the DeepLabV2 head, ``daformer-timm:NAME`` under the DAFormer decoder.
+"""Any timm encoder under a decoder: ``timm:NAME``, ``daformer-timm:NAME``, ``linear-timm:NAME``, ``vfm_uda-timm:NAME``.
 
-An encoder must take images of any size, because training crops and test images differ: convolutional networks do,
-and of the hierarchical transformers, for example, Swin, PVTv2, Twins, DaViT, FocalNet, MViTv2 and TinyViT. Others, such
-as MaxViT, CoAtNet, Hiera and NesT, have the size of their images built in; asking for them is an error. Feature
-maps are taken as timm gives them. timm takes seconds to import, so only when used.
+An encoder must take images of any size, because training crops and test images differ: convolutional networks do, and
+of the hierarchical transformers, for example, Swin, PVTv2, Twins, DaViT, FocalNet, MViTv2 and TinyViT. Others, such
+as MaxViT, CoAtNet, Hiera and NesT, have the size of their images built in; asking for them is an error. Feature maps
+are taken as timm gives them, of plain vision transformers as `timm_vit` says. timm takes seconds to import, so only
+when used.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
@@ -19,14 +20,18 @@ from adaptbench.data.normalisation import IMAGENET, Normalisation
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.networks.daformer import daformer_head
 from adaptbench.networks.deeplabv2 import deeplabv2_head
+from adaptbench.networks.linear_head import linear_head
 from adaptbench.networks.segmentor import NetworkSpec
 from adaptbench.networks.start_weights import StartWeights
 from adaptbench.networks.timm_backbone import TimmEncoder
+from adaptbench.networks.timm_vit import parts, plain_transformer
 
 #: Ways to ask timm for a model of any image size; the first that a model knows is used.
 _ANY_SIZE: Sequence[Mapping[str, Any]] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
 #: Height and width of the images an encoder is tried with: multiples of 32, of no common ratio.
 _TRIED = ((192, 320), (256, 160))
+#: Encoder options and head configuration.
+_Parts: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 #: Stride of the finest map that the DAFormer decoder reads.
 _FINEST = 4
 #: What timm's models raise when they are asked for what they cannot do.
@@ -56,7 +61,7 @@ class _Pyramid(NamedTuple):
 
 
 def timm_network(name: str) -> NetworkSpec:
-    """The spec of ``timm:ENCODER`` or ``daformer-timm:ENCODER``.
+    """The spec of ``DECODER:ENCODER``.
 
     Under the DeepLabV2 head an encoder is at output stride 8 where it can be dilated. Under the DAFormer decoder
     it keeps its strides, and all feature maps from stride 4 on are used.
@@ -69,21 +74,42 @@ def timm_network(name: str) -> NetworkSpec:
     decoder, _, model = name.partition(":")
     if not timm.is_model(model):
         raise unknown_name("timm model", model, timm.list_models())
-    backbone, head = (_daformer if decoder == "daformer-timm" else _deeplabv2)(model)
-    spec = {"type": "TimmEncoder", "model": model, **backbone}
-    return NetworkSpec(name, spec, head, start=_start(model), normalisation=_normalisation(model))
+    plain = plain_transformer(model)
+    if plain is not None:
+        backbone, head = parts(decoder, model, plain)
+    else:
+        backbone, head = _OTHERS[decoder](model)
+        backbone = {"type": "TimmEncoder", "model": model, **backbone}
+    return NetworkSpec(name, backbone, head, start=_start(model), normalisation=_normalisation(model))
 
 
-def _deeplabv2(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _deeplabv2(model: str) -> _Parts:
     """Encoder options and head configuration."""
-    try:
-        pyramid = _pyramid(model, output_stride=8)
-    except UsageError:
-        pyramid = _pyramid(model)
+    pyramid = _dilated(model)
     return pyramid.backbone(), deeplabv2_head(pyramid.channels[-1])
 
 
-def _daformer(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _linear(model: str) -> _Parts:
+    pyramid = _dilated(model)
+    return pyramid.backbone(), linear_head(pyramid.channels[-1])
+
+
+def _dilated(model: str) -> _Pyramid:
+    """At output stride 8, if it can be."""
+    try:
+        return _pyramid(model, output_stride=8)
+    except UsageError:
+        return _pyramid(model)
+
+
+def _light(model: str) -> _Parts:
+    raise UsageError(
+        f"vfm_uda-timm:{model}: the decoder of VFM-UDA is for plain vision transformers. Use one, or timm:{model} with "
+        "the DeepLabV2 head."
+    )
+
+
+def _daformer(model: str) -> _Parts:
     pyramid = _pyramid(model)
     skip = sum(stride < _FINEST for stride in pyramid.strides)
     strides = pyramid.strides[skip:]
@@ -99,6 +125,16 @@ def _daformer(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
             f"hierarchical encoder, or timm:{model} with the DeepLabV2 head."
         )
     return {**pyramid.backbone(), "skip": skip}, daformer_head(pyramid.channels[skip:])
+
+
+_OTHERS: Mapping[str, Callable[[str], _Parts]] = {
+    "timm": _deeplabv2,
+    "daformer-timm": _daformer,
+    "linear-timm": _linear,
+    "vfm_uda-timm": _light,
+}
+#: What comes in front of the name of an encoder.
+DECODERS = tuple(_OTHERS)
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,8 @@ from adaptbench.optim.recipe import recipe
 _EPSILON = 1e-6
 #: Width of the encoder by its name in timm's.
 _WIDTHS = {"small": 384, "base": 768, "large": 1024}
-_SCALE = 1.1
+#: Factor on the sides of an image.
+SCALE = 1.1
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -81,14 +82,15 @@ def _published(size: str) -> NetworkSpec:
         f"timm, timm/{model}.lvd142m",
         (f"timm/{model}.lvd142m", "model.safetensors"),
     )
-    return NetworkSpec(f"vfm_uda-dinov2_{size}", _encoder(model), _head(_WIDTHS[size]), start, _RECIPE)
+    return NetworkSpec(f"vfm_uda-dinov2_{size}", _encoder(model), light_head(_WIDTHS[size]), start, _RECIPE)
 
 
 def _encoder(model: str) -> dict[str, Any]:
-    return {"type": "PlainViT", "model": model, "scale": _SCALE, "positions": "dinov2", "mask_token": True}
+    return {"type": "PlainViT", "model": model, "scale": SCALE, "positions": "dinov2", "mask_token": True}
 
 
-def _head(width: int) -> dict[str, Any]:
+def light_head(width: int) -> dict[str, Any]:
+    """Configuration of the decoder on an encoder of this width."""
     return {"type": "LightHead", "in_channels": width}
 
 
@@ -103,7 +105,7 @@ def _mini() -> NetworkSpec:
         "img_size": 272,
     }
     backbone = {**_encoder("vit_tiny_patch16_224"), "options": sizes}
-    return NetworkSpec("vfm_uda-mini", backbone, _head(192), recipe={**_RECIPE, "learning_rate": 1e-4})
+    return NetworkSpec("vfm_uda-mini", backbone, light_head(192), recipe={**_RECIPE, "learning_rate": 1e-4})
 
 
 NETWORKS = (*map(_published, _WIDTHS), _mini())

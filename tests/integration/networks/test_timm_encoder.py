@@ -63,7 +63,8 @@ def test_large_encoders(model: str, channels: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("daformer-timm:test_vit", r"from stride 4 on, but .* strides 16, 16, 16\. .* timm:test_vit with"),
+        ("vfm_uda-timm:test_resnet", "is for plain vision transformers"),
+        ("lineartimm:test_vit", "Unknown network 'lineartimm:test_vit'. Did you mean 'linear-timm:test_vit'"),
         ("daformer-timm:inception_v3", "do not cover the image exactly"),
         (
             "daformer-timm:maxvit_tiny_tf_224",
@@ -164,3 +165,46 @@ def test_nothing_of_the_encoder_belongs_to_the_head() -> None:
     rates = {id(p): group["lr"] for group in groups for p in group["params"]}
     assert rates[id(network.backbone["conv_head"].weight)] == 1.0
     assert rates[id(network.decode_head.weight)] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("name", "stride"),
+    [
+        ("timm:test_vit", 16),
+        ("linear-timm:test_vit", 16),
+        ("daformer-timm:test_vit", 4),
+        ("linear-timm:test_resnet", 8),
+    ],
+)
+def test_plain_transformers_and_linear_classifiers(name: str, stride: int) -> None:
+    network = networks.build(name, 7).eval()
+    with torch.no_grad():
+        assert network(torch.randn(2, 3, 64, 96)).shape == (2, 7, 64 // stride, 96 // stride)
+        assert network(torch.randn(1, 3, 50, 70)).shape[:2] == (1, 7)
+
+
+def test_the_decoder_of_vfm_uda_on_any_plain_transformer() -> None:
+    network = networks.build("vfm_uda-timm:test_vit", 7).eval()
+    encoder = network.get_submodule("backbone")
+    with torch.no_grad():
+        assert network(torch.randn(1, 3, 64, 64)).shape == (1, 7, 16, 16)  # 70.4 pixels are 4 patches of 16
+        hidden = torch.ones(1, 16, dtype=torch.bool)
+        assert encoder(torch.randn(1, 3, 64, 64), hidden)[0].shape == (1, 64, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("model", "patch", "mean"),
+    [
+        ("vit_small_patch14_reg4_dinov2", 14, 123.675),
+        ("vit_base_patch16_clip_224.openai", 16, 122.77),
+        ("vit_base_patch16_siglip_224", 16, 127.5),
+        ("vit_small_patch16_dinov3", 16, 123.675),
+        ("eva02_tiny_patch14_224", 14, 122.77),
+    ],
+)
+def test_foundation_models(model: str, patch: int, mean: float) -> None:
+    name = f"daformer-timm:{model}"
+    assert networks.spec(name).normalisation.mean[0] == pytest.approx(mean, abs=0.01)
+    with torch.device("meta"), torch.no_grad():
+        network = networks.build(name, 19).eval()
+        assert network(torch.empty(1, 3, 4 * patch, 6 * patch)).shape == (1, 19, 16, 24)

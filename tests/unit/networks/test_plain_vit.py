@@ -86,3 +86,13 @@ def test_a_copy_is_another_encoder() -> None:
     with torch.no_grad():
         other.model.pos_embed.zero_()
     assert not torch.equal(made.position_table((3, 3)), other.position_table((3, 3)))
+
+
+@pytest.mark.parametrize("model", ["eva02_tiny_patch14_224", "vit_small_patch16_dinov3"])
+def test_rotations_take_the_place_of_a_table(model: str) -> None:
+    torch.manual_seed(0)
+    made = PlainViT(model, {"depth": 2}).eval()
+    image = torch.rand(1, 3, 4 * made.patch, 6 * made.patch)
+    (features,) = made(image)
+    tokens = made.model.forward_features(image)[:, made.model.num_prefix_tokens :]
+    assert torch.allclose(features.flatten(2).transpose(1, 2), tokens, atol=1e-5)
