@@ -60,6 +60,11 @@ class Adapter:
         encoder.reins = Rein(blocks, channels, *size, patch=encoder.patch)
 
     def _soma(self, encoder: PlainViT) -> None:
+        if getattr(encoder.model, "rope", None) is not None:
+            raise UsageError(
+                "adapter=soma splits the layers of queries, keys and values, which a transformer with rotary positions "
+                "(EVA-02, DINOv3) does not call. Use adapter=rein, or a network like daformer-dinov2_large."
+            )
         soma.split_qkv(encoder.model)
         encoder.requires_grad_(False)
         soma.wrap(encoder.model, self.soma)

@@ -12,6 +12,7 @@ from adaptbench.errors import UsageError
 from adaptbench.networks.adapters.choice import Adapter, ReinOptions
 from adaptbench.networks.adapters.soma import SoMAOptions
 from adaptbench.networks.hrda import HRDAOptions, build_hrda
+from adaptbench.networks.plain_vit import PlainViT
 from adaptbench.optim.recipe import AdapterKind
 
 _IMAGE = torch.randn(1, 3, 64, 64)
@@ -82,3 +83,12 @@ def test_the_default_is_written_nowhere() -> None:
     dumped = Settings().model_dump()
     assert not {"adapter", "head_norm_weight_decay", "poly_after_warmup", "weight_decay_end"} & dumped.keys()
     assert Settings.model_validate({"adapter": "frozen"}).model_dump()["adapter"] == "frozen"
+
+
+def test_components_are_refused_where_the_encoder_reads_its_layers_itself() -> None:
+    encoder = PlainViT("eva02_tiny_patch14_224", {"depth": 1})
+    with pytest.raises(UsageError, match="rotary positions"):
+        Adapter("soma").put_into(encoder)
+    Adapter("rein").put_into(encoder)
+    (features,) = encoder(torch.rand(1, 3, 28, 28))
+    assert features.shape == (1, 192, 2, 2)
