@@ -82,6 +82,24 @@ _ADAPTERS: Mapping[str, str] = {
     "out/loss": "losses",
 }
 
+# And of test-time adaptation; gradients are compared as parameters are, losses and confidences as logits are, where a
+# file names nothing for them.
+_TEST_TIME: Mapping[str, str] = {
+    "out/params/*": "params",
+    "out/student/*": "params",
+    "out/teacher/*": "params",
+    "out/grad*": "params",
+    "out/*logits*": "logits",
+    "out/loss": "logits",
+    "out/anchor_confidence": "logits",
+}
+_TEST_TIME_ACDC: Mapping[str, str] = {
+    **{pattern: name for pattern, name in _TEST_TIME.items() if name == "params"},
+    "out/loss": "losses",
+    "out/source_confidence/*": "losses",
+    "out/share_above_threshold": "losses",
+}
+
 # Array pattern -> name of the tolerance in the case file. Integer arrays are exact without an entry.
 NAMED: Mapping[str, Mapping[str, str]] = {
     "mic_mask": {"out/*mask*": "mask", "out/*": "img"},
@@ -97,6 +115,13 @@ NAMED: Mapping[str, Mapping[str, str]] = {
     "ehtdi_trajectory": _EHTDI,
     "fada_trajectory": _FADA,
     "fada_self_distill_trajectory": _FADA,
+    "cotta_acdc_step": _TEST_TIME_ACDC,
+    "cotta_official_step": _TEST_TIME,
+    "cotta_step": _TEST_TIME,
+    "tent_acdc_hard": _TEST_TIME_ACDC,
+    "tent_layernorm": _TEST_TIME,
+    "tent_official_step": _TEST_TIME,
+    "tent_step": _TEST_TIME,
     "vfmuda_class_mix": {
         "out/*mask": "labels_and_masks",
         "out/*label": "labels_and_masks",
