@@ -10,6 +10,7 @@ from adaptbench.contracts import plugins
 from adaptbench.handbook.markdown import first_line, page, section, table
 
 _ADAPTATION = "Adaptation: what stands in a loss or a mix"
+_TEST_TIME = "Test time: networks that adapt to what they predict"
 _DATA = "Data: what feeds batches"
 _INTRODUCTION = (
     "Parts of published methods, to reuse in [your own](add-a-method.md). Shapes, ranges and errors are in their "
@@ -21,8 +22,8 @@ _QUIRKS = re.compile(r"docs/quirks\.md((?:(?:, | and | to )?#\w+)+)")
 
 
 def building_blocks_page(root: Path = plugins.ROOT / "adaptbench") -> str:
-    """All modules of ``adaptation``, and those of ``data`` that do what a paper or its code says."""
-    adaptation = _modules(root / "adaptation")
+    """All modules of ``adaptation`` and ``test_time``, and those of ``data`` that do what a paper or its code says."""
+    adaptation, test_time = _modules(root / "adaptation"), _modules(root / "test_time")
     data = {
         file: tree
         for file, tree in _modules(root / "data").items()
@@ -30,7 +31,7 @@ def building_blocks_page(root: Path = plugins.ROOT / "adaptbench") -> str:
     }
     sections = [
         section(title, *(_block(root, file, tree) for file, tree in found.items()))
-        for title, found in ((_ADAPTATION, adaptation), (_DATA, data))
+        for title, found in ((_ADAPTATION, adaptation), (_TEST_TIME, test_time), (_DATA, data))
     ]
     return page("Building blocks", [_INTRODUCTION, *sections])
 
