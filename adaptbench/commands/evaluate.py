@@ -18,6 +18,7 @@ from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import named
 from adaptbench.errors import UsageError
 from adaptbench.execution.checkpoints import foreign, labelled, places
+from adaptbench.execution.checkpoints.adapting import Adaptation
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
 from adaptbench.execution.checkpoints.loaded_network import NetworkPlace
 from adaptbench.execution.checkpoints.scored import Scored, open_checkpoint
@@ -36,9 +37,24 @@ def execute(command: Evaluate) -> int:
     console = Console()
     require_positive(command, "limit")
     named(command.protocol)
+    _require_fitting(command)
     with _opened(command) as opened:
         _score_and_show(console, command, opened)
     return 0
+
+
+def _require_fitting(command: Evaluate) -> None:
+    """Raises UsageError for settings of no adaptation, and for an adaptation of a network that is none of ours."""
+    if command.adapt is None and command.set:
+        raise UsageError("--set is for settings of --adapt, which is not given. Add it, or leave --set out.")
+    if command.adapt is not None and command.network_file is not None:
+        raise UsageError("--adapt takes imports and runs, and no network file yet. Leave one of the two out.")
+
+
+def _adaptation(command: Evaluate, checkpoint: Scored) -> Adaptation | None:
+    if command.adapt is None:
+        return None
+    return Adaptation.parse(command.adapt, command.set, checkpoint.profile)
 
 
 @contextmanager
@@ -64,7 +80,7 @@ def _score_and_show(console: Console, command: Evaluate, opened: Sequence[Scored
     device, out = device_name(command.device), command.out.resolve()
     scorings = {
         checkpoint.name: [
-            Scoring(checkpoint, split, device, command.protocol)
+            Scoring(checkpoint, split, device, command.protocol, _adaptation(command, checkpoint))
             for split in _splits(console, command, checkpoint)
         ]
         for checkpoint in opened
@@ -73,15 +89,15 @@ def _score_and_show(console: Console, command: Evaluate, opened: Sequence[Scored
     to_do = [scoring for scoring in wanted if command.force or not scoring.file(out).is_file()]
     generate_missing(console, [(scoring.split.ref.dataset, scoring.split.source) for scoring in to_do])
     for name in scorings:
-        _score(console, name, [scoring for scoring in to_do if scoring.checkpoint.name == name], out)
+        _score(console, [scoring for scoring in to_do if scoring.checkpoint.name == name], out)
     for group in scorings.values():
         console.print(_table([load_evaluation(scoring.file(out)) for scoring in group]))
     say(console, f"All evaluations: {checkpoints.write_checkpoints(out)}")
 
 
-def _score(console: Console, name: str, scorings: Sequence[Scoring], out: Path) -> None:
+def _score(console: Console, scorings: Sequence[Scoring], out: Path) -> None:
     with bars(console) as add:
-        score_all(scorings, out, lambda split, count: add(f"{name} on {split.ref}", count))
+        score_all(scorings, out, lambda split, count: add(f"{scorings[0].name} on {split.ref}", count))
 
 
 def _request(command: Evaluate, registry: plugins.Registry) -> Request:
@@ -121,6 +137,7 @@ def _table(evaluations: Sequence[Evaluation]) -> Table:
     first = evaluations[0]
     title = f"{first.checkpoint}: {checkpoints.origin(first)}; {first.method_title} on {first.network.name}"
     title += f"; {departs}" if (departs := checkpoints.departures(first)) else ""
+    title += f"; adapts by {adapts}" if (adapts := checkpoints.adapted(first)) else ""
     headers: list[str | Column] = ["split", "class set", "data"]
     headers += [
         Column(header, justify="right") for header in ("images", "mIoU", "class\naccuracy", "pixel\naccuracy")

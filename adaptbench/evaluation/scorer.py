@@ -140,11 +140,15 @@ class Scorer:
         """Predicted train ids at the size of the true ones. Shape: float ``(1, 3, h, w)`` to ``(H, W)`` uint8."""
         with firewall.closed(self.label_folders):
             size = (truth.shape[0], truth.shape[1])
-            network, mode = self.network, self.method.inference()
+            network = self.network
             started = time.monotonic()
-            prediction: UInt8 = segment(network, pixels, mode, size).cpu().numpy()
+            prediction: UInt8 = self._segmented(network, pixels, size).cpu().numpy()
             self.seconds.append(time.monotonic() - started)
         return prediction
+
+    def _segmented(self, network: nn.Module, pixels: Tensor, size: tuple[int, int]) -> Tensor:
+        """Predicted train ids. Shape: float ``(1, 3, h, w)`` to ``(*size,)`` uint8."""
+        return segment(network, pixels, self.method.inference(), size)
 
     @property
     def images_per_second(self) -> float | None:

@@ -51,6 +51,7 @@ class Evaluate:
         "results/runs/minicity/gta5_to_cityscapes/dacs/0-0123abcd",
         "--network-file docs/examples/espnet.py:camvid --weights espnet_p_2_q_8_camvid.pth --splits camvid/test "
         "--data-root DATA",
+        "hrda-hrda --splits acdc/val --adapt cotta --data-root DATA",
     )
 
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
@@ -73,6 +74,11 @@ class Evaluate:
     protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
     """Whose labels and mean count; ls protocols names them. A head of 19 of which 16 are averaged is imported with
     --classes cityscapes16of19."""
+    adapt: Annotated[Literal["tent", "norm_adapt", "cotta"] | None, words("{tent,norm_adapt,cotta}")] = None
+    """Let the network adapt to the images of each split, one after the other and without labels, as it predicts them
+    (docs/weights.md, test-time adaptation)."""
+    set: Annotated[tuple[str, ...], words("KEY=VALUE ...")] = ()
+    """Settings of the adaptation, like learning_rate."""
     out: Out = Path("results")
     device: Device = "auto"
     limit: Annotated[int | None, words("N")] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from adaptbench.data.units import later
 from adaptbench.records import documents
 from adaptbench.records.documents import Part, Unreadable
 from adaptbench.records.record import NetworkInfo, Score
@@ -60,6 +61,8 @@ class Evaluation(Part):
     device: str
     seconds: float
     environment: dict[str, str]
+    #: How the network adapted to the images as it predicted them: method, settings, order; None = not at all.
+    adaptation: dict[str, Any] | None = later(None)
 
 
 def file_of(out: Path, checkpoint: str, split: str, evaluation_hash: str) -> Path:

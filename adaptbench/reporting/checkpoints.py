@@ -16,7 +16,7 @@ from adaptbench.contracts.benchmark import Protocol
 from adaptbench.records import formatting
 from adaptbench.records.checkpoint_scores import Evaluation, scan_evaluations
 from adaptbench.records.documents import Unreadable
-from adaptbench.reporting.columns import NETWORK_PARTS, column, fields, machine, number
+from adaptbench.reporting.columns import NETWORK_PARTS, Column, column, fields, machine, number
 from adaptbench.reporting.table import Table, write_with_csv
 
 _LEGEND = (
@@ -44,6 +44,22 @@ _SETTINGS = column(
 )
 
 
+def adapted(evaluation: Evaluation) -> str:
+    """How the network adapted to the images, and in which order it saw them; empty if not at all."""
+    found = evaluation.adaptation
+    if found is None:
+        return ""
+    return f"{found['method']} ({formatting.assignments(found['settings'])}), images in the order {found['order']}"
+
+
+_ADAPTATION = column("test-time adaptation", adapted, lambda text: text or "none", "adaptation")
+
+
+def _adaptation(evaluations: Sequence[Evaluation]) -> list[Column[Evaluation]]:
+    """A column of its own where a network adapted."""
+    return [_ADAPTATION] if any(evaluation.adaptation for evaluation in evaluations) else []
+
+
 def origin(evaluation: Evaluation) -> str:
     """Where the weights come from, with every mark a reader must see."""
     found = evaluation.origin
@@ -55,7 +71,8 @@ def origin(evaluation: Evaluation) -> str:
 def table(evaluations: Sequence[Evaluation]) -> Table[Evaluation]:
     """Lines in the order given."""
     described = [column("origin", origin), column("method", "method_title")]
-    return Table([_CHECKPOINT, *described, _NETWORK, *_SCORES, _IMAGES, _SETTINGS], evaluations)
+    scored = [*_SCORES, _IMAGES, _SETTINGS, *_adaptation(evaluations)]
+    return Table([_CHECKPOINT, *described, _NETWORK, *scored], evaluations)
 
 
 def written(evaluation: Evaluation) -> list[str]:
@@ -103,6 +120,7 @@ def render_csv(evaluations: Sequence[Evaluation]) -> str:
         machine("data", lambda e: formatting.assignments(e.data)),
         *(_IMAGES, *_SCORES),
         machine("protocol", departures),
+        *_adaptation(evaluations),
         *(machine(key, key) for key in ("weights_sha256", "evaluation_hash")),
         column("", "score.iou", parts={f"iou:{name}": methodcaller("get", name) for name in classes}),
     ]

@@ -50,7 +50,7 @@ class Drawn:
         if min(room) < 0:
             raise UsageError(
                 f"Test-time adaptation cuts crops of {crop[0]}x{crop[1]} pixels (height x width) out of every "
-                f"image, and one has {image[0]}x{image[1]}. Set a smaller crop."
+                f"image, and one has {image[0]}x{image[1]}. Choose a smaller crop_height and crop_width."
             )
         rng = self.draws.numpy(f"test-time crops, step {step}")
         return [(int(rng.integers(room[0] + 1)), int(rng.integers(room[1] + 1))) for _ in range(CROPS)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 #: Of Cityscapes to ACDC, in the order of the published stream.
@@ -33,8 +33,3 @@ def stream_order(images: Mapping[str, int], rounds: int = ROUNDS) -> Iterator[Pl
     for number in range(rounds):
         for condition, count in images.items():
             yield from (Place(number, condition, position) for position in range(count))
-
-
-def in_order(names: Sequence[str]) -> list[str]:
-    """Images of a condition by name; published code takes them as the file system lists them."""
-    return sorted(names)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from adaptbench.data.units import Length
 from adaptbench.networks.inference import resize
 from adaptbench.test_time.decisions import Decisions, cut
 from adaptbench.test_time.norm_statistics import remove_statistics
@@ -23,8 +24,8 @@ class TentSettings(BaseModel):
     learning_rate: float = Field(2.5e-4, gt=0, description="of SGD")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(5e-4, ge=0, description="pulls weights and biases of norms towards zero")
-    crop_height: int = Field(512, gt=0, description="of the two crops of a step")
-    crop_width: int = Field(1024, gt=0, description="of the two crops of a step")
+    crop_height: Length = Field(512, gt=0, description="of the two crops of a step")
+    crop_width: Length = Field(1024, gt=0, description="of the two crops of a step")
     steps: int = Field(1, ge=1, description="per image")
     episodic: bool = Field(True, description="start every image from the source network, with no momentum")
     aligned: bool = Field(True, description="resize logits with aligned corners")
@@ -141,11 +142,15 @@ class CropTent:
 
     def __call__(self, image: Tensor, decisions: Decisions) -> Outcome:
         """Learns and predicts. Shape: ``(1, 3, H, W)`` to logits ``(1, C, H, W)``."""
-        if self.settings.episodic:
-            self.restart()
-        updates = [self._step(image, decisions, step) for step in range(self.settings.steps)]
+        updates = self.learn(image, decisions)
         with torch.no_grad():
             return Outcome(self._logits(image), updates)
+
+    def learn(self, image: Tensor, decisions: Decisions) -> list[Update]:
+        """The steps alone; the network then predicts the image in whatever way. Shape: ``(1, 3, H, W)``."""
+        if self.settings.episodic:
+            self.restart()
+        return [self._step(image, decisions, step) for step in range(self.settings.steps)]
 
     def _step(self, image: Tensor, decisions: Decisions, step: int) -> Update:
         crop = (self.settings.crop_height, self.settings.crop_width)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from adaptbench.adaptation.seg_loss import weighted_cross_entropy
@@ -36,6 +36,13 @@ class ViewCottaSettings(BaseModel):
     ratios: tuple[float, ...] = Field(
         (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0), min_length=3, description="of views, on the image"
     )
+
+    @field_validator("ratios")
+    @classmethod
+    def _third_is_one(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        if ratios[_PLAIN // 2] != 1:
+            raise ValueError("the third ratio must be 1: that view decides which label is believed")
+        return ratios
 
 
 class View(NamedTuple):

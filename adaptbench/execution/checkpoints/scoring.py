@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from adaptbench.errors import RunStateError
 from adaptbench.evaluation.metrics import mean_class_accuracy, score
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.evaluation.sizes import scored_size
+from adaptbench.execution.checkpoints.adapting import Adaptation, StreamScorer
 from adaptbench.execution.checkpoints.foreign import Foreign, ForeignScorer
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
 from adaptbench.execution.checkpoints.scored import Checkpoint, Scored
@@ -44,6 +45,12 @@ class Scoring:
     split: LabelledSplit
     device: str
     protocol: str = DEFAULT
+    adaptation: Adaptation | None = None
+
+    @property
+    def name(self) -> str:
+        """Under which the score is kept: that of the checkpoint, and to what it was adapted."""
+        return f"{self.checkpoint.name}-{self.adaptation.name}" if self.adaptation else self.checkpoint.name
 
     @property
     def rules(self) -> Protocol:
@@ -65,39 +72,44 @@ class Scoring:
             "limit": self.split.limit,
             "device": self.device,
             "threads": checkpoint.profile.threads,
+            **({"adaptation": self.adaptation.stated()} if self.adaptation else {}),
         }
 
     def file(self, out: Path) -> Path:
         """Where the result is kept."""
-        return file_of(out, self.checkpoint.name, str(self.split.ref), content_hash(self.identity()))
+        return file_of(out, self.name, str(self.split.ref), content_hash(self.identity()))
 
 
 def score_all(scorings: Sequence[Scoring], out: Path, announce: Announce) -> None:
-    """Scores one checkpoint under one protocol on several splits whose data exist.
+    """Scores one checkpoint under one protocol, adapted in one way or not, on several splits whose data exist.
 
     Keeps the results and, beside them, one matrix per image.
     """
     if not scorings:
         return
-    checkpoint = scorings[0].checkpoint
     opened = [scoring.split.open() for scoring in scorings]
     closed = [place for dataset, _ in opened for place in dataset.label_places]
-    scorer = _scorer(checkpoint, scorings[0].device, closed, scorings[0].rules)
+    scorer = _scorer(scorings[0], closed)
     for scoring, (dataset, samples) in zip(scorings, opened, strict=True):
         evaluation = _evaluate(scoring, scorer, dataset, samples, out, announce)
         firewall.require_intact()
         save_evaluation(evaluation, scoring.file(out))
 
 
-def _scorer(
-    checkpoint: Scored, device: str, closed: Sequence[Path], rules: Protocol
-) -> Scorer | ForeignScorer:
+def _scorer(scoring: Scoring, closed: Sequence[Path]) -> Scorer | ForeignScorer:
     """What counts the checkpoint's predictions by the rules; its code cannot reach what is ``closed``."""
+    checkpoint, rules, adaptation = scoring.checkpoint, scoring.rules, scoring.adaptation
     if isinstance(checkpoint, Foreign):
         return ForeignScorer(checkpoint, rules)
     if isinstance(checkpoint, Checkpoint):
-        return scorer_of(checkpoint, device, closed, rules)
+        scorer = scorer_of(checkpoint, scoring.device, closed, rules)
+        return scorer if adaptation is None else _adapting(scorer, adaptation)
     raise TypeError(f"{type(checkpoint).__name__} cannot be scored")
+
+
+def _adapting(scorer: Scorer, adaptation: Adaptation) -> StreamScorer:
+    given = {one.name: getattr(scorer, one.name) for one in fields(scorer)}
+    return StreamScorer(**given, adaptation=adaptation)
 
 
 def scorer_of(
@@ -134,7 +146,7 @@ def _evaluate(
     total, classes = confusion.total(), class_set(checkpoint.class_set)
     return Evaluation(
         evaluation_hash=content_hash(scoring.identity()),
-        checkpoint=checkpoint.name,
+        checkpoint=scoring.name,
         origin=checkpoint.origin,
         method=checkpoint.author.name,
         method_title=checkpoint.author.title,
@@ -163,4 +175,5 @@ def _evaluate(
         device=scoring.device,
         seconds=time.monotonic() - started,
         environment=environment(),
+        adaptation=scoring.adaptation.stated() if scoring.adaptation else None,
     )

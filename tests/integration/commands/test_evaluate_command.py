@@ -228,3 +228,51 @@ def test_the_generated_world_of_a_benchmark_is_not_made_twice(
     ):
         minicity.ensure(minicity.WorldSpec(scale=0.25), name, counts, workers=1)
     assert "Generating" not in call("evaluate", mine, *CPU, "--limit", 1)
+
+
+def test_a_network_adapts_to_the_images_of_a_split(call: Call, scored: Scored, out: Path) -> None:
+    """Every method scores under a name of its own, twice the same, and leaves the plain score as it is."""
+    shutil.copytree(scored.out, out)
+    plain = splits(out)["cityscapes/val"]
+    words = (*scored.words, "--splits", "cityscapes/val")
+    small = ("crop_height=32", "crop_width=32", "learning_rate=0.1")
+    given = {
+        "tent": small,
+        "norm_adapt": ("alpha=1",),
+        "cotta": ("learning_rate=0.01", "threshold=0.9", "ratios=[0.5,0.75,1]"),
+    }
+    matrices = {}
+    for method, settings in given.items():
+        said = call(*words, "--adapt", method, "--set", *settings)
+        assert f"adapts by {method} (" in " ".join(said.split())
+        (path,) = (out / "evaluations" / f"mine-{method}").glob("*.json")
+        evaluation, first = load_evaluation(path), path.with_suffix(".npz").read_bytes()
+        assert evaluation.adaptation is not None
+        assert evaluation.adaptation["order"] == "of the split"
+        assert evaluation.weights_sha256 == plain.weights_sha256
+        if method == "tent":
+            call(*words, "--adapt", method, "--set", *settings, "--force")
+            assert path.with_suffix(".npz").read_bytes() == first
+        matrices[method] = PerImageConfusion.load(path.with_suffix(".npz")).total().tolist()
+    assert len({str(matrix) for matrix in matrices.values()}) == 3
+    (path,) = (out / "evaluations" / "mine").glob("cityscapes-val-*.json")
+    assert load_evaluation(path) == plain
+    assert '"adaptation"' not in path.read_text()
+    page = (out / "leaderboards" / "checkpoints.md").read_text()
+    assert "norm_adapt (alpha=1.0), images in the order of the split" in page
+
+
+def test_what_an_adaptation_cannot_mean(call: Call, scored: Scored, out: Path) -> None:
+    shutil.copytree(scored.out, out)
+    words = (*scored.words, "--splits", "cityscapes/val")
+    refused = {
+        ("--set", "alpha=1"): "--set is for settings of --adapt",
+        ("--adapt", "norm_adapt", "--set", "alpha"): "expected KEY=VALUE, a setting of norm_adapt",
+        ("--adapt", "norm_adapt", "--set", "alpa=1"): "Did you mean 'alpha'",
+        ("--adapt", "norm_adapt", "--set", "alpha=2"): "--set alpha: Input should be less than or equal to 1",
+        ("--adapt", "cotta", "--set", "ratios=[1,2,3]"): "the third ratio must be 1",
+        ("--adapt", "tent", "--set", "crop_height=5000"): "Choose a smaller crop_height",
+        ("--adapt", "tent", "--set", "crop_height=1", "crop_width=1"): "Choose larger crops",
+    }
+    for options, reason in refused.items():
+        assert reason in " ".join(call(*words, *options, status=2).split())
