@@ -51,7 +51,6 @@ class Evaluate:
         "results/runs/minicity/gta5_to_cityscapes/dacs/0-0123abcd",
         "--network-file docs/examples/espnet.py:camvid --weights espnet_p_2_q_8_camvid.pth --splits camvid/test "
         "--data-root DATA",
-        "hrda-hrda --splits acdc/val --adapt cotta --data-root DATA",
     )
 
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME_OR_FOLDER")]
