@@ -14,7 +14,7 @@ from adaptbench.commands.progress import bars
 from adaptbench.commands.run import generate_missing
 from adaptbench.contracts import plugins
 from adaptbench.contracts.benchmark import PREFIX, SplitRef
-from adaptbench.contracts.profiles import Provenance
+from adaptbench.contracts.profiles import Profile, Provenance, profile
 from adaptbench.contracts.protocols import named
 from adaptbench.errors import UsageError
 from adaptbench.execution.checkpoints import foreign, labelled, places
@@ -44,17 +44,15 @@ def execute(command: Evaluate) -> int:
 
 
 def _require_fitting(command: Evaluate) -> None:
-    """Raises UsageError for settings of no adaptation, and for an adaptation of a network that is none of ours."""
+    """Raises UsageError for settings of no adaptation."""
     if command.adapt is None and command.set:
         raise UsageError("--set is for settings of --adapt, which is not given. Add it, or leave --set out.")
-    if command.adapt is not None and command.network_file is not None:
-        raise UsageError("--adapt takes imports and runs, and no network file yet. Leave one of the two out.")
 
 
-def _adaptation(command: Evaluate, checkpoint: Scored) -> Adaptation | None:
+def _adaptation(command: Evaluate, chosen: Profile) -> Adaptation | None:
     if command.adapt is None:
         return None
-    return Adaptation.parse(command.adapt, command.set, checkpoint.profile)
+    return Adaptation.parse(command.adapt, command.set, chosen)
 
 
 @contextmanager
@@ -72,7 +70,8 @@ def _opened(command: Evaluate) -> Iterator[Sequence[Scored]]:
     place = NetworkPlace.parse(command.network_file, command.weights)
     registry = plugins.discover(command.plugins)
     closed = labelled.label_places(registry, _request(command, registry))
-    with foreign.opened(place, device_name(command.device), command.profile, closed) as network:
+    chosen, device = profile(command.profile or "paper"), device_name(command.device)
+    with foreign.opened(place, device, chosen, closed, _adaptation(command, chosen)) as network:
         yield [network]
 
 
@@ -80,7 +79,7 @@ def _score_and_show(console: Console, command: Evaluate, opened: Sequence[Scored
     device, out = device_name(command.device), command.out.resolve()
     scorings = {
         checkpoint.name: [
-            Scoring(checkpoint, split, device, command.protocol, _adaptation(command, checkpoint))
+            Scoring(checkpoint, split, device, command.protocol, _adaptation(command, checkpoint.profile))
             for split in _splits(console, command, checkpoint)
         ]
         for checkpoint in opened

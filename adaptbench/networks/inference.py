@@ -44,6 +44,11 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Direct(Whole):
+    """Likewise; logits are resized directly to the size of the label without aligned corners, as for network files."""
+
+
+@dataclass(frozen=True)
 class Sliding:
     """The network sees overlapping windows; where they overlap, raw logits or probabilities are averaged.
 
@@ -268,7 +273,7 @@ def _finite(logits: Tensor) -> Tensor:
 
 def _steps_to(size: Size, image: Tensor, mode: Mode) -> tuple[Size, ...]:
     """Sizes to which logits are resized in turn: first that of the image, or directly that of the label."""
-    return (size,) if _aligned(mode) else (_size(image), size)
+    return (size,) if _aligned(mode) or isinstance(mode, Direct) else (_size(image), size)
 
 
 def _aligned(mode: Mode) -> bool:

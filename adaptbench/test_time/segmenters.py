@@ -29,6 +29,7 @@ def _norm_adapt(network: nn.Module, settings: MixedSettings, mode: Mode) -> Segm
 
 def _tent(network: nn.Module, settings: TentSettings, mode: Mode) -> Segment:
     _require_taken(network, (settings.crop_height, settings.crop_width), "Choose larger crops.")
+    _without_styles(network)
     tent = CropTent(network, settings)
 
     def predict(image: Tensor, size: Size, drawn: Drawn) -> Tensor:
@@ -51,6 +52,13 @@ def _cotta(network: nn.Module, settings: ViewCottaSettings, mode: Mode) -> Segme
         return cotta(views, size, drawn).prediction.to(torch.uint8)
 
     return predict
+
+
+def _without_styles(network: nn.Module) -> None:
+    """Takes hallucinated styles out, which encoders of domain generalization add in training mode."""
+    for part in network.modules():
+        if getattr(part, "style_hallucination", None) is not None:
+            part.register_module("style_hallucination", None)
 
 
 def _require_taken(network: nn.Module, size: Size, advice: str) -> None:

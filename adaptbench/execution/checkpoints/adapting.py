@@ -1,23 +1,19 @@
-"""Checkpoints that adapt to the images they are scored on, in the order of the split."""
+"""A method of test-time adaptation, as the command line names it and scores state it."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from torch import Tensor, nn
+from torch import nn
 
-from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.profiles import Profile
 from adaptbench.contracts.settings import check_key, parse_value
-from adaptbench.data import firewall
 from adaptbench.errors import UsageError
-from adaptbench.evaluation.scorer import Scorer, Tell
-from adaptbench.networks.inference import Size
-from adaptbench.records.confusion_files import PerImageConfusion
+from adaptbench.networks.inference import Mode
 from adaptbench.test_time.segmenters import METHODS, Stream
 
 #: Raised when what an adaptation computes changes.
@@ -53,6 +49,10 @@ class Adaptation:
             place = ".".join(map(str, problem["loc"]))
             raise UsageError(f"--set {place}: {problem['msg']} (got {problem['input']!r}).") from error
 
+    def started(self, network: nn.Module, mode: Mode) -> Stream:
+        """A stream that begins with a copy of ``network``, which sees images as ``mode`` says."""
+        return Stream(self.name, self.settings, copy.deepcopy(network), mode)
+
     def stated(self) -> dict[str, Any]:
         """Everything that decides what is predicted, as JSON has it."""
         settings = self.settings.model_dump(mode="json")
@@ -61,24 +61,3 @@ class Adaptation:
 
 def _lengths(schema: type[BaseModel]) -> list[tuple[str, Any]]:
     return [(key, info) for key, info in schema.model_fields.items() if "length" in info.metadata]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamScorer(Scorer):
-    """Counts predictions of a network that adapts; every split is a stream of its own.
-
-    The network sees images alone, each before its prediction is compared with anything.
-    """
-
-    adaptation: Adaptation
-    _stream: list[Stream] = field(default_factory=list, init=False)
-
-    def confusion(self, dataset: Dataset, samples: Sequence[Sample], tell: Tell) -> PerImageConfusion:
-        """As for any network; begins with the network as it was trained."""
-        with firewall.closed(self.label_folders):
-            network, mode = copy.deepcopy(self.network), self.method.inference()
-            self._stream[:] = [Stream(self.adaptation.name, self.adaptation.settings, network, mode)]
-        return super().confusion(dataset, samples, tell)
-
-    def _segmented(self, network: nn.Module, pixels: Tensor, size: Size) -> Tensor:
-        return self._stream[0].segment(pixels, size)

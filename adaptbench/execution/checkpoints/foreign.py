@@ -10,12 +10,13 @@ from typing import Any
 
 from adaptbench.contracts.benchmark import Protocol
 from adaptbench.contracts.dataset import Dataset, Sample
-from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.profiles import Profile
 from adaptbench.data.taxonomy import class_set
 from adaptbench.evaluation.confusion import confusion_with_void
 from adaptbench.evaluation.scorer import Tell, read_labelled, reduced
 from adaptbench.evaluation.sizes import scored_size
 from adaptbench.execution.checkpoints import sealed_network
+from adaptbench.execution.checkpoints.adapting import Adaptation
 from adaptbench.execution.checkpoints.loaded_network import NetworkPlace, file_sha256
 from adaptbench.execution.checkpoints.scored import Author, Scored
 from adaptbench.execution.checkpoints.sealed_network import SealedNetwork
@@ -55,15 +56,19 @@ class Foreign(Scored):
 
 @contextmanager
 def opened(
-    place: NetworkPlace, device: str, profile_name: str | None, closed: Sequence[Path]
+    place: NetworkPlace,
+    device: str,
+    chosen: Profile,
+    closed: Sequence[Path],
+    adaptation: Adaptation | None = None,
 ) -> Iterator[Foreign]:
     """The network of ``place``, whose code cannot open what is ``closed``.
 
     Raises:
         AdaptBenchError: it does not keep the contract; see `adaptbench.execution.checkpoints.loaded_network.load`.
     """
-    chosen, digest = profile(profile_name or "paper"), file_sha256(place.weights)
-    with sealed_network.opened(place, device, chosen.threads, closed) as sealed:
+    digest = file_sha256(place.weights)
+    with sealed_network.opened(place, device, chosen.threads, closed, adaptation) as sealed:
         yield Foreign(
             name=f"{place.file.stem}-{place.function}-{digest[:8]}",
             origin=Origin(kind="file", weights="all", source=place.weights.name, source_sha256=digest),
@@ -101,7 +106,7 @@ class ForeignScorer:
         for number, sample in enumerate(samples):
             image, truth = read_labelled(dataset, sample, classes)
             truth = reduced(truth, label_size)
-            prediction = self.foreign.sealed.predict(image, (truth.shape[0], truth.shape[1]))
+            prediction = self.foreign.sealed.predict(image, (truth.shape[0], truth.shape[1]), number)
             matrices[sample.name] = confusion_with_void(truth, prediction, len(classes), self.rules.ignore)
             tell(sample, number, prediction)
         return PerImageConfusion.collect(matrices, [sample.tags for sample in samples])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +20,11 @@ from torch import Tensor, nn
 from adaptbench.contracts.network_file import NetworkFile
 from adaptbench.data import transforms
 from adaptbench.errors import PluginError, UsageError, WeightsError
-from adaptbench.networks.inference import Size, resized_argmax
+from adaptbench.execution.checkpoints.adapting import Adaptation
+from adaptbench.networks.inference import Direct, Size, resized_argmax
 from adaptbench.networks.pretrained.foreign import read_content
 from adaptbench.networks.pretrained.published import Layout, published_state
+from adaptbench.test_time.segmenters import Stream
 from adaptbench.training.checkpoint import digest
 
 UInt8 = npt.NDArray[np.uint8]
@@ -63,6 +65,8 @@ class LoadedNetwork:
     place: NetworkPlace
     file: NetworkFile
     device: torch.device
+    adaptation: Adaptation | None = None
+    _stream: list[Stream] = field(default_factory=list, init=False)
 
     @property
     def network(self) -> nn.Module:
@@ -79,11 +83,21 @@ class LoadedNetwork:
             "weights_sha256": digest(self.network.state_dict()),
         }
 
-    def predict(self, image: UInt8, size: Size) -> UInt8:
-        """Predicted train ids at ``size``, 255 for void. Shape: ``(H, W, 3)`` RGB to ``(*size,)``."""
-        logits = self.logits(self.shown(image))
-        train_ids: UInt8 = self.file.train_ids()[resized_argmax(logits, size)[0].cpu().numpy()]
+    def predict(self, image: UInt8, size: Size, position: int = 0) -> UInt8:
+        """Predicted train ids at ``size``, 255 for void; with ``position`` 0 a stream begins to which it adapts.
+
+        Shape: ``(H, W, 3)`` RGB to ``(*size,)``.
+        """
+        train_ids: UInt8 = self.file.train_ids()[self._outputs(image, size, position).cpu().numpy()]
         return train_ids
+
+    def _outputs(self, image: UInt8, size: Size, position: int) -> Tensor:
+        """The likeliest outputs. Shape: ``(H, W, 3)`` RGB to ``(*size,)`` uint8."""
+        if self.adaptation is None:
+            return resized_argmax(self.logits(self.shown(image)), size)[0]
+        if position == 0:
+            self._stream[:] = [self.adaptation.started(self.network, Direct())]
+        return self._stream[0].segment(self.shown(image), size)
 
     def shown(self, image: UInt8) -> Tensor:
         """An image as the network gets it; every step is rounded to float32, as in code with NumPy.
@@ -144,7 +158,7 @@ class LoadedNetwork:
         return []
 
 
-def load(place: NetworkPlace, device: torch.device) -> LoadedNetwork:
+def load(place: NetworkPlace, device: torch.device, adaptation: Adaptation | None = None) -> LoadedNetwork:
     """The network of ``place``, tried on a made image.
 
     Raises:
@@ -154,7 +168,7 @@ def load(place: NetworkPlace, device: torch.device) -> LoadedNetwork:
     file = _called(place)
     file.require_sound(str(place))
     file.network.load_state_dict(_weights(place, file.network), strict=True)
-    loaded = LoadedNetwork(place, file, device)
+    loaded = LoadedNetwork(place, file, device, adaptation)
     loaded.network.to(device).eval()
     _require_constant(loaded)
     return loaded

@@ -22,6 +22,7 @@ import torch
 from adaptbench import errors, signals
 from adaptbench.data import firewall
 from adaptbench.errors import AdaptBenchError, PluginError
+from adaptbench.execution.checkpoints.adapting import Adaptation
 from adaptbench.execution.checkpoints.loaded_network import NetworkPlace, load
 from adaptbench.execution.launch.endings import ending, reason_of
 from adaptbench.execution.launch.processes import fix_threads
@@ -44,13 +45,15 @@ class SealedNetwork:
     facts: dict[str, Any]
     ask: Callable[[object], bytes]
 
-    def predict(self, image: UInt8, size: Size) -> UInt8:
-        """Predicted train ids at ``size``, 255 for void. Shape: ``(H, W, 3)`` RGB to ``(*size,)``.
+    def predict(self, image: UInt8, size: Size, position: int = 0) -> UInt8:
+        """Predicted train ids at ``size``, 255 for void; ``position`` counts the images of a split from 0.
+
+        Shape: ``(H, W, 3)`` RGB to ``(*size,)``.
 
         Raises:
             AdaptBenchError: as `LoadedNetwork.logits` says; a FirewallError if its code tried to open a label.
         """
-        pixels = np.frombuffer(self.ask((image, size)), dtype=np.uint8)
+        pixels = np.frombuffer(self.ask((image, size, position)), dtype=np.uint8)
         if pixels.size != size[0] * size[1]:
             raise PluginError(
                 f"{self.place}: its process answered with {pixels.size} pixels instead of {size}."
@@ -59,7 +62,13 @@ class SealedNetwork:
 
 
 @contextmanager
-def opened(place: NetworkPlace, device: str, threads: int, closed: Sequence[Path]) -> Iterator[SealedNetwork]:
+def opened(
+    place: NetworkPlace,
+    device: str,
+    threads: int,
+    closed: Sequence[Path],
+    adaptation: Adaptation | None = None,
+) -> Iterator[SealedNetwork]:
     """The network of ``place`` in a process that cannot open what is ``closed``; it ends with the block.
 
     The process is forked, which saves importing torch again; CUDA does not survive a fork.
@@ -67,7 +76,7 @@ def opened(place: NetworkPlace, device: str, threads: int, closed: Sequence[Path
     start = multiprocessing.get_context("fork" if device == "cpu" else "spawn")
     here, there = start.Pipe()
     process = start.Process(  # type: ignore[attr-defined]
-        target=_serve, args=(here, there, place, device, threads, closed, os.getpid())
+        target=_serve, args=(here, there, place, device, threads, closed, adaptation, os.getpid())
     )
     process.start()
     there.close()
@@ -95,6 +104,7 @@ def _serve(
     device: str,
     threads: int,
     closed: Sequence[Path],
+    adaptation: Adaptation | None,
     parent: int,
 ) -> None:
     """Seals this process, loads the network, and answers until the other end of the line is closed."""
@@ -104,11 +114,11 @@ def _serve(
         line.recv()
         fix_threads(threads)
         firewall.seal(closed)
-        loaded = load(place, torch.device(device))
+        loaded = load(place, torch.device(device), adaptation)
         _answer(line, json.dumps(loaded.facts()).encode())
         while True:
-            image, size = line.recv()
-            _answer(line, np.ascontiguousarray(loaded.predict(image, size)).tobytes())
+            image, size, position = line.recv()
+            _answer(line, np.ascontiguousarray(loaded.predict(image, size, position)).tobytes())
     except EOFError:
         return
     except BaseException as error:

@@ -211,3 +211,41 @@ def test_espnet_scores_what_its_authors_print(call: Call, out: Path) -> None:
     assert 100 * mean_class_accuracy(dusk[:11]) == pytest.approx(MEASURED[62][2], abs=TIES)
     evaluate(call, network, ROOT_OF_REAL_DATA)
     assert only(out, "drop").score.miou == pytest.approx(expected[1], abs=5e-3 + TIES)
+
+
+NORMED = """
+from adaptbench.contracts.network_file import NetworkFile
+from torch import nn
+
+
+def build():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 3, 1))
+    numbers = (100.0, 100.0, 100.0)
+    return NetworkFile(network, ("sky", "building", "pole"), "camvid11", numbers, numbers)
+"""
+
+
+@pytest.mark.parametrize("method", ["norm_adapt", "tent", "cotta"])
+def test_a_network_adapts_in_its_own_process(
+    call: Call, data: Path, out: Path, tmp_path: Path, method: str
+) -> None:
+    """A network whose statistics say sky everywhere, until those of the image take their place."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4), torch.nn.Conv2d(4, 3, 1))
+    torch.nn.init.constant_(network[1].running_mean, 100.0)
+    (tmp_path / "normed.py").write_text(NORMED)
+    torch.save(network.state_dict(), tmp_path / "normed.pth")
+    words = ("--network-file", f"{tmp_path / 'normed.py'}:build", "--weights", str(tmp_path / "normed.pth"))
+    settings = {"norm_adapt": ("alpha=1",), "tent": ("crop_height=2", "crop_width=3"), "cotta": ()}
+    evaluate(call, words, data)
+    evaluate(
+        call, words, data, "--adapt", method, *(("--set", *settings[method]) if settings[method] else ())
+    )
+    found, _ = scan_evaluations(out)
+    plain, adapted = sorted(found, key=lambda evaluation: len(evaluation.checkpoint))
+    assert adapted.checkpoint == f"{plain.checkpoint}-{method}"
+    assert adapted.weights_sha256 == plain.weights_sha256
+    assert adapted.evaluation_hash != plain.evaluation_hash
+    assert (adapted.score.iou == plain.score.iou) == (method == "cotta"), (
+        "source statistics stay in cotta alone"
+    )

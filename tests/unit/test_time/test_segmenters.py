@@ -1,0 +1,71 @@
+"""Streams of methods by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adaptbench.errors import UsageError
+from adaptbench.networks.inference import Direct, Whole, segment
+from adaptbench.test_time.segmenters import METHODS, Stream
+from adaptbench.test_time.tent import TentSettings
+
+IMAGE = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+SMALL = TentSettings(crop_height=6, crop_width=8, learning_rate=0.1)
+
+
+class Network(nn.Module):
+    """A network with a batch norm that adds a style in training mode, and takes no side below 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 3, 1))
+        self.style_hallucination: nn.Module | None = nn.Identity()
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.training and self.style_hallucination is not None:
+            raise AssertionError("a style was added")
+        logits: Tensor = self.layers(image)
+        return logits
+
+    def taken_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return max(size[0], 4), max(size[1], 4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_stream_gives_train_ids_and_is_repeatable(name: str) -> None:
+    settings = SMALL if name == "tent" else METHODS[name].settings()
+    found = []
+    for _ in range(2):
+        stream = Stream(name, settings, Network().eval(), Whole())
+        found.append([stream.segment(image, (5, 7)) for image in (IMAGE, IMAGE.flip(3))])
+    assert found[0][0].shape == (5, 7)
+    assert found[0][0].dtype == torch.uint8
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+def test_an_average_of_which_nothing_trains_learns_all_the_same() -> None:
+    network = Network().eval().requires_grad_(False)
+    before = [value.clone() for value in network.parameters()]
+    Stream("cotta", METHODS["cotta"].settings(learning_rate=0.1), network, Whole()).segment(IMAGE, (8, 12))
+    assert not all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
+
+
+def test_what_is_too_small_to_train_on_is_an_error() -> None:
+    tiny = SMALL.model_copy(update={"crop_height": 2})
+    with pytest.raises(UsageError, match=r"on 2x8 pixels .* takes 4x8 or more"):
+        Stream("tent", tiny, Network(), Whole())
+    cotta = Stream("cotta", METHODS["cotta"].settings(), Network(), Whole())
+    with pytest.raises(UsageError, match="takes 4x12 or more"):
+        cotta.segment(IMAGE[:, :, :3], (8, 12))
+
+
+def test_logits_are_resized_directly_for_network_files() -> None:
+    logits = torch.rand(1, 3, 2, 3)
+    network = nn.Identity()
+    network.forward = lambda image: logits  # type: ignore[method-assign]
+    expected = nn.functional.interpolate(logits, (40, 50), mode="bilinear").argmax(1)[0]
+    assert torch.equal(segment(network, IMAGE, Direct(), (40, 50)).long(), expected)
+    assert not torch.equal(segment(network, IMAGE, Whole(), (40, 50)).long(), expected)
