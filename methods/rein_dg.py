@@ -24,12 +24,12 @@ Scales of the images are not drawn from 0.5 to 2. So published numbers are no cl
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 from typing_extensions import TypeVar
 
-from adaptbench.contracts.method import LossGroup, Method, PublishedSettings
+from adaptbench.contracts.method import LossGroup, Method
 from adaptbench.contracts.profiles import ImageCount, Iterations
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.data.batch import Batch
@@ -83,8 +83,6 @@ class AdaptedEncoder(Method[S]):
         photometric_distortion: bool = Field(
             True, description="distort brightness, contrast, saturation and hue of source crops"
         )
-
-    published: ClassVar[PublishedSettings] = {("gta5_dg", "daformer-dinov2_large"): {}}
 
 
 class ReinDG(AdaptedEncoder["ReinDG.Settings"]):

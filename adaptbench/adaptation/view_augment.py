@@ -8,18 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import functional
 
 from adaptbench.adaptation.color_jitter import JitterStrength, factor_range
 from adaptbench.adaptation.gaussian_blur import SIGMA_RANGE, draw_sigma, gaussian_blur
+from adaptbench.data.image_jitter import STEPS
 from adaptbench.data.normalisation import Normalisation
-
-_STEPS = (
-    functional.adjust_brightness,
-    functional.adjust_contrast,
-    functional.adjust_saturation,
-    functional.adjust_hue,
-)
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ def _shown(values: Normalisation, levels: Tensor, view: View, side: int | None) 
     rgb = values.swapped(levels[None])
     if view.colours is not None:
         for step in view.colours.order:
-            rgb = _STEPS[step](rgb, view.colours.amounts[step])
+            rgb = STEPS[step](rgb, view.colours.amounts[step])
     if view.sigma is not None:
         rgb = gaussian_blur(rgb, view.sigma, side)
     return values.swapped(rgb)[0]
@@ -99,5 +92,5 @@ def _draw_colours(strength: JitterStrength, rng: np.random.Generator) -> Colours
     factors = (strength.brightness, strength.contrast, strength.saturation)
     brightness, contrast, saturation = (float(rng.uniform(*factor_range(one))) for one in factors)
     hue = float(rng.uniform(-strength.hue, strength.hue))
-    order = tuple(int(step) for step in rng.permutation(len(_STEPS)))
+    order = tuple(int(step) for step in rng.permutation(len(STEPS)))
     return Colours((brightness, contrast, saturation, hue), order)

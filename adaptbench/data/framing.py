@@ -18,8 +18,20 @@ Size = tuple[int, int]
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
+class _Framing:
+    """What all ways have in common unless they say otherwise."""
+
+    def kept_box(self, file: Size, box: Size) -> Size:
+        """The box that a decoded training image is resized into before it is kept in memory."""
+        return box
+
+    def padded(self, image: UInt8, box: Size) -> UInt8:
+        """The image up to ``box``: as it is, since padding is the mean colour. Shape: ``(H, W, 3)`` uint8."""
+        return image
+
+
 @dataclass(frozen=True)
-class Crops:
+class Crops(_Framing):
     """Images keep their ratio; in training, crops are drawn and half of them mirrored.
 
     Attributes:
@@ -65,6 +77,10 @@ class RescaledCrops(Crops):
         scale = min(box) / min(file) * factor
         return max(round(file[0] * scale), 1), max(round(file[1] * scale), 1)
 
+    def kept_box(self, file: Size, box: Size) -> Size:
+        """That of the file, since every size is another one."""
+        return file
+
     def draw(self, file: Size, box: Size, rng: np.random.Generator) -> Size:
         """Draws the size of a training image."""
         lowest, highest = self.scales
@@ -90,7 +106,7 @@ def nearest(label: UInt8, size: Size) -> UInt8:
 
 
 @dataclass(frozen=True)
-class WholeImages:
+class WholeImages(_Framing):
     """Images are stretched to the training size, and not cropped.
 
     Attributes:

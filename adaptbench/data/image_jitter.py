@@ -11,7 +11,8 @@ from torchvision.transforms import functional
 
 UInt8 = npt.NDArray[np.uint8]
 
-_STEPS = (
+#: Brightness, contrast, saturation and hue; of images of Pillow and of tensors in [0, 1].
+STEPS = (
     functional.adjust_brightness,
     functional.adjust_contrast,
     functional.adjust_saturation,
@@ -47,7 +48,7 @@ class DrawnJitter:
 
 def draw_jitter(jitter: Jitter, rng: np.random.Generator) -> DrawnJitter:
     """Draws the order and the amounts of a jitter."""
-    order = tuple(int(step) for step in rng.permutation(len(_STEPS)))
+    order = tuple(int(step) for step in rng.permutation(len(STEPS)))
     spread = (jitter.brightness, jitter.contrast, jitter.saturation)
     brightness, contrast, saturation = (float(rng.uniform(1 - d, 1 + d)) for d in spread)
     hue = float(rng.uniform(-jitter.hue, jitter.hue))
@@ -58,5 +59,5 @@ def apply_jitter(image: UInt8, drawn: DrawnJitter) -> UInt8:
     """The jittered image. Shape: ``(H, W, 3)`` RGB uint8, unchanged."""
     frame = Image.fromarray(np.ascontiguousarray(image))
     for step in drawn.order:
-        frame = _STEPS[step](frame, drawn.amounts[step])
+        frame = STEPS[step](frame, drawn.amounts[step])
     return np.asarray(frame)

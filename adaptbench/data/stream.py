@@ -271,7 +271,7 @@ class TrainingStream:
             image, label = place.of(image), place.of(label)
         if self.sampling.distortion:
             image = distort(np.ascontiguousarray(image), draw_distortion(rng))
-        return self._padded(self._blurred(image, rng)), label
+        return framing.padded(self._blurred(image, rng), self._box), label
 
     def _placement(self, label: UInt8, rng: np.random.Generator, rare_class: int | None) -> _Placement:
         """Draws a crop; with a class, again until it shows enough of it (the image is decoded only once)."""
@@ -304,7 +304,7 @@ class TrainingStream:
         if self.sampling.framing.cropped:
             crop = transforms.draw_crop(image.shape, self._box, rng)
             place = _Placement(crop, bool(rng.random() < 0.5))
-        shown = self._padded(self._blurred(place.of(image), rng))
+        shown = self.sampling.framing.padded(self._blurred(place.of(image), rng), self._box)
         if trusted is None:
             return shown, None
         width, height = self._box
@@ -319,10 +319,6 @@ class TrainingStream:
         size = framing.draw((frame.image.shape[1], frame.image.shape[0]), images.items[index][2], rng)
         label, trusted = (None if part is None else framing.label(part, size) for part in frame[1:])
         return _Image(framing.image(frame.image, size), label, trusted)
-
-    def _padded(self, image: UInt8) -> UInt8:
-        framing = self.sampling.framing
-        return framing.padded(image, self._box) if isinstance(framing, RescaledCrops) else image
 
     def _network_input(self, images: Sequence[UInt8]) -> Tensor:
         return transforms.network_input(images, self.normalisation, self._box)
@@ -350,7 +346,8 @@ class TrainingStream:
         image, label = dataset.read_image(sample), None
         file_size = (image.shape[1], image.shape[0])
         framing = self.sampling.framing
-        size = file_size if isinstance(framing, RescaledCrops) else framing.size(file_size, box)
+        box = framing.kept_box(file_size, box)
+        size = framing.size(file_size, box)
         if label_map is not None:
             raw = dataset.read_label(sample)
             if not images.predicted:
@@ -358,11 +355,7 @@ class TrainingStream:
             ids = train_ids(raw, label_map)
             label = framing.label(ids[:, ::-1] if mirrored else ids, size)
         margins = self.sampling.margins if label_map is None else None
-        trusted = (
-            None
-            if margins is None
-            else trusted_pixels(margins, file_size, size if size == file_size else box)
-        )
+        trusted = None if margins is None else trusted_pixels(margins, file_size, box)
         image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
         frame = _Image(framing.image(image, size), label, trusted)
         self._cached_bytes += frame.image.nbytes + (0 if label is None else label.nbytes)

@@ -9,7 +9,6 @@ Source: code of Rein (Wei et al., arXiv 2312.04265) and of SoMA (Yun et al., arX
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch.nn import functional
 from adaptbench.networks.daformer import daformer_head
 from adaptbench.networks.plain_vit import PlainViT
 from adaptbench.networks.segmentor import NetworkSpec
-from adaptbench.networks.start_weights import StartWeights
+from adaptbench.networks.start_weights import timm_weights
 from adaptbench.optim.recipe import recipe
 
 #: Factors on the sides of the four maps.
@@ -49,20 +48,14 @@ def _scaled(features: Tensor, factor: float) -> Tensor:
 
 def _published(size: str) -> NetworkSpec:
     model = f"vit_{size}_patch14_dinov2"
-    start = StartWeights(
-        "timm lvd142m",
-        f"{model}.lvd142m.safetensors",
-        f"timm, timm/{model}.lvd142m",
-        (f"timm/{model}.lvd142m", "model.safetensors"),
-    )
-    return _network(f"daformer-dinov2_{size}", model, {"patch_size": 16, "img_size": 512}, size, start)
-
-
-def _network(
-    name: str, model: str, options: dict[str, Any], size: str, start: StartWeights | None
-) -> NetworkSpec:
-    backbone = {"type": "ViTPyramid", "model": model, "options": options, "blocks": _BLOCKS[size]}
-    return NetworkSpec(name, backbone, daformer_head((_WIDTHS[size],) * 4), start)
+    backbone = {
+        "type": "ViTPyramid",
+        "model": model,
+        "options": {"patch_size": 16, "img_size": 512},
+        "blocks": _BLOCKS[size],
+    }
+    head, start = daformer_head((_WIDTHS[size],) * 4), timm_weights(model, "lvd142m")
+    return NetworkSpec(f"daformer-dinov2_{size}", backbone, head, start, recipe={})  # methods have their own
 
 
 def _mini() -> NetworkSpec:

@@ -45,6 +45,14 @@ def shipped(file: str) -> StartWeights:
     return StartWeights("MiniCity cut-outs", file, "part of the package")
 
 
+def timm_weights(model: str, tag: str, hub: str | None = None) -> StartWeights:
+    """Weights that timm publishes for ``model`` under a tag, in the repository ``hub``; None = the usual one."""
+    hub = hub or f"timm/{model}.{tag}"
+    return StartWeights(
+        f"timm {tag}", f"{model}.{tag}.safetensors", f"timm, {hub}", (hub, "model.safetensors")
+    )
+
+
 @dataclass(frozen=True)
 class Found:
     """Start weights on this machine."""

@@ -22,7 +22,7 @@ from adaptbench.networks.daformer import daformer_head
 from adaptbench.networks.deeplabv2 import deeplabv2_head
 from adaptbench.networks.linear_head import linear_head
 from adaptbench.networks.segmentor import NetworkSpec
-from adaptbench.networks.start_weights import StartWeights
+from adaptbench.networks.start_weights import StartWeights, timm_weights
 from adaptbench.networks.timm_backbone import TimmEncoder
 from adaptbench.networks.timm_vit import parts, plain_transformer
 
@@ -177,11 +177,7 @@ def _start(model: str) -> StartWeights | None:
     known = timm.models.get_pretrained_cfg(model)
     if known is None or not known.hf_hub_id:
         return None
-    tag = known.tag or "pretrained"
-    file = f"{model}.{tag}.safetensors"
-    return StartWeights(
-        f"timm {tag}", file, f"timm, {known.hf_hub_id}", (known.hf_hub_id, "model.safetensors")
-    )
+    return timm_weights(model, known.tag or "pretrained", known.hf_hub_id)
 
 
 def _normalisation(model: str) -> Normalisation:

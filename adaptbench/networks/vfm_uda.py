@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from adaptbench.networks.segmentor import NetworkSpec
-from adaptbench.networks.start_weights import StartWeights
+from adaptbench.networks.start_weights import timm_weights
 from adaptbench.optim.recipe import recipe
 
 _EPSILON = 1e-6
@@ -76,13 +76,8 @@ _RECIPE = recipe(
 
 def _published(size: str) -> NetworkSpec:
     model = f"vit_{size}_patch14_dinov2"
-    start = StartWeights(
-        "timm lvd142m",
-        f"{model}.lvd142m.safetensors",
-        f"timm, timm/{model}.lvd142m",
-        (f"timm/{model}.lvd142m", "model.safetensors"),
-    )
-    return NetworkSpec(f"vfm_uda-dinov2_{size}", _encoder(model), light_head(_WIDTHS[size]), start, _RECIPE)
+    head, start = light_head(_WIDTHS[size]), timm_weights(model, "lvd142m")
+    return NetworkSpec(f"vfm_uda-dinov2_{size}", _encoder(model), head, start, _RECIPE)
 
 
 def _encoder(model: str) -> dict[str, Any]:

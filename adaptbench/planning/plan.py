@@ -236,10 +236,7 @@ def _job(
     board = board_name(benchmark, data)
     ranking = _ranking(request, benchmark, data, chosen)
     ranking["test_time_augmentation"] = method.test_time_augmentation(resolved.settings)
-    settings = resolved.settings.model_dump(mode="json")
-    if request.limit is not None:
-        stated = stated_iterations(settings)
-        settings.update({name: min(number, request.limit) for name, number in stated.items()})
+    settings = _limited(resolved.settings.model_dump(mode="json"), request.limit)
     device = device_name(request.device, elsewhere=request.elsewhere)
     require_precision(request.precision, device)
     group = group_identity(
@@ -287,6 +284,14 @@ def _job(
         return job
     stages = method.stages(method.Settings.model_validate(settings))
     return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.labeller is None))
+
+
+def _limited(settings: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    """The settings of a smoke run, which has at most so many iterations; None = they stay."""
+    if limit is None:
+        return settings
+    stated = stated_iterations(settings)
+    return {**settings, **{name: min(number, limit) for name, number in stated.items()}}
 
 
 def _not_hashed(request: Request) -> dict[str, Any]:

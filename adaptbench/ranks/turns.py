@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from adaptbench.errors import UsageError
 from adaptbench.ranks.share import Share
-from adaptbench.ranks.whole_batch import WholeBatch
+from adaptbench.ranks.whole_batch import Known, WholeBatch
 
 
 class Turn(WholeBatch):
@@ -48,25 +47,12 @@ class Turn(WholeBatch):
     def _refuses(self, options: Mapping[str, Any]) -> bool:
         return not self._drawing
 
-    def _batch_norm(
-        self,
-        input: Tensor,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        if training:
-            raise UsageError(
-                "--accumulate: a network takes statistics of the batch by torch.nn.functional.batch_norm, and a part "
-                "of the batch has others. Leave it out, or use torch's BatchNorm modules: a network with these is "
-                "computed whole."
-            )
-        known = (running_mean, running_var, weight, bias)
-        return functional.batch_norm(input, *known, training, momentum, eps)
+    def _by_the_batch(self, input: Tensor, known: Known, momentum: float, eps: float) -> Tensor:
+        raise UsageError(
+            "--accumulate: a network takes statistics of the batch by torch.nn.functional.batch_norm, and a part "
+            "of the batch has others. Leave it out, or use torch's BatchNorm modules: a network with these is "
+            "computed whole."
+        )
 
 
 def shares(count: int, images: int) -> list[Share]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -33,6 +33,10 @@ _REFUSED: Final = {
     *(torch.normal, torch.bernoulli, torch.multinomial, torch.poisson),
     *(Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.exponential_),
 }
+
+
+#: What a batch norm has: running mean and variance, weight and bias.
+Known: TypeAlias = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 
 
 class WholeBatch(TorchFunctionMode):
@@ -111,6 +115,10 @@ class WholeBatch(TorchFunctionMode):
         known = (running_mean, running_var, weight, bias)
         if not training:
             return functional.batch_norm(input, *known, training, momentum, eps)
+        return self._by_the_batch(input, known, momentum, eps)
+
+    def _by_the_batch(self, input: Tensor, known: Known, momentum: float, eps: float) -> Tensor:
+        """Batch norm by the statistics of the whole batch; ``known`` are running ones, weight and bias."""
         return batch_norm(input, *known, momentum, eps, self._share)
 
     def _dropout(

@@ -75,12 +75,12 @@ MUTATIONS = [
     Mutation("buffers of the teacher stay", "vfmuda_ema", ema, "average_buffers", buffers_left_behind),
     Mutation("the teacher sees no mirror image", "vfmuda_ema", VFMUDA, "mirrors", False),
     Mutation(
-        "brightness is added", "vfmuda_class_mix", view_augment, "_STEPS",
-        (added_brightness, *view_augment._STEPS[1:]),
+        "brightness is added", "vfmuda_class_mix", view_augment, "STEPS",
+        (added_brightness, *view_augment.STEPS[1:]),
     ),
     Mutation(
-        "contrast has no mean", "vfmuda_class_mix", view_augment, "_STEPS",
-        (functional.adjust_brightness, contrast_without_a_mean, *view_augment._STEPS[2:]),
+        "contrast has no mean", "vfmuda_class_mix", view_augment, "STEPS",
+        (functional.adjust_brightness, contrast_without_a_mean, *view_augment.STEPS[2:]),
     ),
     Mutation("the blur is wider", "vfmuda_class_mix", view_augment, "gaussian_blur", kernel_of_the_image),
     Mutation("one view serves the batch", "vfmuda_class_mix", vfm_uda, "viewed", one_view_for_all),

@@ -126,6 +126,7 @@ def _known(case: Case, name: str, value: Tensor) -> Tensor:
 
 @handler("vfmuda_pseudo_label")
 def check_labels(case: Case) -> None:
+    """A threshold above 1, which no pixel reaches, is none of ours: there the labels alone are compared."""
     for number, call in enumerate(case.hyper("calls")):
         prefix = f"out/c{number}/"
         network = network_of(case)

@@ -16,11 +16,13 @@ from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.settings import Settings
 from adaptbench.data import loading
 from adaptbench.data.class_statistics import LabelledItem, class_counts
+from adaptbench.data.framing import RescaledCrops
 from adaptbench.data.pseudo_margins import Margins
 from adaptbench.data.rare_class_sampling import count_classes
 from adaptbench.data.sampling import RareClasses, Sampling
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import LabelMap
+from adaptbench.data.transforms import normalise
 from adaptbench.errors import DataError, RunStateError, UsageError
 from adaptbench.storage import sealed_json
 
@@ -202,3 +204,38 @@ def test_without_a_target_the_source_is_cut_alone(domains: tuple[Domain, Domain]
 def test_a_part_larger_than_the_crop_is_an_error(domains: tuple[Domain, Domain]) -> None:
     with pytest.raises(UsageError, match=r"part of 25 pixels does not fit into a crop of 24x24"):
         _ = stream(domains, Sampling(part=25))[0]
+
+
+def test_images_of_random_sizes_are_padded_with_black_and_margins_may_stay(
+    domains: tuple[Domain, Domain],
+) -> None:
+    """Half the size fits into no crop: what is seen of the image, of black and of the mask is told apart."""
+    framing, margins = RescaledCrops(scales=(0.5, 0.5)), Margins(left=8)
+    dataset, sample, box, _ = domains[1].items[0]
+    image = dataset.read_image(sample)
+    width, height = framing.scaled((image.shape[1], image.shape[0]), box, 0.5)
+    side = 2 * max(width, height)
+    batches = {
+        mirrored: stream(
+            domains, Sampling(framing=framing, margins=margins, margins_mirrored=mirrored), crop=side
+        )
+        for mirrored in (True, False)
+    }
+    black = normalise(np.zeros((1, 1, 3), np.uint8))[:, 0, 0]
+    left = set()
+    for index in range(12):
+        moved, stays = (batches[mirrored][index].target for mirrored in (True, False))
+        assert (
+            moved is not None
+            and stays is not None
+            and stays.trusted is not None
+            and moved.trusted is not None
+        )
+        assert torch.equal(moved.image, stays.image)
+        assert stays.image.shape == (2, 3, side, side)
+        assert torch.equal(stays.image[0, :, height, 0], black)
+        assert torch.equal(stays.image[0, :, 0, width], black)
+        assert (stays.trusted[:, 0, :height, 0] == 0).all(), "the left border, mirrored or not"
+        assert (stays.trusted[:, 0, height:] == 255).all()
+        left |= {int(mask[0, 0, 0]) for mask in moved.trusted}
+    assert left == {0, 1}, "a border moves with its image where it is to"
