@@ -14,7 +14,7 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.study import load_study
 from adaptbench.errors import AdaptBenchError, DataError, ReadOnlyError
 from adaptbench.flags import Report
-from adaptbench.records.found import FoundRecords, publishable, scan_records
+from adaptbench.records.found import FoundRecords, scan_records
 from adaptbench.reporting import leaderboard
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.checkpoint_rules import write_checkpoint_rules
@@ -53,15 +53,14 @@ def execute(command: Report) -> int:
             made = leaderboard.to_json(found.records, tests, printed_facts())
             print_json({"boards": made, "studies": study_page.to_json(studies)})
     if command.publish:
-        folder = plugins.ROOT / "results" / "minicity"
-        facts = comparison.gather(
-            load_published(), plugins.discover(), ()
-        )  # its own controls are the committed ones
-        written = write_leaderboards(publishable(found.records), folder, tests=tests, facts=facts)
+        from adaptbench.commands.publishing import publish
         from adaptbench.handbook.write import write_pages
 
-        written += write_published(load_published(), FOLDER)
-        for path in [*written, *write_pages(plugins.discover())]:
+        registry, results = plugins.discover(), plugins.ROOT / "results"
+        facts = comparison.gather(load_published(), registry, ())  # its own controls are the committed ones
+        for line in publish(found.records, studies, command.out, results, tests, facts):
+            say(console, line)
+        for path in [*write_published(load_published(), FOLDER), *write_pages(registry)]:
             say(console, f"published {path}")
     if command.images:
         from adaptbench.reporting.figures.gallery import draw_all

@@ -20,8 +20,8 @@ class Report:
 
     out: Out = Path("results")
     publish: Flag = False
-    """Also update the committed results/minicity/leaderboard.md and .csv, the pages of results/published, and those
-    that docs writes."""
+    """Also update what the repository shows: results/minicity and results/camvid (boards, studies and runs), the pages
+    of results/published, and those that docs writes."""
     images: Flag = False
     """Also draw the leaderboards and strips of predictions."""
     page: Flag = False

@@ -61,8 +61,3 @@ def in_order(records: Iterable[Record]) -> list[Record]:
 
     ordered = sorted(kept, key=place)
     return list({record.job_hash: record for record in reversed(ordered)}.values())[::-1]
-
-
-def publishable(records: Iterable[Record]) -> list[Record]:
-    """The records that ``report --publish`` commits to results/minicity: profile mini, no smoke run."""
-    return [record for record in records if record.profile == "mini" and not record.smoke]

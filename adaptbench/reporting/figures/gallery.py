@@ -95,7 +95,7 @@ def strip_rows(board: Board, out: Path) -> list[StripRow]:
     Raises:
         AdaptBenchError: the data or the predictions are gone, or cannot be read.
     """
-    split, records = board.view.split, _shown_runs(board)
+    split, records = board.view.split, _shown_runs(board, out)
     kept = {record.method: predictions_folder(folder_of(record, out), split) for record in records}
     dataset, table = opened(load_job(folder_of(records[0], out)), board.view, out)
     missing = [method for method, folder in kept.items() if not folder.is_dir()]
@@ -111,15 +111,22 @@ def strip_rows(board: Board, out: Path) -> list[StripRow]:
     return found
 
 
-def _shown_runs(board: Board) -> list[Record]:
-    """One run per method that was run here, in the order of the board; of several rows of a method the plainest one."""
+def _shown_runs(board: Board, out: Path) -> list[Record]:
+    """One run per method that was run here, in the order of the board; of several rows of a method the plainest one.
+
+    Of its seeds it is the first whose predictions are in ``out``: a run that was merged has none.
+    """
+
+    def without_predictions(record: Record) -> bool:
+        return not predictions_folder(folder_of(record, out), board.view.split).is_dir()
+
     rows = board.finished or board.smoke
     protocol = rows[0].first.ranking_hash  # smoke runs below one board may differ in their images
     by_method: dict[str, list[Record]] = {}
     for row in rows:
         own = [record for record in row.records if record.origin == "maintainer"]
         if own and row.first.ranking_hash == protocol:
-            by_method.setdefault(row.first.method, []).append(own[0])
+            by_method.setdefault(row.first.method, []).append(min(own, key=without_predictions))
     if not by_method:
         raise RunStateError("All of its runs were submitted by others, without images.")
     return [min(group, key=lambda record: len(record.overrides)) for group in by_method.values()]

@@ -133,7 +133,9 @@ def circumstances(table: StudyTable) -> str:
     options = f", --set {' '.join(series.settings)}" if series.settings else ""
     smoke = f" SMOKE RUN of {series.limit} iterations: its numbers mean nothing." if series.limit else ""
     kinds = {str(facts.get("provenance")) for record in table.records for facts in record.data.values()}
+    dials = formatting.assignments({key: fact for key, fact in _facts(table).items() if key != "provenance"})
     data = f"{formatting.enumeration(sorted(kinds))} data" if kinds else "no data yet"
+    data += f" ({dials})" if dials else ""
     start = formatting.enumeration(sorted({record.network.pretraining for record in table.records}))
     return (
         f"Ours: {series.board}, protocol {series.ranking_hash[:8]}, profile {series.profile}, {data}, start weights "
@@ -161,9 +163,12 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
         f"# {formatting.markdown(study.title)}",
         f"Study `{study.name}`, after {formatting.markdown(source)}.",
     ]
+    worlds = _worlds(tables)
     for place, table in enumerate(tables, start=1):
         if len(tables) > 1:
-            blocks.append(f"## Series {place} of {len(tables)}")
+            blocks.append(
+                f"## Series {place} of {len(tables)}" + (worlds[place - 1] and f": {worlds[place - 1]}")
+            )
         blocks += [formatting.markdown(circumstances(table)), formatting.markdown(caution(table))]
         blocks.append(variant_table(table).to_markdown())
         if table.checks:
@@ -172,6 +177,19 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
     if study.notes:
         blocks.append(formatting.bullets(study.notes))
     return "\n\n".join(blocks) + "\n"
+
+
+def _worlds(tables: Sequence[StudyTable]) -> list[str]:
+    """In what the data of each table is not that of all others, as dials: ``gap=0``; empty where it is the same."""
+    facts = [_facts(table) for table in tables]
+    moved = {key for one in facts for key in one if len({str(other.get(key)) for other in facts}) > 1}
+    return [formatting.assignments({key: one[key] for key in one if key in moved}) for one in facts]
+
+
+def _facts(table: StudyTable) -> dict[str, Any]:
+    """The facts of all datasets of a table, by name, without their versions."""
+    known = [facts for record in table.records[:1] for facts in record.data.values()]
+    return {key: fact for facts in known for key, fact in facts.items() if key != "version"}
 
 
 def render_csv(tables: Iterable[StudyTable]) -> str:
@@ -215,15 +233,18 @@ def _machine_table(tables: Iterable[StudyTable]) -> Table[Line]:
     return Table(columns, lines)
 
 
+def page_name(table: StudyTable) -> str:
+    """The name of the page that shows a table, without its ending."""
+    return formatting.file_name(f"{table.study.name}-{table.series.board}")
+
+
 def write_studies(tables: Iterable[StudyTable], folder: Path) -> list[Path]:
     """Writes ``<study>-<board>.md`` and ``.csv`` into ``folder``, and returns the paths of the pages.
 
     Tables of one study and board stand together.
     """
     pages = []
-    for name, group in groupby(
-        tables, key=lambda t: formatting.file_name(f"{t.study.name}-{t.series.board}")
-    ):
+    for name, group in groupby(tables, key=page_name):
         own = list(group)
         pages.append(write_with_csv(folder / f"{name}.md", render_markdown(own), render_csv(own))[0])
     return pages
