@@ -108,7 +108,7 @@ def show_studies(
         if names is None or table.study.name in names:
             for drawn in study_tables(table):
                 console.print(drawn)
-            for sentence in (circumstances(table), caution(table)):
+            for sentence in filter(None, (circumstances(table), caution(table))):
                 console.print(sentence, style="italic", highlight=False, markup=False)
     for problem in unreadable:
         say(console, f"left out {problem.path}: {problem.reason}", "yellow")

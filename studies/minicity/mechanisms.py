@@ -27,7 +27,7 @@ class Mechanisms(Study):
     name = "minicity/mechanisms"
     title = "What a world must have for each component to gain"
     paper = None
-    table = "none; the controls of our own world"
+    table = "of no paper: controls of our own world"
     benchmarks = ("gta5_to_cityscapes",)
     variants = (
         Variant("source only", "source_only", _DAFORMER),

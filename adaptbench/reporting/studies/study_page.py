@@ -98,8 +98,11 @@ def variant_table(table: StudyTable) -> Table[Line]:
         [
             *(_VARIANT, _METHOD, _SETTINGS, _SEEDS, replace(_MIOU, header=ours)),
             *(replace(_DIFFERENCE, header=f"minus {reference}") for reference in compared),
-            replace(_PUBLISHED, header=printed),
-            *(_PUBLISHED_DIFFERENCE for _ in compared),
+            *(
+                (replace(_PUBLISHED, header=printed), *(_PUBLISHED_DIFFERENCE for _ in compared))
+                if table.printed
+                else ()
+            ),
             *((_MEMORY, _PUBLISHED_MEMORY) if any(one.memory_gb for one in known) else ()),
         ],
         [Line(table, row) for row in table.rows],
@@ -119,7 +122,7 @@ def check_table(table: StudyTable) -> Table[Check]:
             parts=parts,
             terminal=None,
         ),
-        number("published", "published", _POINTS, "published"),
+        *((number("published", "published", _POINTS, "published"),) if table.printed else ()),
         number("ours", "ours", parts=mean_and_std("ours")),
         number("seeds", lambda check: check.ours.n if check.ours else 0, key="seeds"),
         column("verdict", lambda check: "smoke run" if smoke else check.verdict, key="verdict"),
@@ -144,7 +147,9 @@ def circumstances(table: StudyTable) -> str:
 
 
 def caution(table: StudyTable) -> str:
-    """What the published values may be compared with."""
+    """What the published values may be compared with; empty where nothing is published."""
+    if not table.printed:
+        return ""
     problems = formatting.enumeration(table.study.benchmarks)
     alike = table.series.board in table.study.benchmarks and table.series.profile == "paper"
     if alike and all(record.network.pretraining != "none" for record in table.records):
@@ -158,10 +163,10 @@ def caution(table: StudyTable) -> str:
 def render_markdown(tables: Sequence[StudyTable]) -> str:
     """The page of a study on one board: a section per series."""
     study = tables[0].study
-    source = f"{study.paper}, {study.table}" if study.paper else study.table
+    source = f"after {study.paper}, {study.table}" if study.paper else study.table
     blocks = [
         f"# {formatting.markdown(study.title)}",
-        f"Study `{study.name}`, after {formatting.markdown(source)}.",
+        f"Study `{study.name}`, {formatting.markdown(source)}.",
     ]
     worlds = _worlds(tables)
     for place, table in enumerate(tables, start=1):
@@ -169,10 +174,11 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
             blocks.append(
                 f"## Series {place} of {len(tables)}" + (worlds[place - 1] and f": {worlds[place - 1]}")
             )
-        blocks += [formatting.markdown(circumstances(table)), formatting.markdown(caution(table))]
+        blocks += [formatting.markdown(text) for text in (circumstances(table), caution(table)) if text]
         blocks.append(variant_table(table).to_markdown())
         if table.checks:
-            blocks += ["Differences the paper draws conclusions from:", check_table(table).to_markdown()]
+            drawn = "the paper draws" if study.paper else "to draw"
+            blocks += [f"Differences {drawn} conclusions from:", check_table(table).to_markdown()]
     blocks += ["## How to read this page", _LEGEND]
     if study.notes:
         blocks.append(formatting.bullets(study.notes))

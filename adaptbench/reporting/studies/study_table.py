@@ -74,6 +74,12 @@ class StudyTable:
     checks: tuple[Check, ...]
 
     @property
+    def printed(self) -> bool:
+        """Whether a paper prints any of it; a study of our own has no columns for what nobody printed."""
+        known = any(row.variant.published for row in self.rows)
+        return known or any(check.published is not None for check in self.checks)
+
+    @property
     def records(self) -> list[Record]:
         """All records behind it."""
         return [record for row in self.rows for record in row.records]
@@ -108,7 +114,7 @@ def verdict(published: float | None, ours: Difference | None) -> str:
     if ours.in_noise:
         return "cannot tell (not above its standard error)"
     if not published:
-        return "nothing to compare with"
+        return "above its standard error; nothing printed to compare with"
     return "same sign" if ours.mean * published > 0 else "OPPOSITE sign"
 
 

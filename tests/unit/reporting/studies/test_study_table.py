@@ -155,8 +155,8 @@ def test_a_difference_is_the_mean_over_common_seeds(record: Maker, common: int) 
         (-1.0, Difference(-1.1, 2.0, 4), "same sign"),
         (1.0, Difference(-1.1, 2.0, 4), "OPPOSITE sign"),
         (-1.0, Difference(1.1, 2.0, 4), "OPPOSITE sign"),
-        (None, Difference(1.1, 2.0, 4), "nothing to compare with"),
-        (0.0, Difference(1.1, 2.0, 4), "nothing to compare with"),
+        (None, Difference(1.1, 2.0, 4), "above its standard error; nothing printed to compare with"),
+        (0.0, Difference(1.1, 2.0, 4), "above its standard error; nothing printed to compare with"),
     ],
 )
 def test_verdicts(published: float | None, ours: Difference | None, words: str) -> None:
@@ -240,6 +240,17 @@ def test_series_of_one_board_share_a_page(finished: list[Record], tmp_path: Path
     assert [page.with_suffix(".csv").is_file() for page in pages] == [True, True]
 
 
+def test_series_are_named_by_the_dials_that_differ(record: Maker, tmp_path: Path) -> None:
+    tables = []
+    for gap in (0.0, 1.0):
+        world = {"gta5": {"provenance": "generated", "version": f"v{gap}", "gap": gap, "seed": 0}}
+        made = [record("dacs", 40.0, ranking={"data": world}, data=world)]
+        tables.append(study_table(Sizes, series(made), made))
+    text = write_studies(tables, tmp_path)[0].read_text(encoding="utf-8")
+    assert "## Series 1 of 2: gap=0.0\n" in text and "## Series 2 of 2: gap=1.0\n" in text
+    assert "generated data (gap=0.0, seed=0)" in text and "generated data (gap=1.0, seed=0)" in text
+
+
 def test_the_terminal_shows_both_tables(table: StudyTable) -> None:
     console = Console(width=100, record=True)
     for drawn in study_tables(table):
@@ -307,7 +318,9 @@ def test_report_rebuilds_the_tables(
     save_series(series(finished, study="mine", file=str(file)), out)
     assert main(["report", "--out", str(out)]) == 0
     page = out / "leaderboards/studies/mine-minicity-gta5_to_cityscapes.md"
-    assert "-2.5 ± 0.7 (n=2)" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "-2.5 ± 0.7 (n=2)" in text
+    assert "published mIoU" not in text and "Published:" not in text  # of no paper
     assert "My study" in capsys.readouterr().out
     before = page.read_bytes()
     assert main(["report", "--out", str(out)]) == 0
