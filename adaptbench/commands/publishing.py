@@ -23,7 +23,7 @@ from adaptbench.reporting.published.comparison import Facts
 from adaptbench.reporting.standing.significance import Significances
 from adaptbench.reporting.studies.study_page import page_name, write_studies
 from adaptbench.reporting.studies.study_table import StudyTable
-from adaptbench.submissions.pack import pack
+from adaptbench.submissions.pack import file_name, pack, read_zip
 
 #: Folder of a collection with its runs, a zip each.
 RUNS = "runs"
@@ -98,7 +98,8 @@ def publish(
     """
     finished, tables = [record for record in records if not record.smoke], list(tables)
     for collection in COLLECTIONS:
-        runs = [record for record in finished if collection.takes(record)]
+        kept = results / collection.name / RUNS
+        runs = [_as_it_was(record, kept) for record in finished if collection.takes(record)]
         if runs:
             yield from _publish(runs, tables, out, results / collection.name, tests, facts)
 
@@ -128,8 +129,22 @@ def _publish(
             )
         else:
             yield from (f"published {path}" for path in page.write())
-    packed = [pack(folder_of(record, out), folder / RUNS) for record in runs]
-    yield f"published {len(packed)} runs in {folder / RUNS}"
+    for record in runs:
+        if _kept(record, folder / RUNS) != record:
+            pack(folder_of(record, out), folder / RUNS)
+    yield f"published {len(runs)} runs in {folder / RUNS}"
+
+
+def _as_it_was(record: Record, runs: Path) -> Record:
+    """The record as the repository keeps it, if it was merged from there: then it is none that others submitted."""
+    kept = _kept(record, runs)
+    same = kept is not None and kept == record.model_copy(update={"origin": kept.origin})
+    return kept if kept is not None and same else record
+
+
+def _kept(record: Record, runs: Path) -> Record | None:
+    path = runs / file_name(record)
+    return read_zip(path).record if path.exists() else None
 
 
 def _moves_a_dial(record: Record) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from adaptbench.contracts import plugins
@@ -18,15 +17,13 @@ from adaptbench.storage.atomic import cannot_write
 from adaptbench.submissions.checks import Known, Objection, objections
 from adaptbench.submissions.pack import Contribution, read_zip
 
-#: Where the repository keeps runs of its own.
-OWN = plugins.ROOT / "results"
 _log = logging.getLogger(__name__)
 
 
 def merge(
     paths: Iterable[Path], out: Path, registry: plugins.Registry
 ) -> Iterator[tuple[Path, Path | list[Objection]]]:
-    """Adds contributions to ``out``, one after the other, marked as submitted if they are not the repository's own.
+    """Adds contributions to ``out``, marked as submitted, one after the other.
 
     Yields:
         The path of each, and its folder in ``out``; or why it is not taken.
@@ -40,16 +37,10 @@ def merge(
             continue
         siblings = _siblings(found.record, here, out)
         wrong = objections(found, Known(registry, _same_board(found.record, here, out), siblings))
-        outcome = wrong or _put_if_there_is_room(_marked(found, path), out)
+        outcome = wrong or _put_if_there_is_room(found, out)
         if isinstance(outcome, Path):
             here.append(found.record)
         yield path, outcome
-
-
-def _marked(found: Contribution, path: Path) -> Contribution:
-    if path.resolve().is_relative_to(OWN):
-        return found
-    return replace(found, record=found.record.model_copy(update={"origin": "submitted"}))
 
 
 def _same_board(record: Record, here: Iterable[Record], out: Path) -> dict[str, PerImageConfusion]:
@@ -106,7 +97,7 @@ def _put(found: Contribution, out: Path) -> Path | list[Objection]:
             return [Objection("already here", f"{folder} holds a finished run of this job")]
         for split, matrices in found.matrices.items():
             matrices.save(matrices_file(folder, split))
-        save_record(record, folder / "record.json")
+        save_record(record.model_copy(update={"origin": "submitted"}), folder / "record.json")
         ranked = record.scores[0]
         scored = f"{ranked.class_set}, {ranked.split}"
         write_status(folder, Status(state=State.DONE, miou=ranked.miou, scored=scored))

@@ -92,6 +92,17 @@ def test_nothing_that_is_shown_is_lost(record: Maker, tmp_path: Path) -> None:
     assert seeds(board) == ["0 1 2", "0 1 2"]
 
 
+def test_runs_that_come_from_the_repository_are_published_as_they_were(record: Maker, tmp_path: Path) -> None:
+    published(seeds_of(record, "dacs", 50.0, 3), tmp_path)
+    folder = tmp_path / "results" / "minicity"
+    before = {path.name: path.read_bytes() for path in (folder / "runs").iterdir()}
+    merged = seeds_of(record, "dacs", 50.0, 3, origin="submitted")
+    published([*merged, record("fada", 40.0, origin="submitted")], tmp_path)
+    assert [row["origin"] for row in board_rows(folder / "leaderboard.csv")] == ["maintainer", "submitted"]
+    after = {path.name: path.read_bytes() for path in (folder / "runs").iterdir()}
+    assert len(after) == 4 and before.items() <= after.items()
+
+
 def test_studies_are_not_lost_either(record: Maker, tmp_path: Path) -> None:
     runs = seeds_of(record, "dacs", 50.0, 3)
     published(runs, tmp_path, runs)

@@ -119,15 +119,6 @@ def test_what_is_contributed_is_merged_and_marked(run: Path, tmp_path: Path) -> 
     assert "| submitted" in (tmp_path / "ours/leaderboards/leaderboard.md").read_text()
 
 
-def test_runs_of_the_repository_itself_stay_those_of_its_maintainers(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = pack(run, tmp_path / "checkout" / "results" / "minicity" / "runs")
-    monkeypatch.setattr("adaptbench.submissions.merging.OWN", tmp_path / "checkout" / "results")
-    assert main(["merge", str(path), "--out", str(tmp_path / "ours")]) == 0
-    assert find_records(tmp_path / "ours") == [load_record(run / "record.json")]
-
-
 def test_images_of_submitted_runs_are_not_looked_for(run: Path, tmp_path: Path) -> None:
     main(["merge", str(pack(run, tmp_path / "zips")), "--out", str(tmp_path / "ours")])
     said: list[str] = []
