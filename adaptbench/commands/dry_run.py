@@ -49,7 +49,7 @@ def summary(jobs: Sequence[Job], costs: Costs, at_once: int, out: Path) -> list[
 
 def _basis(found: Total, out: Path) -> str:
     """What the estimates stand on."""
-    board = "from the committed board, on another machine"
+    board = "from a committed board, on another machine"
     whole = "for whole jobs, whatever of them is trained already."
     if found.elsewhere == found.jobs - found.unknown:
         return f"Estimates{_ELSEWHERE}: {board}; no finished run in {out} tells more. They are {whole}"
@@ -64,7 +64,7 @@ def _why_unknown(jobs: Sequence[Job], out: Path) -> str:
         return f"{_UNKNOWN}: finished runs do not say what a training on several --devices costs."
     return (
         f"{_UNKNOWN}: no finished run in {out} has the same method, network, profile, device and sizes, and neither "
-        "has the committed board."
+        "has a committed board."
     )
 
 

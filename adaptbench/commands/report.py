@@ -134,7 +134,7 @@ def printed_facts() -> Facts:
 
 
 def committed_controls(warn: Callable[[str], None] = lambda text: None) -> tuple[Control, ...]:
-    """The controls of the committed board; none, with a warning, where it is damaged."""
+    """The controls of the committed boards; none, with a warning, where one is damaged."""
     try:
         return load_controls()
     except DataError as error:

@@ -116,7 +116,7 @@ class Run:
     more time, and the numbers of one step, to rounding, which makes other jobs. A network whose batch norms take
     statistics of the batch is computed whole."""
     dry_run: Flag = False
-    """Show the plan, with time and memory as far as finished runs of OUT or the committed board tell, and stop."""
+    """Show the plan, with time and memory as far as finished runs of OUT or committed boards tell, and stop."""
     yes: Annotated[Flag, tyro.conf.arg(aliases=["-y"])] = False
     """Train all methods without a question where neither methods nor a study are named."""
     force: Flag = False

@@ -9,7 +9,7 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.plugins import Registry
 from adaptbench.handbook import datasets, methods
 from adaptbench.handbook.building_blocks import building_blocks_page
-from adaptbench.planning.estimates import board_rows
+from adaptbench.planning.estimates import committed_rows
 from adaptbench.reporting.published.facts import load_published
 from adaptbench.storage.atomic import write_text
 
@@ -21,7 +21,7 @@ def pages(registry: Registry, folder: Path = FOLDER, only_there: bool = False) -
 
     With ``only_there`` plug-ins without a page are left out, also in the lists.
     """
-    published, measured = load_published(), board_rows()
+    published, measured = load_published(), committed_rows()
 
     def shown(kind: str) -> list[str]:
         there = folder / f"{kind}s"

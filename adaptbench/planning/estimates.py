@@ -1,4 +1,4 @@
-"""What jobs will cost, as far as finished ones tell: medians of records, or else of the committed board."""
+"""What jobs will cost, as far as finished ones tell: medians of records, or else of the committed boards."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from adaptbench.records.record import Record
 if TYPE_CHECKING:
     from adaptbench.planning.plan import Job
 
-#: Where `report --publish` writes what every method took on the machine of the maintainers.
-BOARD = ROOT / "results" / "minicity" / "leaderboard.csv"
+#: Where `report --publish` writes a folder per collection, with what every method took on the maintainers' machine.
+RESULTS = ROOT / "results"
 
 #: Settings that cost nothing, whatever they are.
 _FREE = frozenset({"pretraining", "warmup"})
@@ -68,11 +68,11 @@ class Total:
     at_once: float
 
 
-def expected_costs(jobs: Iterable[Job], out: Path, board: Path = BOARD) -> Costs:
-    """Estimates of the jobs that are neither done nor skipped, from finished runs in ``out`` or else the board."""
+def expected_costs(jobs: Iterable[Job], out: Path, results: Path = RESULTS) -> Costs:
+    """Estimates of the jobs that are neither done nor skipped, from finished runs in ``out`` or else from boards."""
     waiting = [job for job in jobs if job.state not in (State.DONE, State.SKIPPED)]
     known = Estimates(scan_records(out).records if waiting else ())
-    published = BoardEstimates(board_rows(board) if waiting else ())
+    published = BoardEstimates(committed_rows(results) if waiting else ())
     return {job.folder: known.of(job.spec) or published.of(job) for job in waiting}
 
 
@@ -172,8 +172,18 @@ class BoardEstimates:
         return None if found is None else replace(found, elsewhere=True)
 
 
-def board_rows(board: Path = BOARD) -> list[dict[str, str]]:
-    """Rows of a board; none where the package lies without it."""
+def committed_boards(results: Path = RESULTS) -> list[Path]:
+    """The boards that the repository shows, one per collection; none where the package lies without them."""
+    return sorted(results.glob("*/leaderboard.csv"))
+
+
+def committed_rows(results: Path = RESULTS) -> list[dict[str, str]]:
+    """The rows of all of them."""
+    return [row for board in committed_boards(results) for row in board_rows(board)]
+
+
+def board_rows(board: Path) -> list[dict[str, str]]:
+    """Rows of a board; none where there is no such file."""
     if not board.exists():
         return []
     with board.open(encoding="utf-8", newline="") as file:

@@ -54,7 +54,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was not measured here: printed rows, and controls of the committed board.
+    """What was not measured here: printed rows, and controls of the committed boards.
 
     Attributes:
         benchmarks: name of a benchmark -> key under which its numbers are published.

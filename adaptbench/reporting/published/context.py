@@ -17,9 +17,9 @@ from adaptbench.reporting.table import Table
 
 TITLE = "Context: committed controls on the same network"
 NOTE = (
-    "What is marked committed comes from the committed board (results/minicity), made on another machine with these "
-    "seeds: it is context, neither tested nor ranked. Gain and gap are taken from the controls with the same network "
-    "and start weights."
+    "What is marked committed comes from a committed board (results/minicity, results/camvid), made on another machine "
+    "with these seeds: it is context, neither tested nor ranked. Gain and gap are taken from the controls with the same "
+    "network and start weights."
 )
 
 
@@ -33,7 +33,7 @@ class End:
 
     @classmethod
     def of(cls, control: Control | Row | None, *, committed: bool) -> Self | None:
-        """From a line of the committed board, or a row of this one."""
+        """From a line of a committed board, or a row of this one."""
         return None if control is None else cls(control.miou, control.seeds, committed)
 
     def __float__(self) -> float:

@@ -1,4 +1,4 @@
-"""Source-only training and the oracle on the committed board, for boards that lack them."""
+"""Source-only training and the oracle on the committed boards, for boards that lack them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 
 from adaptbench.errors import DataError
-from adaptbench.planning.estimates import BOARD, board_rows
+from adaptbench.planning.estimates import RESULTS, board_rows, committed_boards
 from adaptbench.reporting.board import Statistic, View
 from adaptbench.reporting.standing import gap
 from adaptbench.reporting.standing.gap import Network
@@ -17,7 +17,7 @@ from adaptbench.reporting.standing.gap import Network
 
 @dataclass(frozen=True)
 class Control:
-    """A control as the committed board has it: in its ranked view, with unchanged settings.
+    """A control as a committed board has it: in its ranked view, with unchanged settings.
 
     Attributes:
         miou: percent.
@@ -32,12 +32,16 @@ class Control:
     seeds: tuple[int, ...]
 
 
-def load_controls(path: Path = BOARD) -> tuple[Control, ...]:
-    """The controls of a committed board; none where there is no such file.
+def load_controls(results: Path = RESULTS) -> tuple[Control, ...]:
+    """The controls of the committed boards; none where there are no such files.
 
     Raises:
-        DataError: the file is damaged.
+        DataError: a file is damaged.
     """
+    return tuple(control for board in committed_boards(results) for control in _controls(board))
+
+
+def _controls(path: Path) -> tuple[Control, ...]:
     try:
         return tuple(_control(row) for row in board_rows(path) if _counts(row))
     except (OSError, csv.Error, KeyError, ValueError, TypeError, AttributeError) as error:

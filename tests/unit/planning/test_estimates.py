@@ -238,19 +238,20 @@ def test_the_board_does_not_know_other_work(settings: tuple[str, ...], request_:
 
 
 def test_finished_runs_go_before_the_board(tmp_path: Path) -> None:
-    job, board = planned(), tmp_path / "leaderboard.csv"
+    job, board = planned(), tmp_path / "mine" / "leaderboard.csv"
+    board.parent.mkdir()
     board.write_text(",".join(row()) + "\n" + ",".join(row(training_seconds="90.0").values()) + "\n")
-    assert expected_costs([job], tmp_path, board) == {job.folder: Estimate(100.0, 700.0, elsewhere=True)}
+    assert expected_costs([job], tmp_path, tmp_path) == {job.folder: Estimate(100.0, 700.0, elsewhere=True)}
     folder = tmp_path / "runs" / MINI / "dacs" / "1-00000000"
     folder.mkdir(parents=True)
     (folder / "record.json").write_text(finished(spec(seed=1)).model_dump_json())
-    assert expected_costs([job], tmp_path, board) == {job.folder: Estimate(110.0, 700.0)}
-    assert expected_costs([replace(job, state=State.DONE)], tmp_path, board) == {}
+    assert expected_costs([job], tmp_path, tmp_path) == {job.folder: Estimate(110.0, 700.0)}
+    assert expected_costs([replace(job, state=State.DONE)], tmp_path, tmp_path) == {}
 
 
 def test_without_a_board_nothing_is_known(tmp_path: Path) -> None:
     job = planned()
-    assert expected_costs([job], tmp_path, tmp_path / "leaderboard.csv") == {job.folder: None}
+    assert expected_costs([job], tmp_path, tmp_path) == {job.folder: None}
 
 
 def test_the_sum_of_a_plan() -> None:

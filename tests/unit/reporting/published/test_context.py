@@ -50,9 +50,10 @@ def own(record: Maker) -> list[Record]:
 
 
 def load(records: list[Record], folder: Path) -> tuple[Control, ...]:
-    file = folder / "leaderboard.csv"
+    file = folder / "mine" / "leaderboard.csv"
+    file.parent.mkdir()
     file.write_text(render_csv(records), encoding="utf-8")
-    return load_controls(file)
+    return load_controls(folder)
 
 
 def only(records: list[Record]) -> Board:
@@ -154,7 +155,7 @@ def test_the_committed_board_can_be_read() -> None:
 
 
 def test_a_missing_board_has_no_controls(tmp_path: Path) -> None:
-    assert load_controls(tmp_path / "leaderboard.csv") == ()
+    assert load_controls(tmp_path) == ()
 
 
 @pytest.mark.parametrize("damage", [b"a,b\n1,2\n", b"\xff\xfe", b"", b"nan"])
@@ -166,14 +167,15 @@ def test_a_damaged_board_stops_no_report(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    file = tmp_path / "leaderboard.csv"
+    file = tmp_path / "mine" / "leaderboard.csv"
+    file.parent.mkdir()
     lines = list(csv.DictReader(io.StringIO(render_csv(committed))))
     whole = render_csv(committed).replace(lines[0]["miou_mean"], "nan").encode()
     file.write_bytes(whole if damage == b"nan" else damage)
     if damage:  # an empty file has no rows
         with pytest.raises(DataError, match="Restore it from the repository"):
-            load_controls(file)
-    monkeypatch.setattr("adaptbench.commands.report.load_controls", lambda: load_controls(file))
+            load_controls(tmp_path)
+    monkeypatch.setattr("adaptbench.commands.report.load_controls", lambda: load_controls(tmp_path))
     for one in own:
         save_record(one, folder_of(one, tmp_path) / "record.json")
     assert main(["report", "--out", str(tmp_path)]) == 0
