@@ -18,7 +18,7 @@ from adaptbench.reporting.table import Table
 TITLE = "Context: committed controls on the same network"
 NOTE = (
     "What is marked committed comes from a committed board (results/minicity, results/camvid), made on another machine "
-    "with these seeds: it is context, neither tested nor ranked. Gain and gap are taken from the controls with the same "
+    "with these seeds: it is context, neither tested nor ranked. Gain and gap are taken from the controls of the same "
     "network and start weights."
 )
 
