@@ -90,8 +90,8 @@ class TwoScaleSettings(StrategySettings):
     )
 
 
-def build_two_scales(settings: TwoScaleSettings, classes: int) -> HRDASegmentor:
-    """HRDA around the network of the settings."""
+def build_two_scales(settings: TwoScaleSettings, classes: int, adapter: Adapter) -> HRDASegmentor:
+    """HRDA around the network of the settings, whose encoder gets the adapter."""
     options = HRDAOptions(
         detail_crop=(settings.detail_crop, settings.detail_crop),
         context_scale=settings.context_scale,
@@ -102,7 +102,6 @@ def build_two_scales(settings: TwoScaleSettings, classes: int) -> HRDASegmentor:
         blur_detail=settings.blur_detail,
         reach_edge=settings.reach_edge,
     )
-    adapter = Adapter(settings.adapter)
     return build_hrda(settings.network, classes, options, settings.pretraining, adapter)
 
 
@@ -178,7 +177,7 @@ class HRDA(DAFormer[S]):
 
     def build_student(self) -> HRDASegmentor:
         """HRDA around the network of the settings."""
-        return build_two_scales(self.settings, len(self.task.class_set))
+        return build_two_scales(self.settings, len(self.task.class_set), self.adapter(self.settings))
 
     def train_pass(
         self, image: Tensor, label: Tensor, weight: Tensor | None, name: PassName, draws: Draws

@@ -42,7 +42,7 @@ class HRDADG(DAFormerDG["HRDADG.Settings"]):
 
     def build_student(self) -> HRDASegmentor:
         """HRDA around the network of the settings."""
-        return build_two_scales(self.settings, len(self.task.class_set))
+        return build_two_scales(self.settings, len(self.task.class_set), self.adapter(self.settings))
 
     def train_pass(
         self, image: Tensor, label: Tensor, weight: Tensor | None, name: PassName, draws: Draws

@@ -59,7 +59,7 @@ class TwoScaleOutputs(OutputAdaptation[S]):
 
     def build_student(self) -> HRDASegmentor:
         """HRDA around the network of the settings."""
-        return build_two_scales(self.settings, len(self.task.class_set))
+        return build_two_scales(self.settings, len(self.task.class_set), self.adapter(self.settings))
 
     @classmethod
     def sampling(cls, settings: S) -> Sampling:

@@ -24,6 +24,7 @@ Scales of the images are not drawn from 0.5 to 2. So published numbers are no cl
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -93,16 +94,17 @@ class ReinDG(AdaptedEncoder["ReinDG.Settings"]):
     paper = "arXiv:2312.04265"
     tags = ("domain-generalization",)
 
-    def adapter(self) -> Adapter:
+    @classmethod
+    def adapter(cls, settings: ReinDG.Settings) -> Adapter:
         """Tokens of the settings' size."""
-        return Adapter(self.settings.adapter, ReinOptions(self.settings.tokens, self.settings.token_rank))
+        return replace(super().adapter(settings), rein=ReinOptions(settings.tokens, settings.token_rank))
 
     class Settings(AdaptedEncoder.Settings):
         """Settings of the tokens."""
 
         adapter: AdapterKind = Field(
             "rein",
-            description="what of the encoder is trained: full (all of it), frozen (nothing), rein or soma",
+            description="what of the encoder is trained: full (all of it), frozen (nothing), lora, rein or soma",
         )
         tokens: int = Field(100, ge=2, description="tokens per block; the first is never added to a feature")
         token_rank: int | None = Field(

@@ -20,6 +20,8 @@ added to the whole pretrained ones. The mask token, which the release trains wit
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -47,11 +49,11 @@ class SoMADG(AdaptedEncoder["SoMADG.Settings"]):
         super().__init__(task, settings)
         self.average = LateAverage(self.student, settings.average_begin, settings.average_decay)
 
-    def adapter(self) -> Adapter:
+    @classmethod
+    def adapter(cls, settings: SoMADG.Settings) -> Adapter:
         """Components of the settings' number."""
-        settings = self.settings
         options = SoMAOptions(settings.rank, settings.alpha, settings.first_block)
-        return Adapter(settings.adapter, soma=options)
+        return replace(super().adapter(settings), soma=options)
 
     def train_step(self, batch: Batch, optimizers: Optimizers) -> dict[str, Tensor]:
         """One iteration, after which the average follows."""
@@ -72,7 +74,7 @@ class SoMADG(AdaptedEncoder["SoMADG.Settings"]):
 
         adapter: AdapterKind = Field(
             "soma",
-            description="what of the encoder is trained: full (all of it), frozen (nothing), rein or soma",
+            description="what of the encoder is trained: full (all of it), frozen (nothing), lora, rein or soma",
         )
         learning_rate: float = Field(5e-5, gt=0, description="of the encoder, at its highest")
         head_lr_factor: float = Field(2.0, gt=0, description="factor on the learning rate of the decoder")

@@ -31,6 +31,7 @@ from adaptbench.data.batch import Batch
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.networks.adapters.choice import Adapter
+from adaptbench.networks.adapters.lora import LoRAOptions
 from adaptbench.networks.inference import Mode, Whole
 from adaptbench.networks.pretrained.published import SELF_TRAINING, Layout
 from adaptbench.optim.optimizer import build_optimizer, build_schedule, by_name
@@ -143,11 +144,13 @@ class Method(nn.Module, Generic[S]):
     def build_student(self) -> nn.Module:
         """The network that is trained: images ``(B, 3, H, W)`` to logits ``(B, classes, h, w)``."""
         classes, settings = len(self.task.class_set), self.settings
-        return networks.build(settings.network, classes, settings.pretraining, self.adapter())
+        return networks.build(settings.network, classes, settings.pretraining, self.adapter(settings))
 
-    def adapter(self) -> Adapter:
-        """What of the network's encoder is trained. Default: what the setting says, in the published sizes."""
-        return Adapter(self.settings.adapter)
+    @classmethod
+    def adapter(cls, settings: S) -> Adapter:
+        """What of the network's encoder is trained. Default: what the settings say, in the published sizes."""
+        products = LoRAOptions(settings.lora_rank, settings.lora_alpha, settings.lora_targets)
+        return Adapter(settings.adapter, lora=products)
 
     def scored_network(self) -> nn.Module:
         """The network that is evaluated. Default: the student, as the self-training papers do."""

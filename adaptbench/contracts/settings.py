@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 from adaptbench.contracts.profiles import MainTraining, Profile
 from adaptbench.data.units import ImageCount, Iterations, Length, later
 from adaptbench.errors import UsageError, unknown_name
-from adaptbench.optim.recipe import AdapterKind, Recipe
+from adaptbench.optim.recipe import AdapterKind, BlockLayer, Recipe
 
 Origin = Literal["published", "transferred"]
 
@@ -31,7 +31,15 @@ class Training(BaseModel):
         description="start weights of the encoder: default (the network's own), none (random) or a file",
     )
     adapter: AdapterKind = later(
-        "full", description="what of the encoder is trained: full (all of it), frozen (nothing), rein or soma"
+        "full",
+        description="what of the encoder is trained: full (all of it), frozen (nothing), lora, rein or soma",
+    )
+    lora_rank: int = later(16, ge=1, description="rank of the products that adapter=lora trains")
+    lora_alpha: int = later(16, ge=1, description="rank times the factor on these products")
+    lora_targets: tuple[BlockLayer, ...] = later(
+        ("q", "k", "v", "proj", "fc1", "fc2"),
+        min_length=1,
+        description="layers that have such a product; LoRA's paper: q and v alone",
     )
     iterations: Iterations = Field(40_000, ge=0, description="training iterations")
     batch_size: ImageCount = Field(2, ge=1, description="images per domain and iteration")

@@ -9,9 +9,12 @@ import contextlib
 import importlib
 import logging
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import torch
 from mmengine.logging import MMLogger
 from torch import nn
 
@@ -26,7 +29,16 @@ from adaptbench.networks import start_weights  # noqa: E402
 from adaptbench.networks.adapters.choice import WITHOUT_ADAPTER, Adapter  # noqa: E402
 from adaptbench.networks.segmentor import NetworkSpec, Segmentor  # noqa: E402
 
-__all__ = ["NetworkSpec", "Segmentor", "build", "checkpoint_activations", "names", "spec", "start_of"]
+__all__ = [
+    "NetworkSpec",
+    "Segmentor",
+    "build",
+    "checkpoint_activations",
+    "names",
+    "require_adapter",
+    "spec",
+    "start_of",
+]
 
 
 def _discover() -> dict[str, NetworkSpec]:
@@ -88,11 +100,8 @@ def build(
         DataError: the start weights are not on this machine.
     """
     network = spec(name)
-    try:
-        backbone = MODELS.build(dict(network.backbone))
-        head = MODELS.build({**network.decode_head, "num_classes": num_classes})
-    except (KeyError, TypeError, ValueError, ImportError, RuntimeError) as error:
-        raise UsageError(f"The network {name!r} cannot be built: {error}") from error
+    backbone = _part(network, network.backbone)
+    head = _part(network, {**network.decode_head, "num_classes": num_classes})
     with _quiet_mmengine():
         for part in (backbone, head):
             if hasattr(part, "init_weights"):
@@ -102,6 +111,31 @@ def build(
         start_weights.load(found, backbone)
     adapter.put_into(backbone)
     return Segmentor(backbone, head)
+
+
+@lru_cache(maxsize=64)
+def require_adapter(name: str, adapter: Adapter) -> None:
+    """Asks whether the encoder of a network can have the adapter, on the meta device: nothing is computed.
+
+    Raises:
+        UsageError: it cannot; says why.
+    """
+    network = spec(name)
+    with torch.device("meta"):
+        encoder = _part(network, network.backbone)
+    try:
+        with torch.device("meta"):
+            adapter.put_into(encoder)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def _part(network: NetworkSpec, config: Mapping[str, Any]) -> Any:
+    """A backbone or a decoder."""
+    try:
+        return MODELS.build(dict(config))
+    except (KeyError, TypeError, ValueError, ImportError, RuntimeError) as error:
+        raise UsageError(f"The network {network.name!r} cannot be built: {error}") from error
 
 
 def checkpoint_activations(network: nn.Module) -> None:

@@ -9,8 +9,10 @@ from pydantic import BaseModel, Field
 
 from adaptbench.data.units import Iterations, later
 
-#: What of an encoder is trained: all of it, nothing, or one of two small adapters.
-AdapterKind: TypeAlias = Literal["full", "frozen", "rein", "soma"]
+#: What of an encoder is trained: all of it, nothing, or a small adapter.
+AdapterKind: TypeAlias = Literal["full", "frozen", "lora", "rein", "soma"]
+#: Layers of a transformer's blocks: queries, keys, values and output of attentions, and both layers behind them.
+BlockLayer: TypeAlias = Literal["q", "k", "v", "proj", "fc1", "fc2"]
 
 
 class Recipe(BaseModel):

@@ -21,6 +21,7 @@ from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
 from adaptbench.planning import sources
+from adaptbench.planning.adapters import require_adapter
 from adaptbench.planning.check_benchmark import require_known
 from adaptbench.planning.devices import device_name
 from adaptbench.planning.enlargement import unenlarged
@@ -283,6 +284,8 @@ def _job(
     if skip:
         return job
     stages = method.stages(method.Settings.model_validate(settings))
+    for stage in stages:
+        require_adapter(stage)
     return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.labeller is None))
 
 

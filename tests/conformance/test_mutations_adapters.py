@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.adaptation import late_average
-from adaptbench.networks.adapters import rein, soma
+from adaptbench.networks.adapters import rein, soma, split_qkv
 from adaptbench.networks.adapters.frozen import Frozen
 from adaptbench.networks.adapters.rein import Rein
-from adaptbench.networks.adapters.soma import SoMALinear, SoMAOptions, Split, SplitQKV
+from adaptbench.networks.adapters.soma import SoMALinear, SoMAOptions, Split
+from adaptbench.networks.adapters.split_qkv import SplitQKV, linear_of
 from adaptbench.networks.pretrained import patch_size
 from adaptbench.optim import optimizer
 from adaptbench.optim.recipe import Recipe
@@ -110,10 +111,10 @@ def matrix_trained(self: SoMALinear, linear: nn.Linear, *options: Any) -> None:
     self.weight.requires_grad_(True)
 
 
-def keys_first(self: SplitQKV, fused: nn.Linear) -> None:
+def keys_first(self: SplitQKV, fused: nn.Linear, letters: str = "qkv") -> None:
     nn.Module.__init__(self)
     weights, biases = fused.weight.detach().chunk(3), fused.bias.detach().chunk(3)
-    self.k, self.q, self.v = (soma._linear(w, b) for w, b in zip(weights, biases, strict=True))
+    self.k, self.q, self.v = (linear_of(w, b) for w, b in zip(weights, biases, strict=True))
 
 
 def rank_rises_everywhere(self: SoMAOptions, block: int) -> int:
@@ -185,7 +186,7 @@ MUTATIONS = [
     Mutation("roots not scaled", "soma_init", soma, "split", roots_not_scaled),
     Mutation("nothing taken out", "soma_init", soma, "split", nothing_taken_out),
     Mutation("all in one factor", "soma_init", soma, "split", all_in_one_factor),
-    Mutation("qkv stays fused", "soma_init", soma, "split_qkv", lambda encoder: None),
+    Mutation("qkv stays fused", "soma_init", split_qkv, "split_qkv", lambda encoder: None),
     Mutation("biases frozen", "soma_init", SoMALinear, "__init__", biases_frozen),
     Mutation("matrix trained", "soma_init", SoMALinear, "__init__", matrix_trained),
     Mutation("rank rises everywhere", "soma_init", SoMAOptions, "rank_in", rank_rises_everywhere),

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from adaptbench.errors import UsageError
-from adaptbench.networks.adapters import soma
+from adaptbench.networks.adapters import lora, soma
 from adaptbench.networks.adapters.frozen import freeze
+from adaptbench.networks.adapters.lora import LoRAOptions
 from adaptbench.networks.adapters.rein import Rein
 from adaptbench.networks.adapters.soma import SoMAOptions
+from adaptbench.networks.adapters.split_qkv import split_qkv
+from adaptbench.networks.mit import MiT
 from adaptbench.networks.plain_vit import PlainViT
 from adaptbench.optim.recipe import AdapterKind
 
@@ -39,6 +42,7 @@ class Adapter:
     kind: AdapterKind = "full"
     rein: ReinOptions = field(default_factory=ReinOptions)
     soma: SoMAOptions = field(default_factory=SoMAOptions)
+    lora: LoRAOptions = field(default_factory=LoRAOptions)
 
     def put_into(self, encoder: nn.Module) -> None:
         """Freezes the encoder as far as it is not trained; to be done when it has its start weights.
@@ -48,10 +52,20 @@ class Adapter:
         """
         if self.kind == "frozen":
             freeze(encoder)
+        elif self.kind == "lora":
+            self._lora(encoder)
         elif self.kind == "rein":
             self._rein(self._transformer(encoder))
         elif self.kind == "soma":
             self._soma(self._transformer(encoder))
+
+    def _lora(self, encoder: nn.Module) -> None:
+        if not isinstance(encoder, PlainViT | MiT):
+            raise UsageError(
+                f"adapter=lora needs a plain vision transformer or MiT, not {type(encoder).__name__}. Choose a network "
+                "with one, like daformer-dinov2_large or daformer-mit_b5, or adapter=full or frozen."
+            )
+        lora.wrap(encoder, self.lora)
 
     def _rein(self, encoder: PlainViT) -> None:
         freeze(encoder.model)
@@ -65,7 +79,7 @@ class Adapter:
                 "adapter=soma splits the layers of queries, keys and values, which a transformer with rotary positions "
                 "(EVA-02, DINOv3) does not call. Use adapter=rein, or a network like daformer-dinov2_large."
             )
-        soma.split_qkv(encoder.model)
+        split_qkv(encoder.model)
         encoder.requires_grad_(False)
         soma.wrap(encoder.model, self.soma)
 

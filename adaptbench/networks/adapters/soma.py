@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.errors import UsageError
+from adaptbench.networks.adapters.split_qkv import linear_of
 
 #: Blocks from which on a rising rank doubles.
 _RISES = (12, 16, 20)
@@ -110,27 +111,6 @@ class SoMALinear(nn.Module):
         return product
 
 
-class SplitQKV(nn.Module):
-    """The layer of an attention that makes queries, keys and values, as three layers."""
-
-    def __init__(self, fused: nn.Linear) -> None:
-        super().__init__()
-        biases = (None,) * 3 if fused.bias is None else fused.bias.detach().chunk(3)
-        parts = zip(fused.weight.detach().chunk(3), biases, strict=True)
-        self.q, self.k, self.v = (_linear(weight, bias) for weight, bias in parts)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Shape: ``(..., channels)`` to ``(..., 3 * channels)``: queries, keys, values."""
-        return torch.cat([self.q(features), self.k(features), self.v(features)], dim=-1)
-
-
-def split_qkv(encoder: nn.Module) -> None:
-    """Splits every linear layer called ``qkv``, so that queries, keys and values have components of their own."""
-    _replace(
-        encoder, [(name, SplitQKV(linear)) for name, linear in _linears(encoder) if name.endswith("qkv")]
-    )
-
-
 def wrap(encoder: nn.Module, options: SoMAOptions) -> list[str]:
     """Freezes an encoder but for the minor components and biases of its wrapped layers, whose names are returned.
 
@@ -179,12 +159,5 @@ def _replace(encoder: nn.Module, modules: Sequence[tuple[str, nn.Module]]) -> No
         encoder.set_submodule(name, module)
 
 
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    """A layer with copies of these values."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, weight.device, weight.dtype)
-    layer.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
-    return layer
-
-
 def _without_bias(weight: Tensor) -> nn.Linear:
-    return _linear(weight, None)
+    return linear_of(weight, None)

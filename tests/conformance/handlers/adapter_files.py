@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from adaptbench.networks.adapters.rein import Rein
-from adaptbench.networks.adapters.soma import SplitQKV
+from adaptbench.networks.adapters.split_qkv import SplitQKV
 from adaptbench.networks.pretrained.patch_size import resized_kernel, resized_positions
 
 from ..adapter_networks import our_name, rein_network, soma_network

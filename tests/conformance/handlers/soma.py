@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaptbench.networks.adapters import soma
+from adaptbench.networks.adapters import soma, split_qkv
 from adaptbench.networks.adapters.soma import SoMALinear
 from adaptbench.networks.plain_vit import PlainViT
 
@@ -72,7 +72,7 @@ def _pretrained(case: Case, arrays: Mapping[str, Any]) -> PlainViT:
 
 
 def _adapt(case: Case, model: nn.Module) -> list[str]:
-    soma.split_qkv(model)
+    split_qkv.split_qkv(model)
     return soma.wrap(model, soma_options(case.json["hyper_parameters"]))
 
 

@@ -389,3 +389,51 @@ def test_the_folder_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(RunStateError, match=r"newer AdaptBench.*another --out"):
         job(tmp_path)
     assert (planned.folder / "job.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "match"),
+    [
+        (
+            "deeplabv2-mini",
+            ("adapter=rein",),
+            "source_only: deeplabv2-mini: adapter=rein needs a plain vision",
+        ),
+        (
+            "daformer-mini",
+            ("adapter=soma",),
+            "daformer-mini: adapter=soma needs a plain vision transformer, not MiT",
+        ),
+        (
+            "deeplabv2-mini",
+            ("adapter=lora",),
+            "adapter=lora needs a plain vision transformer or MiT, not ResNetV1c",
+        ),
+        ("daformer-mini", ("adapter=lora", "lora_rank=999"), "rank 999 is none for block1"),
+        ("daformer-mini", ("adapter=lora", 'lora_targets=["qkv"]'), "lora_targets"),
+        (
+            "daformer-mini",
+            ("adapter=frozen", "lora_rank=8"),
+            "lora_rank is of adapter=lora, and adapter is frozen",
+        ),
+    ],
+)
+def test_an_adapter_that_the_encoder_cannot_have_is_refused(
+    network: str, settings: tuple[str, ...], match: str
+) -> None:
+    with pytest.raises(UsageError, match=match):
+        plan(networks=(network,), settings=settings)
+
+
+def test_stages_before_the_last_one_are_asked_too() -> None:
+    with pytest.raises(UsageError, match="source_only: deeplabv2-mini: adapter=lora"):
+        plan(methods=("few_label_8",), networks=("deeplabv2-mini",), settings=("adapter=lora",))
+
+
+def test_adapters_have_hashes_of_their_own() -> None:
+    networks = ("daformer-mini",)
+    kinds = ((), ("adapter=frozen",), ("adapter=lora",), ("adapter=lora", "lora_rank=8"))
+    found = {hashes(networks=networks, settings=settings) for settings in kinds}
+    assert len({job for job, _, _ in found}) == 4
+    assert len({ranking for _, _, ranking in found}) == 1
+    assert hashes(networks=networks, settings=("adapter=full",)) == hashes(networks=networks)

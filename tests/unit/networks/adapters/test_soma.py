@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from adaptbench.errors import UsageError
-from adaptbench.networks.adapters.soma import SoMAOptions, SplitQKV, split, wrap
+from adaptbench.networks.adapters.soma import SoMAOptions, split, wrap
+from adaptbench.networks.adapters.split_qkv import SplitQKV
 
 
 def encoder(depth: int = 2, channels: int = 6) -> nn.Module:
