@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from itertools import compress
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from adaptbench.adaptation.fixed import fixed_in
 from adaptbench.adaptation.parts import Assembly
 
 _DROP_PATH = "DropPath"  # mmcv, timm and this package each have a class of that name and no common base
@@ -45,7 +47,8 @@ def update_teacher(teacher: nn.Module, student: nn.Module, iteration: int, cap: 
 def average_parameters(average: nn.Module, network: nn.Module, share: float) -> None:
     """Move parameters towards those of a network: average = share * average + (1 - share) * network.
 
-    A share of 0 copies. Frozen parameters move, too; buffers do not.
+    A share of 0 copies. Frozen parameters move, too, but for those that are fixed under an adapter (`fixed`), which
+    rounding would change; buffers do not.
 
     Raises:
         ValueError: the parameters do not correspond.
@@ -58,7 +61,11 @@ def average_parameters(average: nn.Module, network: nn.Module, share: float) -> 
         return
     if share == 0.0:
         torch._foreach_copy_(averages, values)
-    else:
+        return
+    fixed = fixed_in(network)
+    moves = [value.requires_grad or name not in fixed for name, value in network.named_parameters()]
+    averages, values = list(compress(averages, moves)), list(compress(values, moves))
+    if averages:
         # A single lerp would be faster, but rounds differently from the published formula.
         torch._foreach_mul_(averages, share)
         torch._foreach_add_(averages, values, alpha=1.0 - share)
@@ -67,8 +74,9 @@ def average_parameters(average: nn.Module, network: nn.Module, share: float) -> 
 @torch.no_grad()
 def average_buffers(average: nn.Module, network: nn.Module, share: float) -> None:
     """Move buffers of floating-point numbers as `average_parameters` moves parameters; counters stay."""
-    for own, other in zip(average.buffers(), network.buffers(), strict=True):
-        if own.is_floating_point():
+    fixed = fixed_in(network)
+    for own, (name, other) in zip(average.buffers(), network.named_buffers(), strict=True):
+        if own.is_floating_point() and name not in fixed:
             own.mul_(share).add_(other, alpha=1.0 - share)
 
 

@@ -18,6 +18,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import nn
 
+from adaptbench.adaptation.fixed import fix
 from adaptbench.errors import UsageError, unknown_name
 from adaptbench.networks import mmcv_ops
 
@@ -37,6 +38,7 @@ __all__ = [
     "names",
     "require_adapter",
     "spec",
+    "start_encoder",
     "start_of",
 ]
 
@@ -110,7 +112,19 @@ def build(
     if found is not None:
         start_weights.load(found, backbone)
     adapter.put_into(backbone)
+    if found is not None and adapter.kind != "full":
+        fix(backbone, name, pretraining, found.data)
     return Segmentor(backbone, head)
+
+
+def start_encoder(name: str, pretraining: str) -> nn.Module:
+    """The encoder of a network with its start weights, before any adapter; a DataError if they are not here."""
+    network = spec(name)
+    encoder: nn.Module = _part(network, network.backbone)
+    found = start_of(name, pretraining)
+    if found is not None:
+        start_weights.load(found, encoder)
+    return encoder
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -10,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,6 +16,7 @@ from torch import Tensor
 from adaptbench.errors import RunStateError
 from adaptbench.storage.atomic import replacing
 from adaptbench.storage.plain_files import require_plain
+from adaptbench.storage.tensor_digest import digest as digest
 
 _HEADER = "adaptbench"
 #: sha256 of the tensors, among the facts: a file with two headers has them in any order. Older files have none.
@@ -90,13 +89,3 @@ def unflatten(rest: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(rest, list):
         return [unflatten(value, tensors) for value in rest]
     return rest
-
-
-def digest(state: Mapping[str, Tensor]) -> str:
-    """sha256 of names, shapes, types and bits of a state dict."""
-    total = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        total.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return total.hexdigest()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from torch import Tensor, nn
+from torch import Tensor
 
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.precision import FLOAT32, Precision
@@ -32,7 +32,7 @@ from adaptbench.optim.optimizer import by_name
 from adaptbench.ranks.group import ALONE, Ranks
 from adaptbench.records.compilation import Compilation
 from adaptbench.storage.atomic import append_text, write_text
-from adaptbench.training import checkpoint
+from adaptbench.training import checkpoint, method_state
 from adaptbench.training.accumulation import Accumulation
 from adaptbench.training.class_shares import ClassShares
 from adaptbench.training.divergence import DivergenceWatch
@@ -138,14 +138,14 @@ class TrainingLoop:
 
     def model_state(self) -> dict[str, Tensor]:
         """Everything the method holds, under the names of a checkpoint."""
-        return {f"method.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        return method_state.full_state(self.model)
 
     def finished_state(self) -> dict[str, Tensor]:
         """What `model_state` would be if the training ended here, on the CPU; the training goes on as it was."""
-        before = _copied(self.model_state())
+        before = _copied(self.model.state_dict())
         self.model.finish()
         finished = _copied(self.model_state())
-        load_method(self.model, before)
+        self.model.load_state_dict(before)
         return finished
 
     def due(self, every: int) -> bool:
@@ -227,12 +227,13 @@ class TrainingLoop:
         self._watch.require_finite(self._saved)
         if not self._ranks.first:
             return
-        tensors = self.model_state()
+        tensors, written = method_state.written_state(self.model, self.model_state())
         rest = {
             "optimizers": {k: o.state_dict() for k, o in by_name(self.optim_wrapper).items()},
             "schedulers": [s.state_dict() for s in self.param_schedulers],
         }
         facts = {
+            **written,
             "iteration": self.iter,
             "max_iters": self.max_iters,
             "seconds": self.seconds,
@@ -254,7 +255,7 @@ class TrainingLoop:
         tensors, facts = kept
         if facts["stage_seed"] != self.stream.stage_seed or facts["max_iters"] != self.max_iters:
             raise RunStateError(f"{self.checkpoint_file} belongs to another training. Delete its folder.")
-        load_method(self.model, tensors)
+        method_state.fill(self.model, tensors, facts, self.checkpoint_file)
         rest = checkpoint.unflatten(facts["state"], tensors)
         for name, optimizer in by_name(self.optim_wrapper).items():
             optimizer.load_state_dict(rest["optimizers"][name])
@@ -317,12 +318,6 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 def _moved(images: AnyImages, device: torch.device) -> AnyImages:
     return images.map(lambda tensor: tensor.to(device, non_blocking=True), loaded=images)
-
-
-def load_method(method: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Loads the ``method.`` part of a checkpoint; missing or surplus keys are an error."""
-    own = {name: tensor for name, tensor in tensors.items() if name.startswith("method.")}
-    method.load_state_dict({name.removeprefix("method."): tensor for name, tensor in own.items()})
 
 
 def seed_global_generators(seed: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
-from adaptbench.training import checkpoint
+from adaptbench.training import checkpoint, method_state
 
 #: Snapshots of a training, equally far apart; the last one is the last iterate.
 COUNT = 20
@@ -27,7 +27,9 @@ class Snapshots(Hook):  # type: ignore[misc]
         if iterations in due(runner.max_iters):
             state = runner.finished_state()  # of every rank, since a method may call its networks
             if runner.rank == 0:
-                checkpoint.save(file_of(Path(runner.work_dir), iterations), state, {"iterations": iterations})
+                tensors, facts = method_state.written_state(runner.model, state)
+                file = file_of(Path(runner.work_dir), iterations)
+                checkpoint.save(file, tensors, {**facts, "iterations": iterations})
 
 
 def due(max_iters: int) -> list[int]:

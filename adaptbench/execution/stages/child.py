@@ -39,7 +39,7 @@ from adaptbench.ranks.group import ALONE, Ranks
 from adaptbench.records.jobspec import load_job
 from adaptbench.storage import sealed_json, streams
 from adaptbench.storage.plain_files import file_digest
-from adaptbench.training import checkpoint, label_free, precision, snapshots
+from adaptbench.training import checkpoint, label_free, method_state, precision, snapshots
 from adaptbench.training.debug_images import DebugImages
 from adaptbench.training.label_pass import Item, label_images
 from adaptbench.training.loop import TrainingLoop, stage_seed
@@ -149,15 +149,15 @@ def _train(
 
 def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     """Keeps the last iterate. A training that was repeated for its snapshots must come to the same one."""
-    state = loop.model_state()
     if entry.trained:
-        if checkpoint.digest(state) != checkpoint.digest(checkpoint.load(entry.last_weights)[0]):
+        if not method_state.is_written(loop.model, *checkpoint.load(entry.last_weights)):
             raise RunStateError(
                 f"Trained again for snapshots, {entry.folder} ends with other weights than before: machine or "
                 "libraries are others. Use another --out folder, or delete this one."
             )
         return
-    checkpoint.save(entry.last_weights, state, {"stage": entry.hash, "iterations": loop.iter})
+    state, facts = method_state.written_state(loop.model, loop.model_state())
+    checkpoint.save(entry.last_weights, state, {**facts, "stage": entry.hash, "iterations": loop.iter})
     metrics = Path(loop.work_dir) / "metrics.jsonl"
     if metrics.exists():
         metrics.replace(entry.folder / "metrics.jsonl")

@@ -6,7 +6,7 @@ Source: Yun et al., SoMA, arXiv 2412.04077. Parameters carry the published names
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptbench.errors import UsageError
-from adaptbench.networks.adapters.split_qkv import linear_of
+from adaptbench.networks.adapters.split_qkv import linear_of, split_qkv
 
 #: Blocks from which on a rising rank doubles.
 _RISES = (12, 16, 20)
@@ -71,8 +71,20 @@ def split(weight: Tensor, rank: int, scaling: float, major: bool = False) -> Spl
     chosen = slice(None, rank) if major else slice(len(values) - rank, None)
     roots = (values[chosen] / scaling).sqrt()
     up, down = left[:, chosen] * roots, roots[:, None] * right[chosen]
-    residual = exact - scaling * up @ down
-    return Split(*(part.to(weight.dtype) for part in (residual, up, down)))
+    parts = Split(residual_of(exact, up, down, scaling), up, down)
+    return Split(*(part.to(weight.dtype) for part in parts))
+
+
+def residual_of(weight: Tensor, up: Tensor, down: Tensor, scaling: float) -> Tensor:
+    """What is left of a matrix without a scaled product.
+
+    Components are taken away one after the other, by steps that give the same bits on every machine, unlike the
+    decomposition. Shape: as `Split`.
+    """
+    left = weight.detach().clone()
+    for column, row in zip((scaling * up).unbind(1), down.unbind(0), strict=True):
+        left -= column[:, None] * row
+    return left
 
 
 def _decomposed(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,6 +99,10 @@ def _decomposed(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class SoMALinear(nn.Module):
     """A linear layer whose matrix is a frozen residual and a trained product of low rank; its bias is trained, too.
 
+    Attributes:
+        start: the factors before any training, ``lora_A`` and ``lora_B``: with them and the pretrained matrix, the
+            residual can be made anew.
+
     Source: SoMA, arXiv 2412.04077; docs/quirks.md#r15.
     """
 
@@ -97,6 +113,7 @@ class SoMALinear(nn.Module):
         parts = split(linear.weight, rank, self.scaling, major)
         self.weight = nn.Parameter(parts.residual, requires_grad=False)
         self.bias = linear.bias if linear.bias is None else nn.Parameter(linear.bias.detach().clone())
+        self.start = parts.down.clone(), parts.up.clone()
         self.lora_A = _without_bias(parts.down)
         self.lora_B = _without_bias(parts.up)
 
@@ -104,6 +121,12 @@ class SoMALinear(nn.Module):
         """Shape: ``(..., in)`` to ``(..., out)``."""
         trained: Tensor = self.lora_B(self.lora_A(features))
         return functional.linear(features, self.weight, self.bias) + trained * self.scaling
+
+    @torch.no_grad()
+    def restart(self, pretrained: Tensor, down: Tensor, up: Tensor) -> None:
+        """Makes the residual anew, from the pretrained matrix and the factors before any training."""
+        self.start = down, up
+        self.weight.copy_(residual_of(pretrained, up, down, self.scaling))
 
     def product(self) -> Tensor:
         """What is trained, as a matrix. Shape: ``(out, in)``."""
@@ -132,6 +155,26 @@ def wrap(encoder: nn.Module, options: SoMAOptions) -> list[str]:
     encoder.requires_grad_(False)
     _replace(encoder, wrapped)
     return [name for name, _ in wrapped]
+
+
+def start_factors(encoder: nn.Module) -> dict[str, Tensor]:
+    """What the residuals of an encoder are made anew with (`restart`): ``LAYER.start_A`` and ``LAYER.start_B``."""
+    factors = {}
+    for name, layer in _adapted(encoder).items():
+        factors[f"{name}.start_A"], factors[f"{name}.start_B"] = layer.start
+    return factors
+
+
+def restart(encoder: nn.Module, factors: Mapping[str, Tensor], pretrained: nn.Module) -> None:
+    """Makes all residuals anew; ``pretrained`` is the encoder with its start weights, which is changed."""
+    split_qkv(pretrained)
+    for name, layer in _adapted(encoder).items():
+        matrix = pretrained.get_submodule(name).get_parameter("weight")
+        layer.restart(matrix, factors[f"{name}.start_A"], factors[f"{name}.start_B"])
+
+
+def _adapted(encoder: nn.Module) -> dict[str, SoMALinear]:
+    return {name: part for name, part in encoder.named_modules() if isinstance(part, SoMALinear)}
 
 
 def _wrapped(linear: nn.Linear, name: str, options: SoMAOptions, rank: int) -> SoMALinear:
