@@ -37,6 +37,7 @@ from adaptbench.data.batch import Batch
 from adaptbench.data.sampling import Sampling
 from adaptbench.networks.adapters.choice import Adapter, ReinOptions
 from adaptbench.networks.inference import Mode, Sliding
+from adaptbench.networks.pretrained.adapter_files import REIN_FILES
 from adaptbench.optim.recipe import AdapterKind
 
 S = TypeVar("S", bound="AdaptedEncoder.Settings", default=Any)
@@ -93,6 +94,7 @@ class ReinDG(AdaptedEncoder["ReinDG.Settings"]):
     title = "Rein (DG)"
     paper = "arXiv:2312.04265"
     tags = ("domain-generalization",)
+    published_files = REIN_FILES
 
     @classmethod
     def adapter(cls, settings: ReinDG.Settings) -> Adapter:

@@ -32,6 +32,7 @@ from adaptbench.contracts.task import Task
 from adaptbench.data.batch import Batch
 from adaptbench.networks.adapters.choice import Adapter
 from adaptbench.networks.adapters.soma import SoMAOptions
+from adaptbench.networks.pretrained.adapter_files import SOMA_FILES
 from adaptbench.optim.recipe import AdapterKind
 from methods.rein_dg import AdaptedEncoder
 
@@ -44,6 +45,8 @@ class SoMADG(AdaptedEncoder["SoMADG.Settings"]):
     paper = "arXiv:2412.04077"
     tags = ("domain-generalization",)
     scored_weights = "running average"
+    published_files = SOMA_FILES
+    version = 2
 
     def __init__(self, task: Task, settings: SoMADG.Settings) -> None:
         super().__init__(task, settings)

@@ -40,7 +40,15 @@ def execute(command: Import) -> int:
     stage = imported.stage_of(method, network, overrides, paper)
     target = imported.build(stage, command.classes, paper).scored_network()
     title = f"the scored network of {method.name} on {network}"
-    state = published_state(content, method.published_files, which, target.state_dict(), command.file, title)
+    state = published_state(
+        content,
+        method.published_files,
+        which,
+        target.state_dict(),
+        command.file,
+        title,
+        lambda: imported.start_tensors(stage, str(overrides.get("pretraining", "default")), command.file),
+    )
     target.load_state_dict(state, strict=True)
     with command.file.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,13 +14,15 @@ from filelock import FileLock
 from pydantic import Field
 from torch import Tensor
 
+from adaptbench import networks
 from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.profiles import Profile
 from adaptbench.contracts.settings import resolve
 from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
-from adaptbench.errors import RunStateError, UsageError
+from adaptbench.errors import RunStateError, UsageError, WeightsError
 from adaptbench.execution.checkpoints.places import FACTS, folder, is_import
+from adaptbench.networks.adapters.split_qkv import split_qkv
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
 from adaptbench.storage.atomic import cannot_write
@@ -77,6 +79,25 @@ def build(stage: Stage, classes: str, profile: Profile) -> Method:
     """The method of a stage, its networks with random weights."""
     setting: Literal["uda", "dg"] = "uda" if stage.method.uses_target_images else "dg"
     return stage.method(Task("imported", setting, class_set(classes), profile), stage.settings)
+
+
+def start_tensors(stage: Stage, pretraining: str, origin: Path) -> dict[str, Tensor]:
+    """The encoder's start weights by the names they have in the network of a stage, around its adapter.
+
+    Raises:
+        WeightsError: the network starts from random weights.
+        DataError: the start weights are not here.
+    """
+    settings = stage.settings
+    if networks.start_of(settings.network, pretraining) is None:
+        raise WeightsError(
+            f"{origin} holds an adapter without the encoder that it was trained in, and {settings.network} starts from "
+            "random weights. Say --set pretraining=FILE with the encoder's, or import a file with everything."
+        )
+    encoder = networks.start_encoder(settings.network, pretraining)
+    if settings.adapter == "soma":
+        split_qkv(encoder)
+    return {f"backbone.{name}": tensor for name, tensor in encoder.state_dict().items()}
 
 
 def keep(out: Path, imported: Imported, state: Mapping[str, Tensor]) -> bool:

@@ -35,6 +35,8 @@ class Layout:
         others: prefixes of everything else that belongs into such a file: frozen encoders, discriminators.
         convert: further changes of the chosen tensors, after the prefixes.
         scored: the network that the papers of the family score.
+        frozen: tells of a name in our network whether a file may lack it: then it lacks all such names, which are those
+            of the encoder's start weights. None = files hold everything.
 
     Source: HRDA's repository, which saves ``model.``, ``ema_model.`` and ``imnet_model.``.
     """
@@ -44,6 +46,7 @@ class Layout:
     others: tuple[str, ...] = ("imnet_model.",)
     convert: Callable[[Tensors], dict[str, Tensor]] = dict
     scored: Which = "student"
+    frozen: Callable[[str], bool] | None = None
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -88,14 +91,23 @@ def published_state(
     network: Tensors,
     origin: Path,
     title: str = "the scored network",
+    start: Callable[[], Tensors] = dict,
 ) -> dict[str, Tensor]:
     """The state dict of our scored network, from a published checkpoint.
+
+    Where the file holds nothing of what is frozen, ``start`` gives it: the encoder's tensors by their names in our
+    network.
 
     Raises:
         WeightsError: the file does not hold that network, or names are missing or surplus, or shapes differ.
     """
     found = layout.tensors(content, which, origin)
-    state = fitted(found, network, origin, title, _hint(found, network))
+    left_out = _left_out(layout, found, network)
+    held = {name: tensor for name, tensor in network.items() if name not in left_out}
+    state = fitted(found, held, origin, title, _hint(found, network))
+    if left_out:
+        brought = {name: tensor for name, tensor in start().items() if name in left_out}
+        state |= fitted(brought, {name: network[name] for name in left_out}, origin, f"the start of {title}")
     broken = [name for name, tensor in state.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise WeightsError(
@@ -103,6 +115,12 @@ def published_state(
             "file is damaged."
         )
     return state
+
+
+def _left_out(layout: Layout, found: Tensors, network: Tensors) -> set[str]:
+    """Names of our network that the file leaves to the start weights: all that is frozen, or nothing."""
+    frozen = {name for name in network if layout.frozen is not None and layout.frozen(name)}
+    return set() if frozen & found.keys() else frozen
 
 
 def _absent(origin: Path, which: Which, wanted: Mapping[str, str], known: list[str]) -> str:
@@ -116,6 +134,9 @@ def _absent(origin: Path, which: Which, wanted: Mapping[str, str], known: list[s
     )
 
 
+_MASK_DECODER = (
+    "The decoder in the file is Mask2Former's, which is not here: an adapter alone gives no predictions."
+)
 #: Names that only some networks have, and what to do if file and network differ in them.
 _TELLING: Mapping[str, tuple[str, str]] = {
     "decode_head.scale_attention.": (
@@ -127,6 +148,8 @@ _TELLING: Mapping[str, tuple[str, str]] = {
         "The file was trained with SHADE: it belongs to --method daformer_dg or hrda_dg.",
         "The file was trained without SHADE: add --set style_hallucination=false.",
     ),
+    "decode_head.querys2feat.": (_MASK_DECODER, ""),
+    "decode_head.query_feat.": (_MASK_DECODER, ""),
 }
 
 

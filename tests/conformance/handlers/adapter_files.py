@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,9 +10,11 @@ from torch import nn
 
 from adaptbench.networks.adapters.rein import Rein
 from adaptbench.networks.adapters.split_qkv import SplitQKV
+from adaptbench.networks.pretrained.adapter_files import REIN_FILES, SOMA_FILES
 from adaptbench.networks.pretrained.patch_size import resized_kernel, resized_positions
+from adaptbench.networks.pretrained.published import Layout
 
-from ..adapter_networks import our_name, rein_network, soma_network
+from ..adapter_networks import MASK_TOKEN, our_name, rein_network, soma_network
 from ..case import Case
 from ..registry import handler
 
@@ -46,6 +49,7 @@ def _check_rein(case: Case, recorded: dict[str, Any]) -> None:
     network = rein_network(case.hyper("rein"))
     case.expect("keys_in_memory", len(network.state_dict()), recorded["keys_in_memory"])
     _check_trained(case, network, recorded["keys_saved"])
+    _check_layout(case, REIN_FILES, network, recorded["keys_saved"])
     large = recorded["saved_for_vit_large"]
     tokens, rank = large["backbone.reins.learnable_tokens_a"][1:]
     layers, _, channels = large["backbone.reins.learnable_tokens_b"]
@@ -64,6 +68,17 @@ def _check_soma(case: Case, recorded: dict[str, Any]) -> None:
     never = set(recorded["extracted_but_never_trained"])
     trained = [name for name in extracted if name not in never] + recorded["trained_but_not_extracted"]
     _check_trained(case, network, trained)
+    files = [extracted, recorded["all_keys"], *filter(None, [recorded["extracted"].get("keys_from_average")])]
+    for keys in files:
+        _check_layout(case, SOMA_FILES, network, keys)
+
+
+def _check_layout(case: Case, layout: Layout, network: nn.Module, keys: list[str]) -> None:
+    """Of a file that is imported, all names become ours; what it lacks are start weights."""
+    found = layout.tensors({name: torch.zeros(1) for name in keys}, "student", Path(case.name)).keys()
+    names = network.state_dict().keys() - {f"backbone.{MASK_TOKEN}"}
+    start = {name for name in names - found if layout.frozen is not None and layout.frozen(name)}
+    case.expect("imported", sorted(found | start), sorted(names))
 
 
 def _check_trained(case: Case, network: nn.Module, recorded: list[str]) -> None:
