@@ -12,7 +12,7 @@ import pytest
 from adaptbench import networks
 from adaptbench.contracts.profiles import profile
 from adaptbench.data.normalisation import Normalisation
-from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
+from adaptbench.errors import AdaptBenchError, DataError, PluginError, RunStateError, UsageError
 from adaptbench.planning.plan import Job, Plan, make_plan
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import SCHEMA_VERSION, State, save_job
@@ -437,3 +437,18 @@ def test_adapters_have_hashes_of_their_own() -> None:
     assert len({job for job, _, _ in found}) == 4
     assert len({ranking for _, _, ranking in found}) == 1
     assert hashes(networks=networks, settings=("adapter=full",)) == hashes(networks=networks)
+
+
+def several_sources(folder: Path, second: str) -> tuple[Path, ...]:
+    (folder / "both.yaml").write_text(
+        f"benchmark: both\nclass_set: cityscapes19\nsource: [gta5/all, {second}]\n"
+        "target: [cityscapes/train]\nevaluation: [cityscapes/val]\n"
+    )
+    return (folder / "both.yaml",)
+
+
+def test_labels_of_every_source_must_fit_the_classes(tmp_path: Path) -> None:
+    with pytest.raises(AdaptBenchError, match=r"both\.yaml.*cityscapes19.*camvid"):
+        plan(benchmarks=("both",), plugins=several_sources(tmp_path, "camvid/train"))
+    found = job(benchmarks=("both",), plugins=several_sources(tmp_path, "synthia/all"))
+    assert {"gta5", "synthia"} <= found.spec.data.keys()

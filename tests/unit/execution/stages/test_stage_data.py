@@ -25,6 +25,7 @@ splits:
   train: {images: "PATTERN", labels: "masks/{parent}/{stem}.png"}
   target: {images: "images/there/*.png"}
   val: {images: "images/there/*.png", labels: "masks/there/{stem}.png"}
+  more: {images: "images/far/*.png", labels: "masks/far/{stem}.png"}
 """
 TOWNS = """\
 benchmark: here_to_there
@@ -36,15 +37,15 @@ evaluation: [town/val]
 """
 
 
-def begun(method: str, pattern: str, folder: Path) -> int:
+def begun(method: str, pattern: str, folder: Path, sources: str = "town/train") -> int:
     """Number of labelled images with which the training of a job begins."""
-    for kind, place in ((k, p) for k in ("images", "masks") for p in ("here", "there")):
+    for kind, place in ((k, p) for k in ("images", "masks") for p in ("here", "there", "far")):
         (folder / kind / place).mkdir(parents=True)
         shape = (32, 64, 3) if kind == "images" else (32, 64)
         for number in range(2):
             Image.fromarray(np.zeros(shape, np.uint8)).save(folder / kind / place / f"{number}.png")
     (folder / "town.yaml").write_text(TOWN.replace("PATTERN", pattern))
-    (folder / "towns.yaml").write_text(TOWNS)
+    (folder / "towns.yaml").write_text(TOWNS.replace("town/train", sources))
     (job,) = make_plan(
         Request((method,), ("here_to_there",), plugins=(folder / "towns.yaml",), out=folder, device="cpu")
     ).jobs
@@ -60,3 +61,7 @@ def test_images_that_are_trained_on_and_scored_are_refused(tmp_path: Path) -> No
 
 def test_others_are_trained_on(tmp_path: Path) -> None:
     assert begun("source_only", "images/here/*.png", tmp_path) == 2
+
+
+def test_every_image_of_several_sources_is_trained_on(tmp_path: Path) -> None:
+    assert begun("source_only", "images/here/*.png", tmp_path, "town/train, town/more") == 4
