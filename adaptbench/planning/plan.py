@@ -284,8 +284,9 @@ def _job(
     if skip:
         return job
     stages = method.stages(method.Settings.model_validate(settings))
-    for stage in stages:
-        require_adapter(stage)
+    if resolved.overrides:  # else it is what the plug-in itself combines
+        for stage in stages:
+            require_adapter(stage)
     return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.labeller is None))
 
 
