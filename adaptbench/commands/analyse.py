@@ -101,7 +101,7 @@ class Looker:
         opened = self._open(record)
         for entry in plan_stages(opened.context):
             name = f"{record.method}, seed {record.seed}, {entry.stage.name}"
-            if entry.stage.labeller is not None or not self._has_weights(entry, name):
+            if not entry.stage.trains or not self._has_weights(entry, name):
                 continue
             key = (entry.result_hash, record.ranking_hash)
             if key not in self.distances:

@@ -52,7 +52,7 @@ def _require_fitting(command: Evaluate) -> None:
 def _adaptation(command: Evaluate, chosen: Profile) -> Adaptation | None:
     if command.adapt is None:
         return None
-    return Adaptation.parse(command.adapt, command.set, chosen)
+    return Adaptation.parse(plugins.discover(command.plugins), command.adapt, command.set, chosen)
 
 
 @contextmanager

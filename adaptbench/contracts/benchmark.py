@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from adaptbench.contracts.profiles import Provenance as Provenance
 
-Setting = Literal["uda", "dg"]
+Setting = Literal["uda", "dg", "tta"]
 LabelSize = Literal["native", "1280x640"]
 AbsentClasses = Literal["labelled", "skip", "zero"]
 VoidRule = Literal["drop", "count"]
@@ -66,6 +66,21 @@ class Protocol:
     test_time_augmentation: Literal["none"] = "none"
 
 
+@dataclass(frozen=True)
+class StreamOrder:
+    """The order in which a network meets the images of the ranked split that it adapts to.
+
+    Round by round, one condition after the other, and within a condition in the order of the split.
+
+    Attributes:
+        conditions: values of the tag ``condition`` of its images; empty = the order of the split alone.
+        rounds: how often everything comes, at most; a profile may have fewer.
+    """
+
+    conditions: tuple[str, ...] = ()
+    rounds: int = 1
+
+
 class Benchmark:
     """One adaptation problem: labelled source, unlabelled target, and what is scored.
 
@@ -89,6 +104,8 @@ class Benchmark:
     #: Datasets whose provenance is fixed whatever ``--data`` says.
     provenance: ClassVar[Mapping[str, Provenance]] = {}
     protocol: ClassVar[Protocol] = Protocol()
+    #: In the setting ``tta`` alone: how the images of the ranked split come.
+    stream: ClassVar[StreamOrder | None] = None
     #: Key of the published results of this problem, where there are any.
     published: ClassVar[str | None] = None
 

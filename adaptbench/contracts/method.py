@@ -49,7 +49,7 @@ S = TypeVar("S", bound=BaseSettings, default=Any)
 
 @dataclass(frozen=True)
 class Stage:
-    """One training of a method, or one pass that labels the target's training images.
+    """One training of a method, one pass that labels the target's training images, or one over a stream.
 
     Attributes:
         name: what the stage does, for logs.
@@ -60,6 +60,8 @@ class Stage:
             ``settings`` show it as in a test; None = a training.
         labels: index of the earlier labelling stage whose images and pseudo-labels take the place of the labelled
             ones; None = labels of the benchmark.
+        adapts: the network of ``start`` predicts the stream of the benchmark, and changes meanwhile as ``method``
+            says (`adaptbench.contracts.stream_method.StreamMethod`).
     """
 
     name: str
@@ -68,6 +70,12 @@ class Stage:
     start: int | None = None
     labeller: Labeller | None = None
     labels: int | None = None
+    adapts: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is a training."""
+        return self.labeller is None and not self.adapts
 
 
 class Method(nn.Module, Generic[S]):
@@ -115,6 +123,8 @@ class Method(nn.Module, Generic[S]):
         """Why the method makes no sense on ``task``; None if it does. Overrides ask ``super().skip(task)``, too."""
         if task.setting == "dg" and (cls.uses_target_images or cls.supervision == "target"):
             return "It trains on the target, which is out of reach in domain generalization."
+        if task.setting == "tta" and (cls.uses_target_images or cls.supervision == "target"):
+            return "It trains on the target, which in test-time adaptation is seen in the test alone."
         return None
 
     @cached_property

@@ -54,6 +54,7 @@ class Profile:
         workers: data loading processes beside the training that are wanted, where cores are idle.
         checkpoint_every: iterations between two checkpoints.
         resolution: the largest factor on the training size of images that is used; None = any.
+        most_rounds: how often the images of a stream come at most; None = as often as the benchmark says.
     """
 
     name: ProfileName
@@ -68,6 +69,7 @@ class Profile:
     networks: Mapping[str, str] = field(default_factory=dict)
     generated: Mapping[str, int] = field(default_factory=dict)
     resolution: float | None = None
+    most_rounds: int | None = None
 
     def enlarged(self, resolution: float) -> float:
         """A factor on the training size, capped where the profile caps it."""
@@ -96,6 +98,10 @@ class Profile:
     def batch(self, images: int) -> int:
         """A number of images per iteration, capped where the profile caps it."""
         return images if self.images is None else min(images, self.images)
+
+    def rounds(self, number: int) -> int:
+        """How often the images of a stream come, capped where the profile caps it."""
+        return number if self.most_rounds is None else min(number, self.most_rounds)
 
     def iterations(self, number: int, batch: int, main: MainTraining) -> int:
         """Iterations with ``batch`` published images each: as large a part of the main training as published."""
@@ -176,6 +182,7 @@ PROFILES: dict[str, Profile] = {
             workers=0,
             checkpoint_every=100,
             networks=_small_networks("lite0"),
+            most_rounds=3,
             generated=_generated(240, 48, heldout=48, validated=72),
         ),
         Profile(
@@ -189,6 +196,7 @@ PROFILES: dict[str, Profile] = {
             workers=2,
             checkpoint_every=100,
             networks=_small_networks("lite0-half"),
+            most_rounds=3,
             generated=_generated(240, 48, heldout=48, validated=72),
         ),
         Profile(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from adaptbench.contracts.benchmark import Setting
 from adaptbench.contracts.profiles import Profile
 from adaptbench.data.taxonomy import ClassSet
 
@@ -15,12 +15,13 @@ class Task:
 
     Attributes:
         benchmark: name of the benchmark.
-        setting: ``uda`` (unlabelled target images in training) or ``dg`` (no target images).
+        setting: ``uda`` (unlabelled target images in training), ``dg`` (no target images) or ``tta`` (target images in
+            a test alone, one after the other, without the source).
         class_set: the classes to segment.
         profile: sizes and budget; methods use its conversions and never its name.
     """
 
     benchmark: str
-    setting: Literal["uda", "dg"]
+    setting: Setting
     class_set: ClassSet
     profile: Profile

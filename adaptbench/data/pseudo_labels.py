@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -74,9 +75,18 @@ class PseudoLabels:
                 f"{self.folder / TABLE} is damaged ({error}). Delete its folder to label all images again."
             ) from error
 
-    def resume(self) -> dict[str, Entry]:
-        """The same, with the table mended so that lines can be added."""
-        found = self.entries()
+    def resume(self, count: int | None = None) -> dict[str, Entry]:
+        """The same, with the table mended so that lines can be added; only the first ``count`` stay, if it is given.
+
+        Raises:
+            DataError: there are fewer, or a line is damaged.
+        """
+        found = dict(islice(self.entries().items(), count))
+        if count is not None and len(found) < count:
+            raise DataError(
+                f"{self.folder / TABLE} names {len(found)} images, and {count} were labelled. Delete the folder "
+                f"{self.folder} to label all images again."
+            )
         write_text(self.folder / TABLE, "".join(_line(entry) for entry in found.values()))
         return found
 
@@ -97,8 +107,8 @@ class PseudoLabels:
         for name in names:
             if name not in entries:
                 raise DataError(
-                    f"{self.folder / TABLE} does not name the image {name}, whose pseudo-label is to be "
-                    f"trained on. Delete the folder {self.folder} to label all images again."
+                    f"{self.folder / TABLE} does not name the image {name}, whose label is needed. "
+                    f"Delete the folder {self.folder} to label all images again."
                 )
             self._require_as_made(entries[name])
 

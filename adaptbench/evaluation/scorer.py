@@ -51,6 +51,7 @@ class Scorer:
         label_size: at which labels are scored.
         ignore: what void pixels of the truth are.
         readers: threads that read images and labels ahead; 0 = each is read when it is its turn.
+        adapted: takes the place of the method's network, which has changed since it was trained.
     """
 
     method: Method
@@ -61,6 +62,7 @@ class Scorer:
     label_size: ScoredSize = None
     ignore: VoidRule = "drop"
     readers: int = 0
+    adapted: nn.Module | None = None
     #: How long each image took, without reading and counting. Units: seconds.
     seconds: list[float] = field(default_factory=list)
 
@@ -68,7 +70,8 @@ class Scorer:
     def network(self) -> nn.Module:
         """The scored network, in evaluation mode on the device."""
         with firewall.closed(self.label_folders):
-            return self.method.scored_network().to(self.device).eval()
+            network = self.method.scored_network() if self.adapted is None else self.adapted
+            return network.to(self.device).eval()
 
     @property
     def parameters(self) -> int:
@@ -86,11 +89,18 @@ class Scorer:
         for number, (sample, image, truth) in enumerate(self._read(dataset, samples)):
             truth = reduced(truth, self.label_size)
             prediction = self._predicted_at(self._pixels(dataset, image), truth)
-            matrices[sample.name] = self._counted(truth, prediction)
-            if self.ignore == "drop":
-                void.append(predicted_on_void(truth, prediction, len(self._classes)))
+            matrices[sample.name], on_void = self.matrices_of(truth, prediction)
+            void += [] if on_void is None else [on_void]
             tell(sample, number, prediction)
         return PerImageConfusion.collect(matrices, [sample.tags for sample in samples], void)
+
+    def matrices_of(self, truth: UInt8, prediction: UInt8) -> tuple[Matrix, npt.NDArray[np.int64] | None]:
+        """The confusion matrix of an image, and what is predicted where its truth is void, if that does not count.
+
+        Shape: ``(H, W)`` train ids each.
+        """
+        beside = predicted_on_void(truth, prediction, len(self._classes)) if self.ignore == "drop" else None
+        return self._counted(truth, prediction), beside
 
     def _counted(self, truth: UInt8, prediction: UInt8) -> Matrix:
         """The confusion matrix of an image. Shape: ``(H, W)`` train ids each."""
@@ -120,10 +130,11 @@ class Scorer:
         read = partial(read_labelled, dataset, classes=self._classes)
         with closing(read_ahead(read, samples, self.readers)) as found:
             for sample in samples:
-                self._go_on()
+                self.go_on()
                 yield (sample, *next(found))
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """An InterruptedTrainingError if it is asked to stop."""
         if self.stop():
             raise InterruptedTrainingError("Stopped during evaluation; run again to go on.")
 

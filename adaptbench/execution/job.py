@@ -16,7 +16,7 @@ from pathlib import Path
 from adaptbench import signals
 from adaptbench.contracts.keeping import KEEP_ALL
 from adaptbench.errors import InterruptedTrainingError, RunStateError
-from adaptbench.execution import scoring
+from adaptbench.execution import scoring, stream_scores
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import (
@@ -27,9 +27,11 @@ from adaptbench.execution.launch.endings import (
     reason_of,
 )
 from adaptbench.execution.stages import cleaning
+from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import say
 from adaptbench.execution.stages.run import StageTakenError, end_of_claim, run_all
 from adaptbench.records import formatting, jobspec
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_file
 from adaptbench.records.jobspec import State, Status
 from adaptbench.records.kept import load_kept
 from adaptbench.records.record import Record, save_record
@@ -103,7 +105,7 @@ def _run(folder: Path, stop: Callable[[], bool], claim: Claim) -> None:
     results = run_all(context, stop)
     scored = scoring.run(context, results[-1], stop)
     record = scoring.build_record(context, results, scored)
-    _join_metrics(folder, [result.metrics() for result in results])
+    _join_metrics(context, results)
     if not claim.ours:
         end_of_claim()
     save_record(record, folder / "record.json")
@@ -130,10 +132,15 @@ def _done(record: Record) -> Status:
     return Status(state=State.DONE, miou=ranked.miou, scored=f"{ranked.class_set}, {ranked.split}")
 
 
-def _join_metrics(folder: Path, logs: list[Path]) -> None:
-    """The job's ``metrics.jsonl``: those of its stages, one after the other."""
+def _join_metrics(context: JobContext, results: list[PlannedStage]) -> None:
+    """The job's ``metrics.jsonl``: those of its stages, one after the other; of a stream also how it was scored."""
+    logs = [result.metrics() for result in results if not result.stage.adapts]
     texts = [path.read_text(encoding="utf-8") for path in logs if path.exists()]
-    write_text(folder / "metrics.jsonl", "".join(texts))
+    if context.benchmark.stream is not None:
+        ranked = matrices_file(context.folder, str(context.benchmark.evaluation[0]))
+        losses = results[-1].metrics() if results[-1].stage.adapts else None
+        texts.append(stream_scores.curve(context, losses, PerImageConfusion.load(ranked)))
+    write_text(context.folder / "metrics.jsonl", "".join(texts))
 
 
 if __name__ == "__main__":

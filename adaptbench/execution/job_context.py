@@ -50,6 +50,11 @@ class JobContext:
         return _closed_folders(self.spec, self.benchmark, self.datasets, self.also)
 
     @property
+    def source_folders(self) -> list[Path]:
+        """The folders of all source datasets, images and labels."""
+        return list(dict.fromkeys(self.datasets[ref.dataset].root for ref in self.benchmark.source))
+
+    @property
     def label_size(self) -> tuple[int, int] | None:
         """Size that labels are resized to before they are scored, (width, height) in pixels; None = as they are."""
         return scored_size(self.spec.ranking["label_size"], self.task.profile)
@@ -124,7 +129,7 @@ def _closed_folders(
     labels = [context for dataset in (*datasets.values(), *also.values()) for context in dataset.label_places]
     used = {dataset.root for dataset in datasets.values()}
     unseen = [dataset.root for dataset in also.values() if dataset.root not in used]
-    if benchmark.setting == "dg":
+    if benchmark.setting in ("dg", "tta"):
         scored = [ref.dataset for ref in benchmark.scored() if ref not in benchmark.source]
         unseen += [datasets[name].root for name in dict.fromkeys(scored) if name in datasets]
     kept = [] if spec.image_cache is None else [Path(spec.image_cache, image_cache.FOLDER)]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from adaptbench.contracts.benchmark import SplitRef
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.execution.job_context import JobContext
 from adaptbench.planning import sources
+from adaptbench.records.confusion_files import in_round
+from adaptbench.test_time.stream_order import Place, stream_order
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,18 @@ class ScoredSplit:
     dataset: Dataset
     provenance: Provenance
     samples: Sequence[Sample]
+
+
+class StreamPlace(NamedTuple):
+    """An image of a stream, and where it stands."""
+
+    place: Place
+    sample: Sample
+
+    @property
+    def name(self) -> str:
+        """The image and the round, which is counted from 1."""
+        return in_round(self.sample.name, self.place.round + 1)
 
 
 def scored_splits(context: JobContext) -> list[ScoredSplit]:
@@ -56,6 +72,18 @@ def _own_split(context: JobContext, ref: SplitRef) -> ScoredSplit:
     return _split(context, ref, context.datasets[ref.dataset], context.spec.data[ref.dataset].provenance)
 
 
+def stream_places(context: JobContext) -> list[StreamPlace]:
+    """The stream of the ranked split, all rounds of it."""
+    samples, order = ranked_split(context).samples, context.spec.ranking["stream"]
+    tags = [sample.tags.get("condition", "") if order["conditions"] else "" for sample in samples]
+    places = enumerate(stream_order(Counter(tags), order["rounds"]))
+    return [StreamPlace(place, samples[number % len(samples)]) for number, place in places]
+
+
 def _split(context: JobContext, ref: SplitRef, dataset: Dataset, provenance: Provenance) -> ScoredSplit:
-    samples = sources.scored_samples(dataset, ref.split, context.spec.limit)
+    limit, order = context.spec.limit, context.spec.ranking.get("stream")
+    if order is not None and ref == context.benchmark.evaluation[0]:
+        samples = sources.stream_samples(dataset, ref.split, order["conditions"], limit)
+    else:
+        samples = sources.scored_samples(dataset, ref.split, limit)
     return ScoredSplit(ref, dataset, provenance, samples)

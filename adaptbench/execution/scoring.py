@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -14,21 +14,24 @@ import cv2
 from adaptbench import networks
 from adaptbench.contracts.benchmark import SplitRef
 from adaptbench.contracts.dataset import Sample
+from adaptbench.contracts.stream_method import StreamMethod
 from adaptbench.data import firewall
 from adaptbench.evaluation.metrics import score
-from adaptbench.evaluation.scorer import Scorer, UInt8
+from adaptbench.evaluation.scorer import Scorer, Tell, UInt8
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.scored_splits import ScoredSplit, scored_splits
 from adaptbench.execution.source_classes import unseen
 from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import Progress
+from adaptbench.execution.stages.streaming import adapted_network
 from adaptbench.execution.stages.weights import trained_method
+from adaptbench.execution.stream_scores import parts, repeated, streamed_confusion
 from adaptbench.records import checkout
 from adaptbench.records.compilation import Compilation, joined
-from adaptbench.records.confusion_files import matrices_file
+from adaptbench.records.confusion_files import Matrix, PerImageConfusion, matrices_file
 from adaptbench.records.jobspec import JobSpec, predictions_folder
 from adaptbench.records.pseudo_labels import summarise
-from adaptbench.records.record import Cost, NetworkInfo, Record, Score, ShownSize, Snapshot
+from adaptbench.records.record import Cost, NetworkInfo, Record, Score, ShownSize, Snapshot, Stream
 from adaptbench.storage import sealed_json
 from adaptbench.storage.atomic import write_bytes
 from adaptbench.training import checkpoint
@@ -56,8 +59,9 @@ class Scored:
 
     Attributes:
         images_per_second: of segmenting the ranked split.
-        flops: of segmenting its first image.
+        flops: of segmenting its first image, of a network that does not adapt.
         unseen: classes of it that no source image shows.
+        stream: what became of the network over it, where it is a stream.
     """
 
     scores: list[Score]
@@ -65,8 +69,9 @@ class Scored:
     parameters: int
     seconds: float
     images_per_second: float | None
-    flops: float
+    flops: float | None
     unseen: list[str]
+    stream: Stream | None
 
 
 def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> Scored:
@@ -77,24 +82,14 @@ def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> 
         DataError: labels are missing (says how many), or an image or label cannot be used.
     """
     started = time.monotonic()
-    splits = scored_splits(context)
-    with firewall.closed(context.closed_folders):
-        method = trained_method(context, result)
-    scorer = Scorer(
-        method,
-        result.stage.settings,
-        context.device,
-        context.closed_folders,
-        stop,
-        context.label_size,
-        context.ignore,
-        readers=context.spec.workers,
-    )
-    ranked, *others = splits
-    scores = [_score(context, scorer, ranked, further=FURTHER)]
-    speed = scorer.images_per_second
+    ranked, *others = scored_splits(context)
+    scorer = _scorer(context, result, stop)
+    found = _ranked(context, scorer, ranked, result)
+    scores = [_kept_score(context, ranked, found)]
+    speed = _images_per_second(result) if result.stage.adapts else scorer.images_per_second
     scores += [_score(context, scorer, split) for split in others]
-    flops = scorer.flops(ranked.dataset, ranked.samples[0])
+    flops = None if result.stage.adapts else scorer.flops(ranked.dataset, ranked.samples[0])
+    stream = None if context.benchmark.stream is None else _stream(context, result, found, others, stop)
     firewall.require_intact()
     return Scored(
         scores=scores,
@@ -104,6 +99,63 @@ def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> 
         images_per_second=speed,
         flops=flops,
         unseen=unseen(context, scores[0], stop),
+        stream=stream,
+    )
+
+
+def _scorer(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> Scorer:
+    """What scores the network of a stage; one that has adapted is the network after the stream."""
+    shown = result.start if result.stage.adapts and result.start is not None else result
+    with firewall.closed(context.closed_folders):
+        method = trained_method(context, shown)
+        adapted = adapted_network(method, result, context.device) if result.stage.adapts else None
+    return Scorer(
+        method,
+        shown.stage.settings,
+        context.device,
+        context.closed_folders,
+        stop,
+        context.label_size,
+        context.ignore,
+        readers=context.spec.workers,
+        adapted=adapted,
+    )
+
+
+def _ranked(
+    context: JobContext, scorer: Scorer, split: ScoredSplit, result: PlannedStage
+) -> PerImageConfusion:
+    """The matrices of the ranked split; of a stream, one per image and round."""
+    if result.stage.adapts:
+        return streamed_confusion(context, scorer, split, result, _keeper(context, split, FURTHER))
+    found = _confusion(context, scorer, split, FURTHER)
+    return found if context.benchmark.stream is None else repeated(context, found)
+
+
+def _images_per_second(result: PlannedStage) -> float | None:
+    seconds = float(result.cost()["seconds_per_image"])
+    return 1 / seconds if seconds > 0 else None
+
+
+def _stream(
+    context: JobContext,
+    result: PlannedStage,
+    found: PerImageConfusion,
+    others: Sequence[ScoredSplit],
+    stop: Callable[[], bool],
+) -> Stream:
+    """What became of the network over the stream, and how it was on the other splits before."""
+    method, before = context.method, dict[str, float]()
+    if result.stage.adapts and result.start is not None:
+        unadapted = _scorer(context, result.start, stop)
+        for split in others:
+            with Progress(context.folder, f"score {split.ref} before the stream"):
+                (total,) = unadapted.totals(split.dataset, split.samples, [context.label_size])
+            before[str(split.ref)] = _score_of(context, split, total, len(split.samples)).miou
+    return Stream(
+        predictions=method.predictions if issubclass(method, StreamMethod) else "unadapted",
+        parts=parts(context, found),
+        before=before,
     )
 
 
@@ -135,7 +187,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
             pretraining="none" if start is None else start.data,
             weights=results[-1].stage.method.scored_weights,
         ),
-        iterations=sum(r.stage.settings.iterations for r in results if r.stage.labeller is None),
+        iterations=sum(r.stage.settings.iterations for r in results if r.stage.trains),
         settings=spec.settings,
         settings_origin=spec.settings_origin,
         precision=spec.precision,
@@ -148,6 +200,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         averaged=[str(ref) for ref in benchmark.averaged],
         pseudo_labels=summarise(results[-1].metrics(), settings.iterations, context.task.class_set.classes),
         snapshots=_snapshots(results[-1]),
+        stream=scored.stream,
         unseen=scored.unseen,
         weights_sha256=scored.weights_sha256,
         cost=_cost(spec, results, scored),
@@ -157,7 +210,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
 
 def _compilation(spec: JobSpec, results: list[PlannedStage]) -> Compilation | None:
     """What became of --compile in the trainings."""
-    trainings = [result.cost() for result in results if result.stage.labeller is None]
+    trainings = [result.cost() for result in results if result.stage.trains]
     return (
         joined(Compilation.model_validate(one["compilation"]) for one in trainings) if spec.compiled else None
     )
@@ -179,12 +232,13 @@ def _shown_sizes(context: JobContext, result: PlannedStage) -> dict[str, ShownSi
 
 def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
     costs = [result.cost() for result in results]
-    trainings = [result for result in results if result.stage.labeller is None]
+    last, adapts = costs[-1], results[-1].stage.adapts
+    trainings = [result for result in results if result.stage.trains]
     joules = [result.cost().get("joules") for result in trainings]
     known = [value for value in joules if value is not None]
     return Cost(
-        training_seconds=sum(cost["seconds"] for cost in costs),
-        evaluation_seconds=scored.seconds,
+        training_seconds=sum(result.cost()["seconds"] for result in results if not result.stage.adapts),
+        evaluation_seconds=scored.seconds + (last["seconds"] if adapts else 0.0),
         peak_memory_mib=max(cost["peak_memory_mib"] for cost in costs),
         device=spec.device,
         flops=scored.flops,
@@ -192,6 +246,8 @@ def _cost(spec: JobSpec, results: list[PlannedStage], scored: Scored) -> Cost:
         inference_pictures_per_second=scored.images_per_second,
         training_joules=sum(known) if known and len(known) == len(joules) else None,
         devices=max(cost.get("devices", 1) for cost in costs),
+        adaptation_seconds_per_image=last["seconds_per_image"] if adapts else None,
+        adaptation_memory_mib=last["peak_memory_mib"] if adapts else None,
     )
 
 
@@ -228,25 +284,49 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **versions, **commit}
 
 
-def _score(context: JobContext, scorer: Scorer, split: ScoredSplit, further: int = 0) -> Score:
+def _score(context: JobContext, scorer: Scorer, split: ScoredSplit) -> Score:
     """Scores one split; keeps its matrices and some predictions, and says how far it is."""
+    return _kept_score(context, split, _confusion(context, scorer, split))
+
+
+def _confusion(
+    context: JobContext, scorer: Scorer, split: ScoredSplit, further: int = 0
+) -> PerImageConfusion:
+    keep = _keeper(context, split, further)
+
+    def tell(sample: Sample, number: int, prediction: UInt8) -> None:
+        keep(sample, number, prediction)
+        progress.report(number + 1, len(split.samples))
+
+    with Progress(context.folder, f"score {split.ref}") as progress:
+        return scorer.confusion(split.dataset, split.samples, tell)
+
+
+def _keeper(context: JobContext, split: ScoredSplit, further: int) -> Tell:
+    """Keeps the predictions of the first images, and of so many further ones."""
     total, predictions = len(split.samples), predictions_folder(context.folder, str(split.ref))
     kept = {*range(IMAGES), *(i * total // further for i in range(further))}
 
-    def tell(sample: Sample, number: int, prediction: UInt8) -> None:
+    def keep(sample: Sample, number: int, prediction: UInt8) -> None:
         if number in kept:
             write_bytes(predictions / f"{sample.name}.png", cv2.imencode(".png", prediction)[1].tobytes())
-        progress.report(number + 1, total)
 
-    with Progress(context.folder, f"score {split.ref}") as progress:
-        confusion = scorer.confusion(split.dataset, split.samples, tell)
+    return keep
+
+
+def _kept_score(context: JobContext, split: ScoredSplit, confusion: PerImageConfusion) -> Score:
+    """The score of matrices, which are kept."""
     confusion.save(matrices_file(context.folder, str(split.ref)))
+    return _score_of(context, split, confusion.total(), len(confusion.names))
+
+
+def _score_of(context: JobContext, split: ScoredSplit, total: Matrix, images: int) -> Score:
     return score(
-        confusion.total(),
+        total,
         context.task.class_set,
         split=str(split.ref),
         provenance=split.provenance,
-        images=total,
+        images=images,
         absent=context.spec.ranking["absent_classes"],
     )
 

@@ -91,7 +91,7 @@ def _backward_flops(
 def trainings(spec: JobSpec) -> list[int]:
     """Numbers of the stages of a job that train, each training once."""
     stages = _stages(spec)
-    found = [(n, one) for n, one in enumerate(stages) if one.labeller is None and one.settings.iterations]
+    found = [(n, one) for n, one in enumerate(stages) if one.trains and one.settings.iterations]
     first = {(one.method, one.settings.model_dump_json()): n for n, one in reversed(found)}
     return sorted(first.values())
 

@@ -73,9 +73,9 @@ class Evaluate:
     protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
     """Whose labels and mean count; ls protocols names them. A head of 19 of which 16 are averaged is imported with
     --classes cityscapes16of19."""
-    adapt: Annotated[Literal["tent", "norm_adapt", "cotta"] | None, words("{tent,norm_adapt,cotta}")] = None
-    """Let the network adapt to the images of each split, one after the other and without labels, as it predicts them
-    (docs/weights.md, test-time adaptation)."""
+    adapt: Annotated[str | None, words("METHOD")] = None
+    """A method of test-time adaptation, like tent, norm_adapt or cotta: the network adapts to the images of each split,
+    one after the other and without labels, as it predicts them (docs/weights.md, test-time adaptation)."""
     set: Annotated[tuple[str, ...], words("KEY=VALUE ...")] = ()
     """Settings of the adaptation, like learning_rate."""
     out: Out = Path("results")

@@ -36,6 +36,7 @@ def _problems(benchmark: type[Benchmark], registry: Registry) -> Iterator[tuple[
             except AdaptBenchError as error:
                 yield [key, index], str(error)
     yield from _repeated(benchmark)
+    yield from _stream(benchmark)
     known = registry.names("dataset")
     for name in benchmark.provenance:
         if name not in known:
@@ -54,6 +55,22 @@ def _repeated(benchmark: type[Benchmark]) -> Iterator[tuple[list[str | int], str
                     [key, index],
                     f"{ref} is a source, whose labels are trained on: a score on it says nothing.",
                 )
+
+
+def _stream(benchmark: type[Benchmark]) -> Iterator[tuple[list[str | int], str]]:
+    """A stream that does not fit the setting, or comes in no order."""
+    order = benchmark.stream
+    if (benchmark.setting == "tta") != (order is not None):
+        yield ["setting"], "'tta' needs a stream, and other settings have none."
+    if benchmark.setting == "tta" and benchmark.target:
+        yield (
+            ["target"],
+            "'tta' has no target: its images are seen in the test alone, which evaluation states.",
+        )
+    if order is not None and order.rounds < 1:
+        yield ["stream", "rounds"], f"expected 1 round or more, found {order.rounds}."
+    if order is not None and len(set(order.conditions)) < len(order.conditions):
+        yield ["stream", "conditions"], "a condition is stated twice; rounds say how often all of them come."
 
 
 def _require_split(dataset: type[Dataset], ref: SplitRef, labelled: bool, classes: str) -> None:

@@ -16,6 +16,7 @@ from adaptbench.contracts.method import Method
 from adaptbench.contracts.precision import Precision, in_identity, require_precision
 from adaptbench.contracts.profiles import Profile, Provenance, profile
 from adaptbench.contracts.settings import Resolved, resolve, stated_iterations
+from adaptbench.contracts.stream_method import StreamMethod
 from adaptbench.contracts.study import Study, load_study
 from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
@@ -23,6 +24,7 @@ from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
 from adaptbench.planning import sources
 from adaptbench.planning.adapters import require_adapter
 from adaptbench.planning.check_benchmark import require_known
+from adaptbench.planning.check_stream import require_conditions, require_fitting
 from adaptbench.planning.devices import device_name
 from adaptbench.planning.enlargement import unenlarged
 from adaptbench.planning.overrides import Overrides
@@ -97,6 +99,7 @@ def make_plan(request: Request) -> Plan:
         data = search.locate(benchmark, provenance)
         if overrides.world and not any(source.provenance == "generated" for source in data.values()):
             raise UsageError(f"--set minicity...: {text} uses no generated data. Leave the dials out.")
+        require_conditions(benchmark, data, registry)
         also, missing = search.locate_also(benchmark, provenance)
         located += [data, {ref.partition("/")[0]: source for ref, source in also.items()}]
         if missing:
@@ -107,6 +110,7 @@ def make_plan(request: Request) -> Plan:
             resolved = _resolve(one, benchmark, data, shown, overrides.on(network))
             resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
             notes += [note] if note and note not in notes else []
+            _require_streams(search, one.method, benchmark, resolved)
             for seed in request.seeds:
                 job = _job(search, one.method, benchmark, data, also, resolved, seed)
                 if unlabelled and one.method.supervision == "target":
@@ -278,7 +282,7 @@ def _job(
         **_not_hashed(request),
     )
     folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
-    task = Task(benchmark.name, benchmark.setting, class_set(spec.class_set), chosen)
+    task = _task(search, benchmark)
     skip = method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
     job = _with_state(spec, folder, skip)
     if skip:
@@ -287,7 +291,22 @@ def _job(
     if resolved.overrides:  # else it is what the plug-in itself combines
         for stage in stages:
             require_adapter(stage)
-    return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.labeller is None))
+    return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.trains))
+
+
+def _task(search: sources.Search, benchmark: type[Benchmark]) -> Task:
+    classes = protocols.class_set_of(search.request.protocol, benchmark)
+    return Task(benchmark.name, benchmark.setting, class_set(classes), search.profile)
+
+
+def _require_streams(
+    search: sources.Search, method: type[Method], benchmark: type[Benchmark], resolved: Resolved
+) -> None:
+    """Raises UsageError where a method cannot adapt its network to the images of the stream."""
+    task = _task(search, benchmark)
+    if issubclass(method, StreamMethod) and method.skip(task) is None:
+        dataset = sources.dataset_class(search.registry, benchmark.evaluation[0].dataset)
+        require_fitting(method, resolved.settings, task, dataset)
 
 
 def _limited(settings: dict[str, Any], limit: int | None) -> dict[str, Any]:
@@ -340,6 +359,8 @@ def group_identity(
 
 def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Benchmark]) -> str | None:
     """Why the snapshots of a method cannot be compared by the rule that was asked for; None if they can."""
+    if rule != "last" and benchmark.setting == "tta":
+        return f"checkpoint {rule}: the network is chosen before any image of the stream is seen; only last can be."
     if rule in ("last", "oracle-best"):
         return None
     if benchmark.setting == "dg":
@@ -367,11 +388,20 @@ def _ranking(
         "head_width": len(class_set(classes)),
         "profile": chosen.name,
         "splits": benchmark.splits_in_hashes(_official(data)),
+        **stream_ranking(benchmark, chosen),
         **asdict(protocols.rules_of(request.protocol, benchmark, request.checkpoint)),
         **({} if request.protocol == protocols.DEFAULT else {"protocol": request.protocol}),
         "data": {name: source.identity() for name, source in sorted(data.items())},
         "limit": request.limit,
     }
+
+
+def stream_ranking(benchmark: type[Benchmark], chosen: Profile) -> dict[str, Any]:
+    """What of a stream must be equal: its conditions in their order, and how often they come; nothing without one."""
+    order = benchmark.stream
+    if order is None:
+        return {}
+    return {"stream": {"conditions": list(order.conditions), "rounds": chosen.rounds(order.rounds)}}
 
 
 def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:

@@ -169,6 +169,30 @@ def scored_samples(dataset: Dataset, split: str, limit: int | None) -> list[Samp
     return samples
 
 
+def stream_samples(
+    dataset: Dataset, split: str, conditions: Sequence[str], limit: int | None
+) -> list[Sample]:
+    """The samples of one round of a stream, in its order; in a smoke run so many of every condition.
+
+    Raises:
+        DataError: no image has one of the conditions, or labels are missing.
+    """
+    if not conditions:
+        return scored_samples(dataset, split, limit)
+    by_condition: dict[str, list[Sample]] = {condition: [] for condition in conditions}
+    for sample in dataset.usable(split):
+        by_condition.get(sample.tags.get("condition", ""), []).append(sample)
+    lacking = [condition for condition, found in by_condition.items() if not found]
+    if lacking:
+        raise DataError(
+            f"{dataset.name}/{split}: no image under {dataset.root} is tagged {', '.join(lacking)}, which the stream "
+            f"shows. Conditions are told by the folders of the official layout. {dataset.where_to_get()}"
+        )
+    samples = [sample for found in by_condition.values() for sample in found[: scored_cap(len(found), limit)]]
+    require_labels(dataset, split, samples)
+    return samples
+
+
 def require_labels(dataset: Dataset, split: str, samples: Iterable[Sample]) -> None:
     """Raises DataError unless the split has labels and every sample's file exists: says how many lack one."""
     facts = dataset.splits[split]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,17 @@ _UNREADABLE = (
 _LARGEST = 1 << 30
 #: Name of the sha256 of the other arrays in a file; files of older versions have none.
 _DIGEST = "digest"
+_ROUND = re.compile(r" \(round \d+\)$")
+
+
+def in_round(image: str, number: int) -> str:
+    """Name of an image of a stream in round ``number``, counted from 1."""
+    return f"{image} (round {number})"
+
+
+def without_round(name: str) -> str:
+    """The image that `in_round` names."""
+    return _ROUND.sub("", name)
 
 
 def row_names(matrix: npt.NDArray[np.integer], classes: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from adaptbench.contracts.precision import FLOAT32, Precision
+from adaptbench.data.units import later
 from adaptbench.records import documents
 from adaptbench.records.compilation import Compilation
 from adaptbench.records.documents import Part
@@ -74,6 +75,10 @@ class Cost(Part):
     inference_pictures_per_second: float | None = None
     training_joules: float | None = None
     devices: int = 1
+    #: Of a network that adapts while it is tested: mean time of an image, prediction and steps, without reading.
+    adaptation_seconds_per_image: float | None = later(None)
+    #: And peak memory of the process that it does so in: resident on a CPU, allocated on a GPU.
+    adaptation_memory_mib: float | None = later(None)
 
 
 class PseudoLabels(Part):
@@ -106,6 +111,37 @@ class Snapshot(Part):
     iterations: int
     miou: float
     label_free: dict[str, float]
+
+
+class StreamPart(Part):
+    """The images of one condition in one round of a stream.
+
+    Attributes:
+        round: counted from 1.
+        condition: empty where the stream has none.
+        miou: mean IoU of the predictions made in it, percent; None = no pixel is labelled.
+    """
+
+    round: int
+    condition: str
+    images: int
+    miou: float | None
+
+
+class Stream(Part):
+    """How a network fared that met the ranked split as a stream.
+
+    Attributes:
+        predictions: whether an image is predicted ``before`` or ``after`` the network has changed by it;
+            ``unadapted`` = it does not change.
+        parts: in the order of the stream.
+        before: mean IoU of the network before the stream on the other splits, percent; their scores are of the
+            network after it, which learns nothing from them. Empty if it does not change.
+    """
+
+    predictions: Literal["unadapted", "before", "after"]
+    parts: list[StreamPart]
+    before: dict[str, float]
 
 
 class ShownSize(Part):
@@ -174,6 +210,8 @@ class Record(Part):
     pseudo_labels: PseudoLabels | None = None
     #: Snapshots of the last training, in order; None where none were kept, and in records of version 2.
     snapshots: list[Snapshot] | None = None
+    #: In the setting tta: what became of the network over the stream.
+    stream: Stream | None = later(None)
     #: Averaged classes of the ranked split that no labelled source image shows, to a network that trains on it. None
     #: = not known here, and in records of version 4.
     unseen: list[str] | None = None

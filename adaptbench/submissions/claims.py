@@ -62,7 +62,7 @@ def settings(record: Record, method: type[Method], registry: Registry) -> Iterat
                 f"setting {key} is {record.settings.get(key)!r}, with the stated changes it is {expected.get(key)!r}"
             )
     stages = method.stages(found.settings)
-    iterations = sum(stage.settings.iterations for stage in stages if stage.labeller is None)
+    iterations = sum(stage.settings.iterations for stage in stages if stage.trains)
     if record.iterations != iterations:
         yield f"{record.iterations} iterations are stated, these settings train {iterations}"
 

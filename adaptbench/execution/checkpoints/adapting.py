@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from torch import nn
 
+from adaptbench.contracts import plugins
+from adaptbench.contracts.plugins import Plugin
 from adaptbench.contracts.profiles import Profile
 from adaptbench.contracts.settings import check_key, parse_value
+from adaptbench.contracts.stream_method import StreamMethod, adaptation_settings
 from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Mode
-from adaptbench.test_time.segmenters import METHODS, Stream
+from adaptbench.planning.plan import method_class
+from adaptbench.test_time.segmenters import Stream
 
 #: Raised when what an adaptation computes changes.
 _VERSION = 1
@@ -22,19 +26,28 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Adaptation:
-    """A method of test-time adaptation, with settings in sizes of a profile."""
+    """A method of test-time adaptation, with settings in sizes of a profile; it can be sent to another process."""
 
-    name: str
-    settings: BaseModel
+    plugin: Plugin
+    values: Mapping[str, Any]
 
     @classmethod
-    def parse(cls, name: str, texts: Sequence[str], profile: Profile) -> Adaptation:
+    def parse(
+        cls, registry: plugins.Registry, name: str, texts: Sequence[str], profile: Profile
+    ) -> Adaptation:
         """The method ``name`` with settings as ``KEY=VALUE``; lengths that are not given are those of the profile.
 
         Raises:
-            UsageError: a setting is unknown, or its value is none.
+            UsageError: there is no such method, it does not adapt, a setting is unknown, or its value is none.
+            PluginError: its file cannot be loaded.
         """
-        schema = METHODS[name].settings
+        method = method_class(registry, name)
+        if not issubclass(method, StreamMethod):
+            raise UsageError(
+                f"--adapt {name}: this method trains, and does not adapt while it is tested. Take one that "
+                "`run_all.py ls methods` lists with the tag test-time."
+            )
+        schema = method.Adaptation
         values = {key: profile.length(info.default) for key, info in _lengths(schema)}
         for text in texts:
             key, separator, value = text.partition("=")
@@ -42,16 +55,27 @@ class Adaptation:
                 raise UsageError(f"--set {text}: expected KEY=VALUE, a setting of {name}.")
             check_key(schema, key, name)
             values[key] = parse_value(value)
-        try:
-            return cls(name, schema.model_validate(values))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            place = ".".join(map(str, problem["loc"]))
-            raise UsageError(f"--set {place}: {problem['msg']} (got {problem['input']!r}).") from error
+        adaptation_settings(schema, values)
+        return cls(registry.find("method", name), values)
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return self.plugin.name
+
+    @property
+    def method(self) -> type[StreamMethod]:
+        """The method itself."""
+        return plugins.load_subclass(self.plugin, StreamMethod)  # type: ignore[type-abstract]
+
+    @property
+    def settings(self) -> BaseModel:
+        """Validated."""
+        return adaptation_settings(self.method.Adaptation, self.values)
 
     def started(self, network: nn.Module, mode: Mode) -> Stream:
         """A stream that begins with a copy of ``network``, which sees images as ``mode`` says."""
-        return Stream(self.name, self.settings, copy.deepcopy(network), mode)
+        return Stream(self.method.start(copy.deepcopy(network), self.settings, mode))
 
     def stated(self) -> dict[str, Any]:
         """Everything that decides what is predicted, as JSON has it."""

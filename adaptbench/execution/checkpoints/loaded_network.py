@@ -97,7 +97,7 @@ class LoadedNetwork:
             return resized_argmax(self.logits(self.shown(image)), size)[0]
         if position == 0:
             self._stream[:] = [self.adaptation.started(self.network, Direct())]
-        return self._stream[0].segment(self.shown(image), size)
+        return self._stream[0].segment(self.shown(image), size).train_ids
 
     def shown(self, image: UInt8) -> Tensor:
         """An image as the network gets it; every step is rounded to float32, as in code with NumPy.

@@ -159,6 +159,12 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
     brought = plugins.named_by_results(spec.plugins, results_of(folder))
     method = method_class(registry_with(brought, extra), spec.method)
     chosen, stage = profile(spec.profile), method.stages(method.Settings.model_validate(spec.settings))[-1]
+    if stage.adapts:
+        raise UsageError(
+            f"The network of the run {folder} changed with every image of its stream, so there is no one to score, "
+            f"predict with or export. Name a run of {method.name}'s source training, like source_only on the same "
+            f"benchmark and seed; evaluate takes --adapt {method.name}."
+        )
     task = Task(spec.benchmark, spec.ranking["setting"], class_set(spec.class_set), chosen)
     selection = selection_of(spec, stage)
     weights = folder / "stages" / stage.name / weights_name(selection)

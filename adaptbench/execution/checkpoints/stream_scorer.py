@@ -33,4 +33,4 @@ class StreamScorer(Scorer):
         return super().confusion(dataset, samples, tell)
 
     def _segmented(self, network: nn.Module, pixels: Tensor, size: Size) -> Tensor:
-        return self._stream[0].segment(pixels, size)
+        return self._stream[0].segment(pixels, size).train_ids

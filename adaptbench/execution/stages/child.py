@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.hooks import Hook
 
 from adaptbench import networks, signals
@@ -27,9 +25,10 @@ from adaptbench.errors import InterruptedTrainingError, PluginError, RunStateErr
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import ending, keep_traceback, reason_of
+from adaptbench.execution.stages import streaming
 from adaptbench.execution.stages.data import cached, target_images, training_data
 from adaptbench.execution.stages.planned import METRICS, RESULT, PlannedStage, label_free_file, plan_stages
-from adaptbench.execution.stages.progress import Progress, say
+from adaptbench.execution.stages.progress import Progress, peak_memory, say
 from adaptbench.execution.stages.ranking_sheet import SHEET, TABLE, Ranking, draw_sheet, write_table
 from adaptbench.execution.stages.sealing import Outside, put_out_of_reach, seal
 from adaptbench.execution.stages.weights import build_method, filled_method
@@ -65,6 +64,8 @@ def main(folder: Path, index: int, parent: int, outside: Outside, ranks: Ranks =
         entry = plan_stages(context)[index]
         if entry.stage.labeller is not None:
             _label(context, entry, stop, outside)
+        elif entry.stage.adapts:
+            streaming.adapt(context, entry, stop, outside)
         else:
             group.meet(ranks, outside.scratch / "ranks", context.device)
             _train(context, entry, stop, outside, ranks)
@@ -116,7 +117,7 @@ def _train(
         processes.keep_compiled_code()
     folder = entry.folder if entry.selection is None else entry.snapshots
     folder.mkdir(exist_ok=True)
-    progress = _progress(context, stage.name)
+    progress = Progress.of_parent(context.folder, stage.name)
     loop = TrainingLoop(
         method,
         stream,
@@ -164,7 +165,7 @@ def _keep(context: JobContext, entry: PlannedStage, loop: TrainingLoop) -> None:
     result: dict[str, Any] = {
         "devices": loop.world_size,
         "seconds": loop.seconds,
-        "peak_memory_mib": _peak_memory(context),
+        "peak_memory_mib": peak_memory(context.device),
         "joules": loop.energy.joules,
         METRICS: file_digest(entry.folder / "metrics.jsonl"),
     }
@@ -178,7 +179,7 @@ def _score_snapshots(context: JobContext, entry: PlannedStage, stop: Callable[[]
     items = label_free.spread(_shown(context, entry.stage)) if context.task.setting == "uda" else []
     found: dict[str, dict[int, float]] = {}
     due = snapshots.due(entry.stage.settings.iterations) if items else []
-    with _progress(context, f"{entry.stage.name}: snapshots") as progress:
+    with Progress.of_parent(context.folder, f"{entry.stage.name}: snapshots") as progress:
         asked = progress.while_asking(stop)
         for number, iterations in enumerate(due):
             progress.report(number, len(due))
@@ -205,10 +206,10 @@ def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], o
     started = time.monotonic()
     method = build_method(context, entry, stage_seed(entry.hash)).to(context.device)
     kept = PseudoLabels(entry.folder)
-    with _progress(context, entry.stage.name) as progress:
+    with Progress.of_parent(context.folder, entry.stage.name) as progress:
         label_images(method, entry.stage.labeller, shown, kept, progress.report, stop)
     firewall.require_intact()
-    cost = {"seconds": time.monotonic() - started, "peak_memory_mib": _peak_memory(context)}
+    cost = {"seconds": time.monotonic() - started, "peak_memory_mib": peak_memory(context.device)}
     sealed_json.write(entry.folder / RESULT, cost)
 
 
@@ -216,7 +217,7 @@ def _count_classes(
     context: JobContext, stage: Stage, stream: TrainingStream, stop: Callable[[], bool]
 ) -> None:
     """Counts the classes in all labels that are trained on, unless that was done before, by several processes."""
-    with _progress(context, f"{stage.name}: class statistics") as progress:
+    with Progress.of_parent(context.folder, f"{stage.name}: class statistics") as progress:
 
         def over(work: Callable[[LabelledItem], Found], items: Sequence[LabelledItem]) -> Iterator[Found]:
             for done, found in enumerate(each(work, items, context.spec.workers), start=1):
@@ -255,14 +256,3 @@ def _debug_images(context: JobContext, stage: Stage) -> list[Hook]:
     folder = context.folder / "debug" / (stage.name if several else "")
     title = f"{stage.method.title} · {spec.board} · seed {spec.seed}"
     return [DebugImages(spec.debug_pictures, folder, title)]
-
-
-def _progress(context: JobContext, stage: str) -> Progress:
-    """Of what is done on behalf of the job's process, our parent."""
-    return Progress(context.folder, stage, os.getppid())
-
-
-def _peak_memory(context: JobContext) -> float:
-    if context.device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

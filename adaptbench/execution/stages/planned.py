@@ -74,8 +74,9 @@ class PlannedStage:
     @property
     def trained(self) -> bool:
         """Whether the training, or the labelling, is finished and its result is there."""
-        made = self.last_weights if self.stage.labeller is None else self.folder / pseudo_labels.TABLE
-        return made.exists() and self.was_trained
+        made = [] if self.stage.trains else [self.folder / pseudo_labels.TABLE]
+        made += [] if self.stage.labeller else [self.last_weights]
+        return all(file.exists() for file in made) and self.was_trained
 
     @property
     def was_trained(self) -> bool:
@@ -142,7 +143,7 @@ def selection_of(spec: JobSpec, stage: Stage) -> Selection | None:
     is there to agree with.
     """
     rule: CheckpointRule = spec.ranking["checkpoint"]
-    if rule == "last" or stage.labeller is not None or stage.settings.iterations == 0:
+    if rule == "last" or not stage.trains or stage.settings.iterations == 0:
         return None
     if rule == "agreement" and not stage.method.has_teacher():
         return None
@@ -160,6 +161,7 @@ def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
     stage, start = entry.stage, entry.start
     target = context.benchmark.target if stage.method.uses_target_images else ()
     labelled = labelled_refs(context, stage) if entry.labels is None else context.benchmark.target
+    labelled = () if stage.adapts else labelled
     spec = context.spec
     found = networks.start_of(stage.settings.network, stage.settings.pretraining)
     return {
@@ -177,10 +179,18 @@ def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
         "limit": spec.limit,
         "threads": spec.threads,
         "device": spec.device,
-        **({} if stage.labeller else _computed(spec)),
+        **(_computed(spec) if stage.trains else {}),
         **({} if entry.labels is None else {"pseudo_labels": entry.labels.hash}),
         **({} if stage.labeller is None else stage.labeller.identity()),
+        **(_stream(context) if stage.adapts else {}),
     }
+
+
+def _stream(context: JobContext) -> dict[str, Any]:
+    """Which images a stage adapts to, in which order, and the size at which it predicts them."""
+    ref, ranking = context.benchmark.evaluation[0], context.spec.ranking
+    images = {str(ref): context.spec.data[ref.dataset].identity()}
+    return {"stream": {**ranking["stream"], "images": images, "label_size": ranking["label_size"]}}
 
 
 def _computed(spec: JobSpec) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
+
+import torch
 
 from adaptbench.records.jobspec import State, Status, write_status
 
@@ -32,6 +35,11 @@ class Progress:
         self._written = -math.inf
         self._total = 0
         self._where = self._losses = ""
+
+    @classmethod
+    def of_parent(cls, folder: Path, stage: str) -> Progress:
+        """Of what is done on behalf of the job's process, our parent."""
+        return cls(folder, stage, os.getppid())
 
     def __enter__(self) -> Progress:
         say(f"{self._stage}: begins")
@@ -71,6 +79,13 @@ class Progress:
     def _say(self, text: str) -> None:
         self._said = time.monotonic()
         say(f"{self._stage}: {text}{self._losses}, {self._said - self._began:.1f} s")
+
+
+def peak_memory(device: torch.device) -> float:
+    """Of this process so far: resident on a CPU, allocated on a GPU. Units: MiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _words(loss: float | None, losses: Mapping[str, float]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adaptbench.data import firewall, image_cache, minicity
+from adaptbench.data.generated_files import MARKER
 from adaptbench.data.image_cache import CachedImages
 from adaptbench.data.sample import Sample
 from adaptbench.data.stream import Domain, TrainingStream
@@ -52,13 +53,14 @@ def put_out_of_reach(
     allowed: Collection[Path],
     outside: Outside | None = None,
     opened: Collection[Path] = (),
+    closed: Collection[Path] = (),
 ) -> None:
-    """Closes the context's folders except for files ``allowed`` and folders ``opened``, and says in the log by what."""
+    """Closes the context's folders and ``closed`` except for files ``allowed`` and folders ``opened``; logs by what."""
     if outside is not None:
         tempfile.tempdir = os.environ["TMPDIR"] = str(outside.scratch)
     lacking = firewall.seal(
-        context.closed_folders,
-        allowed,
+        [*context.closed_folders, *closed],
+        [*allowed, *_markers(context)],
         opened=opened,
         used=(
             context.folder,
@@ -72,6 +74,12 @@ def put_out_of_reach(
         "by the kernel and by the audit hook" if lacking is None else f"by the audit hook alone: {lacking}"
     )
     say(f"labels are out of reach, {walls}")
+
+
+def _markers(context: JobContext) -> list[Path]:
+    """What says of generated images that they are as they were generated; images are read with it."""
+    marked = (dataset.root / MARKER for dataset in context.datasets.values())
+    return [marker for marker in marked if marker.exists()]
 
 
 def _samples(domain: Domain | None) -> list[Sample]:

@@ -17,8 +17,8 @@ _MOMENT_SECONDS, _SAVING_SECONDS = 10.0, 50.0
 
 
 def ranks_of(spec: JobSpec, stage: Stage) -> int:
-    """Processes that run a stage: no more than its batches have images; one labels images."""
-    return 1 if stage.labeller is not None else min(spec.devices, stage.settings.batch_size)
+    """Processes that run a stage: no more than its batches have images; one where nothing is trained."""
+    return min(spec.devices, stage.settings.batch_size) if stage.trains else 1
 
 
 def wait_for(team: Sequence[BaseProcess], stop: Callable[[], bool]) -> int | None:
