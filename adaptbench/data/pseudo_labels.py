@@ -49,14 +49,18 @@ class Entry:
 
 
 class PseudoLabels:
-    """The pseudo-labels in a stage's folder.
+    """The pseudo-labels in a stage's folder, or its predictions of a stream.
 
     An image counts as labelled when its line is in the table, which is written after the image. So a pass that is
     killed goes on where it was and ends with the same bytes.
+
+    Args:
+        folder: of the stage.
+        kind: what they are, in errors.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, kind: str = "pseudo-label") -> None:
+        self.folder, self._kind = folder, kind
 
     def file(self, name: str) -> Path:
         """The index image of the image called ``name``."""
@@ -107,7 +111,7 @@ class PseudoLabels:
         for name in names:
             if name not in entries:
                 raise DataError(
-                    f"{self.folder / TABLE} does not name the image {name}, whose label is needed. "
+                    f"{self.folder / TABLE} does not name the image {name}, whose {self._kind} is needed. "
                     f"Delete the folder {self.folder} to label all images again."
                 )
             self._require_as_made(entries[name])
@@ -117,12 +121,12 @@ class PseudoLabels:
         width, height = files.index_image_size(path)
         if (width, height) != (entry.width, entry.height):
             raise DataError(
-                f"The pseudo-label {path} has {width}x{height} pixels, but it was made with "
+                f"The {self._kind} {path} has {width}x{height} pixels, but it was made with "
                 f"{entry.width}x{entry.height}. Delete the folder {self.folder} to label all images again."
             )
         if entry.digest and entry != entry.of(path.read_bytes()):
             raise DataError(
-                f"The pseudo-label {path} or its line in {TABLE} was changed after it had been made. Delete the folder "
+                f"The {self._kind} {path} or its line in {TABLE} was changed after it had been made. Delete the folder "
                 f"{self.folder} to label all images again."
             )
 

@@ -149,8 +149,9 @@ def _stream(
     if result.stage.adapts and result.start is not None:
         unadapted = _scorer(context, result.start, stop)
         for split in others:
-            with Progress(context.folder, f"score {split.ref} before the stream"):
+            with Progress(context.folder, f"score {split.ref} before the stream") as progress:
                 (total,) = unadapted.totals(split.dataset, split.samples, [context.label_size])
+                progress.report(len(split.samples), len(split.samples))
             before[str(split.ref)] = _score_of(context, split, total, len(split.samples)).miou
     return Stream(
         predictions=method.predictions if issubclass(method, StreamMethod) else "unadapted",

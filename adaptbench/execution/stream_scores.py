@@ -33,7 +33,7 @@ def streamed_confusion(
         DataError: a prediction is not as it was made, or a label cannot be used.
         InterruptedTrainingError: asked to stop.
     """
-    places, made = stream_places(context), PseudoLabels(entry.folder)
+    places, made = stream_places(context), PseudoLabels(entry.folder, "prediction")
     made.require(place.name for place in places)
     classes = context.task.class_set
     table = label_map(split.dataset.id_space, classes.name)

@@ -18,6 +18,7 @@ MISSING = "–"  # noqa: RUF001 (an en dash, as in printed tables)
 _PROTOCOL_PHRASES: dict[tuple[str, str], str] = {
     ("setting", "uda"): "unsupervised domain adaptation",
     ("setting", "dg"): "domain generalization",
+    ("setting", "tta"): "test-time adaptation: the source is closed, and images come one after the other",
     ("label_size", "native"): "scored at the size of the label files",
     ("label_size", "1280x640"): "labels are resized to 1280x640 of the profile before they are scored",
     ("ignore", "drop"): "ignored pixels are not counted",

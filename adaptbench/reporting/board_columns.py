@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from adaptbench.records import formatting
 from adaptbench.records.record import NetworkInfo, Score
-from adaptbench.reporting import averaged, costs
+from adaptbench.reporting import averaged, costs, streams
 from adaptbench.reporting.board import ACCURACY, MIOU, Board, Row, Statistic, View
 from adaptbench.reporting.columns import (
     NETWORK_PARTS,
@@ -160,6 +160,7 @@ def main_columns(board: Board) -> list[Column[Entry]]:
     """The main table: rank, method, score, seeds, tests if there are any, network, settings, cost, further splits."""
     return [
         *(RANK, METHOD, miou(board), _COUNTED, _INTERVAL, SEEDS, WHY, _TESTED, GAP),
+        *streams.columns(board),
         *(_NETWORK, _PRETRAINING, _SETTINGS),
         *(
             _ITERATIONS,

@@ -12,7 +12,7 @@ from adaptbench.data.taxonomy import CLASS_SETS
 from adaptbench.records import formatting
 from adaptbench.records.documents import Unreadable
 from adaptbench.records.record import Record
-from adaptbench.reporting import averaged, costs
+from adaptbench.reporting import averaged, costs, streams
 from adaptbench.reporting.board import Board, Row, boards
 from adaptbench.reporting.board_columns import (
     METHOD,
@@ -106,7 +106,8 @@ def machine_table(
     lines = [entry for board, result in tested for entry in entries_of_all_views(board, rows(board), result)]
     scores = [score for board in found for record in board.records for score in record.scores]
     classes = list(dict.fromkeys(name for score in scores for name in score.iou))
-    return Table([*machine_columns(classes), *(facts.columns() if facts else [])], lines)
+    of_streams = next((more for board in found if (more := streams.columns(board))), [])
+    return Table([*machine_columns(classes), *of_streams, *(facts.columns() if facts else [])], lines)
 
 
 def data_sentence(board: Board) -> str | None:
@@ -148,7 +149,8 @@ def render_markdown(
     if kinds - {"official"}:
         blocks.append(_PAGE_NOTES["generated" if kinds == {"generated"} else "mixed"])
     for _, group in groupby(found, key=lambda board: board.benchmark):
-        blocks += _benchmark_blocks(list(group), tests or {}, facts, say_data=kinds != {"generated"})
+        say_data = kinds != {"generated"}
+        blocks += _benchmark_blocks(list(group), found, tests or {}, facts, say_data=say_data)
     if found:
         blocks += ["## How to read this page", _LEGEND]
     if unreadable:
@@ -158,7 +160,11 @@ def render_markdown(
 
 
 def _benchmark_blocks(
-    group: Sequence[Board], tests: Significances, facts: Facts | None, say_data: bool
+    group: Sequence[Board],
+    everything: Sequence[Board],
+    tests: Significances,
+    facts: Facts | None,
+    say_data: bool,
 ) -> list[str]:
     first = group[0]
     blocks = [f"## {formatting.markdown(first.benchmark)}", formatting.markdown(first.title)]
@@ -171,11 +177,13 @@ def _benchmark_blocks(
         sentence = data_sentence(board)
         if say_data and sentence and (number == 1 or sentence != data_sentence(first)):
             blocks.append(formatting.markdown(sentence))
-        blocks += _board_blocks(board, tests.get(significance.key(board)), facts)
+        blocks += _board_blocks(board, everything, tests.get(significance.key(board)), facts)
     return blocks
 
 
-def _board_blocks(board: Board, found: Significance | None, facts: Facts | None) -> list[str]:
+def _board_blocks(
+    board: Board, everything: Sequence[Board], found: Significance | None, facts: Facts | None
+) -> list[str]:
     known = CLASS_SETS.get(board.view.class_set)
     classes = known.size if known else f"{len(board.classes)} classes"
     blocks = [
@@ -188,6 +196,7 @@ def _board_blocks(board: Board, found: Significance | None, facts: Facts | None)
         blocks += [main_table(board, board.rows, found).to_markdown()]
         said = significance.sentence(board, found)
         blocks += [formatting.markdown(said)] if said else []
+    blocks += streams.blocks(board, everything)
     blocks += context.blocks(board, facts.controls) if facts else []
     if board.variants:
         blocks += [f"**{VARIANTS_TITLE}**", main_table(board, board.variants).to_markdown()]

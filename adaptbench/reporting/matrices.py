@@ -13,7 +13,7 @@ import numpy.typing as npt
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
 from adaptbench.errors import PluginError, RunStateError, UsageError
-from adaptbench.records.confusion_files import PerImageConfusion, matrices_path
+from adaptbench.records.confusion_files import PerImageConfusion, matrices_path, without_round
 from adaptbench.records.jobspec import load_job
 from adaptbench.records.record import Record, folder_of
 from adaptbench.statistics.tallies import Floats, tally
@@ -59,7 +59,8 @@ def load_tallies(out: Path, records: Sequence[Record], split: str) -> Tallied:
 def cluster_names(out: Path, record: Record, split: str, names: Sequence[str]) -> list[str]:
     """The cluster of every image of ``split``, as its dataset says, also one that ``record`` was run with --plugins.
 
-    An image of a dataset that is not to be found any more stands alone.
+    An image of a dataset that is not to be found any more stands alone. One that comes in several rounds of a stream is
+    in one cluster all the same.
     """
     try:
         named = load_job(folder_of(record, out)).plugins
@@ -69,8 +70,8 @@ def cluster_names(out: Path, record: Record, split: str, names: Sequence[str]) -
     try:
         dataset: type[Dataset] = plugins.load(_registry(extra).find("dataset", split.partition("/")[0]))
     except (UsageError, PluginError):
-        return list(names)
-    return [dataset.cluster(name) for name in names]
+        return list(map(without_round, names))
+    return [dataset.cluster(without_round(name)) for name in names]
 
 
 @lru_cache

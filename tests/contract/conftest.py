@@ -94,7 +94,7 @@ def data_folder(
         if dataset.name in named:
             return Path(pytestconfig.invocation_params.dir, named[dataset.name])
         if dataset.name in SPLITS:
-            counts = dict.fromkeys(SPLITS[dataset.name], 3)
+            counts = dict.fromkeys(SPLITS[dataset.name], 4)  # one of every condition
             return minicity.ensure(WORLD, dataset.name, counts, cache=cache, workers=1)
         for name in dataset.literals["folders"]:
             if (ROOT_OF_REAL_DATA / str(name)).is_dir():

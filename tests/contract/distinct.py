@@ -90,7 +90,7 @@ def _trainings(extra: tuple[Path, ...]) -> Iterator[tuple[str, Stage]]:
             stages = method.stages(settings_of(method))
         except Exception:  # whatever it is: test_methods.py asks for the stages again and shows it
             continue
-        yield from ((f"{name}-{stage.name}", stage) for stage in stages if stage.labeller is None)
+        yield from ((f"{name}-{stage.name}", stage) for stage in stages if stage.trains)
 
 
 def _variants(extra: tuple[Path, ...]) -> Iterator[tuple[str, Chosen]]:

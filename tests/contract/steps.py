@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from adaptbench import networks
+from adaptbench.contracts.benchmark import Setting
 from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import Settings, resolve
@@ -19,7 +20,8 @@ from adaptbench.draws import Draws
 AnyImages = TypeVar("AnyImages", bound=Images)
 #: Half the size of profile mini: crops of 64 pixels, or what else a method asks for.
 _SMALL = replace(profile("mini"), scale=0.125)
-_TASKS = tuple(Task("contract", setting, CITYSCAPES19, _SMALL) for setting in ("uda", "dg"))
+SETTINGS: tuple[Setting, ...] = ("uda", "dg", "tta")
+_TASKS = tuple(Task("contract", setting, CITYSCAPES19, _SMALL) for setting in SETTINGS)
 
 
 def task_of(method: type[Method]) -> Task:

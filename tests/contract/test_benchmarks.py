@@ -12,6 +12,7 @@ from adaptbench.contracts.dataset import Dataset, Split
 from adaptbench.contracts.plugins import Plugin
 from adaptbench.data.taxonomy import class_set, label_map
 from adaptbench.errors import DataError
+from adaptbench.planning import sources
 
 
 def class_of(problem: Plugin) -> type[Benchmark]:
@@ -84,8 +85,24 @@ def test_what_is_scored_beside_is_labelled_unseen_and_counted_once(
 
 def test_the_setting_fits_the_target(problem: Plugin) -> None:
     declared = class_of(problem)
-    assert declared.setting in ("uda", "dg")
-    assert declared.target or declared.setting == "dg"
+    assert declared.setting in ("uda", "dg", "tta")
+    assert bool(declared.target) == (declared.setting == "uda")
+    assert (declared.stream is not None) == (declared.setting == "tta")
+
+
+def test_a_stream_shows_the_conditions_that_its_images_have(
+    problem: Plugin, registry: plugins.Registry, data_folder: Callable[[Plugin], Path]
+) -> None:
+    declared = class_of(problem)
+    if declared.stream is None:
+        return
+    ranked = declared.evaluation[0]
+    plugin = registry.find("dataset", ranked.dataset)
+    samples = sources.stream_samples(
+        plugins.load(plugin)(data_folder(plugin)), ranked.split, declared.stream.conditions, None
+    )
+    assert samples and declared.stream.rounds >= 1
+    assert len(declared.evaluation) > 1, "no split tells what is forgotten"
 
 
 def test_the_ranked_split_exists_on_official_data(problem: Plugin) -> None:

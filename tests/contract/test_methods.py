@@ -9,6 +9,8 @@ from adaptbench.contracts import plugins
 from adaptbench.contracts.method import Method, Stage
 from adaptbench.contracts.plugins import Plugin
 from adaptbench.contracts.settings import Settings, resolve
+from adaptbench.contracts.stream_method import PREFIX, StreamMethod
+from adaptbench.networks.inference import Whole
 
 from .steps import build, settings_of, task_of
 
@@ -65,15 +67,37 @@ def test_stages_are_well_formed(method_class: type[Method], stages: list[Stage])
         assert stage.start is None or 0 <= stage.start < index, f"stage {index} starts from {stage.start}"
         assert stage.labels is None or 0 <= stage.labels < index
         assert stage.labels is None or stages[stage.labels].labeller, f"stage {stage.labels} labels nothing"
-        assert stage.labeller is None or stage.start is not None, f"{stage.name} has no network to label with"
+        assert stage.trains or stage.start is not None, f"{stage.name} has no network to begin with"
+        assert issubclass(stage.method, StreamMethod) or not stage.adapts
         if "oracle" in stage.method.tags:
             assert "oracle" in method_class.tags, (
                 f"{stage.name} trains on target labels: add the tag 'oracle'"
             )
 
 
-def test_the_last_stage_is_a_training(stages: list[Stage]) -> None:
+def test_the_last_stage_is_scored_and_alone_may_adapt(stages: list[Stage]) -> None:
     assert stages[-1].labeller is None, "the last stage is scored, and a labelling stage trains no network"
+    assert all(not stage.adapts for stage in stages[:-1])
+
+
+def test_a_method_that_adapts_says_how(method_class: type[Method], stages: list[Stage]) -> None:
+    adapts = issubclass(method_class, StreamMethod)
+    assert stages[-1].adapts is adapts
+    if not adapts:
+        return
+    assert method_class.predictions in ("before", "after")
+    assert not method_class.uses_target_images and "test-time" in method_class.tags
+    given = method_class.Settings.model_validate({})
+    own = {
+        name.removeprefix(PREFIX) for name in method_class.Settings.model_fields if name.startswith(PREFIX)
+    }
+    assert method_class.Adaptation.model_fields.keys() == own
+    assert method_class.adaptation(given) == method_class.Adaptation.model_validate(
+        {name: getattr(given, PREFIX + name) for name in own}
+    )
+    network = build(stages[0]).scored_network().eval()
+    found = method_class.start(network, method_class.adaptation(stages[-1].settings), Whole())
+    assert found.parts() and found.network().state_dict().keys()
 
 
 def test_a_stage_can_start_from_the_one_it_names(stages: list[Stage]) -> None:

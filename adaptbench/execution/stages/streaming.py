@@ -47,7 +47,7 @@ def adapt(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], ou
         for one in places
     ]
     every = min(profile(context.spec.profile).checkpoint_every, max(1, len(images) // 4))
-    file, kept = entry.folder / "checkpoint.safetensors", PseudoLabels(entry.folder)
+    file, kept = entry.folder / "checkpoint.safetensors", PseudoLabels(entry.folder, "prediction")
     with Progress.of_parent(context.folder, entry.stage.name) as progress:
         run = StreamPass(stream, images, kept, file, every, progress.report, stop)
         run.run()

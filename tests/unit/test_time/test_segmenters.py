@@ -1,18 +1,23 @@
-"""Streams of methods by name."""
+"""Streams of methods, and what they ask of networks."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from adaptbench.contracts.stream_method import StreamMethod
 from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Direct, Whole, segment
-from adaptbench.test_time.segmenters import METHODS, Stream
-from adaptbench.test_time.tent import TentSettings
+from adaptbench.test_time.segmenters import Stream
+from methods.cotta import CoTTA
+from methods.norm_adapt import NormAdapt
+from methods.tent import Tent
 
 IMAGE = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
-SMALL = TentSettings(crop_height=6, crop_width=8, learning_rate=0.1)
+SMALL = {"crop_height": 6, "crop_width": 8, "learning_rate": 0.1}
 
 
 class Network(nn.Module):
@@ -34,32 +39,48 @@ class Network(nn.Module):
         return max(size[0], 4), max(size[1], 4)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_stream_gives_train_ids_and_is_repeatable(name: str) -> None:
-    settings = SMALL if name == "tent" else METHODS[name].settings()
+def stream(method: type[StreamMethod], network: nn.Module, **values: Any) -> Stream:
+    return Stream(method.start(network, method.Adaptation(**values), Whole()))
+
+
+@pytest.mark.parametrize(("method", "values"), [(Tent, SMALL), (NormAdapt, {}), (CoTTA, {})])
+def test_a_stream_gives_train_ids_and_is_repeatable(
+    method: type[StreamMethod], values: dict[str, Any]
+) -> None:
     found = []
     for _ in range(2):
-        stream = Stream(name, settings, Network().eval(), Whole())
-        found.append([stream.segment(image, (5, 7)) for image in (IMAGE, IMAGE.flip(3))])
-    assert found[0][0].shape == (5, 7)
-    assert found[0][0].dtype == torch.uint8
-    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+        made = stream(method, Network().eval(), **values)
+        found.append([made.segment(image, (5, 7)) for image in (IMAGE, IMAGE.flip(3))])
+    assert found[0][0].train_ids.shape == (5, 7)
+    assert found[0][0].train_ids.dtype == torch.uint8
+    assert all(torch.equal(one.train_ids, other.train_ids) for one, other in zip(*found, strict=True))
+    assert (found[0][0].loss is None) is (method is NormAdapt)
 
 
 def test_an_average_of_which_nothing_trains_learns_all_the_same() -> None:
     network = Network().eval().requires_grad_(False)
     before = [value.clone() for value in network.parameters()]
-    Stream("cotta", METHODS["cotta"].settings(learning_rate=0.1), network, Whole()).segment(IMAGE, (8, 12))
+    stream(CoTTA, network, learning_rate=0.1).segment(IMAGE, (8, 12))
     assert not all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
 
 
 def test_what_is_too_small_to_train_on_is_an_error() -> None:
-    tiny = SMALL.model_copy(update={"crop_height": 2})
     with pytest.raises(UsageError, match=r"on 2x8 pixels .* takes 4x8 or more"):
-        Stream("tent", tiny, Network(), Whole())
-    cotta = Stream("cotta", METHODS["cotta"].settings(), Network(), Whole())
+        stream(Tent, Network(), **{**SMALL, "crop_height": 2})
     with pytest.raises(UsageError, match="takes 4x12 or more"):
-        cotta.segment(IMAGE[:, :, :3], (8, 12))
+        stream(CoTTA, Network()).segment(IMAGE[:, :, :3], (8, 12))
+
+
+def test_what_does_not_go_together_is_found_before_anything_is_trained() -> None:
+    crops = Tent.Adaptation(**SMALL)
+    Tent.require_fitting(Network(), crops, (6, 8))
+    with pytest.raises(UsageError, match=r"crops of 6x8 .* images of 6x7. Set a smaller adapt_crop_height"):
+        Tent.require_fitting(Network(), crops, (6, 7))
+    with pytest.raises(UsageError, match="takes 4x12 or more"):
+        CoTTA.require_fitting(Network(), CoTTA.Adaptation(), (3, 12))
+    for method, values in ((Tent, crops), (NormAdapt, NormAdapt.Adaptation())):
+        with pytest.raises(UsageError, match="no BatchNorm2d"):
+            method.require_fitting(nn.Sequential(nn.Conv2d(3, 4, 1)), values, (8, 12))
 
 
 def test_logits_are_resized_directly_for_network_files() -> None:
