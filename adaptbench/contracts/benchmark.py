@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+from adaptbench.contracts.profiles import Profile
 from adaptbench.contracts.profiles import Provenance as Provenance
 
 Setting = Literal["uda", "dg", "tta"]
@@ -128,6 +129,14 @@ class Benchmark:
         """
         refs = cls.evaluation
         return [str(ref) for ref in refs if not ref.generated_only or ref.dataset in official]
+
+    @classmethod
+    def stream_ranking(cls, profile: Profile) -> dict[str, Any]:
+        """What of a stream must be equal: conditions in their order, and how often they come; nothing without one."""
+        if cls.stream is None:
+            return {}
+        order = {"conditions": list(cls.stream.conditions), "rounds": profile.rounds(cls.stream.rounds)}
+        return {"stream": order}
 
     @classmethod
     def beside(cls) -> list[SplitRef]:

@@ -9,10 +9,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from adaptbench.contracts import folder_dataset
-from adaptbench.contracts.benchmark import Benchmark, Setting, SplitRef
+from adaptbench.contracts.benchmark import Benchmark, Setting, SplitRef, StreamOrder
 from adaptbench.contracts.profiles import Provenance
+from adaptbench.data.units import later
 from adaptbench.errors import UsageError
 from adaptbench.storage import yaml_file
+
+
+class StreamFile(BaseModel):
+    """How the images of a stream come; see `adaptbench.contracts.benchmark.StreamOrder`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    conditions: list[str] = []
+    rounds: int = Field(1, ge=1)
 
 
 class BenchmarkFile(BaseModel):
@@ -35,6 +45,7 @@ class BenchmarkFile(BaseModel):
     also: list[str] = []
     datasets: list[Path] = []
     data: dict[str, Provenance] = {}
+    stream: StreamFile | None = later(None)
 
 
 def kind(path: Path) -> str:
@@ -83,7 +94,7 @@ def load(path: Path) -> type[Any]:
 def _benchmark_class(path: Path) -> type[Benchmark]:
     stated = yaml_file.validated(BenchmarkFile, path)
     if (stated.setting == "uda") != bool(stated.target):
-        raise yaml_file.wrong(path, ["setting"], "'uda' needs a target, and 'dg' has none.")
+        raise yaml_file.wrong(path, ["setting"], "'uda' needs a target, and the others have none.")
     own = {folder_dataset.read(file).dataset: "official" for file in companions(path)}
     digest = hashlib.sha256(stated.model_dump_json(exclude={"title", "datasets"}).encode()).hexdigest()
     attributes = {
@@ -95,9 +106,14 @@ def _benchmark_class(path: Path) -> type[Benchmark]:
         "setting": stated.setting,
         "class_set": stated.class_set,
         "provenance": {**own, **stated.data},
+        "stream": _stream(stated.stream),
         **{key: _refs(path, key, getattr(stated, key)) for key in ("source", "target", "evaluation", "also")},
     }
     return type(stated.benchmark.title().replace("_", ""), (Benchmark,), attributes)
+
+
+def _stream(stated: StreamFile | None) -> StreamOrder | None:
+    return None if stated is None else StreamOrder(tuple(stated.conditions), stated.rounds)
 
 
 def _refs(path: Path, key: str, texts: list[str]) -> tuple[SplitRef, ...]:

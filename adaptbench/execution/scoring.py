@@ -25,13 +25,14 @@ from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import Progress
 from adaptbench.execution.stages.streaming import adapted_network
 from adaptbench.execution.stages.weights import trained_method
-from adaptbench.execution.stream_scores import parts, repeated, streamed_confusion
+from adaptbench.execution.stream_scores import repeated, streamed_confusion
 from adaptbench.records import checkout
 from adaptbench.records.compilation import Compilation, joined
 from adaptbench.records.confusion_files import Matrix, PerImageConfusion, matrices_file
 from adaptbench.records.jobspec import JobSpec, predictions_folder
 from adaptbench.records.pseudo_labels import summarise
 from adaptbench.records.record import Cost, NetworkInfo, Record, Score, ShownSize, Snapshot, Stream
+from adaptbench.records.stream_parts import stream_parts
 from adaptbench.storage import sealed_json
 from adaptbench.storage.atomic import write_bytes
 from adaptbench.training import checkpoint
@@ -155,7 +156,7 @@ def _stream(
             before[str(split.ref)] = _score_of(context, split, total, len(split.samples)).miou
     return Stream(
         predictions=method.predictions if issubclass(method, StreamMethod) else "unadapted",
-        parts=parts(context, found),
+        parts=stream_parts(found, context.spec.ranking, len(context.task.class_set)),
         before=before,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.progress import Progress
 from adaptbench.records.average import Average
 from adaptbench.records.confusion_files import PerImageConfusion
-from adaptbench.records.record import StreamPart
 
 
 def streamed_confusion(
@@ -58,19 +56,6 @@ def repeated(context: JobContext, found: PerImageConfusion) -> PerImageConfusion
     void = None if found.void is None else found.void[order]
     names, tags = tuple(place.name for place in places), tuple(_tags(place) for place in places)
     return PerImageConfusion(names, found.matrices[order], tags, void)
-
-
-def parts(context: JobContext, found: PerImageConfusion) -> list[StreamPart]:
-    """The mean IoU of every condition in every round, in the order of the stream."""
-    average, classes = Average.of(context.spec.ranking), len(context.task.class_set)
-    whole = []
-    numbered = enumerate(stream_places(context))
-    for (number, condition), group in groupby(numbered, key=lambda one: one[1].place[:2]):
-        of_part = [index for index, _ in group]
-        miou = average.miou(found.matrices[of_part].sum(axis=0, dtype=np.int64), classes)
-        value = None if np.isnan(miou) else 100 * miou
-        whole.append(StreamPart(round=number + 1, condition=condition, images=len(of_part), miou=value))
-    return whole
 
 
 def curve(context: JobContext, losses: Path | None, found: PerImageConfusion) -> str:

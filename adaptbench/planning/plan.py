@@ -388,20 +388,12 @@ def _ranking(
         "head_width": len(class_set(classes)),
         "profile": chosen.name,
         "splits": benchmark.splits_in_hashes(_official(data)),
-        **stream_ranking(benchmark, chosen),
+        **benchmark.stream_ranking(chosen),
         **asdict(protocols.rules_of(request.protocol, benchmark, request.checkpoint)),
         **({} if request.protocol == protocols.DEFAULT else {"protocol": request.protocol}),
         "data": {name: source.identity() for name, source in sorted(data.items())},
         "limit": request.limit,
     }
-
-
-def stream_ranking(benchmark: type[Benchmark], chosen: Profile) -> dict[str, Any]:
-    """What of a stream must be equal: its conditions in their order, and how often they come; nothing without one."""
-    order = benchmark.stream
-    if order is None:
-        return {}
-    return {"stream": {"conditions": list(order.conditions), "rounds": chosen.rounds(order.rounds)}}
 
 
 def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:

@@ -187,7 +187,7 @@ def _board_blocks(
     known = CLASS_SETS.get(board.view.class_set)
     classes = known.size if known else f"{len(board.classes)} classes"
     blocks = [
-        f"Scored on {board.images} images of {formatting.markdown(board.view.split)} in "
+        f"Scored on {streams.images(board)} of {formatting.markdown(board.view.split)} in "
         f"{classes} ({formatting.markdown(board.view.class_set)}). "
         f"Protocol `{board.ranking_hash[:8]}`: {formatting.markdown(board.protocol)}.",
         formatting.markdown(averaged.sentence(board)),

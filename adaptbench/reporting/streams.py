@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from adaptbench.records import formatting
-from adaptbench.records.record import Record
+from adaptbench.records.record import Record, StreamPart
 from adaptbench.reporting.board import MIOU, Board, Row, View
 from adaptbench.reporting.columns import Column, column, mean_and_std, number
 from adaptbench.reporting.standing import gap
@@ -17,9 +17,9 @@ from adaptbench.reporting.table import Table
 
 CURVE_TITLE = "The stream: mean IoU of every condition in every round"
 CURVE_NOTE = (
-    "Every prediction counts as it is made. `predicted` says whether that is before or after the network has changed by "
-    "the image; `forgotten` is the mean IoU that a split of the source lost over the stream, in points; the further "
-    "splits are scored with the network after it."
+    "Every prediction counts as it is made; `predicted` says whether before or after the network has changed by the "
+    "image. `forgotten` is the mean IoU that the first further split lost over the stream, in points; further "
+    "splits are scored with the network after the stream."
 )
 CONTEXT_TITLE = "Context: rows of other boards on the same images"
 CONTEXT_NOTE = (
@@ -31,6 +31,13 @@ CONTEXT_NOTE = (
 def is_stream(board: Board) -> bool:
     """Whether it is a board of test-time adaptation."""
     return any(record.stream is not None for record in board.records)
+
+
+def images(board: Board) -> str:
+    """How many images the ranked score is of; of a stream, in how many rounds they came."""
+    rounds = max((part.round for record in board.records for part in _parts(record)), default=1)
+    each = f"{board.images // rounds} images"
+    return each if rounds == 1 else f"{each}, in each of {rounds} rounds,"
 
 
 def predicted(row: Row) -> str | None:
@@ -115,7 +122,7 @@ def _round(which: int) -> Column[CurveLine]:
 
 
 def _curve(row: Row) -> Iterator[CurveLine]:
-    parts = [part for record in row.records if record.stream is not None for part in record.stream.parts]
+    parts = [part for record in row.records for part in _parts(record)]
     for condition in dict.fromkeys(part.condition for part in parts):
         found: dict[int, list[float]] = {}
         for part in parts:
@@ -153,12 +160,16 @@ def context_lines(board: Board, everything: Iterable[Board]) -> list[ContextLine
 def _same_images(board: Board, row: Row) -> bool:
     """Whether a row saw the images of one round: of the same profile, world and number."""
     mine, theirs = board.all_rows[0].first, row.first
-    rounds = max(part.round for part in mine.stream.parts) if mine.stream else 1
+    rounds = max(part.round for part in _parts(mine))
     score = next(score for score in theirs.scores if (score.class_set, score.split) == board.view)
     dataset = board.view.split.partition("/")[0]
     worlds = [_world(record.data.get(dataset, {})) for record in (mine, theirs)]
     same = worlds[0] == worlds[1] and mine.profile == theirs.profile
     return same and score.images * rounds == board.images
+
+
+def _parts(record: Record) -> Sequence[StreamPart]:
+    return record.stream.parts if record.stream is not None else ()
 
 
 def _world(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from adaptbench.evaluation.metrics import score as rescore
 from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import Record, Score
+from adaptbench.records.stream_parts import stream_parts
 from adaptbench.submissions import claims
 from adaptbench.submissions.pack import Contribution
 
@@ -112,6 +113,7 @@ def _protocol(found: Contribution, known: Known) -> Iterator[str]:
         "ignore": rules.ignore,
         "absent_classes": rules.absent_classes,
         "data": {name: record.data.get(name) for name in benchmark.datasets()},
+        **benchmark.stream_ranking(profile(record.profile)),
     }
     for key, value in declared.items():
         if ranking.get(key) != value:
@@ -183,6 +185,8 @@ def _images(found: Contribution, known: Known) -> Iterator[str]:
         if len(matrices.names) != score.images:
             yield f"{score.split}: {score.images} images were scored, there are matrices of {len(matrices.names)}"
         full = _full_count(score, known)
+        if full is not None and score is found.record.scores[0]:
+            full *= found.record.ranking.get("stream", {}).get("rounds", 1)
         if full is not None and full != score.images:
             yield f"{score.split}: {score.images} images were scored, the split has {full}"
         if score.split in known.same_board and not _same(matrices, known.same_board[score.split]):
@@ -208,6 +212,36 @@ def _scores(found: Contribution, known: Known) -> Iterator[str]:
             )  # false for NaN
             if not same:
                 yield f"{stated.split}: {name} is {_shown(said)} in the record and {_shown(is_)} from the matrices"
+
+
+def _streams(found: Contribution, known: Known) -> Iterator[str]:
+    """What is said of a stream is what its matrices give, and how its method says that it predicts."""
+    from adaptbench.contracts.stream_method import StreamMethod  # which imports torch
+
+    record, method = found.record, _method(found.record, known)
+    if (record.stream is None) != ("stream" not in record.ranking):
+        yield "it tells of a stream, and its protocol has none, or the other way round"
+    if record.stream is None or "stream" not in record.ranking:
+        return
+    said = method.predictions if issubclass(method, StreamMethod) else "unadapted"
+    if record.stream.predictions != said:
+        yield f"its predictions are {record.stream.predictions!r}, those of {record.method} are {said!r}"
+    first = record.scores[0]
+    again = stream_parts(found.matrices[first.split], record.ranking, len(class_set(first.class_set)))
+    if [part.model_copy(update={"miou": None}) for part in again] != [
+        part.model_copy(update={"miou": None}) for part in record.stream.parts
+    ]:
+        yield "the conditions and rounds of its stream are not those of its matrices"
+        return
+    for part, stated in zip(again, record.stream.parts, strict=True):
+        same = part.miou == stated.miou or (
+            part.miou is not None and stated.miou is not None and abs(part.miou - stated.miou) <= TOLERANCE
+        )
+        if not same:
+            yield (
+                f"round {part.round}, {part.condition}: mIoU is {_shown(stated.miou)} in the record and "
+                f"{_shown(part.miou)} from the matrices"
+            )
 
 
 def _claims(found: Contribution, known: Known) -> Iterator[str]:
@@ -239,7 +273,7 @@ _GROUPS: tuple[dict[str, Callable[[Contribution, Known], Iterator[str]]], ...] =
     {"smoke run": _finished, "plug-ins": _plugins},
     {"protocol": _protocol, "identity": _identity, "splits": _splits, "claims": _claims},
     {"images": _images},
-    {"scores": _scores, "duplicate": _duplicates},
+    {"scores": _scores, "stream": _streams, "duplicate": _duplicates},
 )
 
 
