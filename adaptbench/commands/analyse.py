@@ -156,10 +156,12 @@ class Looker:
         return Opened(record, context, split, split.samples[: self.command.limit])
 
     def _scored(self, record: Record) -> Iterator[tuple[Opened, Scorer]]:
-        """The scored network of a run; nothing, and a word to the user, where its weights are gone."""
+        """The scored network of a run; nothing, and a word to the user, where it has none, or its weights are gone."""
         opened = self._open(record)
         entry, name = plan_stages(opened.context)[-1], f"{record.method}, seed {record.seed}"
-        if self._has_weights(entry, name):
+        if entry.stage.adapts:
+            self.tell(f"{name}: left out, its network changed with every image of its stream.", "yellow")
+        elif self._has_weights(entry, name):
             yield opened, self._scorer(opened, entry, name)
 
     def _has_weights(self, entry: PlannedStage, name: str) -> bool:

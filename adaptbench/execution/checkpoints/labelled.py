@@ -79,12 +79,14 @@ def all_splits(
 ) -> dict[SplitRef, Provenance]:
     """Every split with public labels that ``class_set`` can express, those that most benchmarks score first.
 
-    In generated worlds only those that benchmarks score: the others could be made in any number.
+    In generated worlds only those that benchmarks score: the others could be made in any number. What streams is left
+    out there, since other benchmarks train on its images.
     """
     scored: Counter[str] = Counter()
     for name in registry.names("benchmark"):
         benchmark = _benchmark(registry, name)
-        scored.update(str(ref) for ref in (*benchmark.evaluation, *benchmark.also))
+        fixed = benchmark.evaluation if benchmark.stream is None else benchmark.evaluation[1:]
+        scored.update(str(ref) for ref in (*fixed, *benchmark.also))
     refs = [
         SplitRef(name, split)
         for name in registry.names("dataset")

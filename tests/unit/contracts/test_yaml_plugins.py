@@ -299,6 +299,17 @@ def test_mistakes_name_file_line_and_key(stated: str, mistake: str, message: str
             r"line 7, key 'evaluation\.0': polyps/train is a source, whose labels",
         ),
         ("[polyps/val]", "[polyps/val]\nsetting: dga", r"line 8, key 'setting': .*found 'dga'"),
+        ("target: [polyps/target]\n", "setting: tta\n", r"key 'setting': 'tta' needs a stream"),
+        (
+            "target: [polyps/target]\n",
+            "setting: tta\nstream: {rounds: 0}\n",
+            r"line 7, key 'stream\.rounds': .*greater than or equal to 1",
+        ),
+        (
+            "target: [polyps/target]\n",
+            "setting: tta\nstream: {conditions: [fog, fog]}\n",
+            r"line 7, key 'stream\.conditions': a condition is stated twice",
+        ),
     ],
 )
 def test_mistakes_in_a_benchmark(
@@ -401,3 +412,13 @@ def test_a_name_that_is_no_utf8_is_refused(polyps: Path) -> None:
         DataError, match=r"clinic_a/by\\udcffte.jpg' is no UTF-8. Rename the file and its label"
     ):
         opened(polyps / "polyps.yaml").samples("train")
+
+
+def test_a_stream_in_a_file(polyps: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a_to_b.yaml"
+    stream = "setting: tta\nstream: {rounds: 2}\n"
+    file.write_text(PROBLEM.replace("target: [polyps/target]\n", stream))
+    request: dict[str, Any] = {"plugins": (file,), "out": tmp_path, "device": "cpu", "profile": "mini"}
+    (job,) = make_plan(Request(("source_only",), ("polyps_a_to_b",), **request)).jobs
+    assert job.spec.ranking["setting"] == "tta"
+    assert job.spec.ranking["stream"] == {"conditions": [], "rounds": 2}

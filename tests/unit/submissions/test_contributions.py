@@ -25,10 +25,11 @@ from adaptbench.errors import RunStateError
 from adaptbench.evaluation.metrics import score
 from adaptbench.planning.plan import make_plan
 from adaptbench.planning.request import Request
-from adaptbench.records.confusion_files import PerImageConfusion
+from adaptbench.records.confusion_files import PerImageConfusion, in_round
 from adaptbench.records.found import find_records
 from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import Record, load_record, save_record
+from adaptbench.records.stream_parts import stream_parts
 from adaptbench.reporting.board import boards
 from adaptbench.reporting.figures.gallery import draw_all
 from adaptbench.submissions import merging
@@ -44,12 +45,12 @@ def run(record: Maker, tmp_path: Path) -> Path:
     return finished_run(record, tmp_path)
 
 
-def finished_run(record: Maker, tmp_path: Path, seed: int = 0) -> Path:
+def finished_run(record: Maker, tmp_path: Path, seed: int = 0, benchmark: str = "gta5_to_cityscapes") -> Path:
     """The folder of a finished run as this version of the package makes it, with the hashes of its plan.
 
     Runs of two seeds were scored on other labels.
     """
-    request = Request(methods=("source_only",), seeds=(seed,), out=tmp_path / "theirs", device="cpu")
+    request = Request(("source_only",), (benchmark,), (seed,), out=tmp_path / "theirs", device="cpu")
     (planned,) = make_plan(request).jobs
     spec = planned.spec
     rng = np.random.default_rng(seed)
@@ -293,3 +294,71 @@ def test_no_room_to_unpack(run: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         RunStateError, match=r"record\.json: No space left .* needed, .*another folder with TMPDIR\."
     ):
         read_zip(path)
+
+
+@pytest.fixture
+def streamed(record: Maker, tmp_path: Path) -> Path:
+    """A run of the unadapted network on a stream of two images per condition."""
+    run = finished_run(record, tmp_path, benchmark="cityscapes_to_acdc_stream")
+    found, rng = load_record(run / "record.json"), np.random.default_rng(0)
+    order = found.ranking["stream"]
+    tags = [
+        {"condition": condition, "round": str(number + 1)}
+        for number in range(order["rounds"])
+        for condition in order["conditions"]
+        for _ in range(2)
+    ]
+    matrices = {in_round(f"image {i}", i): rng.integers(1, 50, (19, 19)) for i in range(len(tags))}
+    kept = PerImageConfusion.collect(matrices, tags)
+    kept.save(run / "confusion" / "acdc-train.npz")
+    ranked = score(kept.total(), CITYSCAPES19, split="acdc/train", provenance="generated", images=len(tags))
+    benchmark: Any = plugins.load(REGISTRY.find("benchmark", "cityscapes_to_acdc_stream"))
+    changed(
+        run,
+        benchmark="minicity/cityscapes_to_acdc_stream",
+        benchmark_title=benchmark.title,
+        setting="tta",
+        scores=[ranked.model_dump(), *(one.model_dump() for one in found.scores[1:])],
+        stream={
+            "predictions": "unadapted",
+            "parts": [part.model_dump() for part in stream_parts(kept, found.ranking, 19)],
+            "before": {},
+        },
+    )
+    return run
+
+
+def test_a_stream_is_merged(streamed: Path, tmp_path: Path) -> None:
+    path = pack(streamed, tmp_path / "zips")
+    assert main(["merge", str(path), "--out", str(tmp_path / "ours")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda stream: stream["parts"][3].update(miou=99.0), "round 1, snow: mIoU is 99.0000 in the record"),
+        (lambda stream: stream["parts"].pop(), "conditions and rounds of its stream are not those"),
+        (lambda stream: stream.update(predictions="after"), "its predictions are 'after'"),
+        (lambda stream: None, "its protocol has none, or the other way round"),
+    ],
+)
+def test_a_stream_is_what_its_matrices_give(
+    change: Callable[[Any], Any],
+    message: str,
+    streamed: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stream = json.loads((streamed / "record.json").read_text())["stream"]
+    change(stream)
+    changed(streamed, stream=None if "other way" in message else stream)
+    assert message in " ".join(rejected(streamed, tmp_path, capsys).split())
+
+
+def test_fewer_rounds_are_another_protocol(
+    streamed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranking = load_record(streamed / "record.json").ranking
+    ranking["stream"]["rounds"] = 1
+    changed(streamed, ranking=ranking, ranking_hash=content_hash(ranking))
+    assert "stream of the protocol is" in " ".join(rejected(streamed, tmp_path, capsys).split())
