@@ -16,7 +16,7 @@ from adaptbench.reporting.standing import gap
 from adaptbench.reporting.table import Table
 
 CURVE_TITLE = "The stream: mean IoU of every condition in every round"
-CURVE_NOTE = (
+NOTE = (
     "Every prediction counts as it is made; `predicted` says whether before or after the network has changed by the "
     "image. `forgotten` is the mean IoU that the first further split lost over the stream, in points; further "
     "splits are scored with the network after the stream."
@@ -195,11 +195,12 @@ def context_table(board: Board, lines: Sequence[ContextLine]) -> Table[ContextLi
 
 
 def blocks(board: Board, everything: Iterable[Board]) -> list[str]:
-    """Curve and context under their titles, in markdown; nothing for other boards."""
+    """What the columns say, curve and context under their titles, in markdown; nothing for other boards."""
     if not is_stream(board) or not board.finished:
         return []
-    found = [f"**{CURVE_TITLE} ({formatting.markdown(str(board.view))})**", curve_table(board).to_markdown()]
-    found.append(CURVE_NOTE)
+    title, found = f"**{CURVE_TITLE} ({formatting.markdown(str(board.view))})**", [NOTE]
+    if any(len(_parts(record)) > 1 for record in board.records):  # else it is the score itself
+        found += [title, curve_table(board).to_markdown()]
     lines = context_lines(board, everything)
     if lines:
         found += [f"**{CONTEXT_TITLE}**", context_table(board, lines).to_markdown(), CONTEXT_NOTE]

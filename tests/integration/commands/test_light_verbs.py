@@ -18,8 +18,10 @@ from adaptbench.contracts.stand_ins import HEAVY
 
 #: Exit status, output and errors by command line.
 Answers = dict[str, list[Any]]
-_METHODS = len(plugins.discover().names("method"))
-_ALL = f"{_METHODS} of {_METHODS} jobs to run"
+_METHODS = plugins.discover().plugins["method"].values()
+#: Methods that adapt to a stream are skipped where there is none.
+_FITTING = [method for method in _METHODS if "test-time" not in method.literals.get("tags", ())]
+_ALL = f"{len(_FITTING)} of {len(_METHODS)} jobs to run"
 #: Arguments, exit status, and what the verb says, in an empty folder.
 VERBS = [
     ("--help", 0, "usage:"),

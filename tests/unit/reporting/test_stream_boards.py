@@ -154,3 +154,9 @@ def test_an_image_in_several_rounds_is_one_cluster(records: list[Record], tmp_pa
     names = ["GOPR1_frame_1 (round 1)", "GOPR1_frame_2 (round 1)", "GOPR1_frame_1 (round 2)"]
     assert set(cluster_names(tmp_path, records[0], RANKED, names)) == {"GOPR1"}
     assert cluster_names(tmp_path, records[0], "gone/val", ["a (round 1)", "a (round 2)"]) == ["a", "a"]
+
+
+def test_a_single_round_of_one_condition_is_the_score_itself(records: list[Record]) -> None:
+    assert records[0].stream is not None
+    once = records[0].stream.model_copy(update={"parts": records[0].stream.parts[:1]})
+    assert streams.CURVE_TITLE not in render_markdown([records[0].model_copy(update={"stream": once})])

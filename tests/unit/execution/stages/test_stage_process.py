@@ -18,7 +18,7 @@ from adaptbench.execution.stages.planned import PlannedStage
 from adaptbench.execution.stages.sealing import Outside
 
 Train = Callable[..., None]
-STAGE = SimpleNamespace(labeller=None, settings=SimpleNamespace(batch_size=2))
+STAGE = SimpleNamespace(trains=True, settings=SimpleNamespace(batch_size=2))
 
 
 def _place(folder: Path) -> Any:
