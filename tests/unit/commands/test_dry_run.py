@@ -107,10 +107,10 @@ def test_what_comes_from_the_committed_board_is_marked() -> None:
     costs: Costs = {first.folder: replace(HOUR, elsewhere=True), second.folder: HOUR}
     assert _cost([first, second], costs) == ("2h 00m 00s*", "700 MiB*")
     basis = summary([first, second], costs, 1, OUT)[1]
-    assert "1 of them, marked *, from the committed board, on another machine" in basis
+    assert "1 of them, marked *, from a committed board, on another machine" in basis
     alone = summary([first, second], {first.folder: costs[first.folder]}, 1, OUT)[1]
     assert alone.startswith(
-        "Estimates*: from the committed board, on another machine; no finished run in nowhere"
+        "Estimates*: from a committed board, on another machine; no finished run in nowhere"
     )
 
 
