@@ -27,11 +27,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from mmengine.hooks import Hook
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from typing_extensions import TypeVar
 
@@ -181,6 +181,15 @@ class DAFormerDG(Method[S]):
         base_styles: int = later(
             0, ge=0, description="base styles; 0 = as many as the first stage has channels"
         )
+
+        @model_validator(mode="after")
+        def _styles_need_training(self) -> Self:
+            if self.style_hallucination and self.adapter == "frozen":
+                raise ValueError(
+                    "style_hallucination restyles features of an encoder in training, and adapter=frozen keeps it as "
+                    "in a test; set style_hallucination=false"
+                )
+            return self
 
     published: ClassVar[PublishedSettings] = {("gta5_dg", "daformer-mit_b5"): {}}
     resources: ClassVar[Resources] = Resources(memory=24)

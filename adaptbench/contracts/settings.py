@@ -201,7 +201,9 @@ def _validate(schema: type[AnySettings], values: Mapping[str, Any], where: str) 
 def _explained(schema: type[BaseModel], error: ValidationError, where: str) -> str:
     """What is wrong with the first wrong value, and what its setting is for."""
     first = error.errors()[0]
-    key = str(first["loc"][0]) if first["loc"] else ""
+    if not first["loc"]:  # values that do not go together
+        return f"{where}: {first['msg'].removeprefix('Value error, ')}."
+    key = str(first["loc"][0])
     info = schema.model_fields.get(key)
     meaning = f" ({info.description})" if info is not None and info.description else ""
     return f"{where} {key}={first['input']!r}: {key}{meaning} {first['msg'].removeprefix('Input ')}."

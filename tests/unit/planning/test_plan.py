@@ -425,6 +425,13 @@ def test_an_adapter_that_the_encoder_cannot_have_is_refused(
         plan(networks=(network,), settings=settings)
 
 
+def test_styles_of_a_frozen_encoder_are_refused() -> None:
+    wanted = {"methods": ("daformer_dg",), "benchmarks": ("gta5_dg",), "networks": ("daformer-mini",)}
+    with pytest.raises(UsageError, match=r"daformer_dg: .*set style_hallucination=false\.$"):
+        plan(**wanted, settings=("adapter=frozen",))
+    plan(**wanted, settings=("adapter=frozen", "style_hallucination=false"))
+
+
 def test_stages_before_the_last_one_are_asked_too() -> None:
     with pytest.raises(UsageError, match="source_only: deeplabv2-mini: adapter=lora"):
         plan(methods=("few_label_8",), networks=("deeplabv2-mini",), settings=("adapter=lora",))
