@@ -169,6 +169,8 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays in a file, none of which is unpickled, if all of them have a bearable size."""
     require_plain(path, _LARGEST)
     with np.load(path, allow_pickle=False) as packed:
+        if any(info.comment for info in packed.zip.infolist()):  # which hides the entries behind it
+            raise ValueError("its list of arrays was changed after it had been written")
         size = sum(info.file_size for info in packed.zip.infolist())
         if size > _LARGEST:
             raise ValueError(f"unpacked it has {size:,} bytes, and at most {_LARGEST:,} are read")

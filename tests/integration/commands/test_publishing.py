@@ -63,7 +63,7 @@ def seeds(path: Path) -> list[str]:
 
 def test_boards_and_runs_are_written(record: Maker, tmp_path: Path) -> None:
     runs = seeds_of(record, "dacs", 50.0, 3)
-    published([*runs, record("fada", smoke=True)], tmp_path)
+    published([*runs, record("fada", smoke=True), record("fada", profile="paper")], tmp_path)
     folder = tmp_path / "results" / "minicity"
     assert seeds(folder / "leaderboard.csv") == ["0 1 2"]
     assert {read_zip(path).record.job_hash for path in (folder / "runs").iterdir()} == {

@@ -71,6 +71,19 @@ def test_damaged_matrices_are_an_error_or_what_was_written(out: Path, data: st.D
         np.testing.assert_array_equal(found.matrices, MATRICES.matrices)
 
 
+def test_arrays_that_are_hidden_in_a_comment_are_missed(out: Path) -> None:
+    """A byte of the list of arrays makes the last two of them, tags and digest, the comment of the one before."""
+    path = out / "hidden.npz"
+    MATRICES.save(path)
+    written = bytearray(path.read_bytes())
+    entries = [at for at in range(len(written)) if written.startswith(b"PK\x01\x02", at)]
+    end = written.index(b"PK\x05\x06")
+    written[entries[1] + 32] = end - entries[2]  # the length of its comment
+    path.write_bytes(written)
+    with pytest.raises(RunStateError, match="list of arrays was changed"):
+        PerImageConfusion.load(path)
+
+
 @fuzzed
 @given(document=mutated(PLAIN))
 def test_reports_take_any_record(tmp_path_factory: pytest.TempPathFactory, out: Path, document: Any) -> None:

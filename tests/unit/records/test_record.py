@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from adaptbench.errors import RunStateError
-from adaptbench.records.found import find_records, in_order, publishable, scan_records
+from adaptbench.records.found import find_records, in_order, scan_records
 from adaptbench.records.record import SCHEMA_VERSION, Record, load_record, save_record
 
 Maker = Callable[..., Record]
@@ -109,11 +109,6 @@ def test_a_job_found_twice_counts_once(record: Maker) -> None:
     slower = first.model_copy(update={"cost": first.cost.model_copy(update={"training_seconds": 999.0})})
     assert len(in_order([first, slower])) == 1
     assert in_order([first, slower]) == in_order([slower, first])
-
-
-def test_only_finished_mini_runs_are_published(record: Maker) -> None:
-    kept = record()
-    assert publishable([kept, record(seed=1, smoke=True), record(seed=2, profile="paper")]) == [kept]
 
 
 def test_importing_loads_nothing_heavy() -> None:
