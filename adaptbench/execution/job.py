@@ -1,9 +1,7 @@
 """One job, in its own process: stages, then evaluation, then the record.
 
-``python -m adaptbench.execution.job FOLDER [PARENT [TURN]]`` runs the job described in ``FOLDER/job.json``, ends when
-the process PARENT does, and takes over its claim TURN to the job. Each stage is trained
-by a forked child that is sealed off from target labels (see `adaptbench.data.firewall`); this process waits for it and
-only then opens labels to score the result.
+`python -m adaptbench.execution` starts it. Each stage is trained by a forked child that is sealed off from
+target labels (see `adaptbench.data.firewall`); this process waits for it and only then opens labels to score.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from adaptbench.contracts.keeping import KEEP_ALL
 from adaptbench.errors import InterruptedTrainingError, RunStateError
 from adaptbench.execution import scoring, stream_scores
 from adaptbench.execution.job_context import JobContext, open_job_context
-from adaptbench.execution.launch import processes
+from adaptbench.execution.launch import freed_memory, processes
 from adaptbench.execution.launch.endings import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -99,7 +97,7 @@ def _guarded(folder: Path, stop: Callable[[], bool], claim: Claim) -> int:
 def _run(folder: Path, stop: Callable[[], bool], claim: Claim) -> None:
     spec = jobspec.load_job(folder)
     processes.fix_threads(spec.threads)
-    processes.keep_freed_memory()
+    freed_memory.keep()
     say(f"{spec.method} on {spec.board}, seed {spec.seed}: begins")
     context = open_job_context(spec, folder)
     results = run_all(context, stop)
@@ -141,9 +139,3 @@ def _join_metrics(context: JobContext, results: list[PlannedStage]) -> None:
         losses = results[-1].metrics() if results[-1].stage.adapts else None
         texts.append(stream_scores.curve(context, losses, PerImageConfusion.load(ranked)))
     write_text(context.folder / "metrics.jsonl", "".join(texts))
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        signals.end_with_parent(int(sys.argv[2]))
-    sys.exit(main(Path(sys.argv[1]).resolve(), *map(int, sys.argv[3:])))

@@ -27,7 +27,7 @@ from adaptbench.data.sampling import Sampling
 from adaptbench.data.taxonomy import class_set
 from adaptbench.draws import Draws
 from adaptbench.evaluation.sizes import input_size
-from adaptbench.execution.launch import processes
+from adaptbench.execution.launch import freed_memory, processes
 from adaptbench.planning import sources
 from adaptbench.planning.plan import method_class
 from adaptbench.records.compilation import Compilation
@@ -110,7 +110,7 @@ def step_cost(spec: JobSpec, number: int, steps: int) -> StepCost:
         torch.OutOfMemoryError: there is too little memory.
     """
     processes.fix_threads(spec.threads)
-    processes.keep_freed_memory()
+    freed_memory.keep()
     device, stage = torch.device(spec.device), stage_of(spec, number)
     precision.require_available(spec.precision, device)
     task = _task(spec)

@@ -72,10 +72,10 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     from restated import as_published, pass_by_pass, restate_networks
 
     from adaptbench import networks
-    from adaptbench.execution.launch import processes
+    from adaptbench.execution.launch import freed_memory, processes
 
     processes.fix_threads(options.threads or torch.get_num_threads())
-    processes.keep_freed_memory()
+    freed_memory.keep()
     device = torch.device(options.device)
     method = new_method(options.method, options.profile).to(device)
     if options.activation_checkpointing:

@@ -28,7 +28,7 @@ from adaptbench.data.photometric_distortion import Distortion, distort
 from adaptbench.data.stream import Domain, TrainingStream
 from adaptbench.data.taxonomy import label_map
 from adaptbench.evaluation.sizes import input_size
-from adaptbench.execution.launch import processes
+from adaptbench.execution.launch import freed_memory, processes
 from adaptbench.execution.stages.data import cached
 
 SPLITS = {"gta5": "all", "cityscapes": "train"}
@@ -43,7 +43,7 @@ WARM = Distortion(brightness=9.5, contrast=1.2, saturation=0.8, hue=-7)
 @pytest.fixture(scope="module", autouse=True)
 def one_core() -> None:
     processes.fix_threads(1)
-    processes.keep_freed_memory()
+    freed_memory.keep()
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,8 @@ from adaptbench.execution.checkpoints.foreign import Foreign, ForeignScorer
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
 from adaptbench.execution.checkpoints.scored import Checkpoint, Scored
 from adaptbench.execution.checkpoints.stream_scorer import StreamScorer
-from adaptbench.execution.launch.processes import fix_threads, keep_freed_memory
+from adaptbench.execution.launch import freed_memory
+from adaptbench.execution.launch.processes import fix_threads
 from adaptbench.execution.scoring import environment
 from adaptbench.records.checkpoint_scores import Evaluation, file_of, save_evaluation
 from adaptbench.records.jobspec import content_hash
@@ -118,7 +119,7 @@ def scorer_of(
 ) -> Scorer:
     """The checkpoint's network, ready to predict; its code cannot reach what is ``closed``."""
     fix_threads(checkpoint.profile.threads)
-    keep_freed_memory()
+    freed_memory.keep()
     with firewall.closed(closed):
         method = checkpoint.fill()
     label_size = scored_size(rules.label_size, checkpoint.profile)

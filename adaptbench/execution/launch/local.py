@@ -205,7 +205,7 @@ def _start(job: Job, gpu: str | None, turn: int) -> subprocess.Popen[bytes]:
     python = [sys.executable, "-P", "-W", "ignore"]
     with (job.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [*python, "-m", "adaptbench.execution.job", *map(str, (job.folder, os.getpid(), turn))],
+            [*python, "-m", "adaptbench.execution", *map(str, (job.folder, os.getpid(), turn))],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

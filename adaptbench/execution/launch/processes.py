@@ -1,9 +1,7 @@
-"""What a job process needs of its surroundings: threads and memory."""
+"""What a job process needs of its surroundings: threads, and a place for compiled code."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 from pathlib import Path
 
@@ -12,10 +10,6 @@ import torch
 
 from adaptbench.data import minicity
 from adaptbench.training import precision
-
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-_KEPT_BYTES = 32 << 20  # the most that glibc accepts
 
 
 def fix_threads(threads: int) -> None:
@@ -41,14 +35,3 @@ def compiled_code() -> Path:
 def keep_compiled_code() -> None:
     """Tells torch's compiler where; by itself it says so to every process, and does it in a temporary folder."""
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(compiled_code())
-
-
-def keep_freed_memory() -> None:
-    """Lets the process keep the memory of freed tensors up to 32 MiB (glibc; elsewhere nothing).
-
-    Handing it back to the kernel and asking for it again costs a small training a tenth of its time.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        library.mallopt(_M_TRIM_THRESHOLD, -1)

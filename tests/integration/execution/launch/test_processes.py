@@ -47,10 +47,10 @@ def test_process_ends_with_its_parent() -> None:
 _FREED = """
 import os, resource, torch
 from pathlib import Path
-from adaptbench.execution.launch.processes import keep_freed_memory
+from adaptbench.execution.launch.freed_memory import keep
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-for prepare in (keep_freed_memory, lambda: None):
+for prepare in (keep, lambda: None):
     if os.fork() == 0:
         prepare()
         torch.ones(1)
