@@ -3,7 +3,8 @@ and with ``training`` or ``variant`` for each that takes other steps than the on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from adaptbench import networks
 from adaptbench.contracts import plugins
 from adaptbench.data import minicity
 from adaptbench.data.minicity.write import SPLITS
+from adaptbench.networks.pretrained import foreign
 
 from . import distinct, found
 
@@ -58,6 +60,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(argument, found_ones.values(), ids=found_ones.keys(), scope="module")
     if "network" in metafunc.fixturenames:
         metafunc.parametrize("network", networks.names())
+
+
+@pytest.fixture(scope="package", autouse=True)
+def start_weights_read_once() -> Iterator[None]:
+    """Hundreds of networks start from a few files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(foreign, "read_tensors", cache(foreign.read_tensors))
+        yield
 
 
 @pytest.fixture(scope="session")
