@@ -20,10 +20,14 @@ def require_trainable(name: str, network: nn.Module, sizes: Iterable[Size], batc
 
     Only small sizes are tried, on a copy, so that nothing of the network or of torch's random numbers changes.
     """
-    for width, height in sorted(set(sizes)):
-        if min(width, height) >= ENOUGH or _trains(network, (width, height), batch):
+    small = sorted(size for size in set(sizes) if min(size) < ENOUGH)
+    if not small:
+        return
+    tried = copy.deepcopy(network).train()
+    for width, height in small:
+        if _takes(tried, (width, height), batch):
             continue
-        least = next((side for side in range(1, ENOUGH) if _trains(network, (side, side), batch)), ENOUGH)
+        least = next((side for side in range(1, ENOUGH) if _takes(tried, (side, side), batch)), ENOUGH)
         raise UsageError(
             f"{name}: its network cannot be trained on images or crops of {width}x{height} pixels: it needs sides of "
             f"at least {least}. Set crop, or the size of the dataset, to more (profile mini "
@@ -31,13 +35,13 @@ def require_trainable(name: str, network: nn.Module, sizes: Iterable[Size], batc
         )
 
 
-def _trains(network: nn.Module, size: Size, batch: int) -> bool:
-    tried = copy.deepcopy(network).train()
-    like = next(tried.parameters(), torch.zeros(()))
+@torch.no_grad()
+def _takes(network: nn.Module, size: Size, batch: int) -> bool:
+    like = next(network.parameters(), torch.zeros(()))
     width, height = size
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            tried(torch.zeros((batch, 3, height, width), dtype=like.dtype, device=like.device))
+        with torch.random.fork_rng(devices=[]):
+            network(torch.zeros((batch, 3, height, width), dtype=like.dtype, device=like.device))
     except REFUSALS:
         return False
     return True
