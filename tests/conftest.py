@@ -27,7 +27,4 @@ atexit.register(gc.unfreeze)
 def pytest_collection_finish() -> None:
     """Garbage is collected from here on, but not among what is imported until now."""
     gc.freeze()
-    gc.set_threshold(
-        100_000, 50, 50
-    )  # the usual 700 objects cost a tenth of all time, here and in every fork
     gc.enable()
