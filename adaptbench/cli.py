@@ -16,6 +16,7 @@ from adaptbench import signals
 from adaptbench.contracts import stand_ins
 from adaptbench.errors import AdaptBenchError, UsageError, of_system, unknown_name
 from adaptbench.flags import EXIT_UNFINISHED, EXIT_USAGE, Command, Run, Tracking
+from adaptbench.imports import without
 from adaptbench.storage import streams
 
 _VERBS: dict[str, type[Command]] = {command.__name__.lower(): command for command in get_args(Command)}
@@ -154,7 +155,8 @@ def _dispatch(command: Command) -> int:
 def _execute(command: Command) -> int:
     """Runs the verb in the module of its name; where Python needs the word itself, with an underscore."""
     verb = type(command).__name__.lower()
-    module = import_module(f"adaptbench.commands.{verb}{'_' * iskeyword(verb)}")
+    with without("transformers"):  # which mmengine imports for an optimiser that is not used here
+        module = import_module(f"adaptbench.commands.{verb}{'_' * iskeyword(verb)}")
     status: int = module.execute(command)
     return status
 

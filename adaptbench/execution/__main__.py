@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 
 from adaptbench import signals
+from adaptbench.imports import without
 
 
 def _main(folder: str, parent: str = "", turn: str = "") -> int:
     if parent:
         signals.end_with_parent(int(parent))
     gc.disable()  # among what is imported there is no garbage, and looking for it takes a fifth of the start
-    from adaptbench.execution import job
+    with without("transformers"):  # which mmengine imports for an optimiser that is not used here
+        from adaptbench.execution import job
 
     gc.freeze()
     gc.enable()

@@ -49,7 +49,7 @@ def _on_a_small_disk(reference: Bench, disk: Path) -> None:
         }  # fmt: skip
 
         _make_room(disk)
-        ended = _full_before(patch, scoring, "_score", bench)
+        ended = _full_before(patch, scoring, "_confusion", bench)
         _refused(ended, bench, f"Cannot write {folder}/pictures/", "0 bytes are free")
         assert (stage / "result.json").is_file() and not (folder / "record.json").exists()
         log = (folder / "log.txt").read_text()
