@@ -168,12 +168,10 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
         f"# {formatting.markdown(study.title)}",
         f"Study `{study.name}`, {formatting.markdown(source)}.",
     ]
-    worlds = _worlds(tables)
     for place, table in enumerate(tables, start=1):
         if len(tables) > 1:
-            blocks.append(
-                f"## Series {place} of {len(tables)}" + (worlds[place - 1] and f": {worlds[place - 1]}")
-            )
+            moved = _moved(table)
+            blocks.append(f"## Series {place} of {len(tables)}" + (f": {moved}" if moved else ""))
         blocks += [formatting.markdown(text) for text in (circumstances(table), caution(table)) if text]
         blocks.append(variant_table(table).to_markdown())
         if table.checks:
@@ -185,11 +183,10 @@ def render_markdown(tables: Sequence[StudyTable]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _worlds(tables: Sequence[StudyTable]) -> list[str]:
-    """In what the data of each table is not that of all others, as dials: ``gap=0``; empty where it is the same."""
-    facts = [_facts(table) for table in tables]
-    moved = {key for one in facts for key in one if len({str(other.get(key)) for other in facts}) > 1}
-    return [formatting.assignments({key: one[key] for key in one if key in moved}) for one in facts]
+def _moved(table: StudyTable) -> str:
+    """The dials of the generated world that are not as usual: ``minicity.gap=0.0``; empty if all are."""
+    first = table.records[0].overrides if table.records else {}
+    return formatting.assignments({key: value for key, value in first.items() if key.startswith("minicity.")})
 
 
 def _facts(table: StudyTable) -> dict[str, Any]:

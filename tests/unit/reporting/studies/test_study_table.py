@@ -240,14 +240,15 @@ def test_series_of_one_board_share_a_page(finished: list[Record], tmp_path: Path
     assert [page.with_suffix(".csv").is_file() for page in pages] == [True, True]
 
 
-def test_series_are_named_by_the_dials_that_differ(record: Maker, tmp_path: Path) -> None:
+def test_series_are_named_by_the_dials_that_were_moved(record: Maker, tmp_path: Path) -> None:
     tables = []
     for gap in (0.0, 1.0):
         world = {"gta5": {"provenance": "generated", "version": f"v{gap}", "gap": gap, "seed": 0}}
-        made = [record("dacs", 40.0, ranking={"data": world}, data=world)]
+        moved = {} if gap == 1 else {"minicity.gap": gap}
+        made = [record("dacs", 40.0, ranking={"data": world}, data=world, overrides=moved)]
         tables.append(study_table(Sizes, series(made), made))
     text = write_studies(tables, tmp_path)[0].read_text(encoding="utf-8")
-    assert "## Series 1 of 2: gap=0.0\n" in text and "## Series 2 of 2: gap=1.0\n" in text
+    assert "## Series 1 of 2: minicity.gap=0.0\n" in text and "## Series 2 of 2\n" in text
     assert "generated data (gap=0.0, seed=0)" in text and "generated data (gap=1.0, seed=0)" in text
 
 
