@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from adaptbench.contracts import plugins
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.plugins import Plugin, Registry
+from adaptbench.contracts.stream_method import StreamMethod
 from adaptbench.handbook.conformance import cases_of
 from adaptbench.handbook.markdown import docstring_of, first_line, page, prose, section, table
 from adaptbench.records import formatting
 from adaptbench.reporting.published.facts import UNVERIFIED, Published
 from adaptbench.reporting.published.published_board import view_of
 
+_A_STREAM = "minicity/cityscapes_to_acdc_stream"
 _UNITS = (
     "Defaults are those of the method where no paper or network recipe says otherwise, lengths in pixels of the full "
     "size; a profile may scale them."
 )
 _PRINTED = f"As printed; {UNVERIFIED} marks a value that fewer than two independent sources print."
 _MEASURED = (
-    "In MiniCity, a generated world: such numbers say how mechanisms work, not how it scores on real streets."
+    "Numbers from MiniCity, a generated world, say how mechanisms work, not how it scores on real streets."
 )
 _CHECKED = (
     "Recorded from the reference implementation and recomputed by `pytest tests/conformance`; trainings run this "
@@ -73,14 +75,21 @@ def _facts(plugin: Plugin, method: type[Method], published: Published) -> str:
         ["network", f"`{network}`"],
         ["sees", _sees(method)],
         ["source", f"[methods/{plugin.file.name}](../../methods/{plugin.file.name})"],
-        ["run it", f"`python run_all.py --methods {plugin.name}`"],
+        ["run it", f"`python run_all.py --methods {plugin.name}{_where(method)}`"],
     ]
     return table(["", ""], rows)
+
+
+def _where(method: type[Method]) -> str:
+    """The benchmark that a command must name, since the usual one has no stream."""
+    return f" --benchmarks {_A_STREAM}" if issubclass(method, StreamMethod) else ""
 
 
 def _sees(method: type[Method]) -> str:
     """What its trainings and labelling stages are shown of the target."""
     stages = method.stages(method.Settings.model_validate({}))
+    if any(stage.adapts for stage in stages):
+        return "the source; then, without it, the test images as a stream"
     if any(stage.method.supervision == "target" for stage in stages):
         return f"{'the source and ' if len(stages) > 1 else ''}labelled images of the target"
     images = any(stage.method.uses_target_images or stage.labeller is not None for stage in stages)
@@ -125,8 +134,10 @@ def _measured(name: str, measured: Sequence[dict[str, str]]) -> str:
             counted = [row["n_seeds"], row["rank"], row.get("origin") or "maintainer"]
             rows.append([row["benchmark"], f"`{row['ranking_hash'][:8]}`", row["label"], miou, *counted])
     headers = ["benchmark", "protocol", "row", "mIoU", "seeds", "rank", "origin"]
-    link = "All rows, intervals and tests: [leaderboard](../../results/minicity/leaderboard.md)."
-    return "\n\n".join([_MEASURED, table(headers, rows), link]) if rows else ""
+    shown = dict.fromkeys(row["collection"] for row in measured if row["method"] == name)
+    links = ", ".join(f"[{one}](../../results/{one}/leaderboard.md)" for one in shown)
+    all_rows = f"All rows, intervals and tests: {links}."
+    return "\n\n".join([_MEASURED, table(headers, rows), all_rows]) if rows else ""
 
 
 def _conformance(plugin: Plugin, registry: Registry) -> str:

@@ -178,8 +178,9 @@ def committed_boards(results: Path = RESULTS) -> list[Path]:
 
 
 def committed_rows(results: Path = RESULTS) -> list[dict[str, str]]:
-    """The rows of all of them."""
-    return [row for board in committed_boards(results) for row in board_rows(board)]
+    """The rows of all of them, each with the name of its ``collection``."""
+    boards = committed_boards(results)
+    return [{**row, "collection": board.parent.name} for board in boards for row in board_rows(board)]
 
 
 def board_rows(board: Path) -> list[dict[str, str]]:
