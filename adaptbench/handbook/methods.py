@@ -134,10 +134,12 @@ def _measured(name: str, measured: Sequence[dict[str, str]]) -> str:
             counted = [row["n_seeds"], row["rank"], row.get("origin") or "maintainer"]
             rows.append([row["benchmark"], f"`{row['ranking_hash'][:8]}`", row["label"], miou, *counted])
     headers = ["benchmark", "protocol", "row", "mIoU", "seeds", "rank", "origin"]
-    shown = dict.fromkeys(row["collection"] for row in measured if row["method"] == name)
+    own = [row for row in measured if row["method"] == name]
+    said = [_MEASURED] if any(row["provenance"] == "generated" for row in own) else []
+    shown = dict.fromkeys(row["collection"] for row in own)
     links = ", ".join(f"[{one}](../../results/{one}/leaderboard.md)" for one in shown)
     all_rows = f"All rows, intervals and tests: {links}."
-    return "\n\n".join([_MEASURED, table(headers, rows), all_rows]) if rows else ""
+    return "\n\n".join([*said, table(headers, rows), all_rows]) if rows else ""
 
 
 def _conformance(plugin: Plugin, registry: Registry) -> str:
