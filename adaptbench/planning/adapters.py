@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from adaptbench import networks
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.settings import Training
 from adaptbench.errors import UsageError
 
 
-def require_adapter(stage: Stage) -> None:
-    """Raises UsageError where a stage's encoder cannot have its adapter, or settings of another one are given."""
+def require_adapters(stages: Iterable[Stage]) -> None:
+    """Raises UsageError where an encoder cannot have its adapter, or settings of another one are given."""
+    for stage in stages:
+        _require_adapter(stage)
+
+
+def _require_adapter(stage: Stage) -> None:
     settings = stage.settings
     if settings.adapter != "lora":
         for name, field in Training.model_fields.items():

@@ -22,7 +22,7 @@ from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
 from adaptbench.planning import sources
-from adaptbench.planning.adapters import require_adapter
+from adaptbench.planning.adapters import require_adapters
 from adaptbench.planning.check_benchmark import require_known
 from adaptbench.planning.check_stream import require_conditions, require_fitting
 from adaptbench.planning.devices import device_name
@@ -289,8 +289,7 @@ def _job(
         return job
     stages = method.stages(method.Settings.model_validate(settings))
     if resolved.overrides:  # else it is what the plug-in itself combines
-        for stage in stages:
-            require_adapter(stage)
+        require_adapters(stages)
     return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.trains))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,11 +24,12 @@ def test_one_that_is_imported_stays() -> None:
     assert found is subprocess and sys.modules["subprocess"] is subprocess
 
 
-def test_a_job_starts_without_packages_that_only_others_use() -> None:
+def test_a_job_starts_without_packages_that_only_others_use(tmp_path: Path) -> None:
     code = (
         "import sys, adaptbench.execution.__main__ as start\n"
-        "try: start._main('nowhere')\n"
+        "try: start._main(sys.argv[1])\n"
         "finally: print(sorted({'peft', 'transformers'} & set(sys.modules)))\n"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    started = [sys.executable, "-c", code, str(tmp_path / "no-job")]
+    shown = subprocess.run(started, capture_output=True, text=True, check=False)
     assert shown.stdout.strip() == "[]", shown.stderr
