@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from tiny_training import CROP, build, require_effect, train
+from tiny_training import HRDA_CROPS, build, require_effect, train
 
 from adaptbench.adaptation.imagenet_encoder import FrozenEncoder
 from adaptbench.contracts.method import Method
@@ -25,31 +25,33 @@ from methods.hrda import HRDA
 from methods.hrda_dg import HRDADG
 from methods.mic_daformer import MICDAFormer
 
-HALF = {"detail_crop": CROP // 2}
-
 #: Method, its settings as they would be, and the option under test.
 OPTIONS: list[tuple[type[Method], dict[str, Any], dict[str, Any]]] = [
     (DAFormer, {}, {"feature_distance": "all"}),
     (DAFormer, {}, {"feature_distance": "off"}),
     (DAFormer, {}, {"feature_distance_weight": 0.0}),
     (DAFormer, {"pseudo_threshold": 0.0}, {"pseudo_ignore_top": 0, "pseudo_ignore_bottom": 0}),
-    (HRDA, HALF, {"detail_crop": 32}),
-    (HRDA, {**HALF, "feature_distance": "off"}, {"context_scale": 0.25}),
-    (HRDA, HALF, {"context_scale": 0.75}),
-    (HRDA, HALF, {"context_scale": 1.0}),
-    (HRDA, HALF, {"detail_loss_weight": 0.0}),
-    (HRDA, HALF, {"detail_loss_weight": 0.5}),
-    (HRDA, HALF, {"attention": "single"}),
-    (HRDA, HALF, {"attention": "fixed"}),
-    (HRDA, {**HALF, "attention": "fixed"}, {"fixed_attention": 0.2}),
-    (HRDA, {**HALF, "pseudo_threshold": 0.0}, {"detail_windows": "adjacent"}),
-    (HRDA, {**HALF, "pseudo_threshold": 0.0}, {"detail_windows": "whole"}),
-    (HRDA, HALF, {"blur_detail": True}),
-    (HRDA, {"detail_crop": CROP}, {"context_loss_weight": 0.1, "feature_distance_scales": "all"}),
+    (HRDA, HRDA_CROPS, {"detail_crop": 32}),
+    (HRDA, {**HRDA_CROPS, "feature_distance": "off"}, {"context_scale": 0.25}),
+    (HRDA, HRDA_CROPS, {"context_scale": 0.75}),
+    (HRDA, HRDA_CROPS, {"context_scale": 1.0}),
+    (HRDA, HRDA_CROPS, {"detail_loss_weight": 0.0}),
+    (HRDA, HRDA_CROPS, {"detail_loss_weight": 0.5}),
+    (HRDA, HRDA_CROPS, {"attention": "single"}),
+    (HRDA, HRDA_CROPS, {"attention": "fixed"}),
+    (HRDA, {**HRDA_CROPS, "attention": "fixed"}, {"fixed_attention": 0.2}),
+    (HRDA, {**HRDA_CROPS, "pseudo_threshold": 0.0}, {"detail_windows": "adjacent"}),
+    (HRDA, {**HRDA_CROPS, "pseudo_threshold": 0.0}, {"detail_windows": "whole"}),
+    (HRDA, HRDA_CROPS, {"blur_detail": True}),
+    (
+        HRDA,
+        {**HRDA_CROPS, "detail_crop": 128},
+        {"context_loss_weight": 0.1, "feature_distance_scales": "all"},
+    ),
     (MICDAFormer, {"pseudo_threshold": 0.0}, {"mask_ratio": 0.0}),
     (MICDAFormer, {"pseudo_threshold": 0.0}, {"mask_augment": False}),
     (DAFormerDG, {}, {"style_hallucination": False}),
-    (HRDADG, HALF, {"style_hallucination": False}),
+    (HRDADG, HRDA_CROPS, {"style_hallucination": False}),
 ]
 
 
@@ -63,7 +65,7 @@ def test_an_option_trains_and_changes_the_training(
 def test_attention_has_as_many_channels_as_asked_for() -> None:
     channels = {}
     for attention in ("classwise", "single", "fixed"):
-        student = build(HRDA, attention=attention, **HALF).student
+        student = build(HRDA, attention=attention, **HRDA_CROPS).student
         assert isinstance(student, HRDASegmentor)
         scale = student.decode_head.scale_attention
         channels[attention] = None if scale is None else scale.get_submodule("conv_seg").weight.shape[0]
@@ -102,7 +104,7 @@ def test_rare_class_sampling_can_be_off_or_uniform() -> None:
 @pytest.mark.parametrize("method", [DAFormer, HRDA])
 def test_small_parts_of_crops_can_be_trained_on(method: type[DAFormer]) -> None:
     detail = {"detail_crop": 32} if method is HRDA else {}
-    made = build(method, synchronized_crop=64, feature_distance="off", **detail)
+    made = build(method, crop=128, synchronized_crop=64, feature_distance="off", **detail)
     assert method.sampling(made.settings).part == 64
     assert all(math.isfinite(value) for value in train(made, side=64)[0].values())
 
@@ -110,7 +112,7 @@ def test_small_parts_of_crops_can_be_trained_on(method: type[DAFormer]) -> None:
 @pytest.mark.parametrize("method", [DAFormer, HRDA, DAFormerDG])
 def test_any_encoder_can_be_trained_on(method: type[Method]) -> None:
     network = {"network": "daformer-timm:test_convnext", "pretraining": "none"}
-    own = {DAFormer: {}, HRDA: HALF, DAFormerDG: {"style_hallucination": False}}[method]
+    own = {DAFormer: {}, HRDA: HRDA_CROPS, DAFormerDG: {"style_hallucination": False}}[method]
     (log,) = train(build(method, **network, **own))
     assert all(math.isfinite(value) for value in log.values()) and "source.loss_feature_distance" in log
 

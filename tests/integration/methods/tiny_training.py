@@ -16,8 +16,10 @@ from adaptbench.data.batch import Batch, Images, LabelledImages
 from adaptbench.data.taxonomy import CITYSCAPES19
 from adaptbench.draws import Draws
 
-#: Side of the crops, and of the blocks of their labels.
-CROP, BLOCK = 128, 64
+#: Side of the crops. Things fill blocks of half of it, which must hold one of the feature distance: 32 pixels, or 64
+#: at the context scale of HRDA, whose crops are therefore twice as large.
+CROP = 64
+HRDA_CROPS = {"crop": 2 * CROP, "detail_crop": CROP}
 
 
 def build(method: type[Method], **changes: Any) -> Method:
@@ -32,9 +34,9 @@ def batch_of(method: type[Method], iteration: int, side: int = CROP) -> Batch:
     random = torch.Generator().manual_seed(iteration)
     source, target = torch.randn(2, 1, 3, side, side, generator=random)
     things = torch.tensor(CITYSCAPES19.things)
-    blocks = things[torch.randint(len(things), (1, 1, side // BLOCK, side // BLOCK), generator=random)]
+    blocks = things[torch.randint(len(things), (1, 1, 2, 2), generator=random)]
     blocks[..., ::2] = 0
-    label = blocks.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    label = blocks.repeat_interleave(side // 2, 2).repeat_interleave(side // 2, 3)
     unlabelled = Images(target, ("b",)) if method.uses_target_images else None
     return Batch(iteration, Draws(7, iteration), LabelledImages(source, ("a",), label), unlabelled)
 
@@ -56,11 +58,11 @@ class Stream:
         return batch_of(self._method, iteration)
 
 
-def train(made: Method, iterations: int = 1, side: int = CROP) -> list[dict[str, float]]:
-    """What the iterations log."""
+def train(made: Method, iterations: int = 1, side: int | None = None) -> list[dict[str, float]]:
+    """What the iterations log, on crops of the method's size unless another side is stated."""
     optimizers, logs = made.optimizers(), []
     for iteration in range(iterations):
-        batch = batch_of(type(made), iteration, side)
+        batch = batch_of(type(made), iteration, side or made.settings.crop)
         torch.manual_seed(batch.draws.seed("network"))
         log = made.train().train_step(batch, optimizers)
         logs.append({name: float(value) for name, value in log.items()})
