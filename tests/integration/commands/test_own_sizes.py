@@ -64,7 +64,7 @@ def asked(file: Path, *methods: str) -> tuple[object, ...]:
 def test_hrda_and_mic_on_sides_that_are_no_multiples(call: Call, tmp_path: Path, out: Path) -> None:
     """Trained and scored, scored again and predicted; the record says at which size it was."""
     file = own(tmp_path / "own", 333, 500)
-    call(*asked(file, "hrda", "mic"))
+    call(*asked(file, "hrda", "mic"), "--set", "crop=128", "detail_crop=64")
     records = {path: json.loads(path.read_text()) for path in out.rglob("record.json")}
     assert {record["method"] for record in records.values()} == {"hrda", "mic"}
     for record in records.values():
