@@ -102,7 +102,7 @@ def test_a_compiled_step_is_measured() -> None:
 def _measured_compiled() -> None:
     """Operations are counted as they are, and how far it was compiled is told."""
     compilation.BACKEND = "eager"
-    spec = spec_of("source_only", "crop=32", "batch_size=1")
+    spec = spec_of("source_only", "network=deeplabv2-mini", "crop=32", "batch_size=1")
     asked, plain = spec.model_copy(update={"compiled": True}), step_cost.step_cost(spec, 0, 1)
     cost = step_cost.step_cost(asked, 0, 1)
     assert cost.flops == plain.flops and plain.compilation is None

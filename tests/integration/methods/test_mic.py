@@ -67,9 +67,9 @@ def test_threshold_0_trusts_everything_but_margins(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_own_teacher_changes_what_masked_images_show() -> None:
-    host = train(mic(pseudo_threshold=0.06, warmup=0, learning_rate=1e-3), 4)
+    host = train(mic(pseudo_threshold=0.06, warmup=0, learning_rate=1e-3), 2)
     own = train(
-        mic(pseudo_threshold=0.06, warmup=0, learning_rate=1e-3, mask_teacher="own", mask_ema_alpha=0.0), 4
+        mic(pseudo_threshold=0.06, warmup=0, learning_rate=1e-3, mask_teacher="own", mask_ema_alpha=0.0), 2
     )
     assert host[0] == own[0] and host[1] != own[1]
 

@@ -105,7 +105,7 @@ def _ensure(cache: Path) -> None:
 
 
 def test_two_processes_generate_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     both = [context.Process(target=_ensure, args=(tmp_path,)) for _ in range(2)]
     for process in both:
         process.start()
