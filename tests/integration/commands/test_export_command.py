@@ -78,11 +78,12 @@ def test_onnx_predicts_what_predict_predicts(
 
 @pytest.fixture
 def hrda(call: Call, tmp_path: Path) -> str:
-    """An imported checkpoint of HRDA around a small network whose graph is quickly made."""
+    """An imported checkpoint of HRDA around a small network, with four windows that overlap: quickly made graphs."""
     torch.manual_seed(0)
     network = build_hrda("deeplabv2-mini", 19, HRDAOptions())
     torch.save(published(network, network), tmp_path / "hrda.pth")
-    call("import", tmp_path / "hrda.pth", "--method", "hrda", "--network", "deeplabv2-mini", "--name", "hrda")
+    words = ("--method", "hrda", "--network", "deeplabv2-mini", "--name", "hrda", "--set", "detail_crop=768")
+    call("import", tmp_path / "hrda.pth", *words)
     return "hrda"
 
 
@@ -94,7 +95,7 @@ def test_a_graph_holds_both_scales_of_hrda(call: Call, hrda: str, out: Path, tmp
     described = json.loads((folder / "model.json").read_text())
     assert described["input"]["network_size"] == [256, 256]
     scales = {key: value for key, value in described["scales"].items() if key != "in words"}
-    assert scales == {"context": 0.5, "detail": 1.0, "detail_crop": [128, 128], "detail_windows": 9}
+    assert scales == {"context": 0.5, "detail": 1.0, "detail_crop": [192, 192], "detail_windows": 4}
     pixels = np.random.default_rng(0).integers(0, 256, (256, 384, 3), dtype=np.uint8)
     (tmp_path / "images").mkdir()
     Image.fromarray(pixels).save(tmp_path / "images" / "a.png")
