@@ -18,8 +18,8 @@ from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE
 from adaptbench.draws import Draws
 
 AnyImages = TypeVar("AnyImages", bound=Images)
-#: Half the size of profile mini: crops of 64 pixels, or what else a method asks for.
-_SMALL = replace(profile("mini"), scale=0.125)
+#: A quarter of the size of profile mini: crops of 32 pixels, or what else a method asks for.
+_SMALL = replace(profile("mini"), scale=0.0625)
 SETTINGS: tuple[Setting, ...] = ("uda", "dg", "tta")
 _TASKS = tuple(Task("contract", setting, CITYSCAPES19, _SMALL) for setting in SETTINGS)
 
@@ -45,13 +45,6 @@ def build(stage: Stage, seed: int = 0) -> Method:
     """The method of ``stage`` with random weights."""
     torch.manual_seed(seed)
     return stage.method(task_of(stage.method), stage.settings)
-
-
-def build_small(stage: Stage) -> Method:
-    """The same at half the size."""
-    sides = {"crop", "detail_crop"} & stage.settings.model_fields_set
-    smaller = {side: getattr(stage.settings, side) // 2 for side in sides}
-    return build(replace(stage, settings=stage.settings.model_copy(update=smaller)))
 
 
 def batch_of(method: type[Method], iteration: int = 0, crop: int | None = None) -> Batch:

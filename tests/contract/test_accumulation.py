@@ -10,7 +10,7 @@ from adaptbench.contracts.method import Stage
 from adaptbench.training.accumulation import Accumulation
 
 from . import distinct
-from .steps import batch_of, build_small, differences, double
+from .steps import batch_of, build, differences, double
 
 #: Gradients near zero, which Adam turns into steps of full length, are sums in another order.
 _ROUNDING = 1e-9
@@ -36,10 +36,10 @@ def test_two_parts_take_the_step_of_one(kind: str) -> None:
 
 def _stepped(training: Stage, count: int) -> tuple[tuple[dict[str, Tensor], dict[str, Tensor]], list[str]]:
     """What a step logs, and the whole state after it; what is said of it."""
-    method, said = build_small(training).double().train(), list[str]()
+    method, said = build(training).double().train(), list[str]()
     optimizers = method.optimizers()
     Accumulation(method, count, said.append)
-    batch = double(batch_of(type(method), 0, method.settings.crop))
+    batch = double(batch_of(type(method)))
     torch.manual_seed(batch.draws.seed("network"))
     log = method.train_step(batch, optimizers)
     return (log, {**method.state_dict(), "generator": torch.get_rng_state()}), said

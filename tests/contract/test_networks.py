@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
 import pytest
 import torch
 from mmengine.model import BaseModule
+from torch import Tensor
 
 from adaptbench import networks
 from adaptbench.contracts.settings import Settings
+from adaptbench.networks import NetworkSpec
 
 
-def test_it_builds_and_gives_logits(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def image() -> Tensor:
+    return torch.empty(1, 3, 64, 96, device="meta")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def encoders_seen_once() -> Iterator[None]:
+    """Several networks have the same encoder: it is built once, and shown the same image once."""
+    build_part, built = networks._part, dict[str, Any]()
+
+    def part(network: NetworkSpec, config: Mapping[str, Any]) -> Any:
+        if config is not network.backbone:
+            return build_part(network, config)
+        if repr(config) not in built:
+            encoder = build_part(network, config)
+            encoder.forward = cache(encoder.forward)
+            built[repr(config)] = encoder
+        return built[repr(config)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "_part", part)
+        yield
+
+
+def test_it_builds_and_gives_logits(network: str, image: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BaseModule, "init_weights", lambda module: None)  # it looks at the values
     with torch.device("meta"), torch.no_grad():  # shapes and types without the work
         model = networks.build(network, 19).eval()
-        logits = model(torch.randn(1, 3, 64, 96))
+        logits = model(image)
     assert logits.ndim == 4
     assert logits.shape[:2] == (1, 19)
     if "former" in network:  # whose decoders fuse maps at the stride of the finest
