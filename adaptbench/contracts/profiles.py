@@ -130,8 +130,11 @@ class Profile:
 
 def _generated(trained: int, scored: int, *, heldout: int, validated: int) -> dict[str, int]:
     """Generated images of every split: trained on, or scored; of GTA5's heldout and Cityscapes' val apart."""
-    training = ("synthia/all", "synscapes/all", "acdc/train", "bdd100k/train", "mapillary/training")
-    scoring = ("acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation")
+    sources = ("synthia/all", "synscapes/all", "urbansyn/all")
+    training = (*sources, "acdc/train", "bdd100k/train", "mapillary/training", "idd/train")
+    scoring = (
+        "acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation", "idd/val", "wilddash2/public",
+    )  # fmt: skip
     hours = [f"dark_zurich/train_{time}" for time in ("day", "twilight", "night")]
     cities = ("rio", "rome", "taipei", "tokyo")
     return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -166,6 +167,19 @@ def read_wide_index_image(path: Path) -> npt.NDArray[np.uint8]:
     return ids
 
 
+def read_json(path: Path) -> Any:
+    """Content of a JSON file that labels are made of.
+
+    Raises:
+        DataError: the file is missing or damaged, or holds no JSON.
+    """
+    data = _whole(path)
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}. Copy or unpack the file again.") from error
+
+
 def require_same_size(image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], sample: Sample) -> None:
     """Checks that a label map covers its image pixel by pixel. Shape: ``(H, W, 3)`` and ``(H, W)``.
 
@@ -187,7 +201,7 @@ def _whole(path: Path) -> bytes:
     except OSError as error:
         raise DataError(
             f"Cannot read {path}: {error.strerror or error}. "
-            f"{way_out(path) or 'Expected an image there; check that the data is unpacked completely.'}"
+            f"{way_out(path) or 'Expected a file of the dataset there; check that the data is unpacked completely.'}"
         ) from error
     require_as_generated(path, data)
     problem = "" if data else "it is empty"

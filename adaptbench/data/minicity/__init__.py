@@ -19,7 +19,8 @@ The world in words (raise `VERSION` with any change that moves a pixel):
   shapes but only partly their colours. The others are variations of these two (domains.py): ``synthia`` is crisp and
   plain, without terrain, trucks and trains; ``synscapes`` a rendered ``cityscapes``; ``acdc`` has fog, night, rain and
   snow (variations.py), ``dark_zurich`` day, twilight and night, ``bdd100k`` phones behind windscreens, ``mapillary``
-  images of many cameras and sizes, ``crosscity`` four cities.
+  images of many cameras and sizes, ``crosscity`` four cities, ``urbansyn`` a rendered city centre, ``idd`` streets full
+  of two-wheelers, ``wilddash2`` poor cameras in any weather.
 - Dials: ``gap`` moves every number of a target's look to the source's, so that at 0 both domains are the same
   distribution; ``imbalance`` moves how often every object and roadside feature occurs from nearly always (0)
   to the domain's own rates (1); ``small_objects`` sets how far away objects may stand, from 10 m (0) to 24 m

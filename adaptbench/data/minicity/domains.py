@@ -112,6 +112,35 @@ _TOKYO = vary(
     paints=repainted(CITYSCAPES, ("building", "sidewalk"), (196.0, 198.0, 204.0), 0.55),
 )
 
+#: Renderings of a city centre: high houses, crowded, a clean camera like that of Cityscapes.
+_URBANSYN = vary(
+    blend(GTA5, CITYSCAPES, 0.6),
+    often={"person": 5.0, "pole": 3.4, "car": 3.6},
+    layout={"building_height": (14.0, 40.0), "gaps": 0.1},
+    lens={"sun": (0.3, 0.6), "contrast": (1.05, 1.2), "noise": (0.3, 1.0), "blur": (0.15, 0.3), "vignette": 0.0},
+)  # fmt: skip
+
+#: India: low houses, dust, and more two-wheelers than cars.
+_IDD = vary(
+    _VISTAS_SOUTH,
+    often={"motorcycle": 2.4, "rider": 2.6, "person": 4.5, "bus": 0.7, "truck": 0.7, "bicycle": 0.6},
+    layout={"gaps": 0.3},
+    lens={"focal": (0.56, 0.66), "horizon": (0.44, 0.52), "elevation": (1.3, 1.6), "hood": (-0.05, 0.04),
+          "haze": (0.5, 1.2), "haze_colour": (224, 208, 180), "saturation": (0.7, 0.95)},
+)  # fmt: skip
+
+#: WildDash: what goes wrong with dashboard cameras, anywhere.
+_WILDDASH_DAY = vary(
+    _VISTAS_SUN,
+    lens={
+        "hood": (-0.05, 0.16),
+        "exposure": (0.75, 1.35),
+        "noise": (2.0, 5.0),
+        "blur": (0.4, 1.0),
+        "vignette": 0.3,
+    },
+)
+
 #: Name -> look at full gap. The first one is the look that every other becomes at gap 0.
 LOOKS: dict[str, Look] = {
     "gta5": GTA5,
@@ -135,12 +164,20 @@ LOOKS: dict[str, Look] = {
     "crosscity rome": _ROME,
     "crosscity taipei": _TAIPEI,
     "crosscity tokyo": _TOKYO,
+    "urbansyn": _URBANSYN,
+    "idd": _IDD,
+    "wilddash2 day": _WILDDASH_DAY,
+    "wilddash2 night": night(_WILDDASH_DAY, 0.78),
+    "wilddash2 rain": rain(_WILDDASH_DAY),
+    "wilddash2 fog": fog(_WILDDASH_DAY),
+    "wilddash2 snow": snow(_WILDDASH_DAY),
 }
 
 #: Conditions of ACDC; images take turns, so that few of them show all four.
 CONDITIONS = ("fog", "night", "rain", "snow")
 _BDD_HOURS = ("day", "day", "dusk", "day", "night")
 _VISTAS_PLACES = ("sun", "south", "north")
+_WILDDASH_HAZARDS = ("day", "night", "rain", "fog", "snow")
 
 #: Dataset -> the look of an image by its split and number, where a dataset has several.
 _CHOICE: dict[str, Callable[[str, int], str]] = {
@@ -148,6 +185,7 @@ _CHOICE: dict[str, Callable[[str, int], str]] = {
     "bdd100k": lambda split, index: f"bdd100k {_BDD_HOURS[index % len(_BDD_HOURS)]}",
     "dark_zurich": lambda split, index: f"dark_zurich {split.partition('_')[2] or 'night'}",
     "crosscity": lambda split, index: f"crosscity {split.partition('_')[0]}",
+    "wilddash2": lambda split, index: f"wilddash2 {_WILDDASH_HAZARDS[index % len(_WILDDASH_HAZARDS)]}",
     **dict.fromkeys(
         ("mapillary", "mapillary_rein", "mapillary_v2"),
         lambda split, index: f"mapillary {_VISTAS_PLACES[index % len(_VISTAS_PLACES)]}",

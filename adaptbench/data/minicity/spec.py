@@ -23,6 +23,9 @@ OFFICIAL_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
     "dark_zurich": ((1920, 1080),),
     "bdd100k": ((1280, 720),),
     "crosscity": ((2048, 1024),),
+    "urbansyn": ((2048, 1024),),
+    "idd": ((1920, 1080),),
+    "wilddash2": ((1920, 1080),),
     **dict.fromkeys(
         ("mapillary", "mapillary_rein", "mapillary_v2"),
         ((2048, 1536), (1536, 2048), (1920, 1080), (2448, 1836), (1280, 960)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from adaptbench.data import id_tables
 from adaptbench.data.minicity.domains import CONDITIONS
-from adaptbench.data.taxonomy import IGNORE, label_map
+from adaptbench.data.minicity.polygons import regions
+from adaptbench.data.taxonomy import CITYSCAPES19, IGNORE, label_map
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -45,6 +48,12 @@ MAPILLARY_ID: dict[int, int] = {
 MAPILLARY_V2_ID: dict[int, int] = {
     1: 120, 4: 104, 7: 21, 8: 24, 10: 20, 11: 27, 12: 12, 13: 5, 17: 85, 19: 90, 20: 100, 21: 64, 22: 63, 23: 61,
     24: 30, 25: 32, 26: 108, 27: 114, 28: 107, 31: 111, 32: 110, 33: 105,
+}  # fmt: skip
+#: Cityscapes label id -> label of IDD; everything else is unlabeled.
+IDD_LABEL: dict[int, str] = {
+    1: "ego vehicle", 4: "obs-str-bar-fallback", 10: "rail track",
+    **{raw: CITYSCAPES19.classes[train] for raw, train in id_tables.CITYSCAPES.items()},
+    22: "non-drivable fallback",
 }  # fmt: skip
 
 #: Cities whose names the generated images borrow; every split of Cityscapes has its own.
@@ -179,6 +188,35 @@ def _crosscity(root: Path, split: str, index: int, image: Pixels, label: Pixels)
         _png(root / city / "Labels" / part / f"{stem}_eval.png", ids)
 
 
+def _urbansyn(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
+    """``rgb/rgb_0001.png`` and ``ss/ss_0001.png``: train ids in three channels, void is 19; numbering starts at 1."""
+    number = f"{index + 1:04d}"
+    _png(root / "rgb" / f"rgb_{number}.png", image)
+    ids = label_map("cityscapes", "cityscapes19")[label]
+    _png(root / "ss" / f"ss_{number}.png", np.repeat(np.minimum(ids, 19)[..., None], 3, axis=2))
+
+
+def _idd(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
+    """``leftImg8bit/<split>/<drive>/<frame>_leftImg8bit.png`` and polygons in ``gtFine/..``."""
+    drive, frame = str(SPLITS["idd"].index(split) * 100 + index // 8), f"{index:06d}"
+    _png(root / "leftImg8bit" / split / drive / f"{frame}_leftImg8bit.png", image)
+    objects = [
+        {"label": IDD_LABEL.get(region.id, "unlabeled"), "polygon": region.outline, "deleted": 0}
+        for region in regions(label)
+    ]
+    drawing = {"imgHeight": label.shape[0], "imgWidth": label.shape[1], "objects": objects}
+    path = root / "gtFine" / split / drive / f"{frame}_gtFine_polygons.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(drawing, separators=(",", ":")), encoding="utf-8")
+
+
+def _wilddash2(root: Path, split: str, index: int, image: Pixels, label: Pixels) -> None:
+    """``images/<country><number>_100000.jpg`` and ids in ``labels/``, of which the first 34 are those of Cityscapes."""
+    name = f"xy{index:04d}_100000"
+    _jpg(root / "images" / f"{name}.jpg", image)
+    _png(root / "labels" / f"{name}.png", label)
+
+
 Writer = Callable[[Path, str, int, Pixels, Pixels], None]
 
 _VISTAS = _mapillary("v1.2", MAPILLARY_ID, 65)
@@ -195,6 +233,9 @@ WRITERS: dict[str, Writer] = {
     "mapillary_rein": _VISTAS,
     "mapillary_v2": _mapillary("v2.0", MAPILLARY_V2_ID, 123),
     "crosscity": _crosscity,
+    "urbansyn": _urbansyn,
+    "idd": _idd,
+    "wilddash2": _wilddash2,
 }
 #: dataset -> splits that its layout has a place for. GTA5's ``heldout`` exists in generated worlds only.
 SPLITS: dict[str, tuple[str, ...]] = {
@@ -211,4 +252,7 @@ SPLITS: dict[str, tuple[str, ...]] = {
     "crosscity": tuple(
         f"{city}_{part}" for city in ("rio", "rome", "taipei", "tokyo") for part in ("train", "test")
     ),
+    "urbansyn": ("all",),
+    "idd": ("train", "val"),
+    "wilddash2": ("public",),
 }

@@ -21,7 +21,7 @@ SPEC = WorldSpec(scale=0.06)
 REGISTRY = plugins.discover()
 TABLE = label_map("cityscapes", "cityscapes19")
 #: Images of these are JPEGs; noise makes small ones differ by a few grey levels, other images by far more.
-LOSSY = {"bdd100k", "crosscity", "mapillary", "mapillary_rein", "mapillary_v2"}
+LOSSY = {"bdd100k", "crosscity", "mapillary", "mapillary_rein", "mapillary_v2", "wilddash2"}
 
 
 def opened(dataset: str, counts: dict[str, int], cache: Path) -> Dataset:
