@@ -31,3 +31,4 @@ class GTA5SynthiaUrbanSynDG(Benchmark):
         SplitRef("idd", "val"),
         SplitRef("wilddash2", "public"),
     )
+    published = "dg_gta5_synthia_urbansyn_to_cityscapes"

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -59,11 +60,10 @@ class UrbanSyn(Dataset):
         Raises:
             DataError: the file is missing or damaged, or its colour channels differ.
         """
-        channels = files.read_image(sample.label)
-        ids = np.ascontiguousarray(channels[..., 0])
-        if (channels != ids[..., None]).any():
+        ids, *others = cv2.split(files.read_image(sample.label))
+        if any(cv2.norm(ids, other, cv2.NORM_INF) for other in others):
             raise DataError(
                 f"Label file with unknown encoding: {sample.label} holds colours. Expected the same class id in every "
                 "channel. Is it a file of ss_color? Put the one of the official folder ss there."
             )
-        return train_ids(ids, _TABLE)
+        return train_ids(np.asarray(ids, np.uint8), _TABLE)

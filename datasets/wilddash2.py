@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -55,8 +56,6 @@ _TABLE[:_CATEGORIES] = IGNORE
 _TABLE[list(_TRAIN_ID)] = list(_TRAIN_ID.values())
 
 _SEGMENTS = "panoptic.json"
-#: What red, green and blue count in the id of a segment.
-_WEIGHTS = (1, 256, 65536)
 _MOST_SEGMENTS = 1 << 24
 
 
@@ -100,7 +99,7 @@ class WildDash2(Dataset):
         known = {0: 0, **self._categories.get(sample.label.name, {})}
         table = np.full(_MOST_SEGMENTS, IGNORE, np.uint8)
         table[list(known)] = list(known.values())
-        segments = files.read_image(sample.label).astype(np.int32) @ np.array(_WEIGHTS, np.int32)
+        segments = _segments(files.read_image(sample.label))
         categories = table[segments]
         if (unlisted := segments[categories == IGNORE]).size:
             pixels = dict(zip(*(found.tolist() for found in np.unique_counts(unlisted)), strict=True))
@@ -125,6 +124,15 @@ class WildDash2(Dataset):
                 f"{path} is not in COCO's panoptic format ({type(error).__name__}: {error}). Put the official file "
                 f"there. {self.where_to_get()}"
             ) from error
+
+
+def _segments(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """The segment of every pixel. Shape: ``(H, W, 3)`` to ``(H, W)``.
+
+    Red, green, blue and a fourth channel are the bytes of a number, of which the last one is cut off.
+    """
+    numbers = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA).view("<u4")[..., 0]
+    return np.asarray(numbers % _MOST_SEGMENTS, np.uint32)
 
 
 def _segment(entry: Mapping[str, int]) -> tuple[int, int]:
