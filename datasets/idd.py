@@ -10,9 +10,9 @@ Layout: leftImg8bit/<split>/<drive>/<frame>_leftImg8bit.png (most 1920x1080) and
     gtFine/<split>/<drive>/<frame>_gtFine_polygons.json. Frames of different drives may have the same number.
 Labels: polygons in the order in which they are painted, as the authors' tool createLabels.py paints them
     (https://github.com/AutoNUE/public-code); its output need not be there, and is not read. Names become the 19 classes
-    of Cityscapes as ``csTrainId`` of its anue_labels.py has them: non-drivable fallback (grass, sand, rubble) is
-    terrain; auto rickshaws, animals, curbs, billboards, parking, guard rails, bridges and what else is called
-    fallback have no class. Scores over the 26 classes of the authors' own challenge (level 3) do not compare.
+    of Cityscapes as ``csTrainId`` of its anue_labels.py has them: non-drivable fallback is terrain; auto rickshaws,
+    animals, curbs, billboards, groups of poles, parking, guard rails, bridges and what else is called fallback have no
+    class. Scores over the 26 classes of the authors' own challenge (level 3) do not compare.
 Our choice: the training size. The counts are those of the paper as remembered, not counted; they sum up to the 10,003
     images that users of the archive report.
 """

@@ -5,8 +5,8 @@ Source: Gómez, Silva, Seoane, Borrás, Noriega, Ros, Iglesias-Guitian, López: 
     size and classes as the card of https://huggingface.co/datasets/UrbanSyn/UrbanSyn states them.
 Licence: CC BY-SA 4.0, commercial use included.
 Splits: ``all``, 7,539 pairs 0001..7539; papers train on all of them.
-Layout: rgb/rgb_<number>.png (2048x1024) and ss/ss_<number>.png, unpacked. ss_color cannot be mapped back, and panoptic,
-    bbox2d and depth are not read.
+Layout: rgb/rgb_<number>.png (2048x1024) and ss/ss_<number>.png, unpacked. ss_color, panoptic, bbox2d and depth
+    are not read.
 Labels: train ids of Cityscapes, 0..18, and 19 where there is no class, which the converters of Rein and SoMA write as
     255. The card calls them grey, but readers find several channels, and the id in the first (VFM-UDA++): read are PNGs
     of 8 bits whose colour channels agree, or that have one.

@@ -1,4 +1,4 @@
-"""WildDash 2: 4,256 frames of videos from all over the world, one of each, chosen for what makes networks fail.
+"""WildDash 2: 4,256 frames of videos from all over the world, in conditions that are hard for networks.
 
 Source: Zendel, Schörghuber, Rainer, Murschitz, Beleznai: Unifying Panoptic Segmentation for Autonomous Driving, CVPR
     2022, https://wilddash.cc (registration needed): wd_public_v2p0.zip, or the earlier wd_public_02.zip ("beta").
