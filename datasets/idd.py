@@ -13,8 +13,8 @@ Labels: polygons in the order in which they are painted, as the authors' tool cr
     of Cityscapes as ``csTrainId`` of its anue_labels.py has them: non-drivable fallback is terrain; auto rickshaws,
     animals, curbs, billboards, groups of poles, parking, guard rails, bridges and what else is called fallback have no
     class. Scores over the 26 classes of the authors' own challenge (level 3) do not compare.
-Our choice: the training size. The counts are those of the paper as remembered, not counted; they sum up to the 10,003
-    images that users of the archive report.
+Our choice: the training size. The counts were not counted on the official files; the sizes of MSeg's file lists
+    (https://github.com/mseg-dataset/mseg-api, idd-40) agree with them.
 """
 
 from __future__ import annotations
