@@ -16,7 +16,7 @@ from adaptbench.contracts.settings import Settings
 from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError, UsageError
-from adaptbench.execution.checkpoints import imported, places
+from adaptbench.execution.given import imported, places
 from adaptbench.execution.stages.choice import Selection, weights_name
 from adaptbench.execution.stages.planned import selection_of
 from adaptbench.execution.stages.weights import filled_method

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from small_network import SMALL_NETWORK
 
 from adaptbench.errors import AdaptBenchError, UsageError, WeightsError
-from adaptbench.execution.checkpoints.loaded_network import LoadedNetwork, NetworkPlace, load
+from adaptbench.execution.given.loaded_network import LoadedNetwork, NetworkPlace, load
 
 LEVELS = torch.tensor([0.0, 20.0, 60.0, 240.0])
 

@@ -1,6 +1,6 @@
 """The network of a network file with its weights, checked and ready to predict; runs code of the file.
 
-Only the sealed process of `adaptbench.execution.checkpoints.sealed_network` loads one.
+Only the sealed process of `adaptbench.execution.given.sealed_network` loads one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from adaptbench.contracts.network_file import NetworkFile
 from adaptbench.data import transforms
 from adaptbench.errors import PluginError, UsageError, WeightsError
-from adaptbench.execution.checkpoints.adapting import Adaptation
+from adaptbench.execution.given.adapting import Adaptation
 from adaptbench.networks.inference import Direct, Size, resized_argmax
 from adaptbench.networks.pretrained.foreign import read_content
 from adaptbench.networks.pretrained.published import Layout, published_state

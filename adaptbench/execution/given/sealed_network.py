@@ -22,8 +22,8 @@ import torch
 from adaptbench import errors, signals
 from adaptbench.data import firewall
 from adaptbench.errors import AdaptBenchError, PluginError
-from adaptbench.execution.checkpoints.adapting import Adaptation
-from adaptbench.execution.checkpoints.loaded_network import NetworkPlace, load
+from adaptbench.execution.given.adapting import Adaptation
+from adaptbench.execution.given.loaded_network import NetworkPlace, load
 from adaptbench.execution.launch.endings import ending, reason_of
 from adaptbench.execution.launch.processes import fix_threads
 from adaptbench.networks.inference import Size
@@ -38,7 +38,7 @@ class SealedNetwork:
     """The end of the line to such a process.
 
     Attributes:
-        facts: what the network is; see `adaptbench.execution.checkpoints.loaded_network.LoadedNetwork.facts`.
+        facts: what the network is; see `adaptbench.execution.given.loaded_network.LoadedNetwork.facts`.
     """
 
     place: NetworkPlace
