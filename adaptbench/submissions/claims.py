@@ -40,6 +40,9 @@ def settings(record: Record, method: type[Method], registry: Registry) -> Iterat
     from adaptbench import networks  # which imports torch
     from adaptbench.contracts.settings import resolve
 
+    if "start" in record.overrides:
+        yield f"it starts from {record.overrides['start']}, a network that is not part of the contribution"
+        return
     changed = {key: value for key, value in record.overrides.items() if not key.startswith("minicity.")}
     unknown = sorted({*record.settings, *changed} - {*method.Settings.model_fields})
     if unknown:

@@ -70,7 +70,7 @@ def opened(
     digest = file_sha256(place.weights)
     with sealed_network.opened(place, device, chosen.threads, closed, adaptation) as sealed:
         yield Foreign(
-            name=f"{place.file.stem}-{place.function}-{digest[:8]}",
+            name=f"{place.name}-{digest[:8]}",
             origin=Origin(kind="file", weights="all", source=place.weights.name, source_sha256=digest),
             network=sealed.facts["network"],
             pretraining="not stated",

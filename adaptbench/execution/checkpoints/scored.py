@@ -156,6 +156,11 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
             f"--profile {profile_name}: the run {folder} was trained in profile {spec.profile}, and its network "
             "is scored in that only. Leave the flag out."
         )
+    if spec.start is not None:
+        raise UsageError(
+            f"The run {folder} starts from a network that was trained elsewhere, {spec.start.name}, and has none of "
+            "its own. Name that import or network file itself."
+        )
     brought = plugins.named_by_results(spec.plugins, results_of(folder))
     method = method_class(registry_with(brought, extra), spec.method)
     chosen, stage = profile(spec.profile), method.stages(method.Settings.model_validate(spec.settings))[-1]

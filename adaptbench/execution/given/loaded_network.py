@@ -1,10 +1,11 @@
 """The network of a network file with its weights, checked and ready to predict; runs code of the file.
 
-Only the sealed process of `adaptbench.execution.given.sealed_network` loads one.
+Only sealed processes load one: that of `adaptbench.execution.given.sealed_network`, and those of a job's stages.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 from collections.abc import Callable
@@ -18,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.contracts.network_file import NetworkFile
-from adaptbench.data import transforms
 from adaptbench.errors import PluginError, UsageError, WeightsError
 from adaptbench.execution.given.adapting import Adaptation
 from adaptbench.networks.inference import Direct, Size, resized_argmax
 from adaptbench.networks.pretrained.foreign import read_content
 from adaptbench.networks.pretrained.published import Layout, published_state
+from adaptbench.records.start import FilePlace
 from adaptbench.test_time.segmenters import Stream
 from adaptbench.training.checkpoint import digest
 
@@ -44,15 +45,25 @@ class NetworkPlace(NamedTuple):
     weights: Path
 
     @classmethod
-    def parse(cls, text: str, weights: Path) -> NetworkPlace:
+    def parse(cls, text: str, weights: Path, option: str = "--network-file") -> NetworkPlace:
         """The place written ``FILE.py:FUNCTION``; a UsageError if it is none, or a file is missing."""
         file, separator, function = text.rpartition(":")
         if not separator or not function.isidentifier() or not file.endswith(".py"):
-            raise UsageError(f"--network-file {text!r}: expected FILE.py:FUNCTION. {_EXAMPLE}")
-        for option, path in (("--network-file", Path(file)), ("--weights", weights)):
+            raise UsageError(f"{option} {text!r}: expected FILE.py:FUNCTION. {_EXAMPLE}")
+        for named, path in ((option, Path(file)), ("--weights", weights)):
             if not path.is_file():
-                raise UsageError(f"{option} {path}: there is no such file.")
+                raise UsageError(f"{named} {path}: there is no such file.")
         return cls(Path(file).resolve(), function, weights.resolve())
+
+    @classmethod
+    def of(cls, stated: FilePlace) -> NetworkPlace:
+        """The same as a document has it."""
+        return cls(Path(stated.file), stated.function, Path(stated.weights))
+
+    @property
+    def name(self) -> str:
+        """In tables and names of folders."""
+        return f"{self.file.stem}-{self.function}"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.function}"
@@ -83,6 +94,13 @@ class LoadedNetwork:
             "weights_sha256": digest(self.network.state_dict()),
         }
 
+    def require_fitting(self, box: Size) -> None:
+        """Raises UsageError where it cannot be adapted to images of ``box``, (height, width), or of its own size."""
+        if self.adaptation is not None:
+            width, height = self.file.input_size or (box[1], box[0])
+            method, settings = self.adaptation.method, self.adaptation.settings
+            method.require_fitting(copy.deepcopy(self.network), settings, (height, width))
+
     def predict(self, image: UInt8, size: Size, position: int = 0) -> UInt8:
         """Predicted train ids at ``size``, 255 for void; with ``position`` 0 a stream begins to which it adapts.
 
@@ -100,18 +118,8 @@ class LoadedNetwork:
         return self._stream[0].segment(self.shown(image), size).train_ids
 
     def shown(self, image: UInt8) -> Tensor:
-        """An image as the network gets it; every step is rounded to float32, as in code with NumPy.
-
-        Shape: ``(H, W, 3)`` RGB uint8 to float32 ``(1, 3, h, w)`` on the device.
-        """
-        file, own = self.file, (image.shape[1], image.shape[0])
-        size = file.input_size or own
-        resized = image if size == own else transforms.resize_image(image, size)
-        pixels = (resized[..., ::-1] if file.channels == "BGR" else resized).astype(np.float32)
-        pixels = (pixels - np.array(file.mean, np.float64)).astype(np.float32)
-        pixels = (pixels / np.array(file.std, np.float64)).astype(np.float32)
-        pixels = pixels / np.float32(file.scale)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].to(self.device)
+        """An image as the network gets it. Shape: ``(H, W, 3)`` RGB uint8 to float32 ``(1, 3, h, w)`` on the device."""
+        return self.file.shown(image).to(self.device)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -165,7 +173,7 @@ def load(place: NetworkPlace, device: torch.device, adaptation: Adaptation | Non
         PluginError: the file cannot be run, or does not keep the contract.
         WeightsError: the weights are not those of the network, or no plain tensors.
     """
-    file = _called(place)
+    file = called(place)
     file.require_sound(str(place))
     file.network.load_state_dict(_weights(place, file.network), strict=True)
     loaded = LoadedNetwork(place, file, device, adaptation)
@@ -174,8 +182,8 @@ def load(place: NetworkPlace, device: torch.device, adaptation: Adaptation | Non
     return loaded
 
 
-def _called(place: NetworkPlace) -> NetworkFile:
-    """What the function of the file returns."""
+def called(place: NetworkPlace) -> NetworkFile:
+    """What the function of the file returns; a PluginError if it cannot be run, or returns something else."""
     build = _function(place)
     try:
         found = build()

@@ -60,6 +60,10 @@ class SealedNetwork:
             )
         return pixels.reshape(size)
 
+    def require_fitting(self, box: Size) -> None:
+        """Raises UsageError where it cannot be adapted to images of ``box``, (height, width), or of its own size."""
+        self.ask((None, box, 0))
+
 
 @contextmanager
 def opened(
@@ -118,7 +122,11 @@ def _serve(
         _answer(line, json.dumps(loaded.facts()).encode())
         while True:
             image, size, position = line.recv()
-            _answer(line, np.ascontiguousarray(loaded.predict(image, size, position)).tobytes())
+            if image is None:
+                loaded.require_fitting(size)
+                _answer(line, b"")
+            else:
+                _answer(line, np.ascontiguousarray(loaded.predict(image, size, position)).tobytes())
     except EOFError:
         return
     except BaseException as error:
