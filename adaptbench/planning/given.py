@@ -14,10 +14,7 @@ from adaptbench.contracts.stream_method import PREFIX, UNADAPTED, StreamMethod
 from adaptbench.contracts.task import Task
 from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Size
-from adaptbench.records.start import Start
-
-#: What says of a record that it starts from such a network, among its changed settings.
-KEY = "start"
+from adaptbench.records.start import KEY, Start
 
 
 class Given(Protocol):

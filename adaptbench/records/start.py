@@ -8,6 +8,9 @@ from pydantic import Field
 
 from adaptbench.records.documents import Part
 
+#: What says of a record that it starts from such a network, among its changed settings.
+KEY = "start"
+
 
 class FilePlace(Part):
     """Where a network of anybody is; paths are absolute.

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.contracts.network_file import NetworkFile
-from adaptbench.errors import PluginError, UsageError, WeightsError
+from adaptbench.errors import AdaptBenchError, PluginError, UsageError, WeightsError
 from adaptbench.execution.given.adapting import Adaptation
-from adaptbench.networks.inference import Direct, Size, resized_argmax
+from adaptbench.networks.inference import Direct, Size, padded_logits, resized_argmax, taken_size
 from adaptbench.networks.pretrained.foreign import read_content
 from adaptbench.networks.pretrained.published import Layout, published_state
 from adaptbench.records.start import FilePlace
@@ -95,11 +95,27 @@ class LoadedNetwork:
         }
 
     def require_fitting(self, box: Size) -> None:
-        """Raises UsageError where it cannot be adapted to images of ``box``, (height, width), or of its own size."""
-        if self.adaptation is not None:
-            width, height = self.file.input_size or (box[1], box[0])
-            method, settings = self.adaptation.method, self.adaptation.settings
-            method.require_fitting(copy.deepcopy(self.network), settings, (height, width))
+        """Tries to adapt it to a made image of ``box``, (height, width), or of the size that it states.
+
+        Raises:
+            UsageError: network, settings and size do not go together.
+            PluginError: it fails.
+        """
+        if self.adaptation is None:
+            return
+        width, height = self.file.input_size or (box[1], box[0])
+        method, settings = self.adaptation.method, self.adaptation.settings
+        method.require_fitting(copy.deepcopy(self.network), settings, (height, width))
+        try:
+            self.predict(_made(width, height), (height, width))
+        except AdaptBenchError:
+            raise
+        except Exception as error:  # code of a stranger may raise anything
+            raise PluginError(
+                f"{self.place}: the network failed as {method.name} adapted it to an image of {width}x{height}: "
+                f"{type(error).__name__}: {error}. Mend it; one that takes some sizes alone says so by a method "
+                "taken_size (docs/network-files.md)."
+            ) from error
 
     def predict(self, image: UInt8, size: Size, position: int = 0) -> UInt8:
         """Predicted train ids at ``size``, 255 for void; with ``position`` 0 a stream begins to which it adapts.
@@ -112,7 +128,9 @@ class LoadedNetwork:
     def _outputs(self, image: UInt8, size: Size, position: int) -> Tensor:
         """The likeliest outputs. Shape: ``(H, W, 3)`` RGB to ``(*size,)`` uint8."""
         if self.adaptation is None:
-            return resized_argmax(self.logits(self.shown(image)), size)[0]
+            pixels = self.shown(image)
+            taken = taken_size(self.network, (pixels.shape[-2], pixels.shape[-1]))
+            return resized_argmax(padded_logits(self.logits, pixels, taken), size)[0]
         if position == 0:
             self._stream[:] = [self.adaptation.started(self.network, Direct())]
         return self._stream[0].segment(self.shown(image), size).train_ids
@@ -132,7 +150,8 @@ class LoadedNetwork:
         except Exception as error:  # code of a stranger may raise anything
             raise PluginError(
                 f"{self.place}: the network failed on an input of shape {tuple(pixels.shape)}: "
-                f"{type(error).__name__}: {error}. Mend it, or state the input_size that it takes."
+                f"{type(error).__name__}: {error}. Mend it, state the input_size that it takes, or give it a "
+                "method taken_size (docs/network-files.md)."
             ) from error
         for problem in self._problems(pixels, found):
             raise PluginError(f"{self.place}: {problem}")
@@ -233,10 +252,15 @@ def _weights(place: NetworkPlace, network: nn.Module) -> dict[str, Tensor]:
     )
 
 
+def _made(width: int, height: int) -> UInt8:
+    """An image of noise. Shape: ``(height, width, 3)``."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
 def _require_constant(loaded: LoadedNetwork) -> None:
     """Raises PluginError if two passes over one image differ, or a pass changes the network."""
     width, height = loaded.file.input_size or _TRIED
-    made = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    made = _made(width, height)
     before, pixels = digest(loaded.network.state_dict()), loaded.shown(made)
     first, second = loaded.logits(pixels.clone()), loaded.logits(pixels.clone())
     if not torch.equal(first, second):
