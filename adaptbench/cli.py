@@ -86,9 +86,9 @@ def _require_utf8(*names: str) -> None:
 
 
 def _blamed() -> str:
-    """Standard output, if it still does not take what waits to be written; else nobody."""
+    """Standard output, if it does not take another line either; else nobody. What it refused need not wait any more."""
     try:
-        sys.stdout.flush()
+        print(flush=True)  # noqa: T201
     except OSError:
         return "standard output"
     return ""

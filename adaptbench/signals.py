@@ -84,6 +84,17 @@ def held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def obey(parent: int) -> None:
+    """Has this process, whose stop signals are `held`, end when ``parent`` sends one; those of others still wait."""
+    threading.Thread(target=_listen_to, args=(parent,), daemon=True).start()
+
+
+def _listen_to(parent: int) -> None:
+    while (came := signal.sigwaitinfo(STOPS)).si_pid != parent:
+        pass
+    os._exit(exit_status(Stopped(came.si_signo)))
+
+
 def end_with_parent(parent: int) -> None:
     """Asks the kernel to kill this process when the one that started it ends (Linux; elsewhere nothing)."""
     if not sys.platform.startswith("linux"):

@@ -28,4 +28,5 @@ class CityscapesToACDCStream(Benchmark):
     target = ()
     evaluation = (SplitRef("acdc", "train"), SplitRef("cityscapes", "val"))
     also = (SplitRef("acdc", "val"),)
+    published = "cityscapes_to_acdc_stream"
     stream = StreamOrder(conditions=("fog", "night", "rain", "snow"), rounds=10)

@@ -161,6 +161,8 @@ class Looker:
         entry, name = plan_stages(opened.context)[-1], f"{record.method}, seed {record.seed}"
         if entry.stage.adapts:
             self.tell(f"{name}: left out, its network changed with every image of its stream.", "yellow")
+        elif entry.stage.given:
+            self.tell(f"{name}: left out, its network was trained elsewhere.", "yellow")
         elif self._has_weights(entry, name):
             yield opened, self._scorer(opened, entry, name)
 

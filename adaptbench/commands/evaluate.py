@@ -17,12 +17,13 @@ from adaptbench.contracts.benchmark import PREFIX, SplitRef
 from adaptbench.contracts.profiles import Profile, Provenance, profile
 from adaptbench.contracts.protocols import named
 from adaptbench.errors import UsageError
-from adaptbench.execution.checkpoints import foreign, labelled, places
-from adaptbench.execution.checkpoints.adapting import Adaptation
+from adaptbench.execution.checkpoints import foreign, labelled
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
-from adaptbench.execution.checkpoints.loaded_network import NetworkPlace
 from adaptbench.execution.checkpoints.scored import Scored, open_checkpoint
 from adaptbench.execution.checkpoints.scoring import Scoring, score_all
+from adaptbench.execution.given import places
+from adaptbench.execution.given.adapting import Adaptation
+from adaptbench.execution.given.loaded_network import NetworkPlace
 from adaptbench.flags import Evaluate
 from adaptbench.flags.options import require_positive
 from adaptbench.planning import sources

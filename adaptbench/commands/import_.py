@@ -16,7 +16,7 @@ from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.settings import check_key, parse_value, resolve
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import UsageError
-from adaptbench.execution.checkpoints import imported, places
+from adaptbench.execution.given import imported, places
 from adaptbench.flags import Import
 from adaptbench.networks.pretrained.foreign import read_content
 from adaptbench.networks.pretrained.published import published_state

@@ -17,7 +17,7 @@ from adaptbench.commands import dry_run, slurm
 from adaptbench.commands.output import Noted, finally_raised, say
 from adaptbench.commands.progress import bars
 from adaptbench.commands.report import show_boards, show_studies
-from adaptbench.contracts import plugins
+from adaptbench.contracts import plugins, stand_ins
 from adaptbench.contracts.profiles import profile
 from adaptbench.data.image_cache import require_usable
 from adaptbench.errors import UsageError
@@ -32,6 +32,7 @@ from adaptbench.flags import EXIT_UNFINISHED, Run, experiment
 from adaptbench.flags.options import require_positive
 from adaptbench.planning import sources
 from adaptbench.planning.estimates import expected_costs
+from adaptbench.planning.given import Given
 from adaptbench.planning.plan import Job, Plan, make_plan
 from adaptbench.planning.request import Request, parse_paths
 from adaptbench.records import formatting
@@ -138,7 +139,11 @@ def request_of(command: Run) -> Request:
     if command.image_cache is not None:
         require_usable(command.image_cache.expanduser())
     benchmarks, plugin_files = _named(command.benchmarks or ())
-    return Request(
+    if command.weights is not None and command.start is None:
+        raise UsageError(
+            "--weights: these are of a network file, which --start names. Add it, or leave --weights out."
+        )
+    request = Request(
         methods=command.methods or Request.methods,
         benchmarks=benchmarks or (() if command.study else Request.benchmarks),
         seeds=command.seeds,
@@ -166,6 +171,26 @@ def request_of(command: Run) -> Request:
         plugins=(*command.plugins, *plugin_files),
         study=command.study,
     )
+    return request if command.start is None else replace(request, given=_given(command, request))
+
+
+def _given(command: Run, request: Request) -> Given:
+    """The network that --start names."""
+    if stand_ins.active():
+        raise stand_ins.StandInError("torch itself is needed.")
+    from adaptbench.execution.checkpoints.labelled import label_places
+    from adaptbench.execution.given import start
+    from adaptbench.execution.given.loaded_network import NetworkPlace
+
+    text, chosen = str(command.start), profile(request.profile)
+    if command.weights is None:
+        if ":" in text:
+            raise UsageError(
+                f"--start {text}: a network file has its weights in a file. Give it with --weights."
+            )
+        return start.import_given(text, request.out, chosen, list(map(str, request.plugins)))
+    place, registry = NetworkPlace.parse(text, command.weights, "--start"), plugins.discover(request.plugins)
+    return start.file_given(place, chosen, label_places(registry, request), registry)
 
 
 def _wanted(console: Console, command: Run, jobs: Sequence[Job], at_once: int) -> bool:

@@ -12,7 +12,7 @@ from adaptbench.commands.output import say
 from adaptbench.commands.progress import bars
 from adaptbench.contracts import plugins
 from adaptbench.contracts.dataset import Dataset
-from adaptbench.execution.checkpoints import places
+from adaptbench.execution.given import places
 from adaptbench.flags import Submit
 from adaptbench.planning import sources
 from adaptbench.planning.devices import device_name

@@ -27,7 +27,9 @@ from adaptbench.contracts.labelling import Facts, Labeller
 from adaptbench.contracts.resources import Resources
 from adaptbench.contracts.settings import Settings as BaseSettings
 from adaptbench.contracts.task import Task
+from adaptbench.data import transforms
 from adaptbench.data.batch import Batch
+from adaptbench.data.framing import Size, UInt8
 from adaptbench.data.normalisation import Normalisation
 from adaptbench.data.sampling import Sampling
 from adaptbench.networks.adapters.choice import Adapter
@@ -62,6 +64,7 @@ class Stage:
             ones; None = labels of the benchmark.
         adapts: the network of ``start`` predicts the stream of the benchmark, and changes meanwhile as ``method``
             says (`adaptbench.contracts.stream_method.StreamMethod`).
+        given: nothing is trained: the network is one from elsewhere, in the place of a training.
     """
 
     name: str
@@ -71,11 +74,12 @@ class Stage:
     labeller: Labeller | None = None
     labels: int | None = None
     adapts: bool = False
+    given: bool = False
 
     @property
     def trains(self) -> bool:
         """Whether it is a training."""
-        return self.labeller is None and not self.adapts
+        return self.labeller is None and not self.adapts and not self.given
 
 
 class Method(nn.Module, Generic[S]):
@@ -100,6 +104,8 @@ class Method(nn.Module, Generic[S]):
     published: ClassVar[PublishedSettings] = {}
     #: Which weights `scored_network` gives, in words for tables.
     scored_weights: ClassVar[str] = "student"
+    #: Whether `counted` may give void, which confusion matrices then have a column for.
+    predicts_void: ClassVar[bool] = False
     #: What a training of published sizes needs; a scheduler is asked for it.
     resources: ClassVar[Resources] = Resources()
     #: How the checkpoints that its authors publish are laid out; what ``run_all.py import`` reads.
@@ -174,6 +180,22 @@ class Method(nn.Module, Generic[S]):
     def has_teacher(cls) -> bool:
         """Whether there is an `other_network`."""
         return cls.other_network is not Method.other_network
+
+    def shown(self, image: UInt8, box: Size) -> Tensor:
+        """A test image as the scored network gets it, resized into ``box``, (width, height) in pixels; on the CPU.
+
+        Shape: ``(H, W, 3)`` RGB to float ``(1, 3, h, w)``.
+        """
+        framing = self.sampling(self.settings).framing
+        resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
+        return transforms.normalise(resized, self.normalisation)[None]
+
+    def counted(self, outputs: Tensor) -> Tensor:
+        """The train ids that the likeliest outputs count as, 255 = void. Default: outputs are the classes.
+
+        Shape: uint8 ``(H, W)``, in and out.
+        """
+        return outputs
 
     def inference(self) -> Mode:
         """How the scored network sees a test image: whole (default), or in sliding windows."""

@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from adaptbench.data import transforms
 from adaptbench.data.taxonomy import IGNORE, class_set
 from adaptbench.errors import PluginError
 
@@ -73,6 +75,20 @@ class NetworkFile:
             if counted is not None:
                 table[index] = classes.index(counted)
         return table
+
+    def shown(self, image: npt.NDArray[np.uint8]) -> Tensor:
+        """An image as the network gets it; every step is rounded to float32, as in code with NumPy.
+
+        Shape: ``(H, W, 3)`` RGB uint8 to float32 ``(1, 3, h, w)``, on the CPU.
+        """
+        own = (image.shape[1], image.shape[0])
+        size = self.input_size or own
+        resized = image if size == own else transforms.resize_image(image, size)
+        pixels = (resized[..., ::-1] if self.channels == "BGR" else resized).astype(np.float32)
+        pixels = (pixels - np.array(self.mean, np.float64)).astype(np.float32)
+        pixels = (pixels / np.array(self.std, np.float64)).astype(np.float32)
+        pixels = pixels / np.float32(self.scale)
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
 
     def require_sound(self, where: str) -> None:
         """Raises PluginError for a statement that cannot be meant, in words that begin with ``where``."""

@@ -21,6 +21,8 @@ from adaptbench.test_time.segmenters import Segmenter
 Predictions = Literal["before", "after"]
 #: Of the settings of an adaptation among those of a job, which trains the network before.
 PREFIX = "adapt_"
+#: The method that stands for the network that does not adapt.
+UNADAPTED = "source_only"
 
 
 def settings_with(adaptation: type[BaseModel], **changes: Any) -> type[Settings]:

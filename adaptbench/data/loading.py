@@ -5,8 +5,10 @@ Workers are forked where the system forks, so that they inherit the label firewa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -55,7 +57,7 @@ def in_order(
         return
     cv2.setNumThreads(0)  # its threads do not survive a fork: workers would wait for them
     with signals.held():  # else one sent to the whole job kills its workers, and it fails instead of saving
-        loaded = iter(
+        loaded: Any = iter(
             DataLoader(
                 _Telling(items),
                 batch_size=None,
@@ -64,6 +66,7 @@ def in_order(
                 prefetch_factor=ahead,
                 pin_memory=pinned,
                 collate_fn=_as_it_is,
+                worker_init_fn=partial(_obey, os.getpid()),
             )
         )
     try:
@@ -75,6 +78,8 @@ def in_order(
             f"One of {workers} processes that load data was killed; out of memory is a common cause: fewer --workers "
             f"need less. Run again to go on. ({error})"
         ) from error
+    finally:  # by itself it does so when nothing refers to it any more: an error's traceback does, maybe to the end
+        loaded._shutdown_workers()
 
 
 def each(work: Callable[[Task], Made], tasks: Sequence[Task], workers: int) -> Iterator[Made]:
@@ -109,6 +114,11 @@ def _told(item: Made | AdaptBenchError) -> Made:
     if isinstance(item, AdaptBenchError):
         raise item
     return item
+
+
+def _obey(parent: int, _: int) -> None:
+    """Iterators that are never closed have their workers stopped at the end of the process."""
+    signals.obey(parent)
 
 
 def _as_it_is(item: Made) -> Made:

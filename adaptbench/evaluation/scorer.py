@@ -19,7 +19,7 @@ from adaptbench.contracts.benchmark import VoidRule
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.settings import Settings
-from adaptbench.data import firewall, transforms
+from adaptbench.data import firewall
 from adaptbench.data.files import require_same_size
 from adaptbench.data.framing import nearest
 from adaptbench.data.label_ids import train_ids
@@ -99,30 +99,36 @@ class Scorer:
 
         Shape: ``(H, W)`` train ids each.
         """
-        beside = predicted_on_void(truth, prediction, len(self._classes)) if self.ignore == "drop" else None
+        beside = None if self._with_void else predicted_on_void(truth, prediction, len(self._classes))
         return self._counted(truth, prediction), beside
 
     def _counted(self, truth: UInt8, prediction: UInt8) -> Matrix:
         """The confusion matrix of an image. Shape: ``(H, W)`` train ids each."""
         classes = len(self._classes)
-        if self.ignore == "drop":
-            return confusion_matrix(truth, prediction, classes)
-        return confusion_with_void(truth, prediction, classes, self.ignore)
+        if self._with_void:
+            return confusion_with_void(truth, prediction, classes, self.ignore)
+        return confusion_matrix(truth, prediction, classes)
+
+    @property
+    def _with_void(self) -> bool:
+        """Whether matrices have a row and a column for void."""
+        return self.ignore != "drop" or self.method.predicts_void
 
     def totals(
         self, dataset: Dataset, samples: Sequence[Sample], label_sizes: Sequence[ScoredSize]
     ) -> list[Matrix]:
         """Confusion matrices over all samples, one per label size; the network sees each image once."""
-        side = len(self._classes) + (self.ignore != "drop")
+        side = len(self._classes) + self._with_void
         totals = [np.zeros((side, side), np.int64) for _ in label_sizes]
         for _, image, truth in self._read(dataset, samples):
             pixels = self._pixels(dataset, image)
             truths = [reduced(truth, size) for size in label_sizes]
             with firewall.closed(self.label_folders):
                 sizes = [(one.shape[0], one.shape[1]) for one in truths]
-                predictions = segment_to(self.network, pixels, self.method.inference(), sizes)
+                found = segment_to(self.network, pixels, self.method.inference(), sizes)
+                predictions = [self.method.counted(outputs).cpu().numpy() for outputs in found]
             for total, one, prediction in zip(totals, truths, predictions, strict=True):
-                total += self._counted(one, prediction.cpu().numpy())
+                total += self._counted(one, prediction)
         return totals
 
     def _read(self, dataset: Dataset, samples: Sequence[Sample]) -> Iterator[tuple[Sample, UInt8, UInt8]]:
@@ -159,7 +165,7 @@ class Scorer:
 
     def _segmented(self, network: nn.Module, pixels: Tensor, size: tuple[int, int]) -> Tensor:
         """Predicted train ids. Shape: float ``(1, 3, h, w)`` to ``(*size,)`` uint8."""
-        return segment(network, pixels, self.method.inference(), size)
+        return self.method.counted(segment(network, pixels, self.method.inference(), size))
 
     @property
     def images_per_second(self) -> float | None:
@@ -207,7 +213,7 @@ class Scorer:
         Shape: ``(H, W, 3)`` RGB to float ``(1, 3, h, w)``.
         """
         with firewall.closed(self.label_folders):
-            return framed(self.method, self.settings, image, box).to(self.device)
+            return self.method.shown(image, box).to(self.device)
 
     def predicted(self, image: UInt8, box: tuple[int, int]) -> tuple[UInt8, npt.NDArray[np.float32]]:
         """Predicted train ids of an image at its own size, and the probability of each; for ``box`` see `framed`.
@@ -219,13 +225,6 @@ class Scorer:
             size = (image.shape[0], image.shape[1])
             ids, confidence = segment_confidently(self.network, pixels, self.method.inference(), size)
         return ids.cpu().numpy(), confidence.float().cpu().numpy()
-
-
-def framed(method: Method, settings: Settings, image: UInt8, box: tuple[int, int]) -> Tensor:
-    """See `Scorer.framed`; on the CPU."""
-    framing = method.sampling(settings).framing
-    resized = framing.image(image, framing.size((image.shape[1], image.shape[0]), box))
-    return transforms.normalise(resized, method.normalisation)[None]
 
 
 def read_labelled(dataset: Dataset, sample: Sample, classes: ClassSet) -> tuple[UInt8, UInt8]:

@@ -14,6 +14,7 @@ import cv2
 from adaptbench import networks
 from adaptbench.contracts.benchmark import SplitRef
 from adaptbench.contracts.dataset import Sample
+from adaptbench.contracts.settings import Settings
 from adaptbench.contracts.stream_method import StreamMethod
 from adaptbench.data import firewall
 from adaptbench.evaluation.metrics import score
@@ -61,7 +62,7 @@ class Scored:
     Attributes:
         images_per_second: of segmenting the ranked split.
         flops: of segmenting its first image, of a network that does not adapt.
-        unseen: classes of it that no source image shows.
+        unseen: classes of it that no source image shows; None = it was trained elsewhere, on what is not known here.
         stream: what became of the network over it, where it is a stream.
     """
 
@@ -71,7 +72,7 @@ class Scored:
     seconds: float
     images_per_second: float | None
     flops: float | None
-    unseen: list[str]
+    unseen: list[str] | None
     stream: Stream | None
 
 
@@ -99,14 +100,14 @@ def run(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> 
         seconds=time.monotonic() - started,
         images_per_second=speed,
         flops=flops,
-        unseen=unseen(context, scores[0], stop),
+        unseen=None if context.spec.start is not None else unseen(context, scores[0], stop),
         stream=stream,
     )
 
 
 def _scorer(context: JobContext, result: PlannedStage, stop: Callable[[], bool]) -> Scorer:
     """What scores the network of a stage; one that has adapted is the network after the stream."""
-    shown = result.start if result.stage.adapts and result.start is not None else result
+    shown = _shown(result)
     with firewall.closed(context.closed_folders):
         method = trained_method(context, shown)
         adapted = adapted_network(method, result, context.device) if result.stage.adapts else None
@@ -121,6 +122,11 @@ def _scorer(context: JobContext, result: PlannedStage, stop: Callable[[], bool])
         readers=context.spec.workers,
         adapted=adapted,
     )
+
+
+def _shown(result: PlannedStage) -> PlannedStage:
+    """The stage whose method says how images are shown; one that adapts shows them like that before it."""
+    return result.start if result.stage.adapts and result.start is not None else result
 
 
 def _ranked(
@@ -165,7 +171,6 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
     """The job's record."""
     spec, method, benchmark = context.spec, context.method, context.benchmark
     settings = results[-1].stage.settings
-    start = networks.start_of(settings.network, settings.pretraining)
     return Record(
         job_hash=spec.job_hash,
         ranking_hash=spec.ranking_hash,
@@ -186,7 +191,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         network=NetworkInfo(
             name=settings.network,
             parameters=scored.parameters,
-            pretraining="none" if start is None else start.data,
+            pretraining=_pretraining(spec, settings),
             weights=results[-1].stage.method.scored_weights,
         ),
         iterations=sum(r.stage.settings.iterations for r in results if r.stage.trains),
@@ -197,7 +202,7 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         accumulate=spec.accumulate,
         overrides=spec.overrides,
         data=_data(spec),
-        shown_sizes=_shown_sizes(context, results[-1]),
+        shown_sizes=_shown_sizes(context, _shown(results[-1])),
         scores=scored.scores,
         averaged=[str(ref) for ref in benchmark.averaged],
         pseudo_labels=summarise(results[-1].metrics(), settings.iterations, context.task.class_set.classes),
@@ -208,6 +213,14 @@ def build_record(context: JobContext, results: list[PlannedStage], scored: Score
         cost=_cost(spec, results, scored),
         environment=environment(),
     )
+
+
+def _pretraining(spec: JobSpec, settings: Settings) -> str:
+    """What the network started from: the data of its encoder's weights, or the name of a network that was given."""
+    if spec.start is not None:
+        return spec.start.name
+    found = networks.start_of(settings.network, settings.pretraining)
+    return "none" if found is None else found.data
 
 
 def _compilation(spec: JobSpec, results: list[PlannedStage]) -> Compilation | None:

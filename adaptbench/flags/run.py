@@ -46,6 +46,11 @@ class Run:
     what profile mini uses anyway."""
     study: Annotated[str | None, words("STUDY")] = None
     """Run all variants of an ablation study in the place of methods, and compare them with what its paper printed."""
+    start: Annotated[str | None, words("IMPORT | FILE.py:FUNCTION")] = None
+    """On a benchmark with a stream, start from this network in place of one that is trained: the name of an import, or
+    the function of a network file (docs/network-files.md), then with --weights. Such rows are marked, not ranked."""
+    weights: Annotated[Path | None, words("FILE")] = None
+    """Weights of the network file that --start names: .pth, .pt, .bin or .safetensors, read without running code."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED ...")] = (0,)
     """One job per seed."""
     networks: Annotated[tuple[str, ...] | None, words("NETWORK ...")] = None

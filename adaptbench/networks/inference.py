@@ -14,7 +14,7 @@ changed. Repeated pixels make no edge, as zeros would, and unlike a reflection t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -252,13 +252,25 @@ def _coarse(network: nn.Module, image: Tensor, mode: Whole | Sliding) -> Tensor:
     return _logits(network, image, mode.aligned)
 
 
-def _logits(network: nn.Module, image: Tensor, aligned: bool = False) -> Tensor:
-    """Logits as the network gives them, or, where the image has to be padded, at the size of the image."""
-    (height, width), taken = _size(image), taken_size(network, _size(image))
+def padded_logits(
+    forward: Callable[[Tensor], Tensor], image: Tensor, taken: Size, aligned: bool = False
+) -> Tensor:
+    """Logits as a network gives them, or, where it takes another size than the image's, at the size of the image.
+
+    Shape: ``(B, 3, H, W)`` to ``(B, C, h, w)``; ``taken`` is that of `taken_size`.
+    """
+    height, width = _size(image)
     if taken == (height, width):
-        return _finite(network(image))
+        return forward(image)
     padded = functional.pad(image, (0, taken[1] - width, 0, taken[0] - height), mode="replicate")
-    return resize(_finite(network(padded)), taken, aligned)[..., :height, :width]
+    return resize(forward(padded), taken, aligned)[..., :height, :width]
+
+
+def _logits(network: nn.Module, image: Tensor, aligned: bool = False) -> Tensor:
+    """Logits of a network."""
+    return padded_logits(
+        lambda seen: _finite(network(seen)), image, taken_size(network, _size(image)), aligned
+    )
 
 
 def _finite(logits: Tensor) -> Tensor:

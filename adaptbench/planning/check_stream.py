@@ -15,6 +15,7 @@ from adaptbench.contracts.stream_method import StreamMethod
 from adaptbench.contracts.task import Task
 from adaptbench.evaluation.sizes import input_size
 from adaptbench.planning import sources
+from adaptbench.planning.given import Given
 from adaptbench.records.jobspec import DataSource
 
 
@@ -30,15 +31,22 @@ def require_conditions(
 
 
 def require_fitting(
-    method: type[StreamMethod], settings: Settings, task: Task, dataset: type[Dataset]
+    method: type[StreamMethod],
+    settings: Settings,
+    task: Task,
+    dataset: type[Dataset],
+    given: Given | None = None,
 ) -> None:
     """Raises UsageError where a method cannot adapt its network to images of the dataset's training size.
 
-    The network is built without memory for its weights.
+    The network, if none is ``given``, is built without memory for its weights.
     """
+    width, height = input_size(dataset, settings.resolution, task.profile)
+    if given is not None:
+        given.require_fitting(method, method.adaptation(settings), task, (height, width))
+        return
     before = method.stages(settings)[0]
     plain = before.settings.model_copy(update={"pretraining": "none"})
     with torch.device("meta"):
         network = before.method(task, plain).scored_network().eval()
-    width, height = input_size(dataset, settings.resolution, task.profile)
     method.require_fitting(network, method.adaptation(settings), (height, width))

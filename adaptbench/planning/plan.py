@@ -21,7 +21,7 @@ from adaptbench.contracts.study import Study, load_study
 from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import DataError, PluginError, RunStateError, UsageError
-from adaptbench.planning import sources
+from adaptbench.planning import given, sources
 from adaptbench.planning.adapters import require_adapters
 from adaptbench.planning.check_benchmark import require_known
 from adaptbench.planning.check_stream import require_conditions, require_fitting
@@ -35,6 +35,7 @@ from adaptbench.records import jobspec, kept
 from adaptbench.records.curves import stage_folders
 from adaptbench.records.jobspec import DataSource, JobSpec, State, content_hash, load_job, read_status
 from adaptbench.records.record import load_record
+from adaptbench.records.start import Start
 
 #: Of a finished job that is to be scored on further splits.
 _TRAINED_AGAIN = "Without weights, which were removed, further splits are scored after another training."
@@ -100,6 +101,9 @@ def make_plan(request: Request) -> Plan:
         if overrides.world and not any(source.provenance == "generated" for source in data.values()):
             raise UsageError(f"--set minicity...: {text} uses no generated data. Leave the dials out.")
         require_conditions(benchmark, data, registry)
+        if request.given is not None:
+            classes = protocols.class_set_of(request.protocol, benchmark)
+            given.require_stream(benchmark, classes, request.given)
         also, missing = search.locate_also(benchmark, provenance)
         located += [data, {ref.partition("/")[0]: source for ref, source in also.items()}]
         if missing:
@@ -108,7 +112,9 @@ def make_plan(request: Request) -> Plan:
         shown = unenlarged(chosen, registry, _official(data))
         for one, network in product(asked, request.networks or (None,)):
             resolved = _resolve(one, benchmark, data, shown, overrides.on(network))
-            resolved, note = _with_start_weights(one.method, resolved, smoke=request.limit is not None)
+            if request.given is not None:
+                resolved = given.settings_from(resolved, one.method, request.given)
+            resolved, note = _with_start_weights(one.method, resolved, request)
             notes += [note] if note and note not in notes else []
             _require_streams(search, one.method, benchmark, resolved)
             for seed in request.seeds:
@@ -216,12 +222,14 @@ def _resolve(
         raise UsageError(f"{asked.name}: {error}{hint}") from error
 
 
-def _with_start_weights(method: type[Method], resolved: Resolved, *, smoke: bool) -> tuple[Resolved, str]:
+def _with_start_weights(method: type[Method], resolved: Resolved, request: Request) -> tuple[Resolved, str]:
     """``resolved`` once its start weights are found; a smoke run goes on without them, and a note says so."""
+    if request.given is not None:
+        return resolved, ""
     try:
         networks.start_of(resolved.settings.network, resolved.settings.pretraining)
     except DataError as error:
-        if not smoke:
+        if request.limit is None:
             raise
         settings = resolved.settings.model_copy(update={"pretraining": "none"})
         return replace(resolved, settings=settings), f"{method.name}: smoke run from RANDOM weights. {error}"
@@ -240,7 +248,9 @@ def _job(
     request, chosen = search.request, search.profile
     board = board_name(benchmark, data)
     ranking = _ranking(request, benchmark, data, chosen)
-    ranking["test_time_augmentation"] = method.test_time_augmentation(resolved.settings)
+    start = None if request.given is None else request.given.start
+    averages = method.test_time_augmentation(resolved.settings)
+    ranking["test_time_augmentation"] = averages if start is None else start.test_time_augmentation
     settings = _limited(resolved.settings.model_dump(mode="json"), request.limit)
     device = device_name(request.device, elsewhere=request.elsewhere)
     require_precision(request.precision, device)
@@ -254,6 +264,7 @@ def _job(
         request.precision,
         compiled=request.compiled,
         accumulate=request.accumulate,
+        start=start,
     )
     spec = JobSpec(
         job_hash=content_hash({**group, "seed": seed}),
@@ -279,13 +290,15 @@ def _job(
         precision=request.precision,
         compiled=request.compiled,
         accumulate=request.accumulate,
+        start=start,
         **_not_hashed(request),
     )
     folder = jobspec.job_folder(request.out, board, method.name, seed, spec.job_hash)
     task = _task(search, benchmark)
     skip = method.skip(task) or _no_choice(ranking["checkpoint"], method, benchmark)
+    skip = skip or (given.no_start(method) if start is not None else None)
     job = _with_state(spec, folder, skip)
-    if skip:
+    if skip or start is not None:
         return job
     stages = method.stages(method.Settings.model_validate(settings))
     if resolved.overrides:  # else it is what the plug-in itself combines
@@ -305,7 +318,7 @@ def _require_streams(
     task = _task(search, benchmark)
     if issubclass(method, StreamMethod) and method.skip(task) is None:
         dataset = sources.dataset_class(search.registry, benchmark.evaluation[0].dataset)
-        require_fitting(method, resolved.settings, task, dataset)
+        require_fitting(method, resolved.settings, task, dataset, search.request.given)
 
 
 def _limited(settings: dict[str, Any], limit: int | None) -> dict[str, Any]:
@@ -339,20 +352,30 @@ def group_identity(
     *,
     compiled: bool,
     accumulate: int,
+    start: Start | None = None,
 ) -> dict[str, Any]:
     """What jobs have in common that differ by the seed alone; ``method`` is its name and version."""
-    found = networks.start_of(str(settings["network"]), str(settings["pretraining"]))
     return {
         "method": method,
         "benchmark": [benchmark.name, benchmark.version],
         "ranking": kept.identity(ranking),
         "settings": settings,
-        "network": networks.spec(str(settings["network"])).identity(),
-        "start_weights": None if found is None else found.identity(),
+        **network_identity(str(settings["network"]), str(settings["pretraining"]), start),
         "threads": chosen.threads,
         "scale": chosen.scale,
         "device": device,
         **in_identity(precision, compiled=compiled, accumulate=accumulate),
+    }
+
+
+def network_identity(name: str, pretraining: str, start: Start | None) -> dict[str, Any]:
+    """What a network is, and what it starts from; of one that is given, what identifies it."""
+    if start is not None:
+        return {"network": start.identity(), "start_weights": None}
+    found = networks.start_of(name, pretraining)
+    return {
+        "network": networks.spec(name).identity(),
+        "start_weights": None if found is None else found.identity(),
     }
 
 

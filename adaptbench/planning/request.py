@@ -12,6 +12,7 @@ from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import DEFAULT
 from adaptbench.errors import UsageError
+from adaptbench.planning.given import Given
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Request:
         compiled: whether the networks are compiled then.
         elsewhere: whether jobs will be run on other machines than this one.
         accumulate: parts in which they compute every batch of a step, one after the other.
+        given: the network that all jobs start from, in the place of one that they train; None = they train one.
     """
 
     methods: Sequence[str] = ("all",)
@@ -63,6 +65,7 @@ class Request:
     elsewhere: bool = False
     plugins: Sequence[Path] = ()
     study: str | None = None
+    given: Given | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError where two of the options exclude each other."""
@@ -78,6 +81,16 @@ class Request:
             raise UsageError(
                 "--accumulate: what several devices share is not computed in parts as well. Leave it or --devices out."
             )
+        idle = {
+            "--study": self.study is not None,
+            "--networks": bool(self.networks),
+            "--precision": self.precision != FLOAT32,
+            "--compile": self.compiled,
+            "--accumulate": self.accumulate > 1,
+            "--devices": self.devices > 1,
+        }
+        for flag in (flag for flag, asked in idle.items() if asked and self.given is not None):
+            raise UsageError(f"--start: the network is given, and nothing is trained. Leave {flag} out.")
 
 
 def parse_paths(texts: Sequence[str]) -> dict[str, Path]:

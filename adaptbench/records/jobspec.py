@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from adaptbench.contracts.keeping import KEEP_ALL, KeepWeights
 from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.contracts.profiles import Provenance
+from adaptbench.data.units import later
 from adaptbench.records import documents
 from adaptbench.records.documents import Part
+from adaptbench.records.start import Start
 from adaptbench.storage.atomic import write_note
 from adaptbench.storage.claims import Watch
 from adaptbench.storage.plain_files import read_text
@@ -102,6 +104,8 @@ class JobSpec(Part):
     compiled: bool = False
     #: Parts in which they compute every batch of a step, one after the other.
     accumulate: int = 1
+    #: The network that is given in the place of a training, if one is.
+    start: Start | None = later(None)
     #: Plug-in paths given with --plugins, needed to find the method again.
     plugins: list[str]
 

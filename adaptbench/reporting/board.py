@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Literal, NamedTuple, Self
 
 from adaptbench.contracts.precision import is_usual
-from adaptbench.records import formatting
+from adaptbench.records import formatting, start
 from adaptbench.records.average import Average
 from adaptbench.records.found import in_order
 from adaptbench.records.record import Record, Score
@@ -351,7 +351,9 @@ def _variants(rows: Sequence[Row]) -> dict[str, str]:
     reasons = {}
     for row in rows:
         default = defaults.get(row.first.method)
-        if is_changed(row.first):
+        if start.KEY in row.first.overrides:
+            reason = "network trained elsewhere"
+        elif is_changed(row.first):
             reason = "changed settings"
         elif row is not default:
             reason = "another row of the method has its default settings"

@@ -12,6 +12,7 @@ from adaptbench.errors import UsageError
 from adaptbench.planning import sources
 from adaptbench.planning.enlargement import unenlarged
 from adaptbench.planning.request import Request
+from adaptbench.records import start
 from adaptbench.records.record import Cost, Record, Snapshot
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def settings(record: Record, method: type[Method], registry: Registry) -> Iterat
     from adaptbench import networks  # which imports torch
     from adaptbench.contracts.settings import resolve
 
+    if start.KEY in record.overrides:
+        yield f"it starts from {record.overrides[start.KEY]}, a network that is not part of the contribution"
+        return
     changed = {key: value for key, value in record.overrides.items() if not key.startswith("minicity.")}
     unknown = sorted({*record.settings, *changed} - {*method.Settings.model_fields})
     if unknown:

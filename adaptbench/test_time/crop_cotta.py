@@ -6,6 +6,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from adaptbench.data.units import Length
 from adaptbench.networks.inference import Size, resize
 from adaptbench.test_time.decisions import Decisions, cut
 from adaptbench.test_time.outcome import Outcome, Update
@@ -30,8 +31,8 @@ class CropCottaSettings(BaseModel):
     scales: tuple[float, ...] = Field(
         (0.5, 0.75, 1.0, 1.25, 1.5, 1.75), min_length=1, description="of views, on half the crop"
     )
-    crop_height: int = Field(512, gt=0, description="of the two crops of a step")
-    crop_width: int = Field(1024, gt=0, description="of the two crops of a step")
+    crop_height: Length = Field(512, gt=0, description="of the two crops of a step")
+    crop_width: Length = Field(1024, gt=0, description="of the two crops of a step")
     steps: int = Field(1, ge=1, description="per image")
     episodic: bool = Field(False, description="start every image from the source network")
     aligned: bool = Field(True, description="resize logits with aligned corners")
@@ -72,11 +73,15 @@ class CropCotta:
 
     def __call__(self, image: Tensor, decisions: Decisions) -> Outcome:
         """Learns and predicts. Shape: ``(1, 3, H, W)`` to logits ``(1, C, H, W)``."""
-        if self.settings.episodic:
-            self.restart()
-        updates = [self._step(image, decisions, step) for step in range(self.settings.steps)]
+        updates = self.learn(image, decisions)
         with torch.no_grad():
             return Outcome(self._logits(self.trio.teacher, image), updates)
+
+    def learn(self, image: Tensor, decisions: Decisions) -> list[Update]:
+        """The steps alone; the teacher then predicts the image in whatever way. Shape: ``(1, 3, H, W)``."""
+        if self.settings.episodic:
+            self.restart()
+        return [self._step(image, decisions, step) for step in range(self.settings.steps)]
 
     def _step(self, image: Tensor, decisions: Decisions, step: int) -> Update:
         places = decisions.places(step, (image.shape[-2], image.shape[-1]), self._crop)

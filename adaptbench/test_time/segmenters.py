@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -53,13 +53,19 @@ class Stream:
     Args:
         segmenter: at its start; it is changed.
         seed: of everything that is drawn.
+        counted: gives the train ids that outputs count as, where outputs are not the classes.
 
     Attributes:
         seen: number of images so far.
     """
 
-    def __init__(self, segmenter: Segmenter, seed: int | None = None) -> None:
-        self.segmenter = segmenter
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        seed: int | None = None,
+        counted: Callable[[Tensor], Tensor] = lambda outputs: outputs,
+    ) -> None:
+        self.segmenter, self._counted = segmenter, counted
         self._seed = derive_seed("test-time adaptation") if seed is None else seed
         self.seen = 0
 
@@ -68,7 +74,8 @@ class Stream:
         draws = Draws(self._seed, self.seen)
         self.seen += 1
         torch.manual_seed(draws.seed("dropout"))
-        return self.segmenter(image, size, Drawn(draws))
+        found = self.segmenter(image, size, Drawn(draws))
+        return found._replace(train_ids=self._counted(found.train_ids))
 
 
 def without_styles(network: nn.Module) -> None:

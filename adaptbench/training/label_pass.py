@@ -13,7 +13,6 @@ from adaptbench.contracts.labelling import Facts, Labeller
 from adaptbench.contracts.method import Method
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.errors import InterruptedTrainingError, RunStateError
-from adaptbench.evaluation.scorer import framed
 from adaptbench.networks.inference import Size
 
 #: Name, dataset, sample, and the box it is resized into as (width, height) in pixels.
@@ -64,4 +63,4 @@ def _require_finite(name: str, facts: Facts) -> None:
 def shown(method: Method, dataset: Dataset, sample: Sample, box: tuple[int, int]) -> tuple[Tensor, Size]:
     """The image as the network gets it in a test, and the (height, width) of its file."""
     image, device = dataset.read_image(sample), next(method.student.parameters()).device
-    return framed(method, method.settings, image, box).to(device), (image.shape[0], image.shape[1])
+    return method.shown(image, box).to(device), (image.shape[0], image.shape[1])

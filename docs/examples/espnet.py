@@ -165,12 +165,17 @@ class ESPNet(nn.Module):
         self.classifier = _doubled(outputs)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits. Shape: ``(B, 3, H, W)``, sides that are multiples of 8, to ``(B, outputs, H, W)``."""
+        """Logits. Shape: ``(B, 3, H, W)``, of a `taken_size`, to ``(B, outputs, H, W)``."""
         first, level1, level2, scores = self.encoder(image)
         level3 = self.up_l3(self.br(scores))
         quarter = self.combine_l2_l3(torch.cat([self.level3_C(level2), level3], dim=1))
         beside = level1 if self.shows_image else first
         return self.classifier(self.conv(torch.cat([self.up_l2(quarter), beside], dim=1)))
+
+    def taken_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """``size`` with sides that are multiples of 8; other images are padded. Units: pixels."""
+        height, width = (-(-side // 8) * 8 for side in size)
+        return height, width
 
 
 def camvid() -> NetworkFile:

@@ -15,11 +15,11 @@ from adaptbench.data.taxonomy import class_set
 from adaptbench.evaluation.confusion import confusion_with_void
 from adaptbench.evaluation.scorer import Tell, read_labelled, reduced
 from adaptbench.evaluation.sizes import scored_size
-from adaptbench.execution.checkpoints import sealed_network
-from adaptbench.execution.checkpoints.adapting import Adaptation
-from adaptbench.execution.checkpoints.loaded_network import NetworkPlace, file_sha256
 from adaptbench.execution.checkpoints.scored import Author, Scored
-from adaptbench.execution.checkpoints.sealed_network import SealedNetwork
+from adaptbench.execution.given import sealed_network
+from adaptbench.execution.given.adapting import Adaptation
+from adaptbench.execution.given.loaded_network import NetworkPlace, file_sha256
+from adaptbench.execution.given.sealed_network import SealedNetwork
 from adaptbench.records.checkpoint_scores import Origin
 from adaptbench.records.confusion_files import PerImageConfusion
 
@@ -65,12 +65,12 @@ def opened(
     """The network of ``place``, whose code cannot open what is ``closed``.
 
     Raises:
-        AdaptBenchError: it does not keep the contract; see `adaptbench.execution.checkpoints.loaded_network.load`.
+        AdaptBenchError: it does not keep the contract; see `adaptbench.execution.given.loaded_network.load`.
     """
     digest = file_sha256(place.weights)
     with sealed_network.opened(place, device, chosen.threads, closed, adaptation) as sealed:
         yield Foreign(
-            name=f"{place.file.stem}-{place.function}-{digest[:8]}",
+            name=f"{place.name}-{digest[:8]}",
             origin=Origin(kind="file", weights="all", source=place.weights.name, source_sha256=digest),
             network=sealed.facts["network"],
             pretraining="not stated",
@@ -99,7 +99,7 @@ class ForeignScorer:
 
         Raises:
             DataError: there is no sample, or an image or label cannot be used.
-            AdaptBenchError: as `adaptbench.execution.checkpoints.sealed_network.SealedNetwork.predict` says.
+            AdaptBenchError: as `adaptbench.execution.given.sealed_network.SealedNetwork.predict` says.
         """
         classes, matrices = class_set(self.foreign.class_set), {}
         label_size = scored_size(self.rules.label_size, self.foreign.profile)

@@ -16,7 +16,7 @@ from adaptbench.contracts.settings import Settings
 from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError, UsageError
-from adaptbench.execution.checkpoints import imported, places
+from adaptbench.execution.given import imported, places
 from adaptbench.execution.stages.choice import Selection, weights_name
 from adaptbench.execution.stages.planned import selection_of
 from adaptbench.execution.stages.weights import filled_method
@@ -155,6 +155,11 @@ def _open_run(folder: Path, profile_name: str | None, extra: tuple[Path, ...]) -
         raise UsageError(
             f"--profile {profile_name}: the run {folder} was trained in profile {spec.profile}, and its network "
             "is scored in that only. Leave the flag out."
+        )
+    if spec.start is not None:
+        raise UsageError(
+            f"The run {folder} starts from a network that was trained elsewhere, {spec.start.name}, and has none of "
+            "its own. Name that import or network file itself."
         )
     brought = plugins.named_by_results(spec.plugins, results_of(folder))
     method = method_class(registry_with(brought, extra), spec.method)

@@ -19,11 +19,11 @@ from adaptbench.errors import RunStateError
 from adaptbench.evaluation.metrics import mean_class_accuracy, score
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.evaluation.sizes import scored_size
-from adaptbench.execution.checkpoints.adapting import Adaptation
 from adaptbench.execution.checkpoints.foreign import Foreign, ForeignScorer
 from adaptbench.execution.checkpoints.labelled import LabelledSplit
 from adaptbench.execution.checkpoints.scored import Checkpoint, Scored
 from adaptbench.execution.checkpoints.stream_scorer import StreamScorer
+from adaptbench.execution.given.adapting import Adaptation
 from adaptbench.execution.launch import freed_memory
 from adaptbench.execution.launch.processes import fix_threads
 from adaptbench.execution.scoring import environment

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from adaptbench.contracts.dataset import Dataset, Sample
 from adaptbench.data import firewall
 from adaptbench.evaluation.scorer import Scorer, Tell
-from adaptbench.execution.checkpoints.adapting import Adaptation
+from adaptbench.execution.given.adapting import Adaptation
 from adaptbench.networks.inference import Size
 from adaptbench.records.confusion_files import PerImageConfusion
 from adaptbench.test_time.segmenters import Stream

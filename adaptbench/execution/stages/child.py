@@ -22,6 +22,7 @@ from adaptbench.data.loading import each
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.data.stream import TrainingStream
 from adaptbench.errors import InterruptedTrainingError, PluginError, RunStateError
+from adaptbench.execution.given.stage import filled
 from adaptbench.execution.job_context import JobContext, open_job_context
 from adaptbench.execution.launch import processes
 from adaptbench.execution.launch.endings import ending, keep_traceback, reason_of
@@ -66,6 +67,8 @@ def main(folder: Path, index: int, parent: int, outside: Outside, ranks: Ranks =
             _label(context, entry, stop, outside)
         elif entry.stage.adapts:
             streaming.adapt(context, entry, stop, outside)
+        elif entry.stage.given:
+            _take(context, entry, outside)
         else:
             group.meet(ranks, outside.scratch / "ranks", context.device)
             _train(context, entry, stop, outside, ranks)
@@ -195,6 +198,19 @@ def _shown(context: JobContext, stage: Stage) -> list[Item]:
         (name, image.dataset, image.sample, context.input_size(image.ref.dataset, stage.settings.resolution))
         for name, image in target_images(context).items()
     ]
+
+
+def _take(context: JobContext, entry: PlannedStage, outside: Outside) -> None:
+    """Keeps a network from elsewhere as the weights of the stage; its code sees neither source nor labels."""
+    put_out_of_reach(context, (), outside, closed=context.source_folders)
+    if context.spec.start is None:
+        raise PluginError(f"The stage {entry.stage.name!r} is to be given a network, and the job names none.")
+    method = filled(context.spec.start, entry.stage, context.task, context.out)
+    firewall.require_intact()
+    state, facts = method_state.written_state(method, method_state.full_state(method))
+    checkpoint.save(entry.last_weights, state, {**facts, "stage": entry.hash})
+    cost = {"seconds": 0.0, "peak_memory_mib": peak_memory(context.device)}
+    sealed_json.write(entry.folder / RESULT, cost)
 
 
 def _label(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], outside: Outside) -> None:

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adaptbench import networks
 from adaptbench.contracts.benchmark import CheckpointRule
 from adaptbench.contracts.method import Stage
 from adaptbench.contracts.precision import in_identity
+from adaptbench.contracts.settings import Settings
 from adaptbench.data import firewall, pseudo_labels
+from adaptbench.execution.given.stage import given_stage
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.stages.choice import Selection, seen_digest, selection_by, weights_name
 from adaptbench.execution.stages.data import labelled_refs
+from adaptbench.planning.plan import network_identity
 from adaptbench.records.jobspec import JobSpec, content_hash
+from adaptbench.records.start import Start
 from adaptbench.storage import sealed_json
 from adaptbench.storage.plain_files import file_digest
 
@@ -74,7 +77,7 @@ class PlannedStage:
     @property
     def trained(self) -> bool:
         """Whether the training, or the labelling, is finished and its result is there."""
-        made = [] if self.stage.trains else [self.folder / pseudo_labels.TABLE]
+        made = [self.folder / pseudo_labels.TABLE] if self.stage.labeller or self.stage.adapts else []
         made += [] if self.stage.labeller else [self.last_weights]
         return all(file.exists() for file in made) and self.was_trained
 
@@ -116,7 +119,7 @@ def plan_stages(context: JobContext) -> list[PlannedStage]:
     settings = context.method.Settings.model_validate(context.spec.settings)
     planned: list[PlannedStage] = []
     with firewall.closed(context.closed_folders):
-        stages = context.method.stages(settings)
+        stages = _stages(context, settings)
     for stage in stages:
         start = None if stage.start is None else planned[stage.start]
         labels = None if stage.labels is None else planned[stage.labels]
@@ -125,6 +128,14 @@ def plan_stages(context: JobContext) -> list[PlannedStage]:
         stage_hash = content_hash(identity(context, entry))
         planned.append(replace(entry, hash=stage_hash, folder=entry.folder / stage_hash))
     return planned
+
+
+def _stages(context: JobContext, settings: Settings) -> list[Stage]:
+    """Those of the method; where a network is given, it takes the place of the first one."""
+    stages, start = context.method.stages(settings), context.spec.start
+    if start is None:
+        return stages
+    return [given_stage(start, context.out, context.task.profile, context.spec.plugins), *stages[1:]]
 
 
 def asked_for(planned: Sequence[PlannedStage]) -> set[str]:
@@ -159,17 +170,17 @@ def label_free_file(entry: PlannedStage, context: JobContext) -> Path:
 def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
     """Everything that decides the result of a stage; the name of the method that asks is not part of it."""
     stage, start = entry.stage, entry.start
+    if stage.given and context.spec.start is not None:
+        return _given(context.spec, context.spec.start, stage)
     target = context.benchmark.target if stage.method.uses_target_images else ()
     labelled = labelled_refs(context, stage) if entry.labels is None else context.benchmark.target
     labelled = () if stage.adapts else labelled
     spec = context.spec
-    found = networks.start_of(stage.settings.network, stage.settings.pretraining)
     return {
         "training": [stage.method.name, stage.method.version],
         "settings": stage.settings.model_dump(mode="json"),
-        "network": networks.spec(stage.settings.network).identity(),
         "start": None if start is None else start.result_hash,
-        "start_weights": None if found is None else found.identity(),
+        **network_identity(stage.settings.network, stage.settings.pretraining, spec.start),
         "class_set": context.task.class_set.head,
         "setting": context.benchmark.setting,
         "labelled": {str(r): spec.data[r.dataset].identity() for r in labelled},
@@ -183,6 +194,16 @@ def identity(context: JobContext, entry: PlannedStage) -> dict[str, Any]:
         **({} if entry.labels is None else {"pseudo_labels": entry.labels.hash}),
         **({} if stage.labeller is None else stage.labeller.identity()),
         **(_stream(context) if stage.adapts else {}),
+    }
+
+
+def _given(spec: JobSpec, start: Start, stage: Stage) -> dict[str, Any]:
+    """A network from elsewhere is the same for every seed."""
+    return {
+        "given": start.identity(),
+        "method": [stage.method.name, stage.method.version],
+        "settings": stage.settings.model_dump(mode="json"),
+        "profile": spec.profile,
     }
 
 

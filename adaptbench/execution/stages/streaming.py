@@ -14,7 +14,6 @@ from adaptbench.contracts.stream_method import StreamMethod
 from adaptbench.data import firewall
 from adaptbench.data.pseudo_labels import PseudoLabels
 from adaptbench.errors import PluginError
-from adaptbench.evaluation.scorer import framed
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.scored_splits import ScoredSplit, StreamPlace, ranked_split, stream_places
 from adaptbench.execution.stages.planned import METRICS, RESULT, PlannedStage
@@ -41,7 +40,7 @@ def adapt(context: JobContext, entry: PlannedStage, stop: Callable[[], bool], ou
     put_out_of_reach(context, allowed, outside, closed=context.source_folders)
     method = trained_method(context, before)
     segmenter = _started(method, entry, context.device)
-    stream = Stream(segmenter, stage_seed(entry.hash))
+    stream = Stream(segmenter, stage_seed(entry.hash), method.counted)
     images = [
         StreamImage(one.name, one.place.position == 0, partial(_read, context, method, split, one))
         for one in places
@@ -92,4 +91,4 @@ def _read(context: JobContext, method: Method, split: ScoredSplit, one: StreamPl
     image, stated = split.dataset.read_image(one.sample), context.label_size
     box = context.input_size(split.ref.dataset, method.settings.resolution)
     size = (image.shape[0], image.shape[1]) if stated is None else (stated[1], stated[0])
-    return framed(method, method.settings, image, box).to(context.device), size
+    return method.shown(image, box).to(context.device), size

@@ -10,7 +10,7 @@ from adaptbench.reporting.page import names
 from adaptbench.reporting.page.tables import PageTable
 from adaptbench.reporting.published import published_board
 from adaptbench.reporting.published.facts import Published, Result
-from adaptbench.reporting.published.published_board import class_table, kind_of, result_table
+from adaptbench.reporting.published.published_board import class_table, kind_of, result_table, round_table
 from adaptbench.reporting.table import Table
 
 #: Whose value it is, in a word.
@@ -36,12 +36,13 @@ _KIND = column("kind", lambda result: _KINDS[kind_of(result)], filtered=True)
 
 def _tables(number: int, view: str, results: Sequence[Result]) -> list[PageTable[Result]]:
     main = Table([*result_table(results).columns, _KIND], results)
-    classes = class_table(results)
+    classes, rounds = class_table(results), round_table(results)
     return [
         PageTable(main, f"values-{number}", f"mIoU, {view}", _standing),
         *([PageTable(classes, f"classes-{number}", f"IoU per class, {view}")] if classes else []),
+        *([PageTable(rounds, f"rounds-{number}", f"mIoU per condition and round, {view}")] if rounds else []),
     ]
 
 
 def _standing(result: Result) -> str:
-    return "ranked" if result.setting in ("uda", "dg") else "control"
+    return "ranked" if result.setting in ("uda", "dg", "tta") else "control"

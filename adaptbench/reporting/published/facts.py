@@ -110,14 +110,15 @@ class Value:
 
 @dataclass(frozen=True)
 class Result:
-    """A row that somebody printed: mIoU, and IoU per class where it was found.
+    """A row that somebody printed: mIoU, and IoU per class or mIoU per part of a stream where they were found.
 
     Attributes:
         benchmark: key of the published benchmark.
-        setting: ``uda``, ``dg``, ``source_only`` or ``oracle``.
-        split: ``val`` or ``test`` of the target.
+        setting: ``uda``, ``dg``, ``tta``, ``source_only`` or ``oracle``.
+        split: ``val`` or ``test`` of the target; ``train`` where its training images are streamed.
         num_classes: over how many classes the mean is.
         std: as printed; empty where it was not.
+        parts: mIoU of a condition in a round of a stream: ``fog, round 1``.
         n_seeds: number of seeds behind the value; None where that is not stated.
     """
 
@@ -128,6 +129,7 @@ class Result:
     num_classes: int
     miou: Value
     iou: Mapping[str, Value]
+    parts: Mapping[str, Value]
     std: str
     n_seeds: int | None
     paper: Paper
@@ -275,7 +277,8 @@ def _result(
             split=first["split"],
             num_classes=int(first["num_classes"]),
             miou=values.pop("mIoU"),
-            iou={metric.removeprefix("IoU/"): value for metric, value in values.items()},
+            iou=_under("IoU/", values),
+            parts=_under("mIoU/", values),
             std=first["std"],
             n_seeds=int(first["n_seeds"]) if first["n_seeds"] else None,
             paper=papers[first["paper"]],
@@ -283,6 +286,11 @@ def _result(
         )
     except ValueError as error:
         raise DataError(f"{place} holds something that is no number: {error}.") from error
+
+
+def _under(prefix: str, values: Mapping[str, Value]) -> dict[str, Value]:
+    """The values whose metric begins with ``prefix``, by the rest of it."""
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
 
 
 def _value(row: Mapping[str, str]) -> Value:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from adaptbench.records import formatting
 from adaptbench.reporting.columns import Column, column, number
-from adaptbench.reporting.published.facts import UNVERIFIED, Paper, Published, Result
+from adaptbench.reporting.published.facts import UNVERIFIED, Paper, Published, Result, Value
 from adaptbench.reporting.table import Table
 from adaptbench.storage import atomic
 
@@ -20,6 +21,7 @@ TITLES = {
 SETTINGS = {
     "uda": "unlabelled target images",
     "dg": "no target images",
+    "tta": "test-time adaptation",
     "source_only": "source only",
     "oracle": "oracle (target labels)",
 }
@@ -67,6 +69,32 @@ def _class(name: str) -> Column[Result]:
     return number(name, lambda result: result.iou.get(name), heat=True)
 
 
+class Round(NamedTuple):
+    """What a result says of the conditions of one round of a stream."""
+
+    result: Result
+    name: str
+
+    def of(self, condition: str) -> Value | None:
+        """Its mIoU; None where it is not printed."""
+        return self.result.parts.get(f"{condition}, {self.name}")
+
+
+def round_table(results: Sequence[Result]) -> Table[Round] | None:
+    """MIoU per condition and round of the results that have any; None if none has."""
+    parts = [(result, [key.split(", ") for key in result.parts]) for result in results]
+    conditions = dict.fromkeys(condition for _, keys in parts for condition, _ in keys)
+    lines = [
+        Round(result, name) for result, keys in parts for name in dict.fromkeys(name for _, name in keys)
+    ]
+    described = [column("method", "result.label", key="method"), column("round", "name", key="round")]
+    return Table([*described, *map(_condition, conditions)], lines) if lines else None
+
+
+def _condition(name: str) -> Column[Round]:
+    return number(name, lambda line: line.of(name), heat=True)
+
+
 def kind_of(result: Result) -> str:
     """The key of the heading under which a result is listed."""
     reference = result.kind == "main" and result.setting in ("source_only", "oracle")
@@ -92,6 +120,12 @@ def render_markdown(published: Published, benchmark: str) -> str:
         classes = class_table([result for result in results if result.kind == "main"])
         if classes:
             blocks += [f"### IoU per class ({formatting.markdown(view)})", classes.to_markdown()]
+        rounds = round_table(results)
+        if rounds:
+            blocks += [
+                f"### mIoU per condition and round ({formatting.markdown(view)})",
+                rounds.to_markdown(),
+            ]
     ablations = sum(r.benchmark == benchmark and r.kind == "ablation" for r in published.results)
     if ablations:
         blocks.append(f"{ablations} rows of ablations are in [results.csv](results.csv) only.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias, TypeVar
 
-from adaptbench.records import formatting
+from adaptbench.records import formatting, start
 from adaptbench.reporting.board import Board, Row
 
 HEADER = "gap closed"
@@ -61,6 +61,6 @@ def network_of(row: Row) -> Network:
 
 
 def _changed(row: Row) -> bool:
-    """Whether settings were changed beside the network and the dials of the generated world, which a board shares."""
+    """Whether settings were changed beside the network, also one that is given, and the dials that a board shares."""
     keys = formatting.flatten(row.first.overrides)
-    return any(key != "network" and not key.startswith("minicity.") for key in keys)
+    return any(key not in ("network", start.KEY) and not key.startswith("minicity.") for key in keys)

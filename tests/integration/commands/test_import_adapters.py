@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from adaptbench import networks
 from adaptbench.contracts.method import Method
 from adaptbench.contracts.profiles import profile
-from adaptbench.execution.checkpoints import imported
+from adaptbench.execution.given import imported
 from adaptbench.networks.adapters.choice import Adapter, ReinOptions
 from adaptbench.networks.adapters.soma import SoMALinear, SoMAOptions
 from adaptbench.networks.adapters.split_qkv import split_qkv

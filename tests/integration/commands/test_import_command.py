@@ -14,7 +14,7 @@ from small_checkpoint import NETWORK, published, trained
 from adaptbench.contracts.profiles import profile
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError
-from adaptbench.execution.checkpoints import imported, places
+from adaptbench.execution.given import imported, places
 from adaptbench.storage import sealed_json
 from adaptbench.training import checkpoint
 from methods.daformer import DAFormer

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,10 @@ class Squares:
 
 def _damaged() -> None:
     raise DataError("image 7 is damaged")
+
+
+def _broken() -> None:
+    raise RuntimeError("a fault of the code")
 
 
 def _killed() -> None:
@@ -54,11 +60,30 @@ def test_a_killed_worker_is_named() -> None:
 
 
 def test_errors_of_others_stay_what_they_are() -> None:
-    def broken() -> None:
-        raise RuntimeError("a fault of the code")
-
     with pytest.raises(RuntimeError, match="a fault of the code"):
-        list(loading.in_order(Squares(broken), range(7, 9), 1))
+        list(loading.in_order(Squares(_broken), range(7, 9), 1))
+
+
+_LEFT_OPEN: list[Iterator[Any]] = []
+
+
+@pytest.mark.parametrize("trouble", [_damaged, _broken, None], ids=["ours", "another", "never asked again"])
+def test_a_process_ends_whose_workers_are_not_done(trouble: Callable[[], None] | None) -> None:
+    def work() -> None:
+        made = loading.in_order(Squares(trouble) if trouble else Squares(), range(6, 30), 2)
+        _LEFT_OPEN.append(made)
+        next(made)
+        if trouble:
+            with pytest.raises((DataError, RuntimeError)):
+                next(made)
+            assert not multiprocessing.active_children(), "an error ends the others, too"
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(20)
+    ended = process.exitcode
+    process.kill()
+    assert ended == 0
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adaptbench.contracts.profiles import profile
 from adaptbench.contracts.task import Task
@@ -105,6 +105,7 @@ class Convolution:
     """As much of a method as a scorer asks for; its network is one convolution."""
 
     task = Task("test", "uda", CITYSCAPES19, profile("mini"))
+    predicts_void = False
 
     def scored_network(self) -> nn.Module:
         torch.manual_seed(0)
@@ -112,6 +113,9 @@ class Convolution:
 
     def inference(self) -> Mode:
         return Whole()
+
+    def counted(self, outputs: Tensor) -> Tensor:
+        return outputs
 
 
 def test_a_split_that_is_read_ahead_has_the_same_matrices(monkeypatch: pytest.MonkeyPatch) -> None:

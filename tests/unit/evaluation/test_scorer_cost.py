@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adaptbench.evaluation.scorer import Scorer
 from adaptbench.networks.inference import Mode, Sliding, Whole
@@ -28,6 +28,9 @@ class Fake:
 
     def inference(self) -> Mode:
         return self.mode
+
+    def counted(self, outputs: Tensor) -> Tensor:
+        return outputs
 
 
 @pytest.mark.parametrize(("mode", "pixels"), [(Whole(), 128), (Sliding((8, 8), (8, 4)), 3 * 64)])

@@ -16,6 +16,8 @@ from adaptbench.flags import Run, Tracking, Work, experiment
 from adaptbench.planning.plan import Plan, make_plan
 
 EVERYTHING = Run(
+    start="net.py:build",
+    weights=Path("net.pth"),
     methods=("dacs", "hrda"),
     benchmarks=("gta5_to_cityscapes", "minicity/synthia_to_cityscapes"),
     study="hrda/components",

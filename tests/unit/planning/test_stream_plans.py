@@ -11,10 +11,13 @@ import pytest
 
 from adaptbench.contracts import profiles
 from adaptbench.contracts.benchmark import StreamOrder
+from adaptbench.contracts.stream_method import StreamMethod
+from adaptbench.contracts.task import Task
 from adaptbench.errors import DataError, PluginError, UsageError
 from adaptbench.planning.plan import Job, Plan, make_plan
 from adaptbench.planning.request import Request
 from adaptbench.records.jobspec import State
+from adaptbench.records.start import Start
 
 STREAM = "minicity/cityscapes_to_acdc_stream"
 #: A benchmark like `STREAM`, with what a test changes.
@@ -159,3 +162,66 @@ def test_official_images_of_an_unknown_condition(tmp_path: Path) -> None:
 
 def test_orders_are_plain_facts() -> None:
     assert StreamOrder() == StreamOrder((), 1)
+
+
+class GivenNetwork:
+    """A network from elsewhere, which goes together with everything."""
+
+    def __init__(self, **changes: Any) -> None:
+        facts = {"name": "mine", "network": "Mine", "class_set": "cityscapes19", "weights_sha256": "0" * 64}
+        self.start = Start.model_validate({**facts, **changes})
+        self.asked: list[tuple[str, Any]] = []
+
+    def require_fitting(self, method: type[StreamMethod], settings: Any, task: Task, image: Any) -> None:
+        self.asked.append((method.name, image))
+
+
+def test_jobs_may_start_from_a_network_that_is_trained_elsewhere() -> None:
+    given = GivenNetwork()
+    trained, (job,) = plan("tent").jobs[0], plan("tent", given=given).jobs
+    assert job.spec.ranking_hash == trained.spec.ranking_hash and job.spec.job_hash != trained.spec.job_hash
+    assert job.spec.overrides == {"start": "mine"} and job.iterations == ()
+    assert "start" not in trained.spec.model_dump(mode="json")
+    assert given.asked == [("tent", (135, 240))]
+    other = plan("tent", given=GivenNetwork(weights_sha256="1" * 64)).jobs[0]
+    assert other.spec.job_hash != job.spec.job_hash
+
+
+def test_the_place_of_a_network_file_is_in_no_hash() -> None:
+    places = ({"file": f"/{name}/net.py", "weights": f"/{name}/net.pth"} for name in "ab")
+    stated = {"function": "build", "file_sha256": "2" * 64}
+    jobs = [plan("tent", given=GivenNetwork(place={**place, **stated})).jobs[0] for place in places]
+    assert (
+        jobs[0].spec.job_hash
+        == jobs[1].spec.job_hash
+        != plan("tent", given=GivenNetwork()).jobs[0].spec.job_hash
+    )
+
+
+def test_a_network_that_averages_its_test_is_on_a_board_of_its_own() -> None:
+    usual, averaging = (
+        plan("tent", given=GivenNetwork(test_time_augmentation=text)).jobs[0].spec
+        for text in ("none", "scales")
+    )
+    assert usual.ranking_hash != averaging.ranking_hash
+
+
+@pytest.mark.parametrize(
+    ("given", "request_", "message"),
+    [
+        ({}, {"benchmarks": ("minicity/cityscapes_to_acdc",)}, "has no stream"),
+        ({"class_set": "camvid11"}, {}, "scored in camvid11, cityscapes_to_acdc_stream in cityscapes19"),
+        ({}, {"settings": ("iterations=3",)}, "nothing is trained, so that iterations would change nothing"),
+        ({}, {"networks": ("deeplabv2-lite0",)}, "Leave --networks out"),
+        ({}, {"precision": "bf16"}, "Leave --precision out"),
+    ],
+)
+def test_what_a_given_network_cannot_be(given: Any, request_: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan("source_only", given=GivenNetwork(**given), **request_)
+
+
+@pytest.mark.parametrize("method", ["dacs", "daformer_dg"])
+def test_trainings_are_left_out_where_a_network_is_given(method: str) -> None:
+    (job,) = plan(method, given=GivenNetwork()).jobs
+    assert job.state is State.SKIPPED

@@ -160,3 +160,23 @@ def test_a_single_round_of_one_condition_is_the_score_itself(records: list[Recor
     assert records[0].stream is not None
     once = records[0].stream.model_copy(update={"parts": records[0].stream.parts[:1]})
     assert streams.CURVE_TITLE not in render_markdown([records[0].model_copy(update={"stream": once})])
+
+
+def test_a_network_trained_elsewhere_is_marked_and_measured_against_itself(records: list[Record]) -> None:
+    """Gain is over the same network without adaptation, here 20; the one that was trained here has 40."""
+
+    def given(method: str, miou: float, **changes: Any) -> Record:
+        made = streamed(method, miou, **changes)
+        network = made.network.model_copy(update={"pretraining": "somebody-1"})
+        hashes = {"group_hash": f"given-{method}", "job_hash": f"given-{method}"}
+        return made.model_copy(update={"network": network, "overrides": {"start": "somebody-1"}, **hashes})
+
+    board = board_of([*records, given("source_only", 20.0, predictions="unadapted"), given("tent", 25.0)])
+    rows = {row.first.method: row for row in board.variants if row.first.overrides}
+    assert {row.variant for row in rows.values()} == {"network trained elsewhere"}
+    assert rows["tent"].rank is None and rows["tent"].standing == "variant"
+    assert streams.gain(board, rows["tent"]) == pytest.approx(5.0)
+    assert streams.gain(
+        board, next(row for row in board.rows if row.first.method == "tent")
+    ) == pytest.approx(3.0)
+    assert "start=somebody-1" in render_markdown([record for row in board.finished for record in row.records])

@@ -13,11 +13,15 @@ from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Direct, Whole, segment
 from adaptbench.test_time.segmenters import Stream
 from methods.cotta import CoTTA
+from methods.cotta_crops import CoTTACrops
 from methods.norm_adapt import NormAdapt
 from methods.tent import Tent
+from methods.tent_hard import TentHard
 
 IMAGE = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
 SMALL = {"crop_height": 6, "crop_width": 8, "learning_rate": 0.1}
+#: Of which no view has a side below 4.
+CROPS = {**SMALL, "crop_height": 8, "scales": (1.0, 2.0)}
 
 
 class Network(nn.Module):
@@ -43,7 +47,9 @@ def stream(method: type[StreamMethod], network: nn.Module, **values: Any) -> Str
     return Stream(method.start(network, method.Adaptation(**values), Whole()))
 
 
-@pytest.mark.parametrize(("method", "values"), [(Tent, SMALL), (NormAdapt, {}), (CoTTA, {})])
+@pytest.mark.parametrize(
+    ("method", "values"), [(Tent, SMALL), (NormAdapt, {}), (CoTTA, {}), (CoTTACrops, CROPS)]
+)
 def test_a_stream_gives_train_ids_and_is_repeatable(
     method: type[StreamMethod], values: dict[str, Any]
 ) -> None:
@@ -67,6 +73,10 @@ def test_an_average_of_which_nothing_trains_learns_all_the_same() -> None:
 def test_what_is_too_small_to_train_on_is_an_error() -> None:
     with pytest.raises(UsageError, match=r"on 2x8 pixels .* takes 4x8 or more"):
         stream(Tent, Network(), **{**SMALL, "crop_height": 2})
+    with pytest.raises(
+        UsageError, match=r"on 3x4 pixels .* takes 4x4 or more\. Choose larger crops or scales"
+    ):
+        stream(CoTTACrops, Network(), **{**CROPS, "crop_height": 6})
     with pytest.raises(UsageError, match="takes 4x12 or more"):
         stream(CoTTA, Network()).segment(IMAGE[:, :, :3], (8, 12))
 
@@ -76,11 +86,31 @@ def test_what_does_not_go_together_is_found_before_anything_is_trained() -> None
     Tent.require_fitting(Network(), crops, (6, 8))
     with pytest.raises(UsageError, match=r"crops of 6x8 .* images of 6x7. Set a smaller adapt_crop_height"):
         Tent.require_fitting(Network(), crops, (6, 7))
+    with pytest.raises(UsageError, match=r"cotta_crops: crops of 8x8 .* images of 7x12"):
+        CoTTACrops.require_fitting(Network(), CoTTACrops.Adaptation(**CROPS), (7, 12))
+    with pytest.raises(UsageError, match="norm"):
+        TentHard.require_fitting(Network(), TentHard.Adaptation(), (8, 12))  # its norm is called 1
     with pytest.raises(UsageError, match="takes 4x12 or more"):
         CoTTA.require_fitting(Network(), CoTTA.Adaptation(), (3, 12))
     for method, values in ((Tent, crops), (NormAdapt, NormAdapt.Adaptation())):
         with pytest.raises(UsageError, match="no BatchNorm2d"):
             method.require_fitting(nn.Sequential(nn.Conv2d(3, 4, 1)), values, (8, 12))
+
+
+def test_the_network_after_a_stream_normalises_by_the_image_as_the_teacher_does() -> None:
+    made = stream(CoTTACrops, Network().eval(), **CROPS)
+    made.segment(IMAGE, (8, 12))
+    teacher = made.segmenter.parts()["teacher"]
+    assert isinstance(teacher, nn.Module)
+    assert torch.allclose(made.segmenter.network().eval()(IMAGE), teacher(IMAGE))
+    assert "layers.1.running_mean" in teacher.state_dict(), "statistics of the teacher itself stay"
+
+
+def test_outputs_may_count_as_other_classes() -> None:
+    usual = stream(NormAdapt, Network().eval()).segment(IMAGE, (8, 12)).train_ids
+    started = NormAdapt.start(Network().eval(), NormAdapt.Adaptation(), Whole())
+    counted = Stream(started, counted=lambda ids: ids + 100).segment(IMAGE, (8, 12)).train_ids
+    assert torch.equal(counted, usual + 100)
 
 
 def test_logits_are_resized_directly_for_network_files() -> None:

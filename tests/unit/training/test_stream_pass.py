@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,25 @@ from adaptbench.test_time.segmenters import Segmenter, Stream
 from adaptbench.training import checkpoint, stream_pass
 from adaptbench.training.stream_pass import StreamImage, StreamPass
 from methods.cotta import CoTTA
+from methods.cotta_crops import CoTTACrops
 from methods.norm_adapt import NormAdapt
 from methods.tent import Tent
+from methods.tent_hard import TentHard
 
 IMAGES, SAVE_EVERY = 7, 3
 #: So large that every image leaves a trace in what follows.
 SETTINGS: dict[type[StreamMethod], dict[str, Any]] = {
     Tent: {"crop_height": 6, "crop_width": 8, "learning_rate": 0.1, "episodic": False},
     CoTTA: {"learning_rate": 0.01, "average": 0.5, "restore": 0.2, "ratios": (0.5, 0.75, 1.0)},
+    CoTTACrops: {
+        "crop_height": 6,
+        "crop_width": 8,
+        "learning_rate": 0.1,
+        "average": 0.5,
+        "restore": 0.2,
+        "scales": (1.0, 1.5),
+    },
+    TentHard: {"learning_rate": 0.1},
     NormAdapt: {"alpha": 0.5},
 }
 EVERY = pytest.mark.parametrize("method", SETTINGS)
@@ -37,7 +49,13 @@ class KilledError(Exception):
 
 def segmenter(method: type[StreamMethod], **changes: Any) -> Segmenter:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.1), nn.Conv2d(4, 3, 1))
+    parts = {
+        "encoder": nn.Conv2d(3, 4, 1),
+        "norm": nn.BatchNorm2d(4),
+        "dropout": nn.Dropout(0.1),
+        "decode_head": nn.Conv2d(4, 3, 1),
+    }
+    network = nn.Sequential(OrderedDict(parts))
     return method.start(network.eval(), method.Adaptation(**{**SETTINGS[method], **changes}), Whole())
 
 
@@ -99,14 +117,15 @@ def test_an_image_that_was_seen_decides_what_follows(method: type[StreamMethod],
     assert same is (method is NormAdapt)
 
 
-def test_an_optimizer_begins_anew_with_every_condition(tmp_path: Path) -> None:
-    made = segmenter(CoTTA)
+@pytest.mark.parametrize("method", [CoTTA, TentHard])
+def test_an_optimizer_begins_anew_with_every_condition(method: type[StreamMethod], tmp_path: Path) -> None:
+    made = segmenter(method)
     run = a_pass(tmp_path, made)
     run.images = run.images[:4]
     run.run()
     moments = made.parts()["optimizer"].state_dict()["state"]
     assert {int(one["step"]) for one in moments.values()} == {4}
-    longer = a_pass(tmp_path / "longer", segmenter(CoTTA))
+    longer = a_pass(tmp_path / "longer", segmenter(method))
     longer.images = longer.images[:5]
     longer.run()
     renewed = longer.stream.segmenter.parts()["optimizer"].state_dict()["state"]

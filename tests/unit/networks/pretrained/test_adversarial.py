@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from adaptbench import networks
 from adaptbench.contracts.profiles import profile
 from adaptbench.errors import WeightsError
-from adaptbench.execution.checkpoints import imported
+from adaptbench.execution.given import imported
 from adaptbench.networks.deeplabv2_multi import CaffeResNet, two_classifiers
 from adaptbench.networks.dilated_vgg import DilatedVGG
 from adaptbench.networks.pretrained.adversarial import ENCODER_AND_CLASSIFIER, TWO_CLASSIFIERS

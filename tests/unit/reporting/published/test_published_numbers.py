@@ -75,10 +75,33 @@ def test_a_row_is_read_with_its_classes_and_source(published: Published) -> None
     assert not found.miou.mark and "Table 1" in found.miou.source
 
 
+def test_a_stream_is_read_with_its_rounds_and_stands_beside_its_board(
+    published: Published, facts: Facts, official: Callable[..., Record]
+) -> None:
+    found = published.find(
+        Printed("CoTTA", "", "MiT-B5", "SegFormer"), "cityscapes_to_acdc_stream", "train", 19
+    )
+    assert found is not None and (found.printed, found.kind, found.setting) == ("58.6", "main", "tta")
+    assert [found.parts[f"{name}, round 10"].text for name in ("fog", "night", "rain", "snow")] == [
+        *("70.8", "41.0", "62.8", "59.7")
+    ]
+    made = official("cotta", 57.6, benchmark="cityscapes_to_acdc_stream", setting="tta")
+    score = made.scores[0].model_copy(update={"split": "acdc/train"})
+    network = made.network.model_copy(update={"name": "segformer-mit_b5"})
+    record = made.model_copy(update={"scores": [score], "network": network})
+    (pair,) = comparison.pairs(only([record]), facts)
+    assert pair.difference == pytest.approx(57.6 - 58.6)
+    given = record.model_copy(update={"overrides": {"start": "somebody-1"}})
+    assert not comparison.pairs(only([given]), facts)
+    page = render_published(published, "cityscapes_to_acdc_stream")
+    (line,) = (line for line in page.splitlines() if "TENT-continual" in line and "round 7 " in line)
+    assert [value.strip() for value in line.split("|")[3:7]] == ["64.2 †", "32.8 †", "55.3 †", "50.9 †"]
+
+
 def test_every_line_of_the_file_arrives_as_printed(published: Published) -> None:
     with (FOLDER / "results.csv").open(encoding="utf-8", newline="") as file:
         expected = sorted(row["value"] for row in csv.DictReader(file))
-    found = [value.text for r in published.results for value in (r.miou, *r.iou.values())]
+    found = [value.text for r in published.results for value in (r.miou, *r.iou.values(), *r.parts.values())]
     assert sorted(found) == expected
 
 

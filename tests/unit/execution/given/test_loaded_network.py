@@ -7,11 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from normed_network import written
 from safetensors.torch import save_file
 from small_network import SMALL_NETWORK
 
-from adaptbench.errors import AdaptBenchError, UsageError, WeightsError
-from adaptbench.execution.checkpoints.loaded_network import LoadedNetwork, NetworkPlace, load
+from adaptbench.contracts.profiles import profile
+from adaptbench.contracts.task import Task
+from adaptbench.data.taxonomy import class_set
+from adaptbench.errors import AdaptBenchError, RunStateError, UsageError, WeightsError
+from adaptbench.execution.given.file_method import FileNetwork
+from adaptbench.execution.given.loaded_network import LoadedNetwork, NetworkPlace, file_sha256, load
+from adaptbench.networks.inference import segment
+from adaptbench.records.start import FilePlace
 
 LEVELS = torch.tensor([0.0, 20.0, 60.0, 240.0])
 
@@ -123,3 +130,45 @@ def test_files_that_are_missing_are_named(file: Path, tmp_path: Path, weights: P
         NetworkPlace.parse(f"{file}:build", tmp_path / "none.pth")
     with pytest.raises(UsageError, match=r"--network-file .*none.py: there is no such file"):
         NetworkPlace.parse(f"{tmp_path}/none.py:build", weights)
+
+
+PADDED = """
+
+class Even(Bright):
+    def forward(self, image):
+        assert image.shape[2] % 4 == image.shape[3] % 4 == 0
+        return super().forward(image)
+
+    def taken_size(self, size):
+        return tuple(-(-side // 4) * 4 for side in size)
+
+
+def even():
+    return build(Even())
+"""
+
+
+def test_a_network_that_says_which_sizes_it_takes_gets_them(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "even.py").write_text(SMALL_NETWORK + PADDED)
+    image = np.full((5, 6, 3), 30, np.uint8)
+    assert loaded(tmp_path / "even.py", weights, "even").predict(image, (5, 6)).tolist() == [[1] * 6] * 5
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 9)])
+def test_as_a_stage_of_a_job_it_predicts_the_same(tmp_path: Path, size: tuple[int, int]) -> None:
+    """What `evaluate` and a stream make of an image, bit for bit."""
+    file, state = written(tmp_path)
+    place = NetworkPlace(file, "build", state)
+    stated = FilePlace(file=str(file), function="build", weights=str(state), file_sha256=file_sha256(file))
+    settings = FileNetwork.Settings.model_validate({"network": "Normed", "place": stated})
+    method = FileNetwork(Task("x", "tta", class_set("cityscapes19"), profile("mini")), settings)
+    evaluated = load(place, torch.device("cpu"))
+    method.scored_network().load_state_dict(evaluated.network.state_dict())
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    pixels = method.shown(image, (99, 99))
+    found = method.counted(segment(method.scored_network().eval(), pixels, method.inference(), size))
+    assert torch.equal(pixels, evaluated.shown(image))
+    assert np.array_equal(found.numpy(), evaluated.predict(image, size))
+    file.write_text(file.read_text() + "# changed")
+    with pytest.raises(RunStateError, match="has changed since this job was planned"):
+        FileNetwork(method.task, settings)

@@ -1,10 +1,11 @@
 """The network of a network file with its weights, checked and ready to predict; runs code of the file.
 
-Only the sealed process of `adaptbench.execution.checkpoints.sealed_network` loads one.
+Only sealed processes load one: that of `adaptbench.execution.given.sealed_network`, and those of a job's stages.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 from collections.abc import Callable
@@ -18,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from adaptbench.contracts.network_file import NetworkFile
-from adaptbench.data import transforms
-from adaptbench.errors import PluginError, UsageError, WeightsError
-from adaptbench.execution.checkpoints.adapting import Adaptation
-from adaptbench.networks.inference import Direct, Size, resized_argmax
+from adaptbench.errors import AdaptBenchError, PluginError, UsageError, WeightsError
+from adaptbench.execution.given.adapting import Adaptation
+from adaptbench.networks.inference import Direct, Size, padded_logits, resized_argmax, taken_size
 from adaptbench.networks.pretrained.foreign import read_content
 from adaptbench.networks.pretrained.published import Layout, published_state
+from adaptbench.records.start import FilePlace
 from adaptbench.test_time.segmenters import Stream
 from adaptbench.training.checkpoint import digest
 
@@ -44,15 +45,25 @@ class NetworkPlace(NamedTuple):
     weights: Path
 
     @classmethod
-    def parse(cls, text: str, weights: Path) -> NetworkPlace:
+    def parse(cls, text: str, weights: Path, option: str = "--network-file") -> NetworkPlace:
         """The place written ``FILE.py:FUNCTION``; a UsageError if it is none, or a file is missing."""
         file, separator, function = text.rpartition(":")
         if not separator or not function.isidentifier() or not file.endswith(".py"):
-            raise UsageError(f"--network-file {text!r}: expected FILE.py:FUNCTION. {_EXAMPLE}")
-        for option, path in (("--network-file", Path(file)), ("--weights", weights)):
+            raise UsageError(f"{option} {text!r}: expected FILE.py:FUNCTION. {_EXAMPLE}")
+        for named, path in ((option, Path(file)), ("--weights", weights)):
             if not path.is_file():
-                raise UsageError(f"{option} {path}: there is no such file.")
+                raise UsageError(f"{named} {path}: there is no such file.")
         return cls(Path(file).resolve(), function, weights.resolve())
+
+    @classmethod
+    def of(cls, stated: FilePlace) -> NetworkPlace:
+        """The same as a document has it."""
+        return cls(Path(stated.file), stated.function, Path(stated.weights))
+
+    @property
+    def name(self) -> str:
+        """In tables and names of folders."""
+        return f"{self.file.stem}-{self.function}"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.function}"
@@ -83,6 +94,29 @@ class LoadedNetwork:
             "weights_sha256": digest(self.network.state_dict()),
         }
 
+    def require_fitting(self, box: Size) -> None:
+        """Tries to adapt it to a made image of ``box``, (height, width), or of the size that it states.
+
+        Raises:
+            UsageError: network, settings and size do not go together.
+            PluginError: it fails.
+        """
+        if self.adaptation is None:
+            return
+        width, height = self.file.input_size or (box[1], box[0])
+        method, settings = self.adaptation.method, self.adaptation.settings
+        method.require_fitting(copy.deepcopy(self.network), settings, (height, width))
+        try:
+            self.predict(_made(width, height), (height, width))
+        except AdaptBenchError:
+            raise
+        except Exception as error:  # code of a stranger may raise anything
+            raise PluginError(
+                f"{self.place}: the network failed as {method.name} adapted it to an image of {width}x{height}: "
+                f"{type(error).__name__}: {error}. Mend it; one that takes some sizes alone says so by a method "
+                "taken_size (docs/network-files.md)."
+            ) from error
+
     def predict(self, image: UInt8, size: Size, position: int = 0) -> UInt8:
         """Predicted train ids at ``size``, 255 for void; with ``position`` 0 a stream begins to which it adapts.
 
@@ -94,24 +128,16 @@ class LoadedNetwork:
     def _outputs(self, image: UInt8, size: Size, position: int) -> Tensor:
         """The likeliest outputs. Shape: ``(H, W, 3)`` RGB to ``(*size,)`` uint8."""
         if self.adaptation is None:
-            return resized_argmax(self.logits(self.shown(image)), size)[0]
+            pixels = self.shown(image)
+            taken = taken_size(self.network, (pixels.shape[-2], pixels.shape[-1]))
+            return resized_argmax(padded_logits(self.logits, pixels, taken), size)[0]
         if position == 0:
             self._stream[:] = [self.adaptation.started(self.network, Direct())]
         return self._stream[0].segment(self.shown(image), size).train_ids
 
     def shown(self, image: UInt8) -> Tensor:
-        """An image as the network gets it; every step is rounded to float32, as in code with NumPy.
-
-        Shape: ``(H, W, 3)`` RGB uint8 to float32 ``(1, 3, h, w)`` on the device.
-        """
-        file, own = self.file, (image.shape[1], image.shape[0])
-        size = file.input_size or own
-        resized = image if size == own else transforms.resize_image(image, size)
-        pixels = (resized[..., ::-1] if file.channels == "BGR" else resized).astype(np.float32)
-        pixels = (pixels - np.array(file.mean, np.float64)).astype(np.float32)
-        pixels = (pixels / np.array(file.std, np.float64)).astype(np.float32)
-        pixels = pixels / np.float32(file.scale)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None].to(self.device)
+        """An image as the network gets it. Shape: ``(H, W, 3)`` RGB uint8 to float32 ``(1, 3, h, w)`` on the device."""
+        return self.file.shown(image).to(self.device)
 
     @torch.no_grad()
     def logits(self, pixels: Tensor) -> Tensor:
@@ -124,7 +150,8 @@ class LoadedNetwork:
         except Exception as error:  # code of a stranger may raise anything
             raise PluginError(
                 f"{self.place}: the network failed on an input of shape {tuple(pixels.shape)}: "
-                f"{type(error).__name__}: {error}. Mend it, or state the input_size that it takes."
+                f"{type(error).__name__}: {error}. Mend it, state the input_size that it takes, or give it a "
+                "method taken_size (docs/network-files.md)."
             ) from error
         for problem in self._problems(pixels, found):
             raise PluginError(f"{self.place}: {problem}")
@@ -165,7 +192,7 @@ def load(place: NetworkPlace, device: torch.device, adaptation: Adaptation | Non
         PluginError: the file cannot be run, or does not keep the contract.
         WeightsError: the weights are not those of the network, or no plain tensors.
     """
-    file = _called(place)
+    file = called(place)
     file.require_sound(str(place))
     file.network.load_state_dict(_weights(place, file.network), strict=True)
     loaded = LoadedNetwork(place, file, device, adaptation)
@@ -174,8 +201,8 @@ def load(place: NetworkPlace, device: torch.device, adaptation: Adaptation | Non
     return loaded
 
 
-def _called(place: NetworkPlace) -> NetworkFile:
-    """What the function of the file returns."""
+def called(place: NetworkPlace) -> NetworkFile:
+    """What the function of the file returns; a PluginError if it cannot be run, or returns something else."""
     build = _function(place)
     try:
         found = build()
@@ -225,10 +252,15 @@ def _weights(place: NetworkPlace, network: nn.Module) -> dict[str, Tensor]:
     )
 
 
+def _made(width: int, height: int) -> UInt8:
+    """An image of noise. Shape: ``(height, width, 3)``."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
 def _require_constant(loaded: LoadedNetwork) -> None:
     """Raises PluginError if two passes over one image differ, or a pass changes the network."""
     width, height = loaded.file.input_size or _TRIED
-    made = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    made = _made(width, height)
     before, pixels = digest(loaded.network.state_dict()), loaded.shown(made)
     first, second = loaded.logits(pixels.clone()), loaded.logits(pixels.clone())
     if not torch.equal(first, second):

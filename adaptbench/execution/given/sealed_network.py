@@ -22,8 +22,8 @@ import torch
 from adaptbench import errors, signals
 from adaptbench.data import firewall
 from adaptbench.errors import AdaptBenchError, PluginError
-from adaptbench.execution.checkpoints.adapting import Adaptation
-from adaptbench.execution.checkpoints.loaded_network import NetworkPlace, load
+from adaptbench.execution.given.adapting import Adaptation
+from adaptbench.execution.given.loaded_network import NetworkPlace, load
 from adaptbench.execution.launch.endings import ending, reason_of
 from adaptbench.execution.launch.processes import fix_threads
 from adaptbench.networks.inference import Size
@@ -38,7 +38,7 @@ class SealedNetwork:
     """The end of the line to such a process.
 
     Attributes:
-        facts: what the network is; see `adaptbench.execution.checkpoints.loaded_network.LoadedNetwork.facts`.
+        facts: what the network is; see `adaptbench.execution.given.loaded_network.LoadedNetwork.facts`.
     """
 
     place: NetworkPlace
@@ -59,6 +59,10 @@ class SealedNetwork:
                 f"{self.place}: its process answered with {pixels.size} pixels instead of {size}."
             )
         return pixels.reshape(size)
+
+    def require_fitting(self, box: Size) -> None:
+        """Raises UsageError where it cannot be adapted to images of ``box``, (height, width), or of its own size."""
+        self.ask((None, box, 0))
 
 
 @contextmanager
@@ -118,7 +122,11 @@ def _serve(
         _answer(line, json.dumps(loaded.facts()).encode())
         while True:
             image, size, position = line.recv()
-            _answer(line, np.ascontiguousarray(loaded.predict(image, size, position)).tobytes())
+            if image is None:
+                loaded.require_fitting(size)
+                _answer(line, b"")
+            else:
+                _answer(line, np.ascontiguousarray(loaded.predict(image, size, position)).tobytes())
     except EOFError:
         return
     except BaseException as error:

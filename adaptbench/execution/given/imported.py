@@ -21,7 +21,7 @@ from adaptbench.contracts.settings import resolve
 from adaptbench.contracts.task import Task
 from adaptbench.data.taxonomy import class_set
 from adaptbench.errors import RunStateError, UsageError, WeightsError
-from adaptbench.execution.checkpoints.places import FACTS, folder, is_import
+from adaptbench.execution.given.places import FACTS, folder, is_import
 from adaptbench.networks.adapters.split_qkv import split_qkv
 from adaptbench.records import documents
 from adaptbench.records.documents import Part

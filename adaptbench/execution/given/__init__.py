@@ -1,0 +1,1 @@
+"""Networks that are not trained here: imports, and networks of anybody in their network files."""
