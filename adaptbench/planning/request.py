@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adaptbench.contracts.benchmark import CheckpointRule
 from adaptbench.contracts.keeping import KEEP_ALL, KeepWeights
@@ -12,7 +13,9 @@ from adaptbench.contracts.precision import FLOAT32, Precision
 from adaptbench.contracts.profiles import Provenance
 from adaptbench.contracts.protocols import DEFAULT
 from adaptbench.errors import UsageError
-from adaptbench.planning.given import Given
+
+if TYPE_CHECKING:  # it knows methods, and with them torch
+    from adaptbench.planning.given import Given
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ def test_generated_images_end_to_end(
     found = splits(out)
     cities = {f"crosscity/{city}_test" for city in ("rio", "rome", "taipei", "tokyo")}
     scored = {"cityscapes/val", "acdc/val", "dark_zurich/val", "bdd100k/val", "mapillary/validation"}
+    scored |= {"idd/val", "wilddash2/public"}
     assert found.keys() == {*scored, *cities, "gta5/heldout"}
     assert all(e.smoke and e.score.images == 1 and e.score.provenance == "generated" for e in found.values())
     page = (out / "leaderboards" / "checkpoints.md").read_text()
@@ -217,9 +218,10 @@ def test_damaged_results_are_listed(call: Call, scored: Scored, out: Path) -> No
 def test_the_generated_world_of_a_benchmark_is_not_made_twice(
     call: Call, mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a run of the default benchmark generates with --full is what an evaluation looks for."""
+    """What runs generate with --full is what an evaluation looks for."""
     monkeypatch.setenv("ADAPTBENCH_CACHE", str(tmp_path / "cache"))
     beside = [("acdc", "val"), ("dark_zurich", "val"), ("bdd100k", "val"), ("mapillary", "validation")]
+    beside += [("idd", "val"), ("wilddash2", "public")]
     cities = [("crosscity", f"{city}_test") for city in ("rio", "rome", "taipei", "tokyo")]
     for name, counts in (
         ("gta5", {"heldout": 4}),
