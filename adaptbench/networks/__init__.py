@@ -104,10 +104,8 @@ def build(
     network = spec(name)
     backbone = _part(network, network.backbone)
     head = _part(network, {**network.decode_head, "num_classes": num_classes})
-    with _quiet_mmengine():
-        for part in (backbone, head):
-            if hasattr(part, "init_weights"):
-                part.init_weights()
+    for part in (backbone, head):
+        _draw_weights(part)
     found = start_of(name, pretraining)
     if found is not None:
         start_weights.load(found, backbone)
@@ -150,6 +148,13 @@ def _part(network: NetworkSpec, config: Mapping[str, Any]) -> Any:
         return MODELS.build(dict(config))
     except (KeyError, TypeError, ValueError, ImportError, RuntimeError) as error:
         raise UsageError(f"The network {network.name!r} cannot be built: {error}") from error
+
+
+def _draw_weights(part: Any) -> None:
+    """As the part says; on the meta device there is nothing to draw, and mmengine would look at it."""
+    if hasattr(part, "init_weights") and not any(weight.is_meta for weight in part.parameters()):
+        with _quiet_mmengine():
+            part.init_weights()
 
 
 def checkpoint_activations(network: nn.Module) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor
 
 from adaptbench import networks
@@ -40,8 +39,7 @@ def encoders_seen_once() -> Iterator[None]:
         yield
 
 
-def test_it_builds_and_gives_logits(network: str, image: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BaseModule, "init_weights", lambda module: None)  # it looks at the values
+def test_it_builds_and_gives_logits(network: str, image: Tensor) -> None:
     with torch.device("meta"), torch.no_grad():  # shapes and types without the work
         model = networks.build(network, 19).eval()
         logits = model(image)
