@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from adaptbench.contracts.stream_method import StreamMethod, settings_with
 from adaptbench.networks.inference import Mode, Size, resize
 from adaptbench.test_time.decisions import Drawn
-from adaptbench.test_time.segmenters import Predicted, Segmenter, require_taken
+from adaptbench.test_time.segmenters import Predicted, Segmenter, let_learn, require_taken
 from adaptbench.test_time.view_cotta import ViewCotta, ViewCottaSettings, plain_and_mirrored
 from methods.source_only import SourceOnly
 
@@ -44,8 +44,7 @@ class CoTTA(StreamMethod):
     @classmethod
     def start(cls, network: nn.Module, settings: ViewCottaSettings, mode: Mode) -> Segmenter:
         """See the header of this file."""
-        if not any(parameter.requires_grad for parameter in network.parameters()):
-            network.requires_grad_(True)  # the average of a network, of which nothing trains
+        let_learn(network)
         return _Labelling(ViewCotta(network, settings, mode))
 
     @classmethod

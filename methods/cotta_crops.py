@@ -21,12 +21,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from adaptbench.contracts.stream_method import StreamMethod, settings_with
-from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Mode, Size, segment
 from adaptbench.test_time.crop_cotta import CropCotta, CropCottaSettings
 from adaptbench.test_time.decisions import Drawn
 from adaptbench.test_time.norm_statistics import remove_statistics
-from adaptbench.test_time.segmenters import Predicted, Segmenter, require_taken, without_styles
+from adaptbench.test_time.segmenters import (
+    Predicted,
+    Segmenter,
+    let_learn,
+    require_inside,
+    require_taken,
+    without_styles,
+)
 from methods.source_only import SourceOnly
 
 
@@ -55,19 +61,14 @@ class CoTTACrops(StreamMethod):
             require_taken(network, (height, width), "Choose larger crops or scales.")
         require_taken(network, crop, "Choose larger crops.")
         without_styles(network)
-        if not any(parameter.requires_grad for parameter in network.parameters()):
-            network.requires_grad_(True)  # the average of a network, of which nothing trains
+        let_learn(network)
         return _Learning(CropCotta(network, settings), mode)
 
     @classmethod
     def require_fitting(cls, network: nn.Module, settings: CropCottaSettings, image: Size) -> None:
         """Crops must fit into the images, too."""
         super().require_fitting(network, settings, image)
-        if settings.crop_height > image[0] or settings.crop_width > image[1]:
-            raise UsageError(
-                f"cotta_crops: crops of {settings.crop_height}x{settings.crop_width} pixels (height x width) do not "
-                f"fit into test images of {image[0]}x{image[1]}. Set a smaller adapt_crop_height and adapt_crop_width."
-            )
+        require_inside(cls.name, (settings.crop_height, settings.crop_width), image)
 
 
 class _Learning(Segmenter):

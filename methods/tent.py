@@ -20,10 +20,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from adaptbench.contracts.stream_method import StreamMethod, settings_with
-from adaptbench.errors import UsageError
 from adaptbench.networks.inference import Mode, Size, segment
 from adaptbench.test_time.decisions import Drawn
-from adaptbench.test_time.segmenters import Predicted, Segmenter, require_taken, without_styles
+from adaptbench.test_time.segmenters import (
+    Predicted,
+    Segmenter,
+    require_inside,
+    require_taken,
+    without_styles,
+)
 from adaptbench.test_time.tent import CropTent, TentSettings
 from methods.source_only import SourceOnly
 
@@ -55,11 +60,7 @@ class Tent(StreamMethod):
     def require_fitting(cls, network: nn.Module, settings: TentSettings, image: Size) -> None:
         """Crops must fit into the images, too."""
         super().require_fitting(network, settings, image)
-        if settings.crop_height > image[0] or settings.crop_width > image[1]:
-            raise UsageError(
-                f"tent: crops of {settings.crop_height}x{settings.crop_width} pixels (height x width) do not fit into "
-                f"test images of {image[0]}x{image[1]}. Set a smaller adapt_crop_height and adapt_crop_width."
-            )
+        require_inside(cls.name, (settings.crop_height, settings.crop_width), image)
 
 
 class _Learning(Segmenter):

@@ -21,7 +21,7 @@ from adaptbench.contracts.stream_method import StreamMethod, settings_with
 from adaptbench.networks.inference import Mode, Size
 from adaptbench.test_time.decisions import Drawn
 from adaptbench.test_time.hard_tent import HardTent, HardTentSettings
-from adaptbench.test_time.segmenters import Predicted, Segmenter, require_taken
+from adaptbench.test_time.segmenters import Predicted, Segmenter, let_learn, require_taken
 from methods.source_only import SourceOnly
 
 
@@ -44,8 +44,7 @@ class TentHard(StreamMethod):
         Raises:
             UsageError: no parameter of the network is named after a norm.
         """
-        if not any(parameter.requires_grad for parameter in network.parameters()):
-            network.requires_grad_(True)  # the average of a network, of which nothing trains
+        let_learn(network)
         return _Learning(HardTent(network, settings, mode))
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from adaptbench import networks
 from adaptbench.contracts import plugins, protocols
 from adaptbench.contracts.benchmark import PREFIX, Benchmark, CheckpointRule
 from adaptbench.contracts.method import Method
-from adaptbench.contracts.precision import Precision, in_identity, require_precision
+from adaptbench.contracts.precision import require_precision
 from adaptbench.contracts.profiles import Profile, Provenance, profile
 from adaptbench.contracts.settings import Resolved, resolve, stated_iterations
 from adaptbench.contracts.stream_method import StreamMethod
@@ -27,15 +27,15 @@ from adaptbench.planning.check_benchmark import require_known
 from adaptbench.planning.check_stream import require_conditions, require_fitting
 from adaptbench.planning.devices import device_name
 from adaptbench.planning.enlargement import unenlarged
+from adaptbench.planning.identity import group_identity, ranking_identity
 from adaptbench.planning.overrides import Overrides
 from adaptbench.planning.request import Request
 from adaptbench.planning.shown_sizes import size_notes
 from adaptbench.planning.study_plan import Asked, asked_for, methods_of, require_distinct
-from adaptbench.records import jobspec, kept
+from adaptbench.records import jobspec
 from adaptbench.records.curves import stage_folders
 from adaptbench.records.jobspec import DataSource, JobSpec, State, content_hash, load_job, read_status
 from adaptbench.records.record import load_record
-from adaptbench.records.start import Start
 
 #: Of a finished job that is to be scored on further splits.
 _TRAINED_AGAIN = "Without weights, which were removed, further splits are scored after another training."
@@ -109,7 +109,7 @@ def make_plan(request: Request) -> Plan:
         if missing:
             notes.append(f"{benchmark.name}: not scored beside, since not there: {', '.join(missing)}.")
         unlabelled = sources.unlabelled_targets(benchmark, registry)
-        shown = unenlarged(chosen, registry, _official(data))
+        shown = unenlarged(chosen, registry, sources.official_names(data))
         for one, network in product(asked, request.networks or (None,)):
             resolved = _resolve(one, benchmark, data, shown, overrides.on(network))
             if request.given is not None:
@@ -136,7 +136,7 @@ def _require_paths_used(
     paths: Mapping[str, Path], registry: plugins.Registry, located: Iterable[Mapping[str, DataSource]]
 ) -> None:
     """A --data-path that is not used would leave a user believing in other data than is scored."""
-    official = {name for data in located for name in _official(data)}
+    official = {name for data in located for name in sources.official_names(data)}
     for name in paths:
         registry.find("dataset", name)
         if name not in official:
@@ -144,11 +144,6 @@ def _require_paths_used(
                 f"--data-path {name}=...: no benchmark asked for uses the official {name}. "
                 "Add --data official (profile mini generates its data), or leave the path out."
             )
-
-
-def _official(data: Mapping[str, DataSource]) -> set[str]:
-    """Names of the datasets that are official."""
-    return {name for name, source in data.items() if source.provenance == "official"}
 
 
 def _load_methods(
@@ -247,10 +242,12 @@ def _job(
 ) -> Job:
     request, chosen = search.request, search.profile
     board = board_name(benchmark, data)
-    ranking = _ranking(request, benchmark, data, chosen)
     start = None if request.given is None else request.given.start
     averages = method.test_time_augmentation(resolved.settings)
-    ranking["test_time_augmentation"] = averages if start is None else start.test_time_augmentation
+    ranking = {
+        **ranking_identity(request, benchmark, data, chosen),
+        "test_time_augmentation": averages if start is None else start.test_time_augmentation,
+    }
     settings = _limited(resolved.settings.model_dump(mode="json"), request.limit)
     device = device_name(request.device, elsewhere=request.elsewhere)
     require_precision(request.precision, device)
@@ -300,10 +297,15 @@ def _job(
     job = _with_state(spec, folder, skip)
     if skip or start is not None:
         return job
+    return replace(job, iterations=_iterations(method, settings, changed=bool(resolved.overrides)))
+
+
+def _iterations(method: type[Method], settings: Mapping[str, Any], *, changed: bool) -> tuple[int, ...]:
+    """Of the trainings of a method; a UsageError if changed settings ask for an adapter that an encoder cannot have."""
     stages = method.stages(method.Settings.model_validate(settings))
-    if resolved.overrides:  # else it is what the plug-in itself combines
+    if changed:  # else it is what the plug-in itself combines
         require_adapters(stages)
-    return replace(job, iterations=tuple(s.settings.iterations for s in stages if s.trains))
+    return tuple(stage.settings.iterations for stage in stages if stage.trains)
 
 
 def _task(search: sources.Search, benchmark: type[Benchmark]) -> Task:
@@ -341,44 +343,6 @@ def _not_hashed(request: Request) -> dict[str, Any]:
     }
 
 
-def group_identity(
-    method: list[Any],
-    benchmark: type[Benchmark],
-    ranking: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    chosen: Profile,
-    device: str,
-    precision: Precision,
-    *,
-    compiled: bool,
-    accumulate: int,
-    start: Start | None = None,
-) -> dict[str, Any]:
-    """What jobs have in common that differ by the seed alone; ``method`` is its name and version."""
-    return {
-        "method": method,
-        "benchmark": [benchmark.name, benchmark.version],
-        "ranking": kept.identity(ranking),
-        "settings": settings,
-        **network_identity(str(settings["network"]), str(settings["pretraining"]), start),
-        "threads": chosen.threads,
-        "scale": chosen.scale,
-        "device": device,
-        **in_identity(precision, compiled=compiled, accumulate=accumulate),
-    }
-
-
-def network_identity(name: str, pretraining: str, start: Start | None) -> dict[str, Any]:
-    """What a network is, and what it starts from; of one that is given, what identifies it."""
-    if start is not None:
-        return {"network": start.identity(), "start_weights": None}
-    found = networks.start_of(name, pretraining)
-    return {
-        "network": networks.spec(name).identity(),
-        "start_weights": None if found is None else found.identity(),
-    }
-
-
 def _no_choice(rule: CheckpointRule, method: type[Method], benchmark: type[Benchmark]) -> str | None:
     """Why the snapshots of a method cannot be compared by the rule that was asked for; None if they can."""
     if rule != "last" and benchmark.setting == "tta":
@@ -396,26 +360,6 @@ def board_name(benchmark: type[Benchmark], data: Mapping[str, DataSource]) -> st
     """Name in results: ``minicity/NAME`` where the ranked split is generated."""
     generated = data[benchmark.evaluation[0].dataset].provenance == "generated"
     return (PREFIX if generated else "") + benchmark.name
-
-
-def _ranking(
-    request: Request, benchmark: type[Benchmark], data: Mapping[str, DataSource], chosen: Profile
-) -> dict[str, Any]:
-    """Everything that must be equal for two numbers to be comparable, in words a table can show."""
-    classes = protocols.class_set_of(request.protocol, benchmark)
-    return {
-        "benchmark": benchmark.name,
-        "setting": benchmark.setting,
-        "class_set": classes,
-        "head_width": len(class_set(classes)),
-        "profile": chosen.name,
-        "splits": benchmark.splits_in_hashes(_official(data)),
-        **benchmark.stream_ranking(chosen),
-        **asdict(protocols.rules_of(request.protocol, benchmark, request.checkpoint)),
-        **({} if request.protocol == protocols.DEFAULT else {"protocol": request.protocol}),
-        "data": {name: source.identity() for name, source in sorted(data.items())},
-        "limit": request.limit,
-    }
 
 
 def _with_state(spec: JobSpec, folder: Path, skip: str | None) -> Job:

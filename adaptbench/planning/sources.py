@@ -146,6 +146,11 @@ def dataset_class(registry: plugins.Registry, name: str) -> type[Dataset]:
 _UNPACK = " Unpack the labels of the official release beside the images."
 
 
+def official_names(data: Mapping[str, DataSource]) -> set[str]:
+    """Names of the datasets that are official."""
+    return {name for name, source in data.items() if source.provenance == "official"}
+
+
 def open_official(registry: plugins.Registry, name: str, request: Request) -> Dataset:
     """The official dataset ``name`` where `official_root` finds it."""
     return dataset_class(registry, name)(official_root(registry, name, request))

@@ -125,7 +125,7 @@ def _protocol(found: Contribution, known: Known) -> Iterator[str]:
 
 def _identity(found: Contribution, known: Known) -> Iterator[str]:
     """Group and job hash are those of the settings."""
-    from adaptbench.planning.plan import group_identity  # which imports torch
+    from adaptbench.planning.identity import group_identity  # which imports torch
 
     record, benchmark = found.record, _benchmark(found.record, known)
     method = [record.method, record.method_version]

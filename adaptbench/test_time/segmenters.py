@@ -93,3 +93,18 @@ def require_taken(network: nn.Module, size: Size, advice: str) -> None:
             f"Test-time adaptation would train the network on {size[0]}x{size[1]} pixels (height x width), and it "
             f"takes {taken[0]}x{taken[1]} or more. {advice}"
         )
+
+
+def require_inside(method: str, crop: Size, image: Size) -> None:
+    """Raises UsageError where crops of a method do not fit into the images. Units: pixels, (height, width)."""
+    if crop[0] > image[0] or crop[1] > image[1]:
+        raise UsageError(
+            f"{method}: crops of {crop[0]}x{crop[1]} pixels (height x width) do not fit into test images of "
+            f"{image[0]}x{image[1]}. Set a smaller adapt_crop_height and adapt_crop_width."
+        )
+
+
+def let_learn(network: nn.Module) -> None:
+    """Lets all parameters learn where none does, as in the average of a network; frozen parts of others stay frozen."""
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        network.requires_grad_(True)

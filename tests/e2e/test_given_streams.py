@@ -16,18 +16,13 @@ from normed_network import written
 from adaptbench.errors import UsageError
 from adaptbench.execution.checkpoints.scored import open_checkpoint
 from adaptbench.execution.given import imported
-from adaptbench.records.confusion_files import PerImageConfusion, matrices_file
-from adaptbench.records.record import Record, load_record
 from adaptbench.training import checkpoint
 
-from .bench import PLUGINS, Bench, Ended, same_bytes, wait_until, without_circumstances
+from . import streams
+from .bench import Bench, Ended, same_bytes, wait_until, without_circumstances
+from .streams import matrices_of, record_of, streaming
 
-RANKED = "acdc/train"
-#: So that every image leaves a trace in the network that meets the next.
-GOES_ON = (
-    *("slow_tent.adapt_episodic=false", "slow_tent.adapt_learning_rate=0.01"),
-    *("slow_tent.adapt_crop_height=32", "slow_tent.adapt_crop_width=64"),
-)
+GOES_ON = (*streams.GOES_ON, "slow_tent.adapt_crop_height=32", "slow_tent.adapt_crop_width=64")
 #: A network that opens an image of the source once a job is there, and hides that it was refused.
 PEEKS = """
 
@@ -51,10 +46,6 @@ def peeks():
 """
 
 
-def streaming(bench: Callable[[str], Bench], name: str, *settings: str) -> Bench:
-    return replace(bench(name), plugins=(PLUGINS / "streaming.py",), settings=settings, iterations=2)
-
-
 def start_of(folder: Path, function: str = "build", more: str = "") -> tuple[str, ...]:
     file, weights = written(folder, more)
     return "--start", f"{file}:{function}", "--weights", str(weights)
@@ -67,14 +58,6 @@ def finished(bench: Callable[[str], Bench]) -> Bench:
     answer = made.run("source_only", "slow_tent", options=start_of(made.out.parent / "file"))
     assert answer.code == 0, answer.output
     return made
-
-
-def record_of(made: Bench, method: str) -> Record:
-    return load_record(made.folder(method) / "record.json")
-
-
-def matrices_of(made: Bench, method: str) -> PerImageConfusion:
-    return PerImageConfusion.load(matrices_file(made.folder(method), RANKED))
 
 
 def test_a_network_file_streams_as_a_job(finished: Bench) -> None:

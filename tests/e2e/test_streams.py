@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +17,11 @@ from adaptbench.execution import job_context
 from adaptbench.execution.checkpoints.scored import open_checkpoint
 from adaptbench.execution.scored_splits import ranked_split, stream_places
 from adaptbench.execution.stages.sealing import put_out_of_reach
-from adaptbench.records.confusion_files import PerImageConfusion, matrices_file, without_round
+from adaptbench.records.confusion_files import without_round
 from adaptbench.records.jobspec import load_job
-from adaptbench.records.record import Record, load_record
 
-from .bench import PLUGINS, Bench, same_bytes, wait_until, without_circumstances
-
-RANKED = "acdc/train"
-#: So that every image leaves a trace in the network that meets the next.
-GOES_ON = ("slow_tent.adapt_episodic=false", "slow_tent.adapt_learning_rate=0.01")
-
-
-def streaming(bench: Callable[[str], Bench], name: str, *settings: str) -> Bench:
-    return replace(bench(name), plugins=(PLUGINS / "streaming.py",), settings=settings, iterations=2)
+from .bench import Bench, same_bytes, wait_until, without_circumstances
+from .streams import GOES_ON, matrices_of, record_of, streaming
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +31,6 @@ def finished(bench: Callable[[str], Bench]) -> Bench:
     answer = made.run("source_only", "slow_tent")
     assert answer.code == 0, answer.output
     return made
-
-
-def record_of(made: Bench, method: str) -> Record:
-    return load_record(made.folder(method) / "record.json")
-
-
-def matrices_of(made: Bench, method: str) -> PerImageConfusion:
-    return PerImageConfusion.load(matrices_file(made.folder(method), RANKED))
 
 
 def lines(made: Bench, pattern: str) -> list[str]:

@@ -16,7 +16,7 @@ from adaptbench.execution.given.stage import given_stage
 from adaptbench.execution.job_context import JobContext
 from adaptbench.execution.stages.choice import Selection, seen_digest, selection_by, weights_name
 from adaptbench.execution.stages.data import labelled_refs
-from adaptbench.planning.plan import network_identity
+from adaptbench.planning.identity import network_identity
 from adaptbench.records.jobspec import JobSpec, content_hash
 from adaptbench.records.start import Start
 from adaptbench.storage import sealed_json

@@ -11,7 +11,7 @@ from test_contributions import REGISTRY, changed, finished_run, rejected
 
 from adaptbench.contracts import plugins
 from adaptbench.contracts.profiles import profile
-from adaptbench.planning.plan import group_identity
+from adaptbench.planning.identity import group_identity
 from adaptbench.records.jobspec import content_hash
 from adaptbench.records.record import Record, Snapshot, load_record
 from adaptbench.submissions import claims
